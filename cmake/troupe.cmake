@@ -1,0 +1,51 @@
+# One static library per folder, named after it (core/base -> core_base), so that link dependencies are the
+# arrows of ARCHITECTURE.md.
+
+add_library(troupe_flags INTERFACE)
+target_compile_options(troupe_flags INTERFACE -march=x86-64-v3 -mtune=generic -Wall -Wextra -Wpedantic
+                       -fno-math-errno $<$<CONFIG:Release>:-O3>)
+target_include_directories(troupe_flags INTERFACE ${CMAKE_SOURCE_DIR})
+if(TROUPE_OPENMP)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  target_link_libraries(troupe_flags INTERFACE OpenMP::OpenMP_CXX)
+endif()
+if(TROUPE_SANITIZE)
+  target_compile_options(troupe_flags INTERFACE -fsanitize=${TROUPE_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all -g1)
+  target_link_options(troupe_flags INTERFACE -fsanitize=${TROUPE_SANITIZE})
+endif()
+
+# troupe_library(core/ops DEPS core/parameter LINK fmt::fmt)
+function(troupe_library folder)
+  cmake_parse_arguments(ARG "" "" "DEPS;LINK" ${ARGN})
+  string(REPLACE "/" "_" name ${folder})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  string(REPLACE "/" "_" dependencies "${ARG_DEPS}")
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_link_libraries(${name} PUBLIC troupe_flags ${dependencies} ${ARG_LINK})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE troupe_flags ${dependencies} ${ARG_LINK})
+  endif()
+endfunction()
+
+# troupe_test(core/ops LINK ...): tests/core/ops/*.cpp as test_core_ops, discovered test by test.
+function(troupe_test folder)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;LABELS" ${ARGN})
+  string(REPLACE "/" "_" name ${folder})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(test_${name} ${sources})
+  target_link_libraries(test_${name} PRIVATE ${ARG_LINK} GTest::gtest_main)
+  target_compile_definitions(test_${name} PRIVATE TROUPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             TROUPE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(test_${name} TEST_PREFIX "${folder}/" DISCOVERY_MODE PRE_TEST
+                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()

@@ -1,0 +1,29 @@
+// Counter-based random numbers: every draw is a pure function of (seed, purpose, name, index), so no
+// layout, thread count or restart changes it. Generator: Philox4x32-10 (Salmon et al., SC 2011).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace troupe {
+
+class Random {
+ public:
+  // purpose: what the numbers are for ("init", "dropout", ...); name: the logical name they belong to.
+  Random(uint64_t seed, std::string_view purpose, std::string_view name = {});
+
+  std::array<uint32_t, 4> block(uint64_t index, uint64_t lane = 0) const;
+  uint64_t bits(uint64_t index, uint64_t lane = 0) const;
+  // Uniform in [0, 1), 53 bits.
+  double uniform(uint64_t index, uint64_t lane = 0) const;
+  // Uniform integer in [0, n), n > 0.
+  uint64_t below(uint64_t index, uint64_t n, uint64_t lane = 0) const;
+  // Standard normal (Box-Muller on the two halves of one block).
+  double normal(uint64_t index, uint64_t lane = 0) const;
+
+ private:
+  uint64_t key_;
+};
+
+}  // namespace troupe

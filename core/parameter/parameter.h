@@ -1,0 +1,96 @@
+// A parameter: logical name, layout, main value, main gradient, and the compute-side forms of its value.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/autograd/tape.h"
+#include "core/parameter/layout.h"
+#include "core/tensor/tensor.h"
+
+namespace troupe {
+
+class WeightForms;  // core/kernels/weight_forms.h: packed copies, one per orientation
+
+// How the initial value is drawn: a pure function of (seed, name, global index).
+struct Init {
+  enum class Kind { zeros, ones, normal, constant } kind = Kind::zeros;
+  double scale = 0.0;  // standard deviation, or the constant
+};
+
+class Parameter final : public UseTracker {
+ public:
+  // name: logical and global ("layers.3.moe.experts.w1"); box: this rank's part of layout.global.
+  // compute: type of products and activations; the main value and gradient use wide(compute).
+  Parameter(std::string name, Layout layout, Box box, DType compute, Init init, bool decay,
+            const std::shared_ptr<Device>& device);
+  ~Parameter() override;
+  Parameter(const Parameter&) = delete;
+  Parameter& operator=(const Parameter&) = delete;
+
+  const std::string& name() const { return name_; }
+  const Layout& layout() const { return layout_; }
+  const Box& box() const { return box_; }
+  const Init& init() const { return init_; }
+  bool decays() const { return decay_; }  // weight decay applies (not for norms, biases, router biases)
+  DType compute() const { return compute_; }
+
+  // Draws the local part of the initial value.
+  void initialize(uint64_t seed);
+
+  // The main value (f32, or f64 under f64), local shape. After writing to it call value_changed().
+  const Tensor& value() const { return value_; }
+  void value_changed() { ++version_; }
+  uint64_t version() const { return version_; }
+  // The value in the compute type, without a tape. Refreshed when the version changed.
+  const Tensor& compute_value();
+  // The packed forms of a matrix parameter, refreshed when the version changed.
+  WeightForms& forms();
+
+  // The main gradient: same shape and type as value(). Undefined contents until the first accumulation.
+  const Tensor& gradient() const { return gradient_; }
+  // Puts the gradient into memory owned elsewhere (a bucket); contents are not kept.
+  void place_gradient(Tensor memory);
+  // An op that reads the parameter calls use() in forward and, in its weight gradient, either
+  //   Tensor& g = begin_accumulate(fresh)  (fresh: overwrite instead of add; the first one of a step)
+  //   ... write ...; end_accumulate();
+  // or accumulate(gradient), which adds a tensor of the local shape (any floating type).
+  void use() { note_use(*this); }
+  const Tensor& begin_accumulate(bool& fresh);
+  void end_accumulate();
+  void accumulate(const Tensor& gradient);
+  // A leaf for ops without a fused weight gradient: its gradient is accumulated here.
+  Tensor as_tensor();
+
+  // Marks the gradient as empty, so that the next accumulation overwrites it.
+  void zero_gradient() { fresh_ = true; }
+  bool gradient_is_fresh() const { return fresh_; }
+  // Writes zeros if nothing was accumulated in this step.
+  void finish_gradient();
+
+  // Called when all uses announced so far have given their weight gradient.
+  void on_gradient_ready(std::function<void(Parameter&)> sink) { sink_ = std::move(sink); }
+
+  void use_pending() override { ++pending_; }
+  void use_dropped() override { --pending_; }
+
+ private:
+  std::string name_;
+  Layout layout_;
+  Box box_;
+  DType compute_;
+  Init init_;
+  bool decay_;
+  Tensor value_;
+  Tensor gradient_;
+  Tensor compute_value_;
+  uint64_t version_ = 1;
+  uint64_t compute_version_ = 0;
+  std::unique_ptr<WeightForms> forms_;
+  bool fresh_ = true;
+  int pending_ = 0;
+  std::function<void(Parameter&)> sink_;
+};
+
+}  // namespace troupe

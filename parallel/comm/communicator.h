@@ -1,0 +1,93 @@
+// The contract of a group of ranks. Three backends (self, thread, mpi) keep it and give the same bits.
+//
+// - Every rank of the group enters every collective, in the same order, with zero rows if need be.
+// - Sums are added in rank order (rank 0 first), never by MPI_SUM: pieces are exchanged and added.
+// - Views are contiguous and stay alive and untouched until the Work is complete.
+// - Every wait has a deadline; passing it throws Error(distributed) that names what was awaited.
+// - When a rank fails, poison() makes every wait of its peers throw "rank N failed: ..." instead of hanging.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/tensor/view.h"
+
+namespace troupe {
+
+enum class CollectiveKind : uint8_t {
+  barrier, broadcast, all_reduce, all_gather, reduce_scatter, all_to_all, send, receive
+};
+const char* name(CollectiveKind kind);
+
+// Counted per communicator: calls and bytes this rank sent to OTHER ranks, by kind and call site.
+struct Traffic {
+  int64_t calls = 0;
+  int64_t bytes = 0;
+};
+using TrafficKey = std::pair<CollectiveKind, std::string>;
+using TrafficTable = std::map<TrafficKey, Traffic>;
+
+// A running operation. Moving only; destroying one that was not waited for waits for it.
+class Work {
+ public:
+  class Impl {
+   public:
+    virtual ~Impl() = default;
+    virtual bool done() = 0;  // progresses it
+    virtual void wait() = 0;  // throws on deadline or poison
+  };
+  Work() = default;  // complete
+  explicit Work(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  Work(Work&&) noexcept = default;
+  Work& operator=(Work&& other) noexcept(false);
+  ~Work();
+  bool done() { return impl_ == nullptr || impl_->done(); }
+  void wait() {
+    if (impl_) {
+      auto finishing = std::move(impl_);
+      finishing->wait();
+    }
+  }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual std::string name() const = 0;  // for messages: "world", "ep", ...
+
+  // `site` says who calls and why ("grad bucket 3", "moe.dispatch layer 2"): named in messages and counters.
+  virtual Work barrier(const std::string& site) = 0;
+  virtual Work broadcast(View data, int root, const std::string& site) = 0;
+  // data += the others' data, in rank order; f64, f32, bf16 (added in f32), i64, i32.
+  virtual Work all_reduce_sum(View data, const std::string& site) = 0;
+  // out: [size * n] from each rank's in: [n], in rank order.
+  virtual Work all_gather(View in, View out, const std::string& site) = 0;
+  // out: [n] = sum over ranks of piece rank() of in: [size * n].
+  virtual Work reduce_scatter_sum(View in, View out, const std::string& site) = 0;
+  // Rows of dim 0: send_rows[r] rows go to rank r, recv_rows[r] rows come from it, both in rank order.
+  // Any size, also beyond 2^31 bytes; zero rows from any rank.
+  virtual Work all_to_all(View in, std::span<const int64_t> send_rows, View out,
+                          std::span<const int64_t> recv_rows, const std::string& site) = 0;
+  virtual Work send(View data, int to, const std::string& site) = 0;
+  virtual Work receive(View data, int from, const std::string& site) = 0;
+
+  // Ranks with the same color form a group, ordered by key then rank. Collective.
+  virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
+
+  virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
+  // This rank has failed: peers of every group made from the same world learn the cause.
+  virtual void poison(const std::string& cause) = 0;
+  virtual const TrafficTable& traffic() const = 0;
+};
+
+}  // namespace troupe
