@@ -11,7 +11,8 @@ namespace {
 
 struct GradMode {
   bool enabled = true;
-  std::vector<UseTracker*>* recomputed_uses = nullptr;  // set during the first forward of a recomputed block
+  std::vector<UseTracker*>* recomputed_uses =
+      nullptr;  // set during the first forward of a recomputed block
 };
 
 GradMode& grad_mode() {
@@ -19,15 +20,16 @@ GradMode& grad_mode() {
   return mode;
 }
 
-// Nodes reachable from the roots, deepest first; ties in the order of discovery, so that the order of sums
-// and of collectives is the same on every rank.
+// Nodes reachable from the roots, deepest first; ties in the order of discovery, so that the order
+// of sums and of collectives is the same on every rank.
 std::vector<Node*> backward_order(std::span<const Tensor> roots) {
   std::unordered_map<Node*, size_t> found;
   std::vector<Node*> order;
   std::vector<Node*> stack;
   auto discover = [&](Node* node) {
     if (node == nullptr || !found.emplace(node, order.size()).second) return;
-    require(!node->consumed, "backward through {} a second time: its tape was freed by the first", node->op);
+    require(!node->consumed, "backward through {} a second time: its tape was freed by the first",
+            node->op);
     order.push_back(node);
     stack.push_back(node);
   };
@@ -39,7 +41,8 @@ std::vector<Node*> backward_order(std::span<const Tensor> roots) {
       for (const auto& input : node->inputs) discover(input.get());
     }
   }
-  std::stable_sort(order.begin(), order.end(), [](Node* a, Node* b) { return a->depth > b->depth; });
+  std::stable_sort(order.begin(), order.end(),
+                   [](Node* a, Node* b) { return a->depth > b->depth; });
   return order;
 }
 
@@ -54,7 +57,8 @@ class GradientMap {
       entry.value = std::move(gradient);
       return;
     }
-    if (!entry.owned) {  // the first gradient may be shared with others (an identity passes it on): copy once
+    if (!entry.owned) {  // the first gradient may be shared with others (an identity passes it on):
+                         // copy once
       Tensor sum = Tensor::empty(node->shape, node->dtype, gradient.device());
       kernels::add(sum.stream(), entry.value.view(), gradient.view(), sum.view());
       entry.value = std::move(sum);
@@ -94,11 +98,13 @@ class NodeInputs : public InputGradients {
 
 Tensor seed_of(const Tensor& root, const Tensor& seed) {
   if (seed.defined()) return seed.detach();
-  require(root.elements() == 1, "backward from a value of shape {} needs a seed gradient", root.shape().text());
+  require(root.elements() == 1, "backward from a value of shape {} needs a seed gradient",
+          root.shape().text());
   return Tensor::full(root.shape(), root.dtype(), 1.0, root.device());
 }
 
-void run_node(Node* node, Tensor gradient, GradientMap& gradients, Weights weights, WeightWork& later) {
+void run_node(Node* node, Tensor gradient, GradientMap& gradients, Weights weights,
+              WeightWork& later) {
   if (node->leaf) {
     node->leaf(std::move(gradient));
     return;
@@ -138,11 +144,11 @@ bool grad_enabled() { return grad_mode().enabled; }
 NoGrad::NoGrad() : previous_(grad_mode().enabled) { grad_mode().enabled = false; }
 NoGrad::~NoGrad() { grad_mode().enabled = previous_; }
 
-Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs, InputGradient input_gradient,
-              WeightGradient weight_gradient) {
-  const bool wanted = weight_gradient || std::any_of(inputs.begin(), inputs.end(), [](const Tensor& input) {
-                        return input.needs_gradient();
-                      });
+Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs,
+              InputGradient input_gradient, WeightGradient weight_gradient) {
+  const bool wanted =
+      weight_gradient || std::any_of(inputs.begin(), inputs.end(),
+                                     [](const Tensor& input) { return input.needs_gradient(); });
   out.set_node(nullptr);
   if (!grad_enabled() || !wanted) return out;
   auto node = std::make_shared<Node>();
@@ -160,8 +166,8 @@ Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs, InputG
   return out;
 }
 
-Tensor record(const char* op, Tensor out, std::initializer_list<Tensor> inputs, InputGradient input_gradient,
-              WeightGradient weight_gradient) {
+Tensor record(const char* op, Tensor out, std::initializer_list<Tensor> inputs,
+              InputGradient input_gradient, WeightGradient weight_gradient) {
   return record(op, std::move(out), std::span<const Tensor>(inputs.begin(), inputs.size()),
                 std::move(input_gradient), std::move(weight_gradient));
 }
@@ -182,13 +188,16 @@ Saved::Saved(const Tensor& value)
 
 const Tensor& Saved::get(const char* op) const {
   require(!value_.defined() || value_.storage()->version() == version_,
-          "a value that {} needs for its gradient was written in place after it was used: copy it first", op);
+          "a value that {} needs for its gradient was written in place after it was used: copy it "
+          "first",
+          op);
   return value_;
 }
 
 void check_in_place(const char* op, const Tensor& target) {
   require(!(grad_enabled() && target.needs_gradient()),
-          "{} cannot write in place into a value that carries a gradient: use the out-of-place form, or detach it",
+          "{} cannot write in place into a value that carries a gradient: use the out-of-place "
+          "form, or detach it",
           op);
   target.storage()->written_in_place();
 }
@@ -202,18 +211,20 @@ void WeightWork::run() {
 }
 
 WeightWork backward(std::span<const Tensor> roots, std::span<const Tensor> seeds, Weights weights) {
-  require(seeds.empty() || seeds.size() == roots.size(), "{} seed gradients for {} roots", seeds.size(),
-          roots.size());
+  require(seeds.empty() || seeds.size() == roots.size(), "{} seed gradients for {} roots",
+          seeds.size(), roots.size());
   WeightWork later;
   GradientMap gradients;
   const std::vector<Node*> order = backward_order(roots);
   for (size_t i = 0; i < roots.size(); ++i) {
-    if (roots[i].node()) gradients.add(roots[i].node().get(), seed_of(roots[i], seeds.empty() ? Tensor() : seeds[i]));
+    if (roots[i].node())
+      gradients.add(roots[i].node().get(), seed_of(roots[i], seeds.empty() ? Tensor() : seeds[i]));
   }
   NoGrad no_grad;
   for (Node* node : order) {
     Tensor gradient = gradients.take(node);
-    require(gradient.defined(), "no gradient reached {}: one of the ops above it returned none", node->op);
+    require(gradient.defined(), "no gradient reached {}: one of the ops above it returned none",
+            node->op);
     run_node(node, std::move(gradient), gradients, weights, later);
   }
   return later;
@@ -231,7 +242,8 @@ void note_use(UseTracker& tracker) {
   }
 }
 
-Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f, std::span<const Tensor> inputs) {
+Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f,
+                 std::span<const Tensor> inputs) {
   if (!grad_enabled()) return f(inputs);
   auto uses = std::make_shared<std::vector<UseTracker*>>();
   Tensor out;
@@ -255,7 +267,8 @@ Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f, std::s
     for (size_t i = 0; i < saved.size(); ++i) {
       again[i] = saved[i].detach();
       if (input_gradients.needs(static_cast<int>(i))) {
-        again[i] = leaf(saved[i], [&received, i](Tensor gradient) { received[i] = std::move(gradient); });
+        again[i] =
+            leaf(saved[i], [&received, i](Tensor gradient) { received[i] = std::move(gradient); });
       }
     }
     const bool previous = mode.enabled;
@@ -275,17 +288,19 @@ Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f, std::s
     }
   };
   // A block whose inputs need no gradient still has parameters: its weight half does the replay.
-  const bool input_needs = std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.needs_gradient(); });
+  const bool input_needs =
+      std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.needs_gradient(); });
   if (input_needs) return record("recompute", std::move(out), inputs, replay);
   class NoInputs : public InputGradients {
     bool needs(int) const override { return false; }
     void add(int, Tensor) override {}
   };
-  return record("recompute", std::move(out), inputs, [](const Tensor&, InputGradients&) {},
-                [replay](const Tensor& gradient) {
-                  NoInputs none;
-                  replay(gradient, none);
-                });
+  return record(
+      "recompute", std::move(out), inputs, [](const Tensor&, InputGradients&) {},
+      [replay](const Tensor& gradient) {
+        NoInputs none;
+        replay(gradient, none);
+      });
 }
 
 }  // namespace troupe

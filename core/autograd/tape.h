@@ -1,5 +1,5 @@
-// Eager reverse-mode differentiation by closures. An op computes its result, then records one node whose
-// closures turn the gradient of its output into gradients of its inputs.
+// Eager reverse-mode differentiation by closures. An op computes its result, then records one node
+// whose closures turn the gradient of its output into gradients of its inputs.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,8 @@ struct Node {
   const char* op = "";
   Shape shape;  // of the output
   DType dtype = DType::f32;
-  int64_t depth = 0;  // 1 + the deepest input: backward runs deepest first, ties in the order of discovery
+  int64_t depth =
+      0;  // 1 + the deepest input: backward runs deepest first, ties in the order of discovery
   std::vector<std::shared_ptr<Node>> inputs;  // null where no gradient is needed
   InputGradient input_gradient;               // empty for a leaf
   WeightGradient weight_gradient;             // optional; may be run later than input_gradient
@@ -55,12 +56,13 @@ class NoGrad {
   bool previous_;
 };
 
-// Gives `out` a tape node and returns it, if gradients are enabled and an input needs one or weight_gradient
-// is given; else returns `out` without a tape. op: a string literal, named in messages.
-Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs, InputGradient input_gradient,
-              WeightGradient weight_gradient = {});
-Tensor record(const char* op, Tensor out, std::initializer_list<Tensor> inputs, InputGradient input_gradient,
-              WeightGradient weight_gradient = {});
+// Gives `out` a tape node and returns it, if gradients are enabled and an input needs one or
+// weight_gradient is given; else returns `out` without a tape. op: a string literal, named in
+// messages.
+Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs,
+              InputGradient input_gradient, WeightGradient weight_gradient = {});
+Tensor record(const char* op, Tensor out, std::initializer_list<Tensor> inputs,
+              InputGradient input_gradient, WeightGradient weight_gradient = {});
 
 // A leaf that asks for a gradient: `receive` gets it, complete, once per backward.
 Tensor leaf(const Tensor& value, std::function<void(Tensor gradient)> receive);
@@ -92,24 +94,28 @@ class WeightWork {
 
 enum class Weights { now, defer };
 
-// Runs the tape backward from several roots at once. seeds: gradients of the roots, undefined = 1 (for a
-// one-element root). The tape is freed on the way; a second backward through it throws.
-WeightWork backward(std::span<const Tensor> roots, std::span<const Tensor> seeds, Weights weights = Weights::now);
+// Runs the tape backward from several roots at once. seeds: gradients of the roots, undefined = 1
+// (for a one-element root). The tape is freed on the way; a second backward through it throws.
+WeightWork backward(std::span<const Tensor> roots, std::span<const Tensor> seeds,
+                    Weights weights = Weights::now);
 void backward(const Tensor& root);
 
-// Activation checkpointing: runs f(inputs) without a tape, and again with one when backward comes through.
-// f must be a pure function of its inputs and of parameters (same random keys, same routing both times).
-Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f, std::span<const Tensor> inputs);
+// Activation checkpointing: runs f(inputs) without a tape, and again with one when backward comes
+// through. f must be a pure function of its inputs and of parameters (same random keys, same
+// routing both times).
+Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f,
+                 std::span<const Tensor> inputs);
 
 // Hooks with which Parameter counts its uses across recompute (see core/parameter/parameter.h).
 class UseTracker {
  public:
   virtual ~UseTracker() = default;
   virtual void use_pending() = 0;  // a use whose weight gradient will come later
-  virtual void use_dropped() = 0;  // the use announced at the first forward is replaced by the replay's own
+  virtual void
+  use_dropped() = 0;  // the use announced at the first forward is replaced by the replay's own
 };
-// Called by a Parameter when an op reads it: announces a use if its weight gradient will come, that is if
-// gradients are enabled or if this is the first forward of a recomputed block.
+// Called by a Parameter when an op reads it: announces a use if its weight gradient will come, that
+// is if gradients are enabled or if this is the first forward of a recomputed block.
 void note_use(UseTracker& tracker);
 
 }  // namespace troupe

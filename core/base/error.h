@@ -32,7 +32,8 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-// Throws Error(code) with a formatted message: what is wrong, with its value and place, then the fix.
+// Throws Error(code) with a formatted message: what is wrong, with its value and place, then the
+// fix.
 template <typename... Args>
 [[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
   throw Error(code, fmt::format(format, std::forward<Args>(args)...));

@@ -1,5 +1,6 @@
-// Field lists: the options of a router, optimizer, schedule or section, declared beside the code that reads
-// them. launch/config turns YAML, the command line, `help` and `check` into and from field lists.
+// Field lists: the options of a router, optimizer, schedule or section, declared beside the code
+// that reads them. launch/config turns YAML, the command line, `help` and `check` into and from
+// field lists.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,11 @@ struct Field {
   std::string name;
   FieldType type = FieldType::real;
   FieldValue default_value;
-  std::string help;                   // one sentence: meaning and unit
+  std::string help;  // one sentence: meaning and unit
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
-  bool exclusive_minimum = false;     // value must be > minimum rather than >=
-  std::vector<std::string> choices;   // for FieldType::choice
+  bool exclusive_minimum = false;    // value must be > minimum rather than >=
+  std::vector<std::string> choices;  // for FieldType::choice
   OnResume on_resume = OnResume::fixed;
 };
 

@@ -8,10 +8,14 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warning: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warning:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -38,7 +42,9 @@ void configure(Level level, int rank, bool leader) {
 }
 
 void write(Level level, const std::string& message) {
-  const char* prefix = level == Level::warning ? "warning: " : level == Level::error ? "error: " : "";
+  const char* prefix = level == Level::warning ? "warning: "
+                       : level == Level::error ? "error: "
+                                               : "";
   logger()->log(to_spdlog(level), "{}{}", prefix, message);
 }
 

@@ -1,4 +1,5 @@
-// Logging to stderr. Results go to stdout, messages go here; only the leader rank speaks below `warning`.
+// Logging to stderr. Results go to stdout, messages go here; only the leader rank speaks below
+// `warning`.
 #pragma once
 
 #include <fmt/core.h>
@@ -10,7 +11,8 @@ namespace troupe::log {
 
 enum class Level { debug, info, warning, error };
 
-// Ranks other than 0 pass leader = false: they log warnings and errors only, with "rank N:" in front.
+// Ranks other than 0 pass leader = false: they log warnings and errors only, with "rank N:" in
+// front.
 void configure(Level level, int rank, bool leader);
 void write(Level level, const std::string& message);
 

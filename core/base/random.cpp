@@ -16,10 +16,9 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, uint32_t key0, u
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t{kMultiplier0} * counter[0];
     const uint64_t product1 = uint64_t{kMultiplier1} * counter[2];
-    counter = {static_cast<uint32_t>(product1 >> 32) ^ counter[1] ^ key0,
-               static_cast<uint32_t>(product1),
-               static_cast<uint32_t>(product0 >> 32) ^ counter[3] ^ key1,
-               static_cast<uint32_t>(product0)};
+    counter = {
+        static_cast<uint32_t>(product1 >> 32) ^ counter[1] ^ key0, static_cast<uint32_t>(product1),
+        static_cast<uint32_t>(product0 >> 32) ^ counter[3] ^ key1, static_cast<uint32_t>(product0)};
     key0 += kWeyl0;
     key1 += kWeyl1;
   }
@@ -49,8 +48,9 @@ uint64_t Random::bits(uint64_t index, uint64_t lane) const {
 double Random::uniform(uint64_t index, uint64_t lane) const { return to_unit(bits(index, lane)); }
 
 uint64_t Random::below(uint64_t index, uint64_t n, uint64_t lane) const {
+  __extension__ using Wide = unsigned __int128;
   // Multiply-shift on 64 random bits: the bias is below n / 2^64.
-  return static_cast<uint64_t>((static_cast<unsigned __int128>(bits(index, lane)) * n) >> 64);
+  return static_cast<uint64_t>((static_cast<Wide>(bits(index, lane)) * n) >> 64);
 }
 
 double Random::normal(uint64_t index, uint64_t lane) const {

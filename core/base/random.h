@@ -1,5 +1,5 @@
-// Counter-based random numbers: every draw is a pure function of (seed, purpose, name, index), so no
-// layout, thread count or restart changes it. Generator: Philox4x32-10 (Salmon et al., SC 2011).
+// Counter-based random numbers: every draw is a pure function of (seed, purpose, name, index), so
+// no layout, thread count or restart changes it. Generator: Philox4x32-10 (Salmon et al., SC 2011).
 #pragma once
 
 #include <array>
@@ -10,7 +10,8 @@ namespace troupe {
 
 class Random {
  public:
-  // purpose: what the numbers are for ("init", "dropout", ...); name: the logical name they belong to.
+  // purpose: what the numbers are for ("init", "dropout", ...); name: the logical name they belong
+  // to.
   Random(uint64_t seed, std::string_view purpose, std::string_view name = {});
 
   std::array<uint32_t, 4> block(uint64_t index, uint64_t lane = 0) const;

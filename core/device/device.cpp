@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-// Size classes: eight per power of two, so a block wastes less than 1/8 and is found again when shapes vary a
-// little (row counts of dropless routing).
+// Size classes: eight per power of two, so a block wastes less than 1/8 and is found again when
+// shapes vary a little (row counts of dropless routing).
 size_t size_class(size_t bytes) {
   if (bytes <= 512) return (std::max<size_t>(bytes, 1) + 63) / 64 * 64;
   const size_t step = std::bit_floor(bytes - 1) / 8;
@@ -26,11 +26,16 @@ size_t size_class(size_t bytes) {
 
 const char* name(MemoryKind kind) {
   switch (kind) {
-    case MemoryKind::parameter: return "parameters";
-    case MemoryKind::gradient: return "gradients";
-    case MemoryKind::optimizer: return "optimizer";
-    case MemoryKind::activation: return "activations";
-    case MemoryKind::communication: return "communication";
+    case MemoryKind::parameter:
+      return "parameters";
+    case MemoryKind::gradient:
+      return "gradients";
+    case MemoryKind::optimizer:
+      return "optimizer";
+    case MemoryKind::activation:
+      return "activations";
+    case MemoryKind::communication:
+      return "communication";
   }
   return "?";
 }
@@ -81,13 +86,15 @@ void* Device::allocate(size_t bytes, MemoryKind kind) {
       pointer = std::aligned_alloc(kAlignment, rounded);
     }
     if (pointer == nullptr) {
-      fail(ExitCode::resource, "out of memory: {} bytes for {} could not be had with {} bytes in use", rounded,
+      fail(ExitCode::resource,
+           "out of memory: {} bytes for {} could not be had with {} bytes in use", rounded,
            name(kind), allocator_->report.total.current);
     }
     allocator_->report.system_bytes += static_cast<int64_t>(rounded);
     ++allocator_->report.system_allocations;
   }
-  allocator_->count(allocator_->report.by_kind[static_cast<int>(kind)], static_cast<int64_t>(rounded));
+  allocator_->count(allocator_->report.by_kind[static_cast<int>(kind)],
+                    static_cast<int64_t>(rounded));
   allocator_->count(allocator_->report.total, static_cast<int64_t>(rounded));
   return pointer;
 }
@@ -96,7 +103,8 @@ void Device::release(void* pointer, size_t bytes, MemoryKind kind) {
   const size_t rounded = size_class(bytes);
   std::lock_guard lock(allocator_->mutex);
   allocator_->free_blocks[rounded].push_back(pointer);
-  allocator_->count(allocator_->report.by_kind[static_cast<int>(kind)], -static_cast<int64_t>(rounded));
+  allocator_->count(allocator_->report.by_kind[static_cast<int>(kind)],
+                    -static_cast<int64_t>(rounded));
   allocator_->count(allocator_->report.total, -static_cast<int64_t>(rounded));
 }
 

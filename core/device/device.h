@@ -1,5 +1,6 @@
-// A device: where tensors live, how their memory is got and counted, and the stream that runs their kernels.
-// One Device per rank, handed down; never global. (Today: the CPU; a CUDA device joins behind the same type.)
+// A device: where tensors live, how their memory is got and counted, and the stream that runs their
+// kernels. One Device per rank, handed down; never global. (Today: the CPU; a CUDA device joins
+// behind the same type.)
 #pragma once
 
 #include <cstddef>
@@ -31,8 +32,8 @@ class Device : public std::enable_shared_from_this<Device> {
   DeviceKind kind() const { return DeviceKind::cpu; }
   Stream& stream() { return stream_; }
 
-  // Bytes of 64-byte aligned memory from the caching allocator; contents undefined. Thread safe: a block may
-  // be given back by another thread. Throws Error(resource) when the system has no more.
+  // Bytes of 64-byte aligned memory from the caching allocator; contents undefined. Thread safe: a
+  // block may be given back by another thread. Throws Error(resource) when the system has no more.
   void* allocate(size_t bytes, MemoryKind kind);
   void release(void* pointer, size_t bytes, MemoryKind kind);
   // Gives cached blocks back to the system.

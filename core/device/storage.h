@@ -13,7 +13,10 @@ namespace troupe {
 class Storage {
  public:
   Storage(std::shared_ptr<Device> device, size_t bytes, MemoryKind kind)
-      : device_(std::move(device)), bytes_(bytes), kind_(kind), data_(device_->allocate(bytes, kind)) {}
+      : device_(std::move(device)),
+        bytes_(bytes),
+        kind_(kind),
+        data_(device_->allocate(bytes, kind)) {}
   ~Storage() { device_->release(data_, bytes_, kind_); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -23,7 +26,8 @@ class Storage {
   MemoryKind kind() const { return kind_; }
   const std::shared_ptr<Device>& device() const { return device_; }
 
-  // Counts in-place writes: a value saved for backward must still have the version it was saved with.
+  // Counts in-place writes: a value saved for backward must still have the version it was saved
+  // with.
   uint64_t version() const { return version_.load(std::memory_order_relaxed); }
   void written_in_place() { version_.fetch_add(1, std::memory_order_relaxed); }
 

@@ -1,5 +1,5 @@
-// Elementwise kernels. Views may be strided and broadcast (stride 0) on the inputs; outputs are contiguous
-// unless said. Same shape on all unless said. bf16 is computed in f32.
+// Elementwise kernels. Views may be strided and broadcast (stride 0) on the inputs; outputs are
+// contiguous unless said. Same shape on all unless said. bf16 is computed in f32.
 #pragma once
 
 #include "core/device/device.h"

@@ -1,6 +1,6 @@
-// How a tensor is cut over the axes of the mesh: the ONE source for its local shape, init slice, gradient
-// group, share of the gradient norm and checkpoint slice. Plain data; parallel/mesh does the arithmetic with
-// ranks.
+// How a tensor is cut over the axes of the mesh: the ONE source for its local shape, init slice,
+// gradient group, share of the gradient norm and checkpoint slice. Plain data; parallel/mesh does
+// the arithmetic with ranks.
 #pragma once
 
 #include <array>
@@ -27,8 +27,9 @@ struct DimCut {
 };
 
 struct DimLayout {
-  std::vector<DimCut> cuts;       // outermost first; empty = not cut
-  std::vector<int64_t> sections;  // sizes of parts that are each cut on their own (q|k|v, gate|up); empty = one
+  std::vector<DimCut> cuts;  // outermost first; empty = not cut
+  std::vector<int64_t>
+      sections;  // sizes of parts that are each cut on their own (q|k|v, gate|up); empty = one
 };
 
 enum class AxisState : uint8_t { replicated, shard, partial };
@@ -42,7 +43,8 @@ struct Layout {
   // State of the GRADIENT before it is summed: partial on the axes over which tokens are spread.
   std::array<bool, kAxes> gradient_partial{};
 
-  static Layout replicated(const Shape& global, MeshKind mesh, std::initializer_list<Axis> gradient_partial);
+  static Layout replicated(const Shape& global, MeshKind mesh,
+                           std::initializer_list<Axis> gradient_partial);
   // dim `dim` cut in equal blocks over `axis`.
   Layout& shard(int dim, Axis axis, Cut cut = Cut::block);
 };

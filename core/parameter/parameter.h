@@ -1,4 +1,5 @@
-// A parameter: logical name, layout, main value, main gradient, and the compute-side forms of its value.
+// A parameter: logical name, layout, main value, main gradient, and the compute-side forms of its
+// value.
 #pragma once
 
 #include <functional>
@@ -33,7 +34,9 @@ class Parameter final : public UseTracker {
   const Layout& layout() const { return layout_; }
   const Box& box() const { return box_; }
   const Init& init() const { return init_; }
-  bool decays() const { return decay_; }  // weight decay applies (not for norms, biases, router biases)
+  bool decays() const {
+    return decay_;
+  }  // weight decay applies (not for norms, biases, router biases)
   DType compute() const { return compute_; }
 
   // Draws the local part of the initial value.
@@ -48,12 +51,14 @@ class Parameter final : public UseTracker {
   // The packed forms of a matrix parameter, refreshed when the version changed.
   WeightForms& forms();
 
-  // The main gradient: same shape and type as value(). Undefined contents until the first accumulation.
+  // The main gradient: same shape and type as value(). Undefined contents until the first
+  // accumulation.
   const Tensor& gradient() const { return gradient_; }
   // Puts the gradient into memory owned elsewhere (a bucket); contents are not kept.
   void place_gradient(Tensor memory);
   // An op that reads the parameter calls use() in forward and, in its weight gradient, either
-  //   Tensor& g = begin_accumulate(fresh)  (fresh: overwrite instead of add; the first one of a step)
+  //   Tensor& g = begin_accumulate(fresh)  (fresh: overwrite instead of add; the first one of a
+  //   step)
   //   ... write ...; end_accumulate();
   // or accumulate(gradient), which adds a tensor of the local shape (any floating type).
   void use() { note_use(*this); }

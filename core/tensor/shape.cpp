@@ -55,8 +55,8 @@ Shape broadcast(const Shape& a, const Shape& b) {
     const int from_end = rank - i;
     const int64_t size_a = from_end > a.rank() ? 1 : a[a.rank() - from_end];
     const int64_t size_b = from_end > b.rank() ? 1 : b[b.rank() - from_end];
-    require(size_a == size_b || size_a == 1 || size_b == 1, "shapes {} and {} do not broadcast", a.text(),
-            b.text());
+    require(size_a == size_b || size_a == 1 || size_b == 1, "shapes {} and {} do not broadcast",
+            a.text(), b.text());
     out.append(size_a == 1 ? size_b : size_a);
   }
   return out;

@@ -9,23 +9,41 @@ namespace {
 
 void store(void* data, DType dtype, int64_t index, double value) {
   switch (dtype) {
-    case DType::f64: static_cast<double*>(data)[index] = value; break;
-    case DType::f32: static_cast<float*>(data)[index] = static_cast<float>(value); break;
-    case DType::bf16: static_cast<BF16*>(data)[index] = BF16(static_cast<float>(value)); break;
-    case DType::i64: static_cast<int64_t*>(data)[index] = static_cast<int64_t>(value); break;
-    case DType::i32: static_cast<int32_t*>(data)[index] = static_cast<int32_t>(value); break;
-    case DType::u8: static_cast<uint8_t*>(data)[index] = static_cast<uint8_t>(value); break;
+    case DType::f64:
+      static_cast<double*>(data)[index] = value;
+      break;
+    case DType::f32:
+      static_cast<float*>(data)[index] = static_cast<float>(value);
+      break;
+    case DType::bf16:
+      static_cast<BF16*>(data)[index] = BF16(static_cast<float>(value));
+      break;
+    case DType::i64:
+      static_cast<int64_t*>(data)[index] = static_cast<int64_t>(value);
+      break;
+    case DType::i32:
+      static_cast<int32_t*>(data)[index] = static_cast<int32_t>(value);
+      break;
+    case DType::u8:
+      static_cast<uint8_t*>(data)[index] = static_cast<uint8_t>(value);
+      break;
   }
 }
 
 double load(const void* data, DType dtype, int64_t index) {
   switch (dtype) {
-    case DType::f64: return static_cast<const double*>(data)[index];
-    case DType::f32: return static_cast<const float*>(data)[index];
-    case DType::bf16: return static_cast<float>(static_cast<const BF16*>(data)[index]);
-    case DType::i64: return static_cast<double>(static_cast<const int64_t*>(data)[index]);
-    case DType::i32: return static_cast<const int32_t*>(data)[index];
-    case DType::u8: return static_cast<const uint8_t*>(data)[index];
+    case DType::f64:
+      return static_cast<const double*>(data)[index];
+    case DType::f32:
+      return static_cast<const float*>(data)[index];
+    case DType::bf16:
+      return static_cast<float>(static_cast<const BF16*>(data)[index]);
+    case DType::i64:
+      return static_cast<double>(static_cast<const int64_t*>(data)[index]);
+    case DType::i32:
+      return static_cast<const int32_t*>(data)[index];
+    case DType::u8:
+      return static_cast<const uint8_t*>(data)[index];
   }
   return 0;
 }
@@ -49,23 +67,26 @@ void for_each_offset(const Shape& shape, const Shape& strides, Visit visit) {
 
 }  // namespace
 
-Tensor Tensor::empty(const Shape& shape, DType dtype, const std::shared_ptr<Device>& device, MemoryKind kind) {
+Tensor Tensor::empty(const Shape& shape, DType dtype, const std::shared_ptr<Device>& device,
+                     MemoryKind kind) {
   Tensor out;
   out.shape_ = shape;
   out.strides_ = contiguous_strides(shape);
   out.dtype_ = dtype;
-  out.storage_ = std::make_shared<Storage>(device, static_cast<size_t>(shape.elements()) * size_of(dtype), kind);
+  out.storage_ = std::make_shared<Storage>(
+      device, static_cast<size_t>(shape.elements()) * size_of(dtype), kind);
   return out;
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype, const std::shared_ptr<Device>& device, MemoryKind kind) {
+Tensor Tensor::zeros(const Shape& shape, DType dtype, const std::shared_ptr<Device>& device,
+                     MemoryKind kind) {
   Tensor out = empty(shape, dtype, device, kind);
   std::memset(out.storage_->data(), 0, out.bytes());
   return out;
 }
 
-Tensor Tensor::full(const Shape& shape, DType dtype, double value, const std::shared_ptr<Device>& device,
-                    MemoryKind kind) {
+Tensor Tensor::full(const Shape& shape, DType dtype, double value,
+                    const std::shared_ptr<Device>& device, MemoryKind kind) {
   Tensor out = empty(shape, dtype, device, kind);
   for (int64_t i = 0; i < shape.elements(); ++i) store(out.storage_->data(), dtype, i, value);
   return out;
@@ -73,8 +94,8 @@ Tensor Tensor::full(const Shape& shape, DType dtype, double value, const std::sh
 
 Tensor Tensor::from(std::span<const double> values, const Shape& shape, DType dtype,
                     const std::shared_ptr<Device>& device) {
-  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}", values.size(),
-          shape.text());
+  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}",
+          values.size(), shape.text());
   Tensor out = empty(shape, dtype, device);
   for (size_t i = 0; i < values.size(); ++i) {
     store(out.storage_->data(), dtype, static_cast<int64_t>(i), values[i]);
@@ -82,25 +103,28 @@ Tensor Tensor::from(std::span<const double> values, const Shape& shape, DType dt
   return out;
 }
 
-Tensor Tensor::from(std::span<const int64_t> values, const Shape& shape, const std::shared_ptr<Device>& device) {
-  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}", values.size(),
-          shape.text());
+Tensor Tensor::from(std::span<const int64_t> values, const Shape& shape,
+                    const std::shared_ptr<Device>& device) {
+  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}",
+          values.size(), shape.text());
   Tensor out = empty(shape, DType::i64, device);
   if (!values.empty()) std::memcpy(out.storage_->data(), values.data(), values.size_bytes());
   return out;
 }
 
-Tensor Tensor::from(std::span<const int32_t> values, const Shape& shape, const std::shared_ptr<Device>& device) {
-  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}", values.size(),
-          shape.text());
+Tensor Tensor::from(std::span<const int32_t> values, const Shape& shape,
+                    const std::shared_ptr<Device>& device) {
+  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}",
+          values.size(), shape.text());
   Tensor out = empty(shape, DType::i32, device);
   if (!values.empty()) std::memcpy(out.storage_->data(), values.data(), values.size_bytes());
   return out;
 }
 
 Tensor Tensor::strided(const Shape& shape, const Shape& strides, int64_t offset) const {
-  require(defined() && shape.rank() == strides.rank(), "strided() of an undefined tensor or with {} strides for {}",
-          strides.rank(), shape.text());
+  require(defined() && shape.rank() == strides.rank(),
+          "strided() of an undefined tensor or with {} strides for {}", strides.rank(),
+          shape.text());
   Tensor out = *this;
   out.node_ = nullptr;
   out.shape_ = shape;
@@ -114,8 +138,8 @@ Tensor Tensor::strided(const Shape& shape, const Shape& strides, int64_t offset)
   require(shape.elements() == 0 ||
               (out.offset_ >= 0 && (last + 1) * static_cast<int64_t>(size_of(dtype_)) <=
                                        static_cast<int64_t>(storage_->bytes())),
-          "a view of shape {} and strides {} at {} leaves its storage of {} bytes", shape.text(), strides.text(),
-          out.offset_, storage_->bytes());
+          "a view of shape {} and strides {} at {} leaves its storage of {} bytes", shape.text(),
+          strides.text(), out.offset_, storage_->bytes());
   return out;
 }
 
@@ -130,7 +154,8 @@ std::vector<double> Tensor::values() const {
   std::vector<double> out;
   out.reserve(static_cast<size_t>(elements()));
   const View source = view();
-  for_each_offset(shape_, strides_, [&](int64_t i) { out.push_back(load(source.data, dtype_, i)); });
+  for_each_offset(shape_, strides_,
+                  [&](int64_t i) { out.push_back(load(source.data, dtype_, i)); });
   return out;
 }
 

@@ -21,15 +21,18 @@ class Tensor {
                       MemoryKind kind = MemoryKind::activation);
   static Tensor zeros(const Shape& shape, DType dtype, const std::shared_ptr<Device>& device,
                       MemoryKind kind = MemoryKind::activation);
-  static Tensor full(const Shape& shape, DType dtype, double value, const std::shared_ptr<Device>& device,
+  static Tensor full(const Shape& shape, DType dtype, double value,
+                     const std::shared_ptr<Device>& device,
                      MemoryKind kind = MemoryKind::activation);
   // Copies values (converted to dtype) in row-major order; values.size() must be shape.elements().
   static Tensor from(std::span<const double> values, const Shape& shape, DType dtype,
                      const std::shared_ptr<Device>& device);
-  static Tensor from(std::span<const int64_t> values, const Shape& shape, const std::shared_ptr<Device>& device);
-  static Tensor from(std::span<const int32_t> values, const Shape& shape, const std::shared_ptr<Device>& device);
-  // A view of the same storage: offset in elements from this tensor's first one. No tape (see core/ops/view.h
-  // for views that carry gradients).
+  static Tensor from(std::span<const int64_t> values, const Shape& shape,
+                     const std::shared_ptr<Device>& device);
+  static Tensor from(std::span<const int32_t> values, const Shape& shape,
+                     const std::shared_ptr<Device>& device);
+  // A view of the same storage: offset in elements from this tensor's first one. No tape (see
+  // core/ops/view.h for views that carry gradients).
   Tensor strided(const Shape& shape, const Shape& strides, int64_t offset) const;
 
   bool defined() const { return storage_ != nullptr; }

@@ -1,4 +1,5 @@
-// All that a kernel sees of a tensor: pointer, type, sizes, strides, device. Passed by value, owns nothing.
+// All that a kernel sees of a tensor: pointer, type, sizes, strides, device. Passed by value, owns
+// nothing.
 #pragma once
 
 #include "core/device/device.h"

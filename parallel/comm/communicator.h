@@ -1,10 +1,12 @@
-// The contract of a group of ranks. Three backends (self, thread, mpi) keep it and give the same bits.
+// The contract of a group of ranks. Three backends (self, thread, mpi) keep it and give the same
+// bits.
 //
 // - Every rank of the group enters every collective, in the same order, with zero rows if need be.
 // - Sums are added in rank order (rank 0 first), never by MPI_SUM: pieces are exchanged and added.
 // - Views are contiguous and stay alive and untouched until the Work is complete.
 // - Every wait has a deadline; passing it throws Error(distributed) that names what was awaited.
-// - When a rank fails, poison() makes every wait of its peers throw "rank N failed: ..." instead of hanging.
+// - When a rank fails, poison() makes every wait of its peers throw "rank N failed: ..." instead of
+// hanging.
 #pragma once
 
 #include <chrono>
@@ -20,7 +22,14 @@
 namespace troupe {
 
 enum class CollectiveKind : uint8_t {
-  barrier, broadcast, all_reduce, all_gather, reduce_scatter, all_to_all, send, receive
+  barrier,
+  broadcast,
+  all_reduce,
+  all_gather,
+  reduce_scatter,
+  all_to_all,
+  send,
+  receive
 };
 const char* name(CollectiveKind kind);
 
@@ -65,7 +74,8 @@ class Communicator {
   virtual int size() const = 0;
   virtual std::string name() const = 0;  // for messages: "world", "ep", ...
 
-  // `site` says who calls and why ("grad bucket 3", "moe.dispatch layer 2"): named in messages and counters.
+  // `site` says who calls and why ("grad bucket 3", "moe.dispatch layer 2"): named in messages and
+  // counters.
   virtual Work barrier(const std::string& site) = 0;
   virtual Work broadcast(View data, int root, const std::string& site) = 0;
   // data += the others' data, in rank order; f64, f32, bf16 (added in f32), i64, i32.
@@ -74,8 +84,8 @@ class Communicator {
   virtual Work all_gather(View in, View out, const std::string& site) = 0;
   // out: [n] = sum over ranks of piece rank() of in: [size * n].
   virtual Work reduce_scatter_sum(View in, View out, const std::string& site) = 0;
-  // Rows of dim 0: send_rows[r] rows go to rank r, recv_rows[r] rows come from it, both in rank order.
-  // Any size, also beyond 2^31 bytes; zero rows from any rank.
+  // Rows of dim 0: send_rows[r] rows go to rank r, recv_rows[r] rows come from it, both in rank
+  // order. Any size, also beyond 2^31 bytes; zero rows from any rank.
   virtual Work all_to_all(View in, std::span<const int64_t> send_rows, View out,
                           std::span<const int64_t> recv_rows, const std::string& site) = 0;
   virtual Work send(View data, int to, const std::string& site) = 0;

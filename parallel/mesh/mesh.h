@@ -1,6 +1,7 @@
 // The mesh: how the ranks of one world are laid out over the axes, twice. Attention folds them as
-// pp x dp x cp x tp, experts as pp x edp x ep x etp; the products of both are the world, pp is shared.
-// Rank order: tp fastest, then cp, dp, pp; and etp fastest, then ep, edp, pp. Size-1 axes are valid groups.
+// pp x dp x cp x tp, experts as pp x edp x ep x etp; the products of both are the world, pp is
+// shared. Rank order: tp fastest, then cp, dp, pp; and etp fastest, then ep, edp, pp. Size-1 axes
+// are valid groups.
 #pragma once
 
 #include <array>
@@ -25,8 +26,8 @@ std::array<int, kAxes> coordinates(const MeshShape& shape, int rank);
 
 class Mesh {
  public:
-  // Splits the world into one communicator per axis. Collective. Throws Error(usage) when the shape does not
-  // fit the world, with the arithmetic.
+  // Splits the world into one communicator per axis. Collective. Throws Error(usage) when the shape
+  // does not fit the world, with the arithmetic.
   Mesh(const MeshShape& shape, std::shared_ptr<Communicator> world);
 
   const MeshShape& shape() const { return shape_; }
@@ -44,8 +45,10 @@ class Mesh {
   std::array<std::unique_ptr<Communicator>, kAxes> groups_;
 };
 
-// The part of a tensor that the rank at these coordinates holds. Throws when a block cut does not divide.
-Box local_box(const Layout& layout, const MeshShape& shape, const std::array<int, kAxes>& coordinates);
+// The part of a tensor that the rank at these coordinates holds. Throws when a block cut does not
+// divide.
+Box local_box(const Layout& layout, const MeshShape& shape,
+              const std::array<int, kAxes>& coordinates);
 // On how many ranks the same element of the value stands.
 int64_t replicas(const Layout& layout, const MeshShape& shape);
 

@@ -1,0 +1,45 @@
+// What is known about the tokens of a micro-batch besides their hidden state; sliced as the hidden
+// state is.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/base/phase_clock.h"
+#include "core/tensor/tensor.h"
+
+namespace troupe {
+
+// A micro-batch of B sequences of S tokens, as this rank holds it. Tokens are numbered b * S + s.
+struct TokenContext {
+  int64_t sequences = 0;  // B
+  int64_t seq_len = 0;    // S
+  Tensor token_ids;       // i32 [B * S]
+  Tensor documents;       // i32 [B * S], rising inside a sequence; undefined = each sequence is one
+                          // document
+  Tensor valid;           // u8 [B * S], 0 = padding; undefined = all valid
+  // Global index of each local sequence inside the step's batch, in [0, global_sequences): rising,
+  // so that what belongs to a sample never depends on the rank that holds it.
+  std::vector<int64_t> samples;
+
+  // Of the step's whole batch, over all ranks and micro-batches: what losses are divided by.
+  int64_t global_sequences = 0;
+  int64_t global_tokens = 0;  // valid tokens
+  int64_t micro_batch =
+      0;  // sequences per micro-batch and data rank (scope `microbatch` of balance terms)
+
+  int64_t step = 0;       // from 0; keys random draws together with the sample index
+  uint64_t seed = 0;      // run.seed
+  bool training = false;  // jitter, noise, dropout and stochastic routing act only then
+  bool dropless = false;  // generation: no capacity
+  PhaseClock* clock = nullptr;
+
+  int64_t tokens() const { return sequences * seq_len; }
+  // Index of a local token in the whole training run's stream of positions: keys random draws.
+  uint64_t draw_index(int64_t token) const {
+    const int64_t sample = step * global_sequences + samples[static_cast<size_t>(token / seq_len)];
+    return static_cast<uint64_t>(sample * seq_len + token % seq_len);
+  }
+};
+
+}  // namespace troupe
