@@ -1,0 +1,52 @@
+// The checkpoints of a run: DIR/checkpoints/step-00001200.h5, newest last. Only complete files have
+// a name that matches *.h5.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "parallel/checkpoint/checkpoint.h"
+
+namespace troupe::checkpoint {
+
+// "step-00001200.h5"; eight digits or more.
+std::string file_name(int64_t step);
+// RUN/checkpoints.
+std::string directory_of(const std::string& run_dir);
+
+struct StepFile {
+  int64_t step = 0;
+  std::string path;
+};
+// The checkpoints of DIR/checkpoints, oldest first. DIR may also be the folder `checkpoints`
+// itself. Empty when there is none.
+std::vector<StepFile> list(const std::string& run_dir);
+
+struct Rejected {
+  std::string path;
+  std::string reason;
+};
+struct Choice {
+  std::string path;  // empty: no usable checkpoint
+  int64_t step = 0;
+  std::vector<Rejected> rejected;  // newer ones that are damaged, newest first
+};
+// The newest checkpoint of which every digest is right. Damaged ones are logged as warnings.
+Choice newest_usable(const std::string& run_dir);
+// The same on all ranks: rank 0 looks and tells. Collective.
+Choice newest_usable(const std::string& run_dir, Communicator& world);
+// DIR or FILE as a user gives it: the file itself, or the newest usable one of the run. Collective.
+// Error(checkpoint) when there is none, with the list of what was rejected.
+std::string resolve(const std::string& dir_or_file, Communicator& world);
+
+// Saves DIR/checkpoints/step-N.h5, then removes the oldest files beyond `keep` (0 keeps all) and
+// what a killed save left behind. Collective. Returns the path.
+std::string save_step(const std::string& run_dir, int64_t step, int64_t keep, const State& state,
+                      Communicator& world, const SaveOptions& options = {});
+
+// After going back to `step` (an older checkpoint, or damaged newer ones): renames newer files to
+// NAME.h5.superseded, so that the next resume does not take them. Returns their old paths. Call it
+// on one rank.
+std::vector<std::string> set_aside_newer(const std::string& run_dir, int64_t step);
+
+}  // namespace troupe::checkpoint
