@@ -1,0 +1,64 @@
+// The data of a run: what data.train, data.val and data.val_fraction name, as rows of token ids.
+//
+// A path is a text file, a JSONL file (*.jsonl, *.ndjson; one document a row, its text in `field`),
+// the prefix of a .bin/.idx pair, or a folder (its files in byte order of their relative paths,
+// each one document). If the tokenizer has an end-of-text token, it follows each JSONL row and each
+// file of a folder; a text file given by itself stays as it is.
+//
+// val_fraction f holds out the last part of each path, which is never trained on: text files and
+// folders are cut at byte floor(n * (1 - f)), moved back to the beginning of a character, and the
+// two sides are tokenised apart; JSONL and .bin/.idx are cut at token floor(n * (1 - f)).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/text/token_stream.h"
+#include "core/text/tokenizer.h"
+
+namespace troupe {
+
+struct CorpusPart {
+  std::string path;
+  double weight = 1.0;  // relative; samples mix in this proportion
+  TokenStream tokens;
+};
+
+struct Corpus {
+  std::vector<CorpusPart> parts;
+  int64_t vocab = 0;  // ids are below this
+  int64_t tokens() const;
+};
+
+struct DataPath {
+  std::string path;
+  double weight = 1.0;
+};
+
+struct DataSpec {
+  std::vector<DataPath> train;
+  std::string val;            // empty: none, or val_fraction
+  double val_fraction = 0.0;  // in [0, 1); not together with val
+  std::string field = "text";
+};
+
+struct RunData {
+  Corpus train;
+  Corpus held_out;  // no parts when neither val nor val_fraction is set
+};
+
+// Loads and checks everything. vocab: the model's vocabulary (ids must lie below it); seq_len:
+// each training part needs seq_len + 1 tokens, each held-out corpus 2. Missing, unreadable, empty,
+// too short, ids beyond the vocabulary: ExitCode::data.
+RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t vocab,
+                      int64_t seq_len);
+
+// One path, uncut: for `eval --text`. Needs 2 tokens.
+Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
+                   const std::string& field = "text");
+
+// How often each id occurs, [vocab].
+std::vector<int64_t> token_counts(const Corpus& corpus);
+
+}  // namespace troupe

@@ -1,0 +1,57 @@
+// Tokenizers: text to token ids and back. `byte` has one id per byte; byte-level BPE is GPT-2's
+// scheme (vocabulary, merges and a fixed split pattern), read from a folder or a tokenizer.json.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe {
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // One line for banners: "byte", "byte-level BPE, 50257 tokens, GPT-2 pattern".
+  virtual std::string description() const = 0;
+  // Largest id + 1: what a model's embedding needs at least.
+  virtual int64_t vocab_size() const = 0;
+  // Appends the ids of a text. Any bytes are accepted: invalid UTF-8 becomes byte tokens. Special
+  // tokens written out in the text become their ids. Adds no token at the beginning or end.
+  virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
+  // The bytes of one token; empty for an id without token. The id must be below vocab_size().
+  virtual std::string_view id_to_bytes(int64_t id) const = 0;
+  virtual bool is_special(int64_t id) const = 0;
+  // The token that ends a document, if the vocabulary has one ("<|endoftext|>" and the like).
+  virtual std::optional<int32_t> end_of_text() const = 0;
+  // Hash of everything that decides ids: equal fingerprints give equal ids.
+  virtual uint64_t fingerprint() const = 0;
+
+  std::vector<int32_t> encode(std::string_view text) const;
+  // Exact bytes; may be invalid UTF-8 when ids cut a character (see Utf8Stream).
+  std::string decode(std::span<const int32_t> ids) const;
+};
+
+// `source` is "byte", a folder (vocab.json or encoder.json with merges.txt or vocab.bpe, or a
+// tokenizer.json, which wins), or the path of a tokenizer.json. Missing, unreadable, damaged or of
+// another kind: ExitCode::data.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source);
+
+// Turns pieces of bytes into whole UTF-8 characters, for text that is shown while it is made. What
+// can never become a character comes out as U+FFFD.
+class Utf8Stream {
+ public:
+  // The characters that are complete now.
+  std::string push(std::string_view bytes);
+  // What is left at the end.
+  std::string finish();
+
+ private:
+  std::string pending_;  // at most 3 bytes: the beginning of a character
+};
+
+}  // namespace troupe
