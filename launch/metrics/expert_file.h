@@ -36,11 +36,12 @@ class ExpertFile {
              int64_t resume_step);
   // counts: layer after layer in the order of `layers`, each value clamped to 0 .. 2^32-1.
   void append(int64_t step, std::span<const int64_t> counts);
-  int64_t dropped() const { return file_ ? file_->dropped() : 0; }
+  int64_t dropped() const { return lost_ + (file_ ? file_->dropped() : 0); }
 
  private:
   std::unique_ptr<LogFile> file_;
   size_t values_ = 0;
+  int64_t lost_ = 0;  // records while there is no file
 };
 
 }  // namespace troupe

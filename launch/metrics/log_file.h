@@ -30,9 +30,17 @@ class LogFile {
   std::filesystem::path path_;
   std::string what_;
   int descriptor_ = -1;
-  int64_t size_ = 0;  // bytes of whole records
+  int64_t size_ = 0;   // bytes of whole records
+  bool torn_ = false;  // part of a record lies behind them
   int64_t dropped_ = 0;
 };
+
+// The file's bytes; empty when it cannot be read.
+std::string read_bytes(const std::filesystem::path& path);
+
+// Makes `keep` the file's content: cut in place when it is how the file begins (needs no disk
+// space), else by replace_file. Warns on trouble.
+void keep_only(const std::filesystem::path& path, std::string_view content, std::string_view keep);
 
 // Replaces the file's content by a temporary file in the same directory, flushed to disk and
 // renamed: a kill at any moment leaves the old or the new content. Returns false on disk trouble,

@@ -53,13 +53,6 @@ struct ProgressState {
 // At most `width` columns, least important fields dropped first; no line end.
 std::string live_line(const ProgressState& state, int width);
 std::string plain_line(const ProgressState& state);
-// Remaining time: "42s", "3m05s", "2h14m", "3d04h".
-std::string duration_text(double seconds);
-// 1234567 -> "1 234 567"; 48213 -> "48.2k"; bytes -> "1.5 GiB".
-std::string grouped_text(int64_t value);
-std::string short_text(double value);
-std::string bytes_text(double bytes);
-
 struct EndInfo {
   // Rows as shown, in order: {"val_loss", "1.5712 nats/token"}; keys are aligned.
   std::vector<std::pair<std::string, std::string>> rows;
@@ -71,7 +64,8 @@ std::string end_table(const EndInfo& info);
 class Progress {
  public:
   using Clock = std::chrono::steady_clock;
-  // out: usually stderr; asks whether it is a terminal and how wide. mode lines: never a live line.
+  // automatic: live on a terminal, or where a parent that owns the terminal (mpirun hands ranks a
+  // pipe) set TROUPE_LIVE_COLUMNS to its width; else lines. none: messages only.
   enum class Mode { automatic, lines, none };
   explicit Progress(std::FILE* out, Mode mode = Mode::automatic);
   ~Progress();
@@ -81,7 +75,7 @@ class Progress {
   // After every step: fills in the ETA from a trimmed mean of recent steps and redraws the live
   // line if a tenth of a second has passed. Writes nothing when there is no terminal.
   void step(ProgressState state, Clock::time_point now = Clock::now());
-  // At a logged step: one lasting line, on a terminal above the live line too.
+  // At a logged step: one plain line where there is no live line; else its values are shown live.
   void line(ProgressState state);
   // A lasting message; the live line makes room.
   void message(const std::string& text);
@@ -91,11 +85,13 @@ class Progress {
 
  private:
   void draw(Clock::time_point now);
+  int columns() const;
   double eta_seconds(int64_t remaining) const;
 
   std::FILE* out_;
   Mode mode_;
   bool live_ = false;
+  int fixed_columns_ = 0;  // of TROUPE_LIVE_COLUMNS
   bool shown_ = false;
   ProgressState state_;
   std::optional<Clock::time_point> drawn_at_;

@@ -14,9 +14,6 @@
 
 namespace troupe {
 
-// CRC-32C (Castagnoli, reflected, RFC 3720 appendix B.4).
-uint32_t crc32c(std::string_view bytes);
-
 namespace tensorboard {
 
 // One framed record: length, masked CRC of the length, data, masked CRC of the data.
@@ -27,7 +24,7 @@ std::string version_event(double wall_time);
 std::string start_event(double wall_time, int64_t step);
 std::string scalars_event(double wall_time, int64_t step,
                           const std::vector<std::pair<std::string, double>>& scalars);
-// Tag and value of each metric of a row: "train/loss", "eval/loss", "moe/...", "time/...", ...
+// Tag and value of each metric of a row: "loss/train", "loss/val", "moe/...", "time/...", ...
 std::vector<std::pair<std::string, double>> scalars_of(const StepMetrics& metrics);
 
 }  // namespace tensorboard

@@ -1,0 +1,14 @@
+// Numbers as people read them, for console and report.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace troupe {
+
+std::string duration_text(double seconds);  // "42s", "3m05s", "2h14m", "3d04h"; "?" if not known
+std::string grouped_text(int64_t value);    // 1234567 -> "1 234 567"
+std::string short_text(double value);       // 48213 -> "48.2k", 0.8712 -> "0.871"
+std::string bytes_text(double bytes);       // "512 B", "1.50 GiB"
+
+}  // namespace troupe
