@@ -8,25 +8,11 @@
 
 #include "core/base/field.h"
 #include "core/tensor/dtype.h"
+#include "moe/balance/balance_term.h"
+#include "moe/dispatch/capacity.h"
+#include "moe/dispatch/groups.h"
 
 namespace troupe {
-
-enum class Priority : uint8_t { position, gate };
-
-// Which tokens compete for an expert's capacity.
-struct GroupRule {
-  enum class Kind : uint8_t { sequence, tokens, across_batch } kind = Kind::sequence;
-  int64_t tokens = 0;     // for Kind::tokens: size of a group of consecutive tokens
-  int64_t sequences = 0;  // for Kind::across_batch: S sequences at the same position
-};
-
-enum class BalanceScope : uint8_t { sequence, microbatch, global_batch };
-
-struct BalanceTerm {
-  std::string type;  // switch | z | importance | load
-  double coef = 0.0;
-  BalanceScope scope = BalanceScope::sequence;
-};
 
 struct MoEConfig {
   int64_t experts = 8;

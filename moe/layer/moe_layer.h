@@ -1,0 +1,75 @@
+// A mixture-of-experts layer: route, dispatch, experts, combine.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/nn/token_context.h"
+#include "core/parameter/parameter.h"
+#include "core/parameter/state.h"
+#include "moe/balance/balance.h"
+#include "moe/layer/moe_config.h"
+#include "moe/routers/router_stats.h"
+#include "parallel/mesh/mesh.h"
+
+namespace troupe {
+
+// What a MoE layer is made from.
+struct MoELayerSetup {
+  MoEConfig config;
+  int64_t dim = 0;
+  std::string name;                   // "layers.3.moe"
+  DType compute = DType::f32;         // of products and activations
+  double init_std = 0.02;             // router, gate and up
+  double down_init_std = 0.02;        // the projection back into the residual stream
+  uint64_t seed = 0;                  // run.seed
+  int64_t vocab = 0;                  // for the hash router
+  std::vector<int64_t> token_counts;  // [vocab] of the training corpus, for hash: balanced
+};
+
+struct MoEOutput {
+  Tensor y_TD;                   // compute type
+  std::vector<LossTerm> losses;  // only in training
+  RouterStats stats;             // of this micro-batch on this rank
+  Assignment assignment;         // with drops, without weights: can be saved and replayed
+};
+
+class MoELayer {
+ public:
+  // Collective over nothing: every rank makes its own part. Throws Error(usage) when the experts do
+  // not divide over ep.
+  MoELayer(const MoELayerSetup& setup, const Mesh& mesh, const std::shared_ptr<Device>& device);
+  ~MoELayer();
+  MoELayer(const MoELayer&) = delete;
+  MoELayer& operator=(const MoELayer&) = delete;
+
+  // x: [context.tokens(), dim]. Entered by every rank of the ep group, with zero tokens if need be.
+  // Changes no state: calling it twice (recompute, evaluation) gives the same. replay: an
+  // assignment of the same tokens whose experts and drops are taken instead of routing.
+  MoEOutput forward(const Tensor& x_TD, const TokenContext& context,
+                    const Assignment* replay = nullptr);
+
+  // Once per optimizer step, with the whole batch's statistics (see add_over_ranks): moves the
+  // selection bias and keeps the load for scope global_batch.
+  void after_step(const RouterStats& whole_batch);
+
+  void parameters(const std::function<void(Parameter&)>& visit);
+  // Appends what a checkpoint must keep besides parameters; its tensors may be written in place.
+  void state(State& state);
+
+  const MoEConfig& config() const;
+  const std::string& name() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// y, whose backward also starts the gradients of the losses (with seed 1). With it the terms of a
+// recomputed block need not leave the block: use either this or the losses as roots, never both.
+Tensor attach_losses(const Tensor& y_TD, std::span<const LossTerm> losses);
+
+}  // namespace troupe

@@ -1,0 +1,89 @@
+// The contract of a router: hidden states and token ids in, an assignment of tokens to experts out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/field.h"
+#include "core/nn/token_context.h"
+#include "core/parameter/parameter.h"
+#include "core/parameter/state.h"
+#include "moe/dispatch/assignment.h"
+#include "moe/dispatch/groups.h"
+
+namespace troupe {
+
+struct RouterInput {
+  Tensor x_TD;                            // hidden states, compute type
+  const TokenContext& context;            // ids, valid mask, keys of random draws
+  const Groups* groups = nullptr;         // given to routers that need a capacity
+  std::optional<double> capacity_factor;  // none = dropless
+};
+
+// What one forward of a router gives. Tensors are in router precision and carry gradients.
+struct Routing {
+  Assignment assignment;    // before drops; weights inside
+  Tensor logits_TE;         // without noise and bias; undefined for hash
+  Tensor probabilities_TE;  // rows sum to 1; undefined for hash
+  Tensor
+      load_TE;  // chance that the expert is among the chosen under fresh noise; undefined without
+};
+
+class Router {
+ public:
+  virtual ~Router() = default;
+  // Routes the tokens; padding gets no expert. A pure function of its input and the router's state:
+  // called twice it gives the same answer and counts nothing. replay: take these experts instead of
+  // choosing; weights and probabilities are computed as ever.
+  virtual Routing route(const RouterInput& input, const Assignment* replay) = 0;
+  // k of the capacity rule and of load fractions; 0 when experts choose.
+  virtual int64_t choices() const = 0;
+  virtual bool first_choices_first() const { return false; }
+  // Fractions of the switch term count first choices only (ST-MoE) or all k of them.
+  virtual bool balance_by_first_choice() const { return false; }
+  // True when the assignment already respects the capacity (expert choice).
+  virtual bool limits_itself() const { return false; }
+  // Once per optimizer step, with the whole batch's counts before drops.
+  virtual void after_step(std::span<const int64_t> selected) { (void)selected; }
+  virtual void parameters(const std::function<void(Parameter&)>& visit) { (void)visit; }
+  // Appends what a checkpoint must keep besides parameters.
+  virtual void state(State& state) { (void)state; }
+};
+
+// What a router is made from.
+struct RouterSetup {
+  int64_t experts = 0;
+  int64_t dim = 0;
+  std::string name;  // "layers.3.moe.router": parameters, state and random draws are keyed by it
+  DType precision = DType::f32;  // f32 or f64
+  double init_std = 0.02;
+  uint64_t seed = 0;                  // run.seed
+  int64_t vocab = 0;                  // for hash
+  std::vector<int64_t> token_counts;  // [vocab] of the training corpus, for hash: balanced
+  std::shared_ptr<Device> device;
+};
+
+struct RouterDescriptor {
+  std::string name;  // as in YAML
+  std::string help;
+  FieldList fields;
+  std::unique_ptr<Router> (*make)(const Options& options, const RouterSetup& setup) = nullptr;
+  // Experts per token (0: experts choose, capacity_factor on average).
+  int64_t (*choices)(const Options& options) = nullptr;
+  // Options that do not fit together or to the number of experts, in words; empty when sound.
+  std::string (*problem)(const Options& options, int64_t experts) = nullptr;
+  bool needs_capacity = false;      // capacity_factor none is refused
+  bool uses_min_capacity = true;    // min_capacity and priority are read
+  bool has_parameters = true;       // hash has none
+  bool needs_token_counts = false;  // may read RouterSetup::token_counts
+  // Balance terms ("switch", "z", "importance", "load") that give no gradient here, with the
+  // reason.
+  std::string (*balance_problem)(const std::string& term, const Options& options) = nullptr;
+};
+
+}  // namespace troupe
