@@ -1,0 +1,17 @@
+#include "models/blocks/parameters.h"
+
+namespace troupe {
+
+std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
+                                                const std::string& name, const Shape& shape,
+                                                Init init, bool decay) {
+  const Layout layout = Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp});
+  const MeshShape& mesh = context.mesh->shape();
+  const Box box = local_box(layout, mesh, coordinates(mesh, context.mesh->world().rank()));
+  auto parameter =
+      std::make_unique<Parameter>(name, layout, box, context.compute, init, decay, context.device);
+  parameter->initialize(context.seed);
+  return parameter;
+}
+
+}  // namespace troupe
