@@ -21,8 +21,7 @@ struct Piece {
 std::string bar(double fraction) {
   constexpr int kCells = 12;
   const int full = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kCells);
-  return "[" + std::string(static_cast<size_t>(full), '=') +
-         std::string(static_cast<size_t>(kCells - full), ' ') + "]";
+  return fmt::format("[{:<{}}]", std::string(static_cast<size_t>(full), '='), kCells);
 }
 
 std::vector<Piece> pieces(const ProgressState& s, bool with_bar) {
