@@ -35,6 +35,10 @@ struct TokenContext {
   PhaseClock* clock = nullptr;
 
   int64_t tokens() const { return sequences * seq_len; }
+  // Is a local token none of the padding?
+  bool is_valid(int64_t token) const {
+    return !valid.defined() || valid.data<uint8_t>()[token] != 0;
+  }
   // Index of a local token in the whole training run's stream of positions: keys random draws.
   uint64_t draw_index(int64_t token) const {
     const int64_t sample = step * global_sequences + samples[static_cast<size_t>(token / seq_len)];

@@ -1,0 +1,112 @@
+#include "moe/dispatch/groups.h"
+
+#include <fmt/core.h>
+
+#include <map>
+#include <utility>
+
+#include "core/base/error.h"
+
+namespace troupe {
+namespace {
+
+// Fails unless this rank holds the whole block of samples [block * S, (block + 1) * S), as far as
+// the batch has them.
+void check_whole_blocks(int64_t sequences, const TokenContext& context) {
+  if (sequences <= 1) return;
+  std::map<int64_t, int64_t> held;
+  for (const int64_t sample : context.samples) ++held[sample / sequences];
+  for (const auto& [block, count] : held) {
+    const int64_t end = std::min((block + 1) * sequences, context.global_sequences);
+    const int64_t whole = end - block * sequences;
+    if (count != whole) {
+      fail(ExitCode::usage,
+           "a group of {} consecutive samples is cut: of samples {} to {} this micro-batch holds "
+           "{}; choose a group that divides train.micro_batch",
+           sequences, block * sequences, end - 1, count);
+    }
+  }
+}
+
+// Tokens numbered by key, in the order in which keys appear; padding gets -1.
+template <typename Key>
+Groups group_by(const TokenContext& context, Key&& key) {
+  Groups out;
+  out.group.assign(static_cast<size_t>(context.tokens()), -1);
+  std::map<std::pair<int64_t, int64_t>, int32_t> number;
+  for (int64_t b = 0; b < context.sequences; ++b) {
+    const int64_t sample = context.samples[static_cast<size_t>(b)];
+    for (int64_t s = 0; s < context.seq_len; ++s) {
+      const int64_t token = b * context.seq_len + s;
+      if (!context.is_valid(token)) continue;
+      const auto found =
+          number.emplace(key(sample, s), static_cast<int32_t>(out.size.size())).first;
+      if (found->second == static_cast<int32_t>(out.size.size())) out.size.push_back(0);
+      out.group[static_cast<size_t>(token)] = found->second;
+      ++out.size[static_cast<size_t>(found->second)];
+    }
+  }
+  return out;
+}
+
+Groups token_blocks(int64_t size, const TokenContext& context) {
+  const int64_t seq_len = context.seq_len;
+  const bool whole_sequences = seq_len > 0 && size % seq_len == 0;
+  if (whole_sequences) return sample_blocks(size / seq_len, context);
+  // Outside training lengths are arbitrary: blocks then start anew in each sequence.
+  if (context.training && seq_len % size != 0) {
+    fail(ExitCode::usage, "{}", *group_problem({GroupRule::Kind::tokens, size, 0}, seq_len, 1));
+  }
+  return group_by(context, [&](int64_t sample, int64_t s) { return std::pair(sample, s / size); });
+}
+
+}  // namespace
+
+Groups sample_blocks(int64_t sequences, const TokenContext& context) {
+  require(sequences > 0, "blocks of {} sequences", sequences);
+  require(static_cast<int64_t>(context.samples.size()) == context.sequences,
+          "{} sample numbers for {} sequences", context.samples.size(), context.sequences);
+  check_whole_blocks(sequences, context);
+  return group_by(
+      context, [&](int64_t sample, int64_t) { return std::pair(sample / sequences, int64_t{0}); });
+}
+
+Groups make_groups(const GroupRule& rule, const TokenContext& context) {
+  switch (rule.kind) {
+    case GroupRule::Kind::tokens:
+      return token_blocks(rule.tokens, context);
+    case GroupRule::Kind::across_batch:
+      check_whole_blocks(rule.sequences, context);
+      return group_by(context, [&](int64_t sample, int64_t s) {
+        return std::pair(sample / rule.sequences, s);
+      });
+    case GroupRule::Kind::sequence:
+      break;
+  }
+  return sample_blocks(1, context);
+}
+
+std::optional<std::string> group_problem(const GroupRule& rule, int64_t seq_len,
+                                         int64_t micro_batch) {
+  if (rule.kind == GroupRule::Kind::sequence) return std::nullopt;
+  int64_t sequences = rule.sequences;
+  if (rule.kind == GroupRule::Kind::tokens) {
+    if (rule.tokens < 1) return fmt::format("a group of {} tokens is empty", rule.tokens);
+    if (seq_len % rule.tokens == 0) return std::nullopt;
+    if (rule.tokens % seq_len != 0) {
+      return fmt::format("{} tokens neither divide a sequence of {} nor are a multiple of it",
+                         rule.tokens, seq_len);
+    }
+    sequences = rule.tokens / seq_len;
+  }
+  if (sequences < 1) return fmt::format("a group of {} sequences is empty", sequences);
+  if (micro_batch % sequences != 0) {
+    return fmt::format("groups of {} sequences do not divide a micro-batch of {}", sequences,
+                       micro_batch);
+  }
+  return std::nullopt;
+}
+
+bool sees_the_future(const GroupRule& rule) { return rule.kind != GroupRule::Kind::across_batch; }
+
+}  // namespace troupe

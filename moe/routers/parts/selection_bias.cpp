@@ -1,0 +1,46 @@
+#include "moe/routers/parts/selection_bias.h"
+
+#include <numeric>
+
+#include "core/base/error.h"
+
+namespace troupe {
+
+SelectionBias::SelectionBias(double rate, int64_t experts, std::string name, DType dtype,
+                             const std::shared_ptr<Device>& device)
+    : rate_(rate),
+      name_(std::move(name)),
+      bias_(Tensor::zeros(Shape{experts}, dtype, device, MemoryKind::parameter)) {}
+
+std::vector<double> SelectionBias::values() const { return bias_.values(); }
+
+void SelectionBias::move(std::span<const int64_t> counts) {
+  if (!active()) return;
+  const int64_t experts = bias_.dim(0);
+  require(static_cast<int64_t>(counts.size()) == experts, "{} counts for {} experts", counts.size(),
+          experts);
+  const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  for (int64_t e = 0; e < experts; ++e) {
+    // sign(mean - count) in integers: exact, so that a tie is a tie.
+    const int64_t below_mean = total - counts[static_cast<size_t>(e)] * experts;
+    const double step = below_mean > 0 ? rate_ : below_mean < 0 ? -rate_ : 0.0;
+    if (bias_.dtype() == DType::f64) {
+      bias_.data<double>()[e] += step;
+    } else {
+      bias_.data<float>()[e] += static_cast<float>(step);
+    }
+  }
+}
+
+void SelectionBias::state(State& state) const {
+  if (active()) state.tensors.push_back(replicated_state("router/" + name_ + ".bias", bias_));
+}
+
+StateTensor replicated_state(const std::string& name, const Tensor& tensor) {
+  Shape origin = tensor.shape();
+  for (int i = 0; i < origin.rank(); ++i) origin[i] = 0;
+  return {name, Layout::replicated(tensor.shape(), MeshKind::attention, {}),
+          Box{origin, tensor.shape()}, tensor};
+}
+
+}  // namespace troupe
