@@ -68,7 +68,10 @@ Device::Device(int threads) : allocator_(std::make_unique<Allocator>()) {
   stream_ = {this, threads};
 }
 
-Device::~Device() { allocator_->trim(); }
+Device::~Device() {
+  kernel_cache_.reset();  // gives its blocks back to the allocator
+  allocator_->trim();
+}
 
 void* Device::allocate(size_t bytes, MemoryKind kind) {
   const size_t rounded = size_class(bytes);
@@ -106,6 +109,12 @@ void Device::release(void* pointer, size_t bytes, MemoryKind kind) {
   allocator_->count(allocator_->report.by_kind[static_cast<int>(kind)],
                     -static_cast<int64_t>(rounded));
   allocator_->count(allocator_->report.total, -static_cast<int64_t>(rounded));
+}
+
+KernelCache& Device::kernel_cache(std::unique_ptr<KernelCache> (*make)(Device&)) {
+  std::lock_guard lock(kernel_cache_mutex_);
+  if (!kernel_cache_) kernel_cache_ = make(*this);
+  return *kernel_cache_;
 }
 
 void Device::trim() {

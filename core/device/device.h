@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "core/device/memory.h"
 
@@ -19,6 +20,12 @@ class Device;
 struct Stream {
   Device* device = nullptr;
   int threads = 1;
+};
+
+// What kernels keep between calls on one device (compiled products, scratch memory).
+class KernelCache {
+ public:
+  virtual ~KernelCache() = default;
 };
 
 class Device : public std::enable_shared_from_this<Device> {
@@ -42,11 +49,16 @@ class Device : public std::enable_shared_from_this<Device> {
   MemoryReport memory() const;
   void reset_peak();
 
+  // Made by the first kernel that asks; thread safe.
+  KernelCache& kernel_cache(std::unique_ptr<KernelCache> (*make)(Device&));
+
  private:
   explicit Device(int threads);
   struct Allocator;
   std::unique_ptr<Allocator> allocator_;
   Stream stream_;
+  std::mutex kernel_cache_mutex_;
+  std::unique_ptr<KernelCache> kernel_cache_;
 };
 
 }  // namespace troupe

@@ -1,0 +1,366 @@
+#include "core/kernels/product.h"
+
+#include <omp.h>
+
+#include <array>
+#include <cstring>
+#include <dnnl.hpp>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/device/parallel_for.h"
+#include "core/kernels/cpu/eigen_product.h"
+
+namespace troupe::kernels {
+namespace {
+
+using Format = dnnl::memory::format_tag;
+
+dnnl::memory::data_type onednn_type(DType dtype) {
+  return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+// oneDNN fixes the number of threads when a primitive is made; the setting is per thread.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+Format packed_format(DType dtype, int block) {
+  const bool bf16 = dtype == DType::bf16;
+  switch (block) {
+    case 64:
+      return bf16 ? Format::BA16a64b2a : Format::BA16a64b;
+    case 48:
+      return bf16 ? Format::BA16a48b2a : Format::BA16a48b;
+    case 32:
+      return bf16 ? Format::BA16a32b2a : Format::BA16a32b;
+    default:
+      return bf16 ? Format::BA16a16b2a : Format::BA16a16b;
+  }
+}
+
+dnnl::memory::desc plain(int64_t rows, int64_t columns, DType dtype, int64_t ld, bool transposed) {
+  const dnnl::memory::dims strides =
+      transposed ? dnnl::memory::dims{1, ld} : dnnl::memory::dims{ld, 1};
+  return {{rows, columns}, onednn_type(dtype), strides};
+}
+
+struct ShapeHash {
+  size_t operator()(const ProductShape& s) const {
+    uint64_t hash = 0xcbf29ce484222325ULL;
+    const auto mix = [&hash](int64_t value) {
+      hash = (hash ^ static_cast<uint64_t>(value)) * 0x9e3779b97f4a7c15ULL;
+      hash ^= hash >> 29;
+    };
+    for (int64_t value : {s.m, s.n, s.k, s.lda, s.ldb, s.ldc}) mix(value);
+    mix(s.transpose_a | s.transpose_b << 1 | s.accumulate << 2 | static_cast<int>(s.in) << 4 |
+        static_cast<int>(s.out) << 8 | s.block << 16);
+    return hash;
+  }
+};
+
+struct Buffer {
+  void* data = nullptr;
+  int64_t bytes = 0;
+};
+
+// What one thread needs to run one primitive.
+struct Slot {
+  dnnl::memory a, b, c, scratch;
+};
+
+class Cache;
+
+}  // namespace
+
+class Product {
+ public:
+  ProductShape shape;
+  Cache* cache = nullptr;
+  enum class Engine { eigen, onednn, widened } engine = Engine::eigen;
+  dnnl::matmul primitive;
+  dnnl::matmul::primitive_desc description;
+  mutable std::vector<std::unique_ptr<Slot>> slots;  // by thread
+  const Product* wide = nullptr;                     // Engine::widened: the same product in f32
+};
+
+namespace {
+
+class Cache : public KernelCache {
+ public:
+  explicit Cache(Device& device)
+      : device_(device),
+        scratch_(static_cast<size_t>(device.stream().threads)),
+        workspace_(static_cast<size_t>(device.stream().threads)) {}
+  ~Cache() override {
+    for (auto* buffers : {&scratch_, &workspace_}) {
+      for (Buffer& buffer : *buffers) release(buffer);
+    }
+  }
+
+  const Product& find(const ProductShape& shape) {
+    std::lock_guard lock(mutex_);
+    return find_locked(shape);
+  }
+  int block(DType dtype, int64_t k, int64_t n);
+
+  void* scratch(int64_t bytes) { return grown(scratch_, bytes); }
+  void* workspace(int64_t bytes) { return grown(workspace_, bytes); }
+  const dnnl::engine& engine() const { return engine_; }
+  Slot& slot(const Product& product);
+  dnnl::stream& stream() { return *streams_[thread()]; }
+
+ private:
+  size_t thread() const {
+    const auto index = static_cast<size_t>(thread_index());
+    require(index < scratch_.size(), "a product ran on thread {} of a team of {}", index,
+            scratch_.size());
+    return index;
+  }
+  void release(Buffer& buffer) {
+    if (buffer.data != nullptr) {
+      device_.release(buffer.data, static_cast<size_t>(buffer.bytes), MemoryKind::activation);
+    }
+    buffer = {};
+  }
+  void* grown(std::vector<Buffer>& buffers, int64_t bytes) {
+    Buffer& buffer = buffers[thread()];
+    if (buffer.bytes < bytes) {
+      release(buffer);
+      buffer.data = device_.allocate(static_cast<size_t>(bytes), MemoryKind::activation);
+      buffer.bytes = bytes;
+    }
+    return buffer.data;
+  }
+  const Product& find_locked(const ProductShape& shape);
+  void make_onednn(Product& product);
+
+  Device& device_;
+  std::mutex mutex_;
+  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  std::unordered_map<ProductShape, std::unique_ptr<Product>, ShapeHash> products_;
+  std::unordered_map<ProductShape, int, ShapeHash> blocks_;
+  std::vector<Buffer> scratch_;    // for callers, by thread
+  std::vector<Buffer> workspace_;  // for the primitives, by thread
+  std::vector<std::unique_ptr<dnnl::stream>> streams_ = [this] {
+    std::vector<std::unique_ptr<dnnl::stream>> out(scratch_.size());
+    for (auto& stream : out) stream = std::make_unique<dnnl::stream>(engine_);
+    return out;
+  }();
+};
+
+Cache& cache_of(Device& device) {
+  return static_cast<Cache&>(device.kernel_cache([](Device& owner) -> std::unique_ptr<KernelCache> {
+    return std::make_unique<Cache>(owner);
+  }));
+}
+
+dnnl::primitive_attr attributes(bool accumulate) {
+  dnnl::primitive_attr out;
+  out.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (accumulate) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0F);
+    out.set_post_ops(sum);
+  }
+  return out;
+}
+
+void Cache::make_onednn(Product& product) {
+  const ProductShape& s = product.shape;
+  const OneThread one_thread;
+  const auto a = plain(s.m, s.k, s.in, s.lda, s.transpose_a);
+  const auto c = plain(s.m, s.n, s.out, s.ldc, false);
+  const auto b =
+      s.block > 0 ? dnnl::memory::desc({s.k, s.n}, onednn_type(s.in), packed_format(s.in, s.block))
+                  : plain(s.k, s.n, s.in, s.ldb, s.transpose_b);
+  product.description = {dnnl::matmul::desc(a, b, c), attributes(s.accumulate), engine_};
+  const std::string_view made = product.description.impl_info_str();
+  if (made.substr(0, 3) == "ref") {  // a loop over elements, up to a thousand times slower
+    require(s.block == 0, "oneDNN has no fast product [{}, {}] x [{}, {}] in {} for packed weights",
+            s.m, s.k, s.k, s.n, name(s.in));
+    product.engine = s.in == DType::bf16 ? Product::Engine::widened : Product::Engine::eigen;
+    return;
+  }
+  product.primitive = dnnl::matmul(product.description);
+  product.engine = Product::Engine::onednn;
+}
+
+const Product& Cache::find_locked(const ProductShape& shape) {
+  auto& found = products_[shape];
+  if (found) return *found;
+  auto made = std::make_unique<Product>();
+  made->shape = shape;
+  made->cache = this;
+  made->slots.resize(scratch_.size());
+  const bool empty = shape.m == 0 || shape.n == 0 || shape.k == 0;
+  if (!empty && shape.in == DType::bf16 && !hardware_bf16()) {
+    made->engine = Product::Engine::widened;
+  } else if (!empty && shape.in != DType::f64) {
+    make_onednn(*made);
+  }
+  Product& out = *made;
+  found = std::move(made);  // the table may move when the inner product is added: found ends here
+  if (out.engine == Product::Engine::widened) {
+    ProductShape wide = shape;
+    wide.in = wide.out = DType::f32;
+    wide.lda = shape.transpose_a ? shape.m : shape.k;
+    wide.ldb = shape.transpose_b ? shape.k : shape.n;
+    wide.ldc = shape.n;
+    wide.accumulate = false;
+    out.wide = &find_locked(wide);
+  }
+  return out;
+}
+
+int Cache::block(DType dtype, int64_t k, int64_t n) {
+  const int64_t group = dtype == DType::bf16 ? 32 : 16;
+  if (dtype == DType::f64 || (dtype == DType::bf16 && !hardware_bf16())) return 0;
+  // Panels with padding would be written by every thread that runs such a product: not packed.
+  if (k == 0 || n == 0 || k % group != 0 || n % 16 != 0) return 0;
+  std::lock_guard lock(mutex_);
+  ProductShape key;
+  key.k = k;
+  key.n = n;
+  key.in = dtype;
+  if (const auto found = blocks_.find(key); found != blocks_.end()) return found->second;
+  const OneThread one_thread;
+  const auto type = onednn_type(dtype);
+  const dnnl::matmul::primitive_desc wanted(
+      dnnl::matmul::desc(dnnl::memory::desc({128, k}, type, Format::ab),
+                         dnnl::memory::desc({k, n}, type, Format::any),
+                         dnnl::memory::desc({128, n}, type, Format::ab)),
+      attributes(false), engine_);
+  int block = 0;
+  for (int width : {64, 48, 32, 16}) {
+    const dnnl::memory::desc packed({k, n}, type, packed_format(dtype, width));
+    if (n % width == 0 && packed == wanted.weights_desc()) block = width;
+  }
+  if (std::string_view(wanted.impl_info_str()).substr(0, 3) == "ref") block = 0;
+  blocks_[key] = block;
+  return block;
+}
+
+Slot& Cache::slot(const Product& product) {
+  auto& slot = product.slots[thread()];
+  if (!slot) {
+    const auto& d = product.description;
+    slot = std::make_unique<Slot>(Slot{dnnl::memory(d.src_desc(), engine_, nullptr),
+                                       dnnl::memory(d.weights_desc(), engine_, nullptr),
+                                       dnnl::memory(d.dst_desc(), engine_, nullptr),
+                                       dnnl::memory(d.scratchpad_desc(), engine_, nullptr)});
+  }
+  return *slot;
+}
+
+void check(dnnl_status_t status) {
+  require(status == dnnl_success, "oneDNN failed with status {}", static_cast<int>(status));
+}
+
+void run_onednn(const Product& product, const void* a, const void* b, void* c) {
+  Cache& cache = *product.cache;
+  Slot& slot = cache.slot(product);
+  slot.a.set_data_handle(const_cast<void*>(a));
+  slot.b.set_data_handle(const_cast<void*>(b));
+  slot.c.set_data_handle(c);
+  const auto bytes = static_cast<int64_t>(product.description.scratchpad_desc().get_size());
+  slot.scratch.set_data_handle(bytes > 0 ? cache.workspace(bytes) : nullptr);
+  const std::array<dnnl_exec_arg_t, 4> arguments = {{{DNNL_ARG_SRC, slot.a.get()},
+                                                     {DNNL_ARG_WEIGHTS, slot.b.get()},
+                                                     {DNNL_ARG_DST, slot.c.get()},
+                                                     {DNNL_ARG_SCRATCHPAD, slot.scratch.get()}}};
+  check(dnnl_primitive_execute(product.primitive.get(), cache.stream().get(),
+                               static_cast<int>(arguments.size()), arguments.data()));
+}
+
+void widen(const void* from, int64_t rows, int64_t columns, int64_t ld, float* to) {
+  const auto* source = static_cast<const BF16*>(from);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < columns; ++i) to[r * columns + i] = float(source[r * ld + i]);
+  }
+}
+
+// A processor without bf16 products: the same sums in f32.
+void run_widened(const Product& product, const void* a, const void* b, void* c) {
+  const ProductShape& s = product.shape;
+  std::vector<float> wide_a(static_cast<size_t>(s.m * s.k));
+  std::vector<float> wide_b(static_cast<size_t>(s.k * s.n));
+  std::vector<float> wide_c(static_cast<size_t>(s.m * s.n));
+  widen(a, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda, wide_a.data());
+  widen(b, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb, wide_b.data());
+  run(*product.wide, wide_a.data(), wide_b.data(), wide_c.data());
+  for (int64_t r = 0; r < s.m; ++r) {
+    const float* sum = wide_c.data() + r * s.n;
+    for (int64_t i = 0; i < s.n; ++i) {
+      if (s.out == DType::f32) {
+        float& out = static_cast<float*>(c)[r * s.ldc + i];
+        out = s.accumulate ? out + sum[i] : sum[i];
+      } else {
+        BF16& out = static_cast<BF16*>(c)[r * s.ldc + i];
+        out = BF16(s.accumulate ? float(out) + sum[i] : sum[i]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const Product& product(Device& device, const ProductShape& shape) {
+  require(is_floating(shape.in) &&
+              (shape.out == shape.in || (shape.in == DType::bf16 && shape.out == DType::f32)),
+          "a product of {} operands cannot give {}", name(shape.in), name(shape.out));
+  return cache_of(device).find(shape);
+}
+
+void run(const Product& product, const void* a, const void* b, void* c) {
+  const ProductShape& s = product.shape;
+  if (s.m == 0 || s.n == 0) return;
+  if (s.k == 0) {
+    if (s.accumulate) return;
+    const auto size = static_cast<int64_t>(size_of(s.out));
+    for (int64_t r = 0; r < s.m; ++r) {
+      std::memset(static_cast<std::byte*>(c) + r * s.ldc * size, 0,
+                  static_cast<size_t>(s.n * size));
+    }
+    return;
+  }
+  switch (product.engine) {
+    case Product::Engine::eigen:
+      return eigen_product(s, a, b, c);
+    case Product::Engine::onednn:
+      return run_onednn(product, a, b, c);
+    case Product::Engine::widened:
+      return run_widened(product, a, b, c);
+  }
+}
+
+void* thread_scratch(Device& device, int64_t bytes) { return cache_of(device).scratch(bytes); }
+
+int packed_block(Device& device, DType dtype, int64_t k, int64_t n) {
+  return cache_of(device).block(dtype, k, n);
+}
+
+bool hardware_bf16() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::avx512_core_bf16:
+    case dnnl::cpu_isa::avx512_core_amx:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool hardware_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }
+
+}  // namespace troupe::kernels

@@ -1,0 +1,118 @@
+#include "core/kernels/weight_forms.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/device/parallel_for.h"
+#include "core/kernels/cpu/pack.h"
+#include "core/kernels/product.h"
+
+namespace troupe {
+namespace {
+
+// f32 gains 1 to 4 % from packing where there are no tiles, which does not pay for the copies.
+bool worth_packing(DType compute) {
+  return compute == DType::bf16 || (compute == DType::f32 && kernels::hardware_tiles());
+}
+
+}  // namespace
+
+const std::byte* WeightOperand::columns(int64_t e, int64_t column) const {
+  const auto size = static_cast<int64_t>(size_of(dtype));
+  require(block == 0 || column % block == 0, "column {} of a weight packed by {}", column, block);
+  return expert(e) + column * (block > 0 || transposed ? k : 1) * size;
+}
+
+WeightForms::WeightForms(int64_t experts, int64_t out, int64_t in, DType compute,
+                         const std::shared_ptr<Device>& device)
+    : experts_(experts), out_(out), in_(in), compute_(compute), device_(device) {
+  if (worth_packing(compute)) {
+    forward_.block = kernels::packed_block(*device, compute, in, out);
+    input_gradient_.block = kernels::packed_block(*device, compute, out, in);
+  }
+}
+
+void WeightForms::refresh(const Tensor& value, uint64_t version) {
+  require(value.contiguous() && value.elements() == experts_ * out_ * in_ &&
+              value.dtype() == wide(compute_),
+          "a weight [{}, {}, {}] got a value of shape {}", experts_, out_, in_,
+          value.shape().text());
+  value_ = value.detach();
+  if (version == version_) return;
+  version_ = version;
+  fill(plain_.defined(), forward_.memory.defined(), input_gradient_.memory.defined());
+}
+
+WeightOperand WeightForms::operand(Copy& copy, bool forward) {
+  require(value_.defined(), "the forms of a weight were used before refresh()");
+  WeightOperand out;
+  out.dtype = compute_;
+  out.experts = experts_;
+  out.expert_elements = out_ * in_;
+  out.k = forward ? in_ : out_;
+  out.n = forward ? out_ : in_;
+  out.transposed = forward;
+  out.block = copy.block;
+  if (copy.block == 0) {
+    out.data = static_cast<const std::byte*>(plain().view().data);
+    return out;
+  }
+  if (!copy.memory.defined()) {
+    copy.memory = Tensor::empty({experts_, out_, in_}, compute_, device_, MemoryKind::parameter);
+    fill(false, forward, !forward);
+  }
+  out.data = static_cast<const std::byte*>(copy.memory.view().data);
+  return out;
+}
+
+WeightOperand WeightForms::forward() { return operand(forward_, true); }
+WeightOperand WeightForms::input_gradient() { return operand(input_gradient_, false); }
+
+const Tensor& WeightForms::plain() {
+  if (wide(compute_) == compute_) return value_;
+  if (!plain_.defined()) {
+    plain_ = Tensor::empty({experts_, out_, in_}, compute_, device_, MemoryKind::parameter);
+    fill(true, false, false);
+  }
+  return plain_;
+}
+
+WeightForms::Panel WeightForms::panel(int64_t index) const {
+  const int64_t expert = index / panels_per_expert();
+  const int64_t row = index % panels_per_expert() * kPanelRows;
+  return {expert * out_ + row, std::min(kPanelRows, out_ - row)};
+}
+
+void WeightForms::write_panel(int64_t index) {
+  write(index, plain_.defined(), forward_.memory.defined(), input_gradient_.memory.defined());
+}
+
+void WeightForms::write(int64_t index, bool plain, bool forward, bool input_gradient) {
+  if (!plain && !forward && !input_gradient) return;
+  const auto size = static_cast<int64_t>(size_of(compute_));
+  const Panel rows = panel(index);
+  const int64_t expert = rows.first_row / out_;
+  const int64_t row = rows.first_row % out_;
+  const float* w = value_.data<float>() + expert * out_ * in_;
+  const auto at = [&](const Tensor& copy) {
+    return static_cast<std::byte*>(copy.view().data) + expert * out_ * in_ * size;
+  };
+  if (forward) {
+    kernels::pack_transposed(w, row, rows.rows, in_, forward_.block, compute_, at(forward_.memory));
+  }
+  if (input_gradient) {
+    kernels::pack_straight(w, row, rows.rows, out_, in_, input_gradient_.block, compute_,
+                           at(input_gradient_.memory));
+  }
+  if (plain) {
+    kernels::convert_rows(w + row * in_, rows.rows * in_,
+                          reinterpret_cast<BF16*>(at(plain_)) + row * in_);
+  }
+}
+
+void WeightForms::fill(bool plain, bool forward, bool input_gradient) {
+  parallel_for(device_->stream(), panels(),
+               [&](int64_t index) { write(index, plain, forward, input_gradient); });
+}
+
+}  // namespace troupe

@@ -1,0 +1,53 @@
+// One matrix product of fixed sizes by one thread: the piece from which all products are made.
+// Pieces run inside parallel_for; what a piece computes does not depend on the team.
+#pragma once
+
+#include <cstdint>
+
+#include "core/device/device.h"
+#include "core/tensor/dtype.h"
+
+namespace troupe::kernels {
+
+// C [m, n] = A [m, k] B [k, n], or C += A B when accumulate.
+struct ProductShape {
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  int64_t lda = 0;  // elements from one stored row of A to the next; likewise ldb, ldc
+  int64_t ldb = 0;  // not read when block > 0
+  int64_t ldc = 0;
+  bool transpose_a = false;  // A is stored as [k, m]
+  bool transpose_b = false;  // B is stored as [n, k]
+  bool accumulate = false;
+  DType in = DType::f32;   // of A and B
+  DType out = DType::f32;  // `in`, or f32 for bf16 operands
+  int block = 0;           // > 0: B is packed in panels of this many columns (weight_forms.h)
+  bool operator==(const ProductShape& other) const = default;
+};
+
+class Product;
+
+// Looks a product up, or makes it (0.1 to 0.3 ms in oneDNN). Belongs to the device; lives as long
+// as it. May be called inside a piece, but looking up before the loop is cheaper.
+const Product& product(Device& device, const ProductShape& shape);
+
+// Runs it on the calling thread. The threads of the device's stream may do so at the same time; no
+// other thread may. m = 0 or n = 0 does nothing, k = 0 writes zeros (or adds none).
+void run(const Product& product, const void* a, const void* b, void* c);
+
+// Memory of the calling thread of the stream's team, 64-byte aligned, kept between calls; valid
+// until the same thread asks again.
+void* thread_scratch(Device& device, int64_t bytes);
+
+// Column width of the packed form that is fastest for B [k, n] of this type, 0 = as it lies.
+// Packed: panels of `block` columns one after the other; in a panel groups of 16 (f32) or 32 (bf16)
+// rows k; bf16 holds rows k and k + 1 next to each other per column.
+int packed_block(Device& device, DType dtype, int64_t k, int64_t n);
+
+// Are bf16 products done by hardware here? If not they are computed in f32, slowly.
+bool hardware_bf16();
+// Has the processor tiles (AMX)? There packed weights pay in f32 too.
+bool hardware_tiles();
+
+}  // namespace troupe::kernels
