@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/tensor/view.h"
 
 namespace troupe {
@@ -38,6 +39,7 @@ struct Traffic {
   int64_t calls = 0;
   int64_t bytes = 0;
 };
+// Payload only: a barrier counts calls and no bytes.
 using TrafficKey = std::pair<CollectiveKind, std::string>;
 using TrafficTable = std::map<TrafficKey, Traffic>;
 
@@ -91,12 +93,20 @@ class Communicator {
   virtual Work send(View data, int to, const std::string& site) = 0;
   virtual Work receive(View data, int from, const std::string& site) = 0;
 
-  // Ranks with the same color form a group, ordered by key then rank. Collective.
+  // Ranks with the same color form a group, ordered by key then rank; null for a negative color.
+  // Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
 
+  // Gives running operations of this rank, in all groups of its world, a chance to go on. Every
+  // wait does so too, so the order in which ranks wait for their works is free.
+  virtual void progress() = 0;
+  // The deadline of every wait in all groups of this rank's world.
   virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
-  // This rank has failed: peers of every group made from the same world learn the cause.
-  virtual void poison(const std::string& cause) = 0;
+  // Scratch memory of all groups of this rank's world comes from `device` from now on (and is
+  // counted there as communication).
+  virtual void set_device(const std::shared_ptr<Device>& device) = 0;
+  // This rank has failed: waits of its peers, in every group of the same world, throw Error(code).
+  virtual void poison(const std::string& cause, ExitCode code = ExitCode::distributed) = 0;
   virtual const TrafficTable& traffic() const = 0;
 };
 

@@ -1,0 +1,19 @@
+// Messages by MPI. Only parallel/comm/mpi_*.cpp include this and mpi.h.
+#pragma once
+
+#include <mpi.h>
+
+#include <memory>
+
+#include "parallel/comm/transport.h"
+
+namespace troupe {
+
+// `*failed` becomes true when this rank has failed or learned of a failure. Takes its own copies of
+// MPI_COMM_WORLD: call on all ranks.
+std::unique_ptr<Transport> mpi_transport(bool may_spin, std::shared_ptr<bool> failed);
+
+// Throws Error(distributed) with MPI's text for a code other than MPI_SUCCESS.
+void check_mpi(int code, const char* what);
+
+}  // namespace troupe

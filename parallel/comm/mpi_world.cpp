@@ -1,0 +1,61 @@
+#include "parallel/comm/mpi_world.h"
+
+#include <mpi.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "parallel/comm/group_communicator.h"
+#include "parallel/comm/mpi_transport.h"
+
+namespace troupe {
+
+bool started_by_mpi() {
+  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
+    if (std::getenv(variable) != nullptr) return true;
+  }
+  return false;
+}
+
+MpiWorld::MpiWorld(const CommOptions& options) : failed_(std::make_shared<bool>(false)) {
+  int provided = MPI_THREAD_SINGLE;
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  if (provided < MPI_THREAD_MULTIPLE) {
+    fail(ExitCode::distributed,
+         "this MPI library gives thread level {} and Troupe needs MPI_THREAD_MULTIPLE ({}): use an "
+         "MPI built with it, such as Debian's OpenMPI",
+         provided, MPI_THREAD_MULTIPLE);
+  }
+  MPI_Comm local = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local),
+            "MPI_Comm_split_type");
+  MPI_Comm_size(local, &local_ranks_);
+  MPI_Comm_rank(local, &local_rank_);
+  MPI_Comm_free(&local);
+  // The binding of cores may differ between ranks; the whole host's share decides.
+  const bool may_spin = local_ranks_ <= usable_cores();
+  communicator_ = GroupCommunicator::world(mpi_transport(may_spin, failed_), options);
+}
+
+MpiWorld::~MpiWorld() {
+  if (*failed_ || std::uncaught_exceptions() > 0) return;
+  try {
+    // MPI_Finalize waits for all ranks and knows no deadline; this barrier does.
+    communicator_->barrier("end of the job").wait();
+  } catch (const Error& error) {
+    abort_world(error.code(), error.what());
+  }
+  MPI_Finalize();
+}
+
+void abort_world(ExitCode code, const std::string& message) {
+  // _exit: no destructor of this rank may wait for a peer. OpenMPI takes a rank that leaves before
+  // MPI_Finalize for lost, kills the others within two seconds and returns the first code.
+  std::fprintf(stderr, "%s\n", message.c_str());
+  std::fflush(nullptr);
+  _exit(static_cast<int>(code));
+}
+
+}  // namespace troupe

@@ -1,0 +1,19 @@
+// What can be set when a world of ranks is made.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace troupe {
+
+struct CommOptions {
+  // Deadline of every wait (`runtime.timeout`).
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);
+  // The largest single message; longer ones are sent in pieces (MPI counts are ints).
+  int64_t chunk_bytes = int64_t{1} << 30;
+  // Sums are done piece by piece, each rank's piece in segments of this size: bounds the scratch
+  // memory and overlaps adding with sending. No influence on bits.
+  int64_t segment_bytes = int64_t{1} << 20;
+};
+
+}  // namespace troupe
