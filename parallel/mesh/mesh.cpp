@@ -1,0 +1,172 @@
+#include "parallel/mesh/mesh.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+
+namespace troupe {
+namespace {
+
+constexpr std::array<Axis, 3> kAttention = {Axis::dp, Axis::cp, Axis::tp};
+constexpr std::array<Axis, 3> kExperts = {Axis::edp, Axis::ep, Axis::etp};
+
+uint8_t bit(Axis axis) { return static_cast<uint8_t>(1U << static_cast<unsigned>(axis)); }
+
+void check_shape(const MeshShape& shape, int world) {
+  for (int i = 0; i < kAxes; ++i) {
+    const auto axis = static_cast<Axis>(i);
+    if (shape[axis] < 1) {
+      fail(ExitCode::usage, "parallel.{} = {}: must be 1 or more", name(axis), shape[axis]);
+    }
+  }
+  if (shape.world() != world) {
+    fail(ExitCode::usage,
+         "the mesh pp {} x dp {} x cp {} x tp {} = {} ranks does not fit the {} ranks of this job: "
+         "start {} ranks or change parallel",
+         shape[Axis::pp], shape[Axis::dp], shape[Axis::cp], shape[Axis::tp], shape.world(), world,
+         shape.world());
+  }
+  const int attention = shape[Axis::dp] * shape[Axis::cp] * shape[Axis::tp];
+  const int experts = shape[Axis::edp] * shape[Axis::ep] * shape[Axis::etp];
+  if (attention != experts) {
+    fail(ExitCode::usage,
+         "the expert mesh edp {} x ep {} x etp {} = {} must have the {} ranks of dp {} x cp {} x "
+         "tp {}",
+         shape[Axis::edp], shape[Axis::ep], shape[Axis::etp], experts, attention, shape[Axis::dp],
+         shape[Axis::cp], shape[Axis::tp]);
+  }
+}
+
+// Every set of axes of size > 1 over which a group is wanted, in one order on all ranks.
+std::vector<uint8_t> group_sets(const MeshShape& shape) {
+  std::vector<uint8_t> sets;
+  const auto add = [&](uint8_t set) {
+    if (set != 0 && std::find(sets.begin(), sets.end(), set) == sets.end()) sets.push_back(set);
+  };
+  if (shape[Axis::pp] > 1) add(bit(Axis::pp));
+  for (const auto& folding : {kAttention, kExperts}) {
+    for (unsigned subset = 1; subset < 8; ++subset) {
+      uint8_t set = 0;
+      for (unsigned i = 0; i < 3; ++i) {
+        if ((subset >> i & 1U) != 0 && shape[folding[i]] > 1) set |= bit(folding[i]);
+      }
+      add(set);
+    }
+  }
+  return sets;
+}
+
+std::string set_name(uint8_t set) {
+  std::string out;
+  for (int i = 0; i < kAxes; ++i) {
+    const auto axis = static_cast<Axis>(i);
+    if ((set & bit(axis)) != 0) out += fmt::format("{}{}", out.empty() ? "" : "x", name(axis));
+  }
+  return out;
+}
+
+}  // namespace
+
+int MeshShape::world() const {
+  return (*this)[Axis::pp] * (*this)[Axis::dp] * (*this)[Axis::cp] * (*this)[Axis::tp];
+}
+
+MeshShape MeshShape::data_expert(int dp, int ep) {
+  if (ep < 1 || dp < 1 || dp % ep != 0) {
+    fail(ExitCode::usage,
+         "parallel.ep = {} must divide the {} data ranks (dp), whose groups of ep share the "
+         "experts",
+         ep, dp);
+  }
+  MeshShape shape;
+  shape[Axis::dp] = dp;
+  shape[Axis::ep] = ep;
+  shape[Axis::edp] = dp / ep;
+  return shape;
+}
+
+std::array<int, kAxes> coordinates(const MeshShape& shape, int rank) {
+  std::array<int, kAxes> out{};
+  const auto unfold = [&](std::initializer_list<Axis> fastest_first) {
+    int rest = rank;
+    for (Axis axis : fastest_first) {
+      out[static_cast<size_t>(axis)] = rest % shape[axis];
+      rest /= shape[axis];
+    }
+  };
+  unfold({Axis::tp, Axis::cp, Axis::dp, Axis::pp});
+  unfold({Axis::etp, Axis::ep, Axis::edp, Axis::pp});
+  return out;
+}
+
+Mesh::Mesh(const MeshShape& shape, std::shared_ptr<Communicator> world)
+    : shape_(shape), world_(std::move(world)) {
+  check_shape(shape_, world_->size());
+  coordinates_ = coordinates(shape_, world_->rank());
+  for (uint8_t set : group_sets(shape_)) {
+    // Ranks that agree on every axis of the folding but those of the set form a group; the other
+    // folding says nothing about them.
+    const bool experts = (set & (bit(Axis::edp) | bit(Axis::ep) | bit(Axis::etp))) != 0;
+    int color = 0;
+    const auto fold = [&](Axis axis) {
+      if ((set & bit(axis)) == 0) color = color * shape_[axis] + coordinate(axis);
+    };
+    fold(Axis::pp);
+    for (Axis axis : experts ? kExperts : kAttention) fold(axis);
+    groups_[set] = world_->split(color, world_->rank(), set_name(set));
+  }
+  solo_ = world_->split(world_->rank(), 0, "alone");
+  for (int i = 0; i < kAxes; ++i) {
+    const auto axis = static_cast<Axis>(i);
+    // Of one rank each: nobody else takes part, so the color is the rank.
+    if (shape_[axis] == 1) {
+      alone_[static_cast<size_t>(i)] = world_->split(world_->rank(), 0, name(axis));
+    }
+  }
+}
+
+Communicator& Mesh::group_of(Axes axes, Axis first) const {
+  Axes set = 0;
+  for (int i = 0; i < kAxes; ++i) {
+    const auto axis = static_cast<Axis>(i);
+    if ((axes & bit(axis)) != 0 && shape_[axis] > 1) set |= bit(axis);
+  }
+  if (set == 0) {
+    const auto& alone = alone_[static_cast<size_t>(first)];
+    return alone != nullptr ? *alone : *solo_;
+  }
+  const auto found = groups_.find(set);
+  require(found != groups_.end(), "no group over {}: its axes are of both foldings", set_name(set));
+  return *found->second;
+}
+
+Communicator& Mesh::group(Axis axis) const { return group_of(bit(axis), axis); }
+
+Communicator& Mesh::gradient_group(const Layout& layout) const {
+  Axes set = 0;
+  Axis first = layout.mesh == MeshKind::experts ? Axis::edp : Axis::dp;
+  for (int i = kAxes - 1; i >= 0; --i) {
+    if (!layout.gradient_partial[static_cast<size_t>(i)]) continue;
+    set |= bit(static_cast<Axis>(i));
+    first = static_cast<Axis>(i);
+  }
+  if (set == 0) return *solo_;
+  return group_of(set, first);
+}
+
+TrafficTable Mesh::traffic() const {
+  TrafficTable sum = world_->traffic();
+  const auto add = [&](const std::unique_ptr<Communicator>& group) {
+    if (group == nullptr) return;
+    for (const auto& [key, traffic] : group->traffic()) {
+      sum[key].calls += traffic.calls;
+      sum[key].bytes += traffic.bytes;
+    }
+  };
+  for (const auto& [set, group] : groups_) add(group);
+  for (const auto& group : alone_) add(group);
+  add(solo_);
+  return sum;
+}
+
+}  // namespace troupe
