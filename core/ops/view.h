@@ -9,8 +9,7 @@
 
 namespace troupe {
 
-// The same elements in row-major order under another shape; one size may be -1 (inferred). Copies
-// if x is not contiguous.
+// The same elements in row-major order under another shape. Copies if x is not contiguous.
 Tensor reshape(const Tensor& x, const Shape& shape);
 // Swaps two dims.
 Tensor transpose(const Tensor& x, int dim_a, int dim_b);
