@@ -1,0 +1,138 @@
+// Hash layers (Roller et al. 2021, arXiv:2106.04426): the expert is a function of the token id, the
+// weight is 1, nothing is learned. The table is kept in the checkpoint.
+#include <algorithm>
+#include <numeric>
+
+#include "core/base/error.h"
+#include "core/base/random.h"
+#include "moe/routers/parts/learned.h"
+#include "moe/routers/parts/selection_bias.h"
+
+namespace troupe {
+namespace {
+
+// Ids by falling count, each to the expert with the smallest total so far; ties to the lowest.
+std::vector<int32_t> balanced_table(const RouterSetup& setup) {
+  const auto vocab = static_cast<size_t>(setup.vocab);
+  std::vector<int64_t> counts = setup.token_counts;
+  require(counts.empty() || counts.size() == vocab, "counts of {} token ids, vocabulary of {}",
+          counts.size(), vocab);
+  counts.resize(vocab, 0);
+  std::vector<int32_t> ids(vocab);
+  std::iota(ids.begin(), ids.end(), 0);
+  std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
+    return counts[static_cast<size_t>(a)] > counts[static_cast<size_t>(b)];
+  });
+  std::vector<int64_t> total(static_cast<size_t>(setup.experts), 0);
+  std::vector<int64_t> ids_held(static_cast<size_t>(setup.experts), 0);
+  std::vector<int32_t> table(vocab);
+  for (const int32_t id : ids) {
+    size_t best = 0;
+    for (size_t e = 1; e < total.size(); ++e) {
+      // Ids that never occur are spread by number.
+      if (std::pair(total[e], ids_held[e]) < std::pair(total[best], ids_held[best])) best = e;
+    }
+    table[static_cast<size_t>(id)] = static_cast<int32_t>(best);
+    total[best] += counts[static_cast<size_t>(id)];
+    ++ids_held[best];
+  }
+  return table;
+}
+
+std::vector<int32_t> make_table(const Options& options, const RouterSetup& setup) {
+  require(setup.vocab > 0, "a hash router needs the vocabulary's size");
+  const std::string& kind = options.text("kind");
+  if (kind == "balanced") return balanced_table(setup);
+  const Random random(static_cast<uint64_t>(options.integer("seed")), "router hash", setup.name);
+  std::vector<int32_t> table(static_cast<size_t>(setup.vocab));
+  for (size_t id = 0; id < table.size(); ++id) {
+    const uint64_t expert = kind == "modulo"
+                                ? id % static_cast<uint64_t>(setup.experts)
+                                : random.below(id, static_cast<uint64_t>(setup.experts));
+    table[id] = static_cast<int32_t>(expert);
+  }
+  return table;
+}
+
+class Hash final : public Router {
+ public:
+  Hash(const Options& options, const RouterSetup& setup)
+      : name_(setup.name), experts_(setup.experts), precision_(setup.precision) {
+    const std::vector<int32_t> table = make_table(options, setup);
+    table_ = Tensor::from(std::span<const int32_t>(table), Shape{setup.vocab}, setup.device);
+  }
+
+  Routing route(const RouterInput& input, const Assignment* replay) override {
+    Routing out;
+    out.assignment =
+        replay != nullptr ? replayed(*replay, input.context, experts_) : look_up(input.context);
+    out.assignment.weight =
+        Tensor::full(Shape{out.assignment.pairs()}, precision_, 1.0, table_.device());
+    return out;
+  }
+
+  int64_t choices() const override { return 1; }
+  void state(State& state) override {
+    state.tensors.push_back(replicated_state("router/" + name_ + ".table", table_));
+  }
+
+ private:
+  Assignment look_up(const TokenContext& context) const {
+    Assignment out = empty_assignment(experts_);
+    const int32_t* ids = context.tokens() > 0 ? context.token_ids.data<int32_t>() : nullptr;
+    const int32_t* table = table_.data<int32_t>();
+    for (int64_t t = 0; t < context.tokens(); ++t) {
+      if (!context.is_valid(t)) {
+        out.append({});
+        continue;
+      }
+      const int32_t id = ids[t];
+      require(id >= 0 && id < table_.dim(0), "token id {} beyond the vocabulary of {}", id,
+              table_.dim(0));
+      out.append(std::span<const int32_t>(table + id, 1));
+    }
+    return out;
+  }
+
+  std::string name_;
+  int64_t experts_;
+  DType precision_;
+  Tensor table_;  // i32 [vocab]
+};
+
+FieldList fields() {
+  Field kind = make_field(
+      "kind", FieldType::choice, std::string("random"),
+      "token id to expert: a random table, id modulo experts, or a table that spreads the "
+      "corpus's token counts evenly");
+  kind.choices = {"random", "modulo", "balanced"};
+  Field seed{"seed", FieldType::integer, int64_t{0}, "seed of the random table"};
+  seed.minimum = 0;
+  return {kind, seed};
+}
+
+}  // namespace
+
+RouterDescriptor router_hash() {
+  RouterDescriptor out;
+  out.name = "hash";
+  out.help = "the expert is a fixed function of the token id";
+  out.fields = fields();
+  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
+    return std::make_unique<Hash>(options, setup);
+  };
+  out.choices = [](const Options&) { return int64_t{1}; };
+  out.problem = [](const Options& options, int64_t) -> std::string {
+    if (options.text("kind") != "random" && options.integer("seed") != 0)
+      return "router.seed is only read by kind random";
+    return "";
+  };
+  out.has_parameters = false;
+  out.needs_token_counts = true;
+  out.balance_problem = [](const std::string&, const Options&) {
+    return std::string("a hash router has nothing to learn: no term has a gradient");
+  };
+  return out;
+}
+
+}  // namespace troupe

@@ -1,0 +1,170 @@
+// Top-k routing (Shazeer et al. 2017, arXiv:1701.06538) with the variants of its successors:
+// softmax over all experts (Switch, Qwen), over the chosen ones (Mixtral), or sigmoid scores
+// (DeepSeek-V3).
+#include "core/base/error.h"
+#include "core/ops/activation.h"
+#include "core/ops/arithmetic.h"
+#include "core/ops/reduce.h"
+#include "core/ops/softmax.h"
+#include "moe/routers/parts/draws.h"
+#include "moe/routers/parts/learned.h"
+#include "moe/routers/parts/pair_ops.h"
+#include "moe/routers/parts/selection_bias.h"
+
+namespace troupe {
+namespace {
+
+enum class Score : uint8_t { softmax, softmax_after, sigmoid };
+
+Score score_of(const std::string& text) {
+  if (text == "softmax_after") return Score::softmax_after;
+  return text == "sigmoid" ? Score::sigmoid : Score::softmax;
+}
+
+// The noise's standard deviation never falls below this (as in the code of Shazeer et al.).
+constexpr double kNoiseFloor = 1e-2;
+
+class TopK final : public Router {
+ public:
+  TopK(const Options& options, const RouterSetup& setup)
+      : name_(setup.name),
+        experts_(setup.experts),
+        top_k_(options.integer("top_k")),
+        score_(score_of(options.text("score"))),
+        renormalize_(options.boolean("renormalize")),
+        scale_(options.real("scale")),
+        weight_(router_matrix(setup, "weight", setup.init_std)),
+        bias_(options.real("bias_update"), setup.experts, setup.name, setup.precision,
+              setup.device) {
+    require(top_k_ >= 1 && top_k_ <= experts_, "top_k {} of {} experts", top_k_, experts_);
+    if (options.text("noise") == "learned") noise_ = router_matrix(setup, "noise", 0.0);
+  }
+
+  Routing route(const RouterInput& input, const Assignment* replay) override {
+    Routing out;
+    out.logits_TE = router_logits(input.x_TD, *weight_);
+    Tensor noisy_TE = out.logits_TE;
+    if (noise_ && input.context.training) noisy_TE = add_noise(input, out);
+    const Tensor scores_TE = scores(noisy_TE);
+    out.probabilities_TE = probabilities(out.logits_TE);
+    out.assignment =
+        replay != nullptr ? replayed(*replay, input.context, experts_) : choose(input, noisy_TE);
+    out.assignment.weight = weights(scores_TE, out.assignment);
+    return out;
+  }
+
+  int64_t choices() const override { return top_k_; }
+  void after_step(std::span<const int64_t> selected) override { bias_.move(selected); }
+  void parameters(const std::function<void(Parameter&)>& visit) override {
+    visit(*weight_);
+    if (noise_) visit(*noise_);
+  }
+  void state(State& state) override { bias_.state(state); }
+
+ private:
+  // Noisy logits: x W^T + N(0, 1) softplus(x Wn^T) (eq. 4); also the smooth load of eq. 9.
+  Tensor add_noise(const RouterInput& input, Routing& out) {
+    const Tensor& clean = out.logits_TE;
+    const Tensor std_TE = affine(softplus(router_logits(input.x_TD, *noise_)), 1.0, kNoiseFloor);
+    const Tensor normals =
+        normal_noise(input.context, name_, experts_, clean.dtype(), clean.device());
+    Tensor noisy = add(clean, mul(std_TE, normals));
+    out.load_TE = smooth_load(clean, noisy, std_TE, top_k_);
+    return noisy;
+  }
+
+  // What weights are taken from.
+  Tensor scores(const Tensor& noisy_TE) const {
+    switch (score_) {
+      case Score::softmax:
+        return softmax(noisy_TE);
+      case Score::sigmoid:
+        return sigmoid(noisy_TE);
+      case Score::softmax_after:
+        break;
+    }
+    return noisy_TE;
+  }
+
+  // Rows that sum to 1, for balance terms: of the logits without noise.
+  Tensor probabilities(const Tensor& logits_TE) const {
+    if (score_ != Score::sigmoid) return softmax(logits_TE);
+    const Tensor s = sigmoid(logits_TE);
+    return div(s, affine(sum(s, -1, /*keep=*/true), 1.0, 1e-20));
+  }
+
+  // Without a bias the order of the logits is that of any score, and does not saturate.
+  Assignment choose(const RouterInput& input, const Tensor& noisy_TE) const {
+    if (!bias_.active()) return choose_experts(noisy_TE, {}, top_k_, input.context);
+    const std::vector<double> bias = bias_.values();
+    const Tensor plain = noisy_TE.detach();
+    const Tensor by = score_ == Score::sigmoid ? sigmoid(plain) : softmax(plain);
+    return choose_experts(by, bias, top_k_, input.context);
+  }
+
+  Tensor weights(const Tensor& scores_TE, const Assignment& assignment) const {
+    Tensor w = take_pairs(scores_TE, assignment.token_begin, assignment.expert);
+    if (score_ == Score::softmax_after) {
+      w = softmax_pairs(w, assignment.token_begin);
+    } else if (renormalize_) {
+      w = normalise_pairs(w, assignment.token_begin);
+    }
+    return scale_ == 1.0 ? w : scale(w, scale_);
+  }
+
+  std::string name_;
+  int64_t experts_;
+  int64_t top_k_;
+  Score score_;
+  bool renormalize_;
+  double scale_;
+  std::unique_ptr<Parameter> weight_;
+  std::unique_ptr<Parameter> noise_;
+  SelectionBias bias_;
+};
+
+FieldList fields() {
+  Field top_k{"top_k", FieldType::integer, int64_t{2}, "experts per token"};
+  top_k.minimum = 1;
+  Field score = make_field(
+      "score", FieldType::choice, std::string("softmax"),
+      "gate weights from a softmax over all experts, over the chosen ones (softmax_after), "
+      "or a sigmoid");
+  score.choices = {"softmax", "softmax_after", "sigmoid"};
+  Field renormalize = make_field("renormalize", FieldType::boolean, true,
+                                 "divide a token's gate weights by their sum");
+  Field scale = make_field("scale", FieldType::real, 1.0, "factor on the gate weights");
+  scale.minimum = 0.0;
+  scale.exclusive_minimum = true;
+  Field noise =
+      make_field("noise", FieldType::choice, std::string("none"),
+                 "noise on the logits in training: none, or normal with a learned deviation");
+  noise.choices = {"none", "learned"};
+  return {top_k, score, renormalize, scale, noise, bias_update_field()};
+}
+
+}  // namespace
+
+RouterDescriptor router_topk() {
+  RouterDescriptor out;
+  out.name = "topk";
+  out.help = "each token goes to the experts with its k largest logits";
+  out.fields = fields();
+  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
+    return std::make_unique<TopK>(options, setup);
+  };
+  out.choices = [](const Options& options) { return options.integer("top_k"); };
+  out.problem = [](const Options& options, int64_t experts) -> std::string {
+    const int64_t k = options.integer("top_k");
+    if (k <= experts) return "";
+    return fmt::format("top_k {} of {} experts; at most {}", k, experts, experts);
+  };
+  out.balance_problem = [](const std::string& term, const Options& options) -> std::string {
+    if (term == "load" && options.text("noise") != "learned")
+      return "the smooth load is made from the noise: it needs router.noise learned";
+    return "";
+  };
+  return out;
+}
+
+}  // namespace troupe
