@@ -1,0 +1,69 @@
+#include "core/io/posix_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/io/atomic_file.h"
+
+namespace troupe {
+
+PosixFile PosixFile::open(const std::string& path, int flags, const std::string& what) {
+  PosixFile file;
+  file.path_ = path;
+  do {
+    file.descriptor_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  } while (file.descriptor_ < 0 && errno == EINTR);
+  if (file.descriptor_ < 0) fail_io(what, path, errno);
+  return file;
+}
+
+PosixFile::~PosixFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+int64_t PosixFile::size() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) fail_io("look at", path_, errno);
+  return status.st_size;
+}
+
+int64_t PosixFile::read_at(int64_t offset, void* data, int64_t bytes) const {
+  int64_t done = 0;
+  while (done < bytes) {
+    const size_t part = static_cast<size_t>(std::min<int64_t>(bytes - done, 1 << 30));
+    const ssize_t got = ::pread(descriptor_, static_cast<char*>(data) + done, part, offset + done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io("read", path_, errno);
+    if (got == 0) break;
+    done += got;
+  }
+  return done;
+}
+
+void PosixFile::write_at(int64_t offset, const void* data, int64_t bytes) {
+  int64_t done = 0;
+  while (done < bytes) {
+    const size_t part = static_cast<size_t>(std::min<int64_t>(bytes - done, 1 << 30));
+    const ssize_t put =
+        ::pwrite(descriptor_, static_cast<const char*>(data) + done, part, offset + done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) fail_io("write", path_, errno);
+    if (put == 0) fail_io("write", path_, ENOSPC);
+    done += put;
+  }
+}
+
+void PosixFile::sync() {
+  if (::fsync(descriptor_) != 0) fail_io("sync", path_, errno);
+}
+
+void PosixFile::close() {
+  const int descriptor = std::exchange(descriptor_, -1);
+  if (::close(descriptor) != 0 && errno != EINTR) fail_io("close", path_, errno);
+}
+
+}  // namespace troupe

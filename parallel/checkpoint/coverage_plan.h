@@ -1,0 +1,46 @@
+// Who holds, writes and reads which part of each global tensor. Made from the ranks' boxes before
+// anything is written, it proves that every element is written once and read once.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/parameter/state.h"
+#include "parallel/comm/communicator.h"
+
+namespace troupe::checkpoint {
+
+struct Part {
+  Box box;
+  std::vector<int> holders;  // ranks with this very box, ascending
+  int writer() const { return holders.front(); }
+};
+
+struct TensorPlan {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape global;
+  std::vector<Part> parts;  // disjoint, not empty, together the whole tensor
+};
+
+struct CoveragePlan {
+  std::vector<TensorPlan> tensors;  // ordered by name
+};
+
+// What one rank says it holds of one tensor.
+struct Claim {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape global;
+  Box box;
+};
+
+// claims[rank]. Error(internal) names the tensor, ranks and boxes when a rank claims a name twice,
+// ranks differ in shape or type, boxes overlap without being equal, or elements are missing.
+CoveragePlan make_plan(const std::vector<std::vector<Claim>>& claims);
+
+// Collective: the same plan on every rank. Also checks that all ranks have the same names of
+// scalars, and the same values when `same_values`.
+CoveragePlan gather_plan(const State& state, bool same_values, Communicator& world);
+
+}  // namespace troupe::checkpoint

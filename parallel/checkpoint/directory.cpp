@@ -1,0 +1,187 @@
+#include "parallel/checkpoint/directory.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/io/atomic_file.h"
+#include "parallel/checkpoint/agreement.h"
+
+namespace troupe::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "step-";
+constexpr std::string_view kSuffix = ".h5";
+
+// The step of "step-00001200.h5"; none for any other name.
+std::optional<int64_t> step_of(const std::string& name) {
+  if (name.size() < kPrefix.size() + 8 + kSuffix.size() ||
+      name.compare(0, kPrefix.size(), kPrefix) != 0 ||
+      name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0) {
+    return std::nullopt;
+  }
+  int64_t step = 0;
+  const char* first = name.data() + kPrefix.size();
+  const char* last = name.data() + name.size() - kSuffix.size();
+  const auto [end, error] = std::from_chars(first, last, step);
+  if (error != std::errc() || end != last || file_name(step) != name) return std::nullopt;
+  return step;
+}
+
+// RUN/checkpoints, or RUN itself when it is that folder.
+std::string folder_of(const std::string& run_dir) {
+  std::error_code error;
+  const std::string below = directory_of(run_dir);
+  return fs::is_directory(below, error) ? below : run_dir;
+}
+
+// Deletes what is no longer wanted, oldest first. The newest was just verified, so a good one
+// always stays. A file that cannot be deleted is no reason to end a training.
+void remove_old(const std::string& run_dir, int64_t keep) {
+  std::vector<std::string> unwanted;
+  const std::vector<StepFile> files = list(run_dir);
+  for (size_t i = 0; keep > 0 && i + static_cast<size_t>(keep) < files.size(); ++i) {
+    unwanted.push_back(files[i].path);
+  }
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder_of(run_dir), error)) {
+    const std::string name = entry.path().filename().string();
+    const bool left_over = name.size() > 4 && name.compare(name.size() - 4, 4, ".tmp") == 0 &&
+                           step_of(name.substr(0, name.size() - 4));
+    if (left_over) unwanted.push_back(entry.path().string());
+  }
+  for (const std::string& path : unwanted) {
+    if (!fs::remove(path, error) && error) {
+      log::warning("cannot remove the old checkpoint {}: {}", path, error.message());
+    }
+  }
+}
+
+std::string describe(const std::vector<Rejected>& rejected) {
+  std::string out;
+  for (const Rejected& one : rejected) out += "\n  " + one.path + ": " + one.reason;
+  return out;
+}
+
+}  // namespace
+
+std::string file_name(int64_t step) { return fmt::format("step-{:08}.h5", step); }
+
+std::string directory_of(const std::string& run_dir) {
+  return (fs::path(run_dir) / "checkpoints").string();
+}
+
+std::vector<StepFile> list(const std::string& run_dir) {
+  std::vector<StepFile> out;
+  const std::string folder = folder_of(run_dir);
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  // A folder that cannot be read must not pass for an empty one: a resume would begin anew.
+  if (error && error != std::errc::no_such_file_or_directory) {
+    fail_io("list", folder, error.value());
+  }
+  for (const auto& entry : entries) {
+    const auto step = step_of(entry.path().filename().string());
+    if (step) out.push_back({*step, entry.path().string()});
+  }
+  std::sort(out.begin(), out.end(),
+            [](const StepFile& a, const StepFile& b) { return a.step < b.step; });
+  return out;
+}
+
+Choice newest_usable(const std::string& run_dir) {
+  Choice choice;
+  std::vector<StepFile> files = list(run_dir);
+  for (auto file = files.rbegin(); file != files.rend(); ++file) {
+    try {
+      verify(file->path);
+      choice.path = file->path;
+      choice.step = file->step;
+      break;
+    } catch (const Error& error) {
+      choice.rejected.push_back({file->path, error.what()});
+      log::warning("checkpoint rejected: {}", error.what());
+    }
+  }
+  if (!choice.rejected.empty() && !choice.path.empty()) {
+    log::warning("falling back to the older checkpoint {}", choice.path);
+  }
+  return choice;
+}
+
+Choice newest_usable(const std::string& run_dir, Communicator& world) {
+  Choice choice;
+  agree(attempt([&] {
+          if (world.rank() == 0) choice = newest_usable(run_dir);
+        }),
+        world, "checkpoint choice");
+  const std::string site = "checkpoint choice";
+  choice.path = broadcast_text(choice.path, 0, world, site);
+  choice.step = std::stoll(broadcast_text(std::to_string(choice.step), 0, world, site));
+  const int64_t count =
+      std::stoll(broadcast_text(std::to_string(choice.rejected.size()), 0, world, site));
+  choice.rejected.resize(static_cast<size_t>(count));
+  for (Rejected& one : choice.rejected) {
+    one.path = broadcast_text(one.path, 0, world, site);
+    one.reason = broadcast_text(one.reason, 0, world, site);
+  }
+  return choice;
+}
+
+std::string resolve(const std::string& dir_or_file, Communicator& world) {
+  std::string kind;
+  if (world.rank() == 0) {
+    std::error_code error;
+    kind = fs::is_directory(dir_or_file, error) ? "directory"
+           : fs::exists(dir_or_file, error)     ? "file"
+                                                : "missing";
+  }
+  kind = broadcast_text(kind, 0, world, "checkpoint choice");
+  if (kind == "file") return dir_or_file;
+  if (kind == "missing") {
+    fail(ExitCode::checkpoint, "no checkpoint at {}: there is no such file or directory.",
+         dir_or_file);
+  }
+  const Choice choice = newest_usable(dir_or_file, world);
+  if (choice.path.empty() && choice.rejected.empty()) {
+    fail(ExitCode::checkpoint,
+         "no checkpoint in {}: no complete file {}/step-*.h5. Train first, or give another "
+         "directory.",
+         dir_or_file, folder_of(dir_or_file));
+  }
+  if (choice.path.empty()) {
+    fail(ExitCode::checkpoint, "no usable checkpoint in {}:{}", dir_or_file,
+         describe(choice.rejected));
+  }
+  return choice.path;
+}
+
+std::string save_step(const std::string& run_dir, int64_t step, int64_t keep, const State& state,
+                      Communicator& world, const SaveOptions& options) {
+  const std::string path = (fs::path(directory_of(run_dir)) / file_name(step)).string();
+  save(path, state, world, options);
+  if (world.rank() == 0) remove_old(run_dir, keep);
+  return path;
+}
+
+std::vector<std::string> set_aside_newer(const std::string& run_dir, int64_t step) {
+  std::vector<std::string> moved;
+  for (const StepFile& file : list(run_dir)) {
+    if (file.step <= step) continue;
+    if (std::rename(file.path.c_str(), (file.path + ".superseded").c_str()) == 0) {
+      moved.push_back(file.path);
+    } else {
+      log::warning("cannot rename the newer checkpoint {}", file.path);
+    }
+  }
+  return moved;
+}
+
+}  // namespace troupe::checkpoint

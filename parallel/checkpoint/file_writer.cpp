@@ -1,0 +1,191 @@
+#include "parallel/checkpoint/file_writer.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/io/sealed_file.h"
+#include "parallel/checkpoint/boxes.h"
+
+namespace troupe::checkpoint {
+namespace {
+
+std::string folder_of(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+int64_t bytes_of(const Shape& shape, DType dtype) {
+  return shape.elements() * static_cast<int64_t>(size_of(dtype));
+}
+
+SealEntry planned(const std::string& path, std::optional<DType> dtype, const Shape& shape,
+                  int64_t bytes) {
+  SealEntry entry;
+  entry.path = path;
+  entry.dtype = dtype;
+  entry.shape = shape;
+  entry.bytes = bytes;
+  return entry;
+}
+
+int64_t text_bytes(const std::string& text) {
+  return std::max<int64_t>(1, static_cast<int64_t>(text.size()));
+}
+
+// What the file will hold, without places and digests.
+std::vector<SealEntry> planned_entries(const CoveragePlan& plan,
+                                       const std::vector<StateScalar>& scalars,
+                                       const std::string& config) {
+  std::vector<SealEntry> out = {planned(kConfigPath, std::nullopt, {}, text_bytes(config))};
+  for (const StateScalar& scalar : scalars) {
+    const std::string path = scalar_path(scalar.name);
+    if (const auto* text = std::get_if<std::string>(&scalar.value)) {
+      out.push_back(planned(path, std::nullopt, {}, text_bytes(*text)));
+    } else {
+      const bool real = std::holds_alternative<double>(scalar.value);
+      out.push_back(planned(path, real ? DType::f64 : DType::i64, {}, 8));
+    }
+  }
+  for (const TensorPlan& tensor : plan.tensors) {
+    out.push_back(planned(tensor_path(tensor.name), tensor.dtype, tensor.global,
+                          bytes_of(tensor.global, tensor.dtype)));
+  }
+  return out;
+}
+
+// A path may not be used twice, nor be both a dataset and a group.
+void check_paths(const std::vector<SealEntry>& entries) {
+  std::vector<std::string> paths;
+  for (const SealEntry& entry : entries) paths.push_back(entry.path);
+  std::sort(paths.begin(), paths.end());
+  for (size_t i = 0; i < paths.size(); ++i) {
+    require(i == 0 || paths[i] != paths[i - 1], "checkpoint: {} is listed twice", paths[i]);
+    for (size_t slash = paths[i].find('/', 1); slash != std::string::npos;
+         slash = paths[i].find('/', slash + 1)) {
+      const std::string group = paths[i].substr(0, slash);
+      require(slash + 1 < paths[i].size() && paths[i][slash + 1] != '/',
+              "checkpoint: {} has an empty part", paths[i]);
+      require(!std::binary_search(paths.begin(), paths.end(), group),
+              "checkpoint: {} is both a dataset and the group of {}", group, paths[i]);
+    }
+  }
+}
+
+}  // namespace
+
+std::string tensor_path(const std::string& name) { return "/" + name; }
+std::string scalar_path(const std::string& name) { return kScalarPrefix + name; }
+
+FileWriter::FileWriter(const std::string& path, const CoveragePlan& plan,
+                       const std::vector<StateScalar>& scalars, const std::string& config)
+    : target_(path) {
+  const std::vector<SealEntry> expected = planned_entries(plan, scalars, config);
+  check_paths(expected);
+  for (const TensorPlan& tensor : plan.tensors) {
+    require(tensor_path(tensor.name).compare(0, kScalarPrefix.size(), kScalarPrefix) != 0,
+            "checkpoint: the tensor {} stands among the scalars", tensor.name);
+  }
+  block_ = seal_block_bytes(expected);
+  int64_t bytes = block_ + (64 << 10);
+  // 1 kB an object is more than HDF5's headers, attributes and links take.
+  for (const SealEntry& entry : expected) bytes += entry.bytes + 1024;
+  make_directories(folder_of(path));
+  require_space(folder_of(path), bytes);
+  file_.emplace(Hdf5File::create(target_.temporary_path(), block_));
+  file_->set_attribute("format", std::string("troupe checkpoint"));
+  file_->set_attribute("format_version", kFormatVersion);
+  write_text(kConfigPath, config);
+  for (const StateScalar& scalar : scalars) write_scalar(scalar);
+}
+
+void FileWriter::write_text(const std::string& path, const std::string& text) {
+  SealEntry entry = planned(path, std::nullopt, {}, text_bytes(text));
+  entry.offset = file_->write_text(path, text);
+  entry.digest = digest_of(text.empty() ? std::string_view("\0", 1) : std::string_view(text));
+  entries_.push_back(std::move(entry));
+}
+
+void FileWriter::write_scalar(const StateScalar& scalar) {
+  const std::string path = scalar_path(scalar.name);
+  if (const auto* text = std::get_if<std::string>(&scalar.value)) {
+    write_text(path, *text);
+    return;
+  }
+  const auto* real = std::get_if<double>(&scalar.value);
+  const void* data = real != nullptr ? static_cast<const void*>(real)
+                                     : static_cast<const void*>(&std::get<int64_t>(scalar.value));
+  SealEntry entry = planned(path, real != nullptr ? DType::f64 : DType::i64, {}, 8);
+  Hdf5Dataset dataset = file_->create_dataset(path, *entry.dtype, {});
+  dataset.write({}, {}, data);
+  entry.offset = dataset.file_offset();
+  entry.digest = digest_of({static_cast<const char*>(data), 8});
+  dataset.close();
+  entries_.push_back(std::move(entry));
+}
+
+void FileWriter::begin(const TensorPlan& tensor) {
+  SealEntry entry = planned(tensor_path(tensor.name), tensor.dtype, tensor.global,
+                            bytes_of(tensor.global, tensor.dtype));
+  dataset_.emplace(file_->create_dataset(entry.path, tensor.dtype, tensor.global));
+  hasher_.emplace();
+  entries_.push_back(std::move(entry));
+}
+
+void FileWriter::write(const Box& piece, const void* data) {
+  dataset_->write(piece.offset, piece.size, data);
+  hasher_->add(data, bytes_of(piece.size, *entries_.back().dtype));
+}
+
+void FileWriter::end() {
+  SealEntry& entry = entries_.back();
+  entry.digest = hasher_->digest();
+  entry.offset = entry.bytes == 0 ? 0 : dataset_->file_offset();
+  dataset_->set_attribute(kDigestAttribute, entry.digest.hex());
+  dataset_->close();
+  dataset_.reset();
+}
+
+void FileWriter::commit() {
+  file_->close();
+  file_.reset();
+  std::sort(entries_.begin(), entries_.end(),
+            [](const SealEntry& a, const SealEntry& b) { return a.path < b.path; });
+  seal_file(target_.temporary_path(), block_, entries_);
+  try {
+    SealedFile(target_.temporary_path()).check();
+    compare_with_hdf5(target_.temporary_path(), entries_);
+  } catch (const Error& error) {
+    // What was written is not what is on the disk: the disk, not the checkpoint, is at fault.
+    fail(ExitCode::resource, "reading back the checkpoint that was just written failed: {}",
+         error.what());
+  }
+  target_.commit();
+}
+
+void compare_with_hdf5(const std::string& path, const std::vector<SealEntry>& entries) {
+  Hdf5File file = Hdf5File::open(path);
+  const auto differs = [&](const SealEntry& entry, const std::string& what) {
+    fail(ExitCode::checkpoint, "{}: {}: HDF5 and the seal differ in {}.", path, entry.path, what);
+  };
+  for (const SealEntry& entry : entries) {
+    if (!entry.dtype) {
+      std::string text = file.read_text(entry.path);
+      text.resize(static_cast<size_t>(entry.bytes), '\0');
+      if (digest_of(text) != entry.digest) differs(entry, "the text");
+      continue;
+    }
+    Hdf5Dataset dataset = file.dataset(entry.path);
+    if (dataset.dtype() != *entry.dtype) differs(entry, "the element type");
+    if (dataset.shape() != entry.shape) differs(entry, "the shape");
+    if (entry.bytes > 0 && dataset.file_offset() != entry.offset) differs(entry, "the place");
+    if (entry.path.compare(0, kScalarPrefix.size(), kScalarPrefix) != 0 &&
+        dataset.attribute(kDigestAttribute) != AttributeValue(entry.digest.hex())) {
+      differs(entry, "the digest");
+    }
+    dataset.close();
+  }
+  file.close();
+}
+
+}  // namespace troupe::checkpoint

@@ -1,0 +1,313 @@
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <optional>
+
+#include "core/base/error.h"
+#include "core/io/sealed_file.h"
+#include "parallel/checkpoint/agreement.h"
+#include "parallel/checkpoint/boxes.h"
+#include "parallel/checkpoint/checkpoint.h"
+#include "parallel/checkpoint/coverage_plan.h"
+#include "parallel/checkpoint/file_reader.h"
+#include "parallel/checkpoint/file_writer.h"
+
+namespace troupe::checkpoint {
+namespace {
+
+bool wanted(const std::string& name, const LoadOptions& options) {
+  if (options.prefixes.empty()) return true;
+  return std::any_of(options.prefixes.begin(), options.prefixes.end(), [&](const auto& prefix) {
+    return name.compare(0, prefix.size(), prefix) == 0;
+  });
+}
+
+// NaN for floating types, the most negative number for integers: an element that is not loaded
+// cannot pass for a value.
+void poison(const Tensor& tensor) {
+  const View view = tensor.view();
+  const auto fill = [&](auto value) {
+    auto* data = static_cast<decltype(value)*>(view.data);
+    std::fill(data, data + view.elements(), value);
+  };
+  switch (view.dtype) {
+    case DType::f64:
+      return fill(std::numeric_limits<double>::quiet_NaN());
+    case DType::f32:
+      return fill(std::numeric_limits<float>::quiet_NaN());
+    case DType::bf16:
+      return fill(BF16(std::numeric_limits<float>::quiet_NaN()));
+    case DType::i64:
+      return fill(std::numeric_limits<int64_t>::min());
+    case DType::i32:
+      return fill(std::numeric_limits<int32_t>::min());
+    case DType::u8:
+      return fill(uint8_t{0xff});
+  }
+}
+
+const char* kind_of(const StateScalar& scalar) {
+  constexpr std::array<const char*, 3> kinds = {"an integer", "a real number", "a text"};
+  return kinds[scalar.value.index()];
+}
+
+// What the file and the state disagree about, every case on a line.
+class Comparison {
+ public:
+  void tensors(const std::vector<TensorInfo>& file, const CoveragePlan& plan,
+               const LoadOptions& options) {
+    std::map<std::string, const TensorInfo*> by_name;
+    for (const TensorInfo& tensor : file) by_name[tensor.name] = &tensor;
+    for (const TensorPlan& mine : plan.tensors) {
+      const auto at = by_name.find(mine.name);
+      if (at == by_name.end()) {
+        add(fmt::format("the tensor {} {} is missing in the file", mine.name, mine.global.text()));
+        continue;
+      }
+      const TensorInfo& theirs = *at->second;
+      if (theirs.shape != mine.global) {
+        add(fmt::format("the tensor {} has shape {} in the file, {} in this model", mine.name,
+                        theirs.shape.text(), mine.global.text()));
+      } else if (theirs.dtype != mine.dtype) {
+        add(fmt::format("the tensor {} has type {} in the file, {} here (precision.compute)",
+                        mine.name, name(theirs.dtype), name(mine.dtype)));
+      }
+      by_name.erase(at);
+    }
+    for (const auto& [name, tensor] : by_name) {
+      if (!wanted(name, options)) continue;
+      add(fmt::format("the tensor {} {} of the file has no place in this model", name,
+                      tensor->shape.text()));
+    }
+  }
+
+  void scalars(const std::vector<StateScalar>& file, const std::vector<StateScalar>& state,
+               const LoadOptions& options) {
+    std::map<std::string, const StateScalar*> by_name;
+    for (const StateScalar& scalar : file) by_name[scalar.name] = &scalar;
+    for (const StateScalar& mine : state) {
+      const auto at = by_name.find(mine.name);
+      if (at == by_name.end()) {
+        add(fmt::format("the value {} is missing in the file", mine.name));
+        continue;
+      }
+      if (at->second->value.index() != mine.value.index()) {
+        add(fmt::format("the value {} is {} in the file, {} here", mine.name, kind_of(*at->second),
+                        kind_of(mine)));
+      }
+      by_name.erase(at);
+    }
+    for (const auto& [name, scalar] : by_name) {
+      if (wanted(name, options)) add(fmt::format("the value {} of the file is unknown here", name));
+    }
+  }
+
+  void finish(const std::string& path) const {
+    if (count_ == 0) return;
+    fail(ExitCode::checkpoint, "{} does not fit this configuration:{}{}", path, lines_,
+         count_ > kShown ? fmt::format("\n  and {} more", count_ - kShown) : "");
+  }
+
+ private:
+  void add(const std::string& line) {
+    if (++count_ <= kShown) lines_ += "\n  " + line;
+  }
+  static constexpr int kShown = 10;
+  std::string lines_;
+  int count_ = 0;
+};
+
+// Hands the pieces of one tensor from rank 0 to every rank that holds a part of them.
+class Scatterer {
+ public:
+  Scatterer(const TensorPlan& plan, const StateTensor* local, Communicator& world)
+      : plan_(plan), local_(local), world_(world), element_(size_of(plan.dtype)) {}
+
+  // data: the piece on rank 0, null elsewhere.
+  void piece(const Box& piece, const void* data) {
+    for (const Part& part : plan_.parts) {
+      const auto region = intersection(part.box, piece);
+      if (!region) continue;
+      for (const int holder : part.holders) hand_over(*region, piece, data, holder);
+    }
+  }
+  int64_t filled() const { return filled_; }
+
+ private:
+  void hand_over(const Box& region, const Box& piece, const void* data, int holder) {
+    const int64_t elements = volume(region);
+    const bool mine = holder == world_.rank();
+    if (mine) filled_ += elements;
+    if (holder == 0) {
+      if (mine) copy_region(region, element_, data, piece, target(), local_->box);
+      return;
+    }
+    if (!mine && world_.rank() != 0) return;
+    parcel_.resize(static_cast<size_t>(elements) * element_);
+    const View view = bytes_view(parcel_.data(), static_cast<int64_t>(parcel_.size()));
+    const std::string site = "checkpoint load " + plan_.name;
+    if (mine) {
+      world_.receive(view, 0, site).wait();
+      copy_region(region, element_, parcel_.data(), region, target(), local_->box);
+    } else {
+      copy_region(region, element_, data, piece, parcel_.data(), region);
+      world_.send(view, holder, site).wait();
+    }
+  }
+  void* target() const { return local_->tensor.view().data; }
+
+  const TensorPlan& plan_;
+  const StateTensor* local_;
+  Communicator& world_;
+  size_t element_;
+  int64_t filled_ = 0;
+  std::vector<std::byte> parcel_;
+};
+
+// The file on rank 0, and what every rank knows of it.
+struct Source {
+  std::optional<SealedFile> file;  // rank 0
+  std::vector<TensorInfo> tensors;
+  std::vector<StateScalar> scalars;
+};
+
+std::string pack(const std::vector<StateScalar>& scalars) {
+  std::string out;
+  for (const StateScalar& scalar : scalars) {
+    const auto* text = std::get_if<std::string>(&scalar.value);
+    const auto length = static_cast<int64_t>(text != nullptr ? text->size() : 8);
+    out.append(reinterpret_cast<const char*>(&length), sizeof(length));
+    if (text != nullptr) out += *text;
+    if (const auto* integer = std::get_if<int64_t>(&scalar.value)) {
+      out.append(reinterpret_cast<const char*>(integer), 8);
+    }
+    if (const auto* real = std::get_if<double>(&scalar.value)) {
+      out.append(reinterpret_cast<const char*>(real), 8);
+    }
+  }
+  return out;
+}
+
+// The inverse of pack, with names and kinds from the seal.
+std::vector<StateScalar> unpack(const Seal& seal, std::string_view bytes) {
+  std::vector<StateScalar> out;
+  for (const SealEntry& entry : seal.entries) {
+    if (entry.path.compare(0, kScalarPrefix.size(), kScalarPrefix) != 0) continue;
+    int64_t length = 0;
+    std::memcpy(&length, bytes.data(), sizeof(length));
+    const std::string_view value = bytes.substr(sizeof(length), static_cast<size_t>(length));
+    bytes.remove_prefix(sizeof(length) + static_cast<size_t>(length));
+    StateScalar scalar{entry.path.substr(kScalarPrefix.size()), int64_t{0}};
+    if (!entry.dtype) {
+      scalar.value = std::string(value);
+    } else if (*entry.dtype == DType::f64) {
+      double real = 0;
+      std::memcpy(&real, value.data(), sizeof(real));
+      scalar.value = real;
+    } else {
+      int64_t integer = 0;
+      std::memcpy(&integer, value.data(), sizeof(integer));
+      scalar.value = integer;
+    }
+    out.push_back(std::move(scalar));
+  }
+  return out;
+}
+
+// Rank 0 opens the file; all ranks get its seal and scalars.
+Source open_source(const std::string& path, Communicator& world) {
+  Source source;
+  std::string block;
+  std::string scalars;
+  agree(attempt([&] {
+          if (world.rank() != 0) return;
+          source.file.emplace(path);
+          block = format_seal(source.file->seal());
+          scalars = pack(read_scalars(*source.file));
+          tensors_of(source.file->seal(), path);
+        }),
+        world, "checkpoint open");
+  block = broadcast_text(block, 0, world, "checkpoint seal");
+  scalars = broadcast_text(scalars, 0, world, "checkpoint scalars");
+  const Seal seal = parse_seal(block, path);
+  source.tensors = tensors_of(seal, path);
+  source.scalars = unpack(seal, scalars);
+  return source;
+}
+
+// Reads one tensor and hands it out. Returns the failure of rank 0, which keeps sending after one
+// so that no peer waits for ever.
+std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
+                                   const StateTensor* local, Communicator& world,
+                                   int64_t piece_bytes) {
+  std::optional<Failure> failure;
+  const SealEntry* entry = source.file ? source.file->seal().find(tensor_path(plan.name)) : nullptr;
+  std::vector<std::byte> data;
+  Hasher hasher;
+  int64_t at = 0;
+  Scatterer scatterer(plan, local, world);
+  for_each_piece(plan.global, size_of(plan.dtype), piece_bytes, [&](const Box& piece) {
+    if (entry != nullptr) {
+      data.resize(static_cast<size_t>(volume(piece)) * size_of(plan.dtype));
+      const auto bytes = static_cast<int64_t>(data.size());
+      if (!failure) failure = attempt([&] { source.file->read(*entry, at, data.data(), bytes); });
+      hasher.add(data.data(), bytes);
+      at += bytes;
+    }
+    scatterer.piece(piece, data.data());
+  });
+  if (entry != nullptr && !failure && hasher.digest() != entry->digest) {
+    failure = attempt(
+        [&] { fail_digest(source.file->path(), plan.name, entry->digest, hasher.digest()); });
+  }
+  if (local != nullptr && scatterer.filled() != volume(local->box) && !failure) {
+    failure =
+        Failure{ExitCode::internal, fmt::format("checkpoint: {} of {} elements of {} loaded",
+                                                scatterer.filled(), volume(local->box), plan.name)};
+  }
+  return failure;
+}
+
+void assign(std::vector<StateScalar>& state, const std::vector<StateScalar>& file) {
+  for (StateScalar& mine : state) {
+    const auto at = std::find_if(file.begin(), file.end(), [&](const StateScalar& theirs) {
+      return theirs.name == mine.name;
+    });
+    mine.value = at->value;
+  }
+}
+
+}  // namespace
+
+void load(const std::string& path, State& state, Communicator& world, const LoadOptions& options) {
+  const CoveragePlan plan = gather_plan(state, false, world);
+  const Source source = open_source(path, world);
+  Comparison comparison;
+  comparison.tensors(source.tensors, plan, options);
+  comparison.scalars(source.scalars, state.scalars, options);
+  comparison.finish(path);
+
+  std::map<std::string, const StateTensor*> local;
+  for (const StateTensor& entry : state.tensors) {
+    local[entry.name] = &entry;
+    poison(entry.tensor);
+  }
+  std::optional<Failure> failure;
+  for (const TensorPlan& tensor : plan.tensors) {
+    const auto at = local.find(tensor.name);
+    auto found = load_tensor(source, tensor, at == local.end() ? nullptr : at->second, world,
+                             options.piece_bytes);
+    if (!failure) failure = std::move(found);
+  }
+  try {
+    agree(failure, world, "checkpoint load");
+  } catch (...) {
+    for (const StateTensor& entry : state.tensors) poison(entry.tensor);
+    throw;
+  }
+  for (const StateTensor& entry : state.tensors) entry.tensor.storage()->written_in_place();
+  assign(state.scalars, source.scalars);
+}
+
+}  // namespace troupe::checkpoint
