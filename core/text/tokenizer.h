@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,9 @@ class Tokenizer {
   virtual bool is_special(int64_t id) const = 0;
   // The token that ends a document, if the vocabulary has one ("<|endoftext|>" and the like).
   virtual std::optional<int32_t> end_of_text() const = 0;
+  // Where a text may be cut so that encoding the pieces gives the ids of the whole: the largest
+  // such position up to `limit`, else the smallest beyond it, else the text's end.
+  virtual size_t safe_cut(std::string_view text, size_t limit) const = 0;
   // Hash of everything that decides ids: equal fingerprints give equal ids.
   virtual uint64_t fingerprint() const = 0;
 
@@ -40,6 +44,10 @@ class Tokenizer {
 // tokenizer.json, which wins), or the path of a tokenizer.json. Missing, unreadable, damaged or of
 // another kind: ExitCode::data.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source);
+
+// Encodes a text of any size piece by piece (some megabytes each), with the ids of the whole.
+void encode_in_pieces(const Tokenizer& tokenizer, std::string_view text,
+                      const std::function<void(std::span<const int32_t>)>& take);
 
 // Turns pieces of bytes into whole UTF-8 characters, for text that is shown while it is made. What
 // can never become a character comes out as U+FFFD.

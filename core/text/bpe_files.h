@@ -1,0 +1,21 @@
+// Readers of byte-level BPE vocabularies: GPT-2's two files and tokenizer.json.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/text/tokenizer.h"
+
+namespace troupe {
+
+std::unique_ptr<Tokenizer> load_bpe_folder(const std::string& folder);
+std::unique_ptr<Tokenizer> load_tokenizer_json(const std::string& path);
+
+// The same from memory; `place` names the source in errors.
+std::unique_ptr<Tokenizer> parse_gpt2_files(std::string_view vocab_json, std::string_view merges,
+                                            const std::string& vocab_place,
+                                            const std::string& merges_place);
+std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& place);
+
+}  // namespace troupe

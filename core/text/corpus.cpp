@@ -1,0 +1,193 @@
+#include "core/text/corpus.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/text/text_source.h"
+#include "core/text/token_file.h"
+
+namespace troupe {
+namespace {
+
+struct Sides {
+  TokenStream train;
+  TokenStream held_out;
+};
+
+int64_t cut_of(int64_t count, double held_out_fraction) {
+  return static_cast<int64_t>(std::floor(static_cast<double>(count) * (1.0 - held_out_fraction)));
+}
+
+// A cut inside a UTF-8 character moves back to its beginning; bytes that are no UTF-8 stay put.
+int64_t character_begin(std::string_view text, int64_t cut) {
+  int64_t at = cut;
+  while (at > 0 && cut - at < 3 && at < static_cast<int64_t>(text.size()) &&
+         (static_cast<uint8_t>(text[static_cast<size_t>(at)]) & 0xC0) == 0x80)
+    --at;
+  const bool lead = at < static_cast<int64_t>(text.size()) &&
+                    (static_cast<uint8_t>(text[static_cast<size_t>(at)]) & 0xC0) == 0xC0;
+  return lead ? at : cut;
+}
+
+class SideBuilder {
+ public:
+  SideBuilder(const Tokenizer& tokenizer) : tokenizer_(tokenizer), out_(tokenizer.vocab_size()) {}
+  void add(std::string_view text, bool marked) {
+    if (text.empty()) return;
+    out_.start_document();
+    encode_in_pieces(tokenizer_, text, [&](std::span<const int32_t> ids) { out_.add(ids); });
+    const std::optional<int32_t> end = tokenizer_.end_of_text();
+    if (marked && end) out_.add({&*end, 1});
+  }
+  TokenStream finish(const std::string& place) { return out_.finish(place); }
+
+ private:
+  const Tokenizer& tokenizer_;
+  TokenBuilder out_;
+};
+
+Sides split_tokens(const TokenStream& tokens, double fraction) {
+  const int64_t cut = cut_of(tokens.size(), fraction);
+  return {tokens.slice(0, cut), tokens.slice(cut, tokens.size() - cut)};
+}
+
+Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double fraction) {
+  SideBuilder train(tokenizer);
+  SideBuilder held_out(tokenizer);
+  if (source.has_rows() || fraction == 0.0) {
+    source.visit([&](const TextDocument& text) { train.add(text.text, text.marked); });
+    return split_tokens(train.finish(source.path()), fraction);
+  }
+  const int64_t cut = cut_of(source.bytes(), fraction);
+  source.visit([&](const TextDocument& text) {
+    const auto size = static_cast<int64_t>(text.text.size());
+    int64_t inside = std::clamp<int64_t>(cut - text.position, 0, size);
+    if (inside > 0 && inside < size) inside = character_begin(text.text, inside);
+    const auto split = static_cast<size_t>(inside);
+    train.add(text.text.substr(0, split), text.marked && inside == size);
+    held_out.add(text.text.substr(split), text.marked);
+  });
+  return {train.finish(source.path()), held_out.finish(source.path())};
+}
+
+// A pair that another tokenizer made would train on nonsense without any sign of it.
+void check_origin(const std::string& prefix, const TokenStream& tokens,
+                  const Tokenizer& tokenizer) {
+  const std::optional<TokenFileOrigin> origin = read_token_file_origin(prefix);
+  if (!origin) return;
+  if (origin->tokens != tokens.size()) {
+    log::warning("{}.meta.json describes {} tokens, {}.bin has {}: not checked against it", prefix,
+                 origin->tokens, prefix, tokens.size());
+    return;
+  }
+  if (origin->fingerprint != tokenizer.fingerprint())
+    fail(ExitCode::data,
+         "{}: was made with another tokenizer ({}) than data.tokenizer names ({}); build it again "
+         "or change data.tokenizer",
+         prefix, origin->tokenizer, tokenizer.description());
+}
+
+std::string without_extension(const std::string& path) {
+  const std::filesystem::path file(path);
+  const std::string extension = file.extension().string();
+  if (extension != ".bin" && extension != ".idx") return path;
+  return path.substr(0, path.size() - extension.size());
+}
+
+Sides load_path(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
+                const std::string& field, double fraction) {
+  const std::string prefix = without_extension(path);
+  std::error_code error;
+  Sides sides;
+  // A text file or folder of that very name comes first, unless the name is one of the pair's.
+  if (is_token_file(prefix) && (prefix != path || !std::filesystem::exists(path, error))) {
+    const TokenFile file = open_token_file(prefix);
+    check_origin(prefix, file.tokens, tokenizer);
+    sides = split_tokens(file.tokens, fraction);
+  } else {
+    sides = tokenise(TextSource(path, field), tokenizer, fraction);
+  }
+  // Larger files are checked window by window as they are read.
+  constexpr int64_t kScanLimit = int64_t{256} << 20;
+  for (const TokenStream* side : {&sides.train, &sides.held_out})
+    if (side->size() * size_of(side->type()) <= kScanLimit) side->check_ids(vocab);
+  return sides;
+}
+
+void check_train_size(const CorpusPart& part, int64_t seq_len, double fraction) {
+  if (part.tokens.size() > seq_len) return;
+  fail(ExitCode::data,
+       "{}: has {} tokens to train on{}; one sample needs seq_len + 1 = {}: give more text or a "
+       "smaller model.seq_len",
+       part.path, part.tokens.size(),
+       fraction > 0.0 ? fmt::format(" after val_fraction {} is held out", fraction) : "",
+       seq_len + 1);
+}
+
+void check_held_out_size(const Corpus& corpus, const std::string& key) {
+  int64_t longest = 0;
+  for (const CorpusPart& part : corpus.parts) longest = std::max(longest, part.tokens.size());
+  if (longest >= 2) return;
+  fail(ExitCode::data, "{}: the held-out text has {} tokens; 2 are needed for one prediction", key,
+       longest);
+}
+
+}  // namespace
+
+int64_t Corpus::tokens() const {
+  int64_t sum = 0;
+  for (const CorpusPart& part : parts) sum += part.tokens.size();
+  return sum;
+}
+
+RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t vocab,
+                      int64_t seq_len) {
+  require(!spec.train.empty(), "data.train is empty");
+  require(spec.val_fraction >= 0.0 && spec.val_fraction < 1.0, "data.val_fraction is {}",
+          spec.val_fraction);
+  require(spec.val.empty() || spec.val_fraction == 0.0, "both data.val and data.val_fraction");
+  RunData data;
+  data.train.vocab = vocab;
+  data.held_out.vocab = vocab;
+  for (const DataPath& path : spec.train) {
+    Sides sides = load_path(path.path, tokenizer, vocab, spec.field, spec.val_fraction);
+    data.train.parts.push_back({path.path, path.weight, std::move(sides.train)});
+    check_train_size(data.train.parts.back(), seq_len, spec.val_fraction);
+    if (spec.val_fraction > 0.0)
+      data.held_out.parts.push_back({path.path, path.weight, std::move(sides.held_out)});
+  }
+  if (!spec.val.empty()) {
+    data.held_out = load_corpus(spec.val, tokenizer, vocab, spec.field);
+  } else if (spec.val_fraction > 0.0) {
+    check_held_out_size(data.held_out, fmt::format("data.val_fraction {}", spec.val_fraction));
+  }
+  return data;
+}
+
+Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
+                   const std::string& field) {
+  Corpus corpus;
+  corpus.vocab = vocab;
+  corpus.parts.push_back({path, 1.0, load_path(path, tokenizer, vocab, field, 0.0).train});
+  check_held_out_size(corpus, path);
+  return corpus;
+}
+
+std::vector<int64_t> token_counts(const Corpus& corpus) {
+  constexpr int64_t kChunk = 1 << 16;
+  std::vector<int64_t> counts(static_cast<size_t>(corpus.vocab), 0);
+  std::vector<int32_t> ids;
+  for (const CorpusPart& part : corpus.parts) {
+    for (int64_t first = 0; first < part.tokens.size(); first += kChunk) {
+      ids.resize(static_cast<size_t>(std::min(kChunk, part.tokens.size() - first)));
+      part.tokens.read(first, ids, corpus.vocab);
+      for (const int32_t id : ids) ++counts[static_cast<size_t>(id)];
+    }
+  }
+  return counts;
+}
+
+}  // namespace troupe
