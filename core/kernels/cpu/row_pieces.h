@@ -1,0 +1,30 @@
+// The cut of a grouped product over rows and columns: a rule of sizes only, so that results do not
+// depend on the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/kernels/grouped_gemm.h"
+
+namespace troupe::kernels {
+
+constexpr int64_t kRowBlock = 128;
+
+struct RowPiece {
+  int64_t expert = 0;
+  int64_t row = 0;         // first row of all
+  int64_t padded_row = 0;  // first row in a padded buffer
+  int64_t rows = 0;
+  int64_t column = 0;
+  int64_t columns = 0;
+};
+
+// Pieces of at most kRowBlock rows, whole blocks first, then the ends of the experts. Columns are
+// cut too (at multiples of 64) while there are few pieces.
+std::vector<RowPiece> row_pieces(RowGroups groups, int64_t columns);
+
+// Rows that the product of a piece runs with: few different sizes, so that few products are made.
+int64_t product_rows(int64_t rows);
+
+}  // namespace troupe::kernels

@@ -1,0 +1,66 @@
+#include "core/ops/grouped_linear.h"
+
+#include <numeric>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/kernels/grouped_gemm.h"
+#include "core/kernels/weight_forms.h"
+#include "core/ops/rows_of.h"
+
+namespace troupe {
+namespace {
+
+using Counts = std::vector<int64_t>;
+
+kernels::RowGroups groups(const Counts& counts) {
+  return {counts.data(), static_cast<int64_t>(counts.size())};
+}
+
+Tensor bank_product(const Tensor& rows, const Counts& counts, const WeightOperand& weight) {
+  Tensor out = Tensor::empty({rows.dim(0), weight.n}, rows.dtype(), rows.device());
+  kernels::grouped_gemm(out.stream(), rows.view(), groups(counts), weight, out.view());
+  return out;
+}
+
+void add_bank_gradient(const Tensor& x, const Tensor& gradient, const Counts& counts,
+                       Parameter& bank) {
+  const kernels::RowGroups rows = groups(counts);
+  const Tensor padded =
+      Tensor::empty({rows.padded_total(), gradient.dim(1)}, gradient.dtype(), gradient.device());
+  kernels::pad_rows(padded.stream(), gradient.view(), rows, padded.view());
+  bool fresh = false;
+  const Tensor& target = bank.begin_accumulate(fresh);
+  kernels::grouped_weight_gradient(x.stream(), padded.view(), kernels::Rows::padded, x.view(),
+                                   kernels::Rows::packed, rows, target.view(), !fresh);
+  bank.end_accumulate();
+}
+
+}  // namespace
+
+Tensor grouped_linear(const Tensor& x, std::span<const int64_t> rows_per_expert, Parameter& bank) {
+  const Shape& shape = bank.value().shape();
+  const auto experts = static_cast<int64_t>(rows_per_expert.size());
+  require((shape.rank() == 3 && shape[0] == experts) || (shape.rank() == 2 && experts == 1),
+          "grouped_linear {}: counts for {} experts, weights of shape {}", bank.name(), experts,
+          shape.text());
+  const int64_t total = std::accumulate(rows_per_expert.begin(), rows_per_expert.end(), int64_t{0});
+  require(
+      x.rank() == 2 && x.dim(0) == total && x.dim(1) == shape[-1] && x.dtype() == bank.compute(),
+      "grouped_linear {}: x of shape {} in {} for {} rows of {} in {}", bank.name(),
+      x.shape().text(), name(x.dtype()), total, shape[-1], name(bank.compute()));
+  bank.use();
+  Counts counts(rows_per_expert.begin(), rows_per_expert.end());
+  const Tensor rows = rows_of(x);
+  return record(
+      "grouped_linear", bank_product(rows, counts, bank.forms().forward()), {x},
+      [counts, &bank](const Tensor& gradient, InputGradients& inputs) {
+        if (!inputs.needs(0)) return;
+        inputs.add(0, bank_product(rows_of(gradient), counts, bank.forms().input_gradient()));
+      },
+      [saved = Saved(rows), counts, &bank](const Tensor& gradient) {
+        add_bank_gradient(saved.get("grouped_linear"), rows_of(gradient), counts, bank);
+      });
+}
+
+}  // namespace troupe
