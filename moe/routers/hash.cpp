@@ -106,7 +106,7 @@ FieldList fields() {
       "token id to expert: a random table, id modulo experts, or a table that spreads the "
       "corpus's token counts evenly");
   kind.choices = {"random", "modulo", "balanced"};
-  Field seed{"seed", FieldType::integer, int64_t{0}, "seed of the random table"};
+  Field seed = make_field("seed", FieldType::integer, int64_t{0}, "seed of the random table");
   seed.minimum = 0;
   return {kind, seed};
 }

@@ -124,7 +124,7 @@ class TopK final : public Router {
 };
 
 FieldList fields() {
-  Field top_k{"top_k", FieldType::integer, int64_t{2}, "experts per token"};
+  Field top_k = make_field("top_k", FieldType::integer, int64_t{2}, "experts per token");
   top_k.minimum = 1;
   Field score = make_field(
       "score", FieldType::choice, std::string("softmax"),

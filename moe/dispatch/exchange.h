@@ -1,0 +1,26 @@
+// The differentiable all-to-all of rows, and the timing of what backward does later.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/phase_clock.h"
+#include "core/tensor/tensor.h"
+#include "parallel/comm/communicator.h"
+
+namespace troupe {
+
+// x: [sum(send), D] rows in rank order -> [sum(recv), D]. The gradient goes the way back.
+// Collective in forward and in backward: every rank of the group must reach backward, also with
+// zero rows. A group of one rank passes x on.
+Tensor exchange_rows(const Tensor& x_RD, std::span<const int64_t> send,
+                     std::span<const int64_t> recv, Communicator& group, const std::string& site,
+                     PhaseClock* clock);
+
+// Charges the backward of every op between `inputs` and `outputs` to a phase. The clock must live
+// until backward has run; null does nothing.
+void charge_backward(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
+                     PhaseClock* clock, Phase phase);
+
+}  // namespace troupe

@@ -1,0 +1,13 @@
+// Counting what a layer did in one micro-batch.
+#pragma once
+
+#include "core/nn/token_context.h"
+#include "moe/routers/router.h"
+#include "moe/routers/router_stats.h"
+
+namespace troupe {
+
+// Everything but `rows`. The assignment is that of `routing` with its drops.
+RouterStats count_routing(const Routing& routing, const TokenContext& context);
+
+}  // namespace troupe

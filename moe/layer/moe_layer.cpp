@@ -1,0 +1,201 @@
+#include "moe/layer/moe_layer.h"
+
+#include <numeric>
+
+#include "core/autograd/tape.h"
+#include "core/base/error.h"
+#include "core/ops/arithmetic.h"
+#include "moe/dispatch/dispatcher.h"
+#include "moe/dispatch/exchange.h"
+#include "moe/experts/expert_bank.h"
+#include "moe/layer/layer_stats.h"
+#include "moe/routers/parts/selection_bias.h"
+#include "moe/routers/table.h"
+
+namespace troupe {
+namespace {
+
+std::unique_ptr<Router> make_router(const MoELayerSetup& setup,
+                                    const std::shared_ptr<Device>& device) {
+  const RouterDescriptor* descriptor = find_router(setup.config.router);
+  require(descriptor != nullptr, "no router named {}", setup.config.router);
+  RouterSetup router;
+  router.experts = setup.config.experts;
+  router.dim = setup.dim;
+  router.name = setup.name + ".router";
+  router.precision = setup.config.router_precision;
+  router.init_std = setup.init_std;
+  router.seed = setup.seed;
+  router.vocab = setup.vocab;
+  router.token_counts = setup.token_counts;
+  router.device = device;
+  return descriptor->make(setup.config.router_options, router);
+}
+
+ExpertSetup expert_setup(const MoELayerSetup& setup, const std::string& part, int64_t experts,
+                         int64_t ffn_dim) {
+  return {experts,        setup.dim,          ffn_dim, setup.name + "." + part, setup.compute,
+          setup.init_std, setup.down_init_std};
+}
+
+// A tensor's values divided by their sum; empty (uniform) when they are all zero.
+std::vector<double> shares(const Tensor& tensor) {
+  std::vector<double> values = tensor.values();
+  const double total = std::accumulate(values.begin(), values.end(), 0.0);
+  if (total <= 0.0) return {};
+  for (double& value : values) value /= total;
+  return values;
+}
+
+template <typename T>
+void store(const std::vector<T>& values, const Tensor& into) {
+  for (size_t i = 0; i < values.size(); ++i)
+    into.data<double>()[i] = static_cast<double>(values[i]);
+}
+
+}  // namespace
+
+struct MoELayer::Impl {
+  Impl(const MoELayerSetup& given, const Mesh& mesh, const std::shared_ptr<Device>& device)
+      : setup(given),
+        router(make_router(given, device)),
+        dispatcher(Placement::identity(given.config.experts, mesh.size(Axis::ep)),
+                   mesh.group(Axis::ep), given.name),
+        bank(expert_setup(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
+             device) {
+    const MoEConfig& config = setup.config;
+    require(config.overlap == 1, "moe.overlap {}: only 1 is built", config.overlap);
+    if (config.shared_experts > 0) {
+      shared = std::make_unique<SharedExperts>(
+          expert_setup(given, "shared", config.shared_experts, config.shared_ffn_dim), mesh,
+          device);
+    }
+    for (const BalanceTerm& term : config.balance)
+      uses_batch_load =
+          uses_batch_load || (term.scope == BalanceScope::global_batch && term.type != "z");
+    for (Tensor* sums : {&pairs_before, &probability_before, &load_before})
+      *sums = Tensor::zeros(Shape{config.experts}, DType::f64, device, MemoryKind::parameter);
+  }
+
+  // none: nothing is dropped (and experts that choose have no capacity to go by).
+  std::optional<double> factor(const TokenContext& context) const {
+    if (context.dropless && !router->limits_itself()) return std::nullopt;
+    return context.training ? setup.config.capacity_factor : setup.config.capacity_factor_eval;
+  }
+
+  Routing route(const Tensor& x_TD, const TokenContext& context, const Assignment* replay) {
+    PhaseScope scope(context.clock, Phase::dispatch);
+    const std::optional<double> limit = factor(context);
+    Groups groups;
+    if (limit && replay == nullptr) groups = make_groups(setup.config.group, context);
+    Routing routing = router->route({x_TD, context, &groups, limit}, replay);
+    Assignment& assignment = routing.assignment;
+    if (replay != nullptr) {
+      assignment.kept = replay->kept;
+    } else if (limit && !router->limits_itself()) {
+      const CapacityRule rule{*limit, setup.config.min_capacity, setup.config.priority,
+                              router->choices(), router->first_choices_first()};
+      std::vector<double> weights;
+      if (rule.priority == Priority::gate) weights = assignment.weight.values();
+      apply_capacity(rule, groups, weights, assignment);
+    }
+    const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};
+    charge_backward(outputs, std::span<const Tensor>(&x_TD, 1), context.clock, Phase::dispatch);
+    return routing;
+  }
+
+  BatchLoad previous() const {
+    return {shares(pairs_before), shares(probability_before), shares(load_before)};
+  }
+
+  MoELayerSetup setup;
+  std::unique_ptr<Router> router;
+  Dispatcher dispatcher;
+  ExpertBank bank;
+  std::unique_ptr<SharedExperts> shared;
+  // The previous step's whole batch, f64 [E], for scope global_batch.
+  bool uses_batch_load = false;
+  Tensor pairs_before;
+  Tensor probability_before;
+  Tensor load_before;
+};
+
+MoELayer::MoELayer(const MoELayerSetup& setup, const Mesh& mesh,
+                   const std::shared_ptr<Device>& device)
+    : impl_(std::make_unique<Impl>(setup, mesh, device)) {}
+
+MoELayer::~MoELayer() = default;
+
+MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
+                            const Assignment* replay) {
+  Impl& layer = *impl_;
+  require(x_TD.rank() == 2 && x_TD.dim(0) == context.tokens() && x_TD.dim(1) == layer.setup.dim,
+          "{} given {} for {} tokens of width {}", layer.setup.name, x_TD.shape().text(),
+          context.tokens(), layer.setup.dim);
+  const Routing routing = layer.route(x_TD, context, replay);
+  MoEOutput out;
+  const DispatchedRows rows = layer.dispatcher.dispatch(x_TD, routing.assignment, context.clock);
+  const Tensor done = layer.bank.forward(rows.x_RD, rows.plan->expert_rows, rows.weight_R);
+  out.y_TD = layer.dispatcher.combine(done, *rows.plan, context.clock);
+  if (layer.shared) out.y_TD = add(out.y_TD, layer.shared->forward(x_TD));
+  PhaseScope scope(context.clock, Phase::dispatch);
+  if (context.training && !layer.setup.config.balance.empty()) {
+    out.losses = balance_losses(layer.setup.config.balance,
+                                {routing, context, layer.previous(), layer.router->choices(),
+                                 layer.router->balance_by_first_choice()});
+  }
+  out.stats = count_routing(routing, context);
+  out.stats.rows = rows.plan->received();
+  out.assignment = routing.assignment;
+  out.assignment.weight = {};
+  return out;
+}
+
+void MoELayer::after_step(const RouterStats& whole_batch) {
+  Impl& layer = *impl_;
+  layer.router->after_step(whole_batch.selected);
+  if (!layer.uses_batch_load) return;
+  store(layer.router->balance_by_first_choice() ? whole_batch.first : whole_batch.selected,
+        layer.pairs_before);
+  store(whole_batch.probability_sum, layer.probability_before);
+  store(whole_batch.load_sum, layer.load_before);
+}
+
+void MoELayer::parameters(const std::function<void(Parameter&)>& visit) {
+  impl_->router->parameters(visit);
+  impl_->bank.parameters(visit);
+  if (impl_->shared) impl_->shared->parameters(visit);
+}
+
+void MoELayer::state(State& state) {
+  impl_->router->state(state);
+  if (!impl_->uses_batch_load) return;
+  const std::string prefix = "router/" + impl_->setup.name + ".batch_load.";
+  state.tensors.push_back(replicated_state(prefix + "pairs", impl_->pairs_before));
+  state.tensors.push_back(replicated_state(prefix + "probability", impl_->probability_before));
+  state.tensors.push_back(replicated_state(prefix + "load", impl_->load_before));
+}
+
+const MoEConfig& MoELayer::config() const { return impl_->setup.config; }
+const std::string& MoELayer::name() const { return impl_->setup.name; }
+
+Tensor attach_losses(const Tensor& y_TD, std::span<const LossTerm> losses) {
+  std::vector<Tensor> inputs{y_TD};
+  std::vector<Tensor> detached;
+  for (const LossTerm& loss : losses) {
+    inputs.push_back(loss.value);
+    detached.push_back(loss.value.detach());
+  }
+  return record(
+      "attach_losses", y_TD.detach(), inputs,
+      [losses = std::move(detached)](const Tensor& g, InputGradients& to) {
+        to.add(0, g);
+        for (size_t i = 0; i < losses.size(); ++i) {
+          const int at = static_cast<int>(i) + 1;
+          if (to.needs(at))
+            to.add(at, Tensor::full(losses[i].shape(), losses[i].dtype(), 1.0, losses[i].device()));
+        }
+      });
+}
+
+}  // namespace troupe
