@@ -60,6 +60,8 @@ struct Info {
   const StateScalar* scalar(const std::string& name) const;
 };
 Info read_info(const std::string& path);
+// "1200", "0.1" (shortest text that reads back as the same number), or the text itself.
+std::string text(const StateScalar& scalar);
 // Reads every byte of the file and compares all digests. Error(checkpoint) names what is damaged.
 void verify(const std::string& path);
 

@@ -74,6 +74,12 @@ const StateScalar* Info::scalar(const std::string& name) const {
   return nullptr;
 }
 
+std::string text(const StateScalar& scalar) {
+  if (const auto* integer = std::get_if<int64_t>(&scalar.value)) return fmt::format("{}", *integer);
+  if (const auto* real = std::get_if<double>(&scalar.value)) return fmt::format("{}", *real);
+  return std::get<std::string>(scalar.value);
+}
+
 Info read_info(const std::string& path) {
   const SealedFile file(path);
   Info info;

@@ -1,0 +1,12 @@
+// The commands of the program, one file each in launch/app/commands/. `args` are the words after
+// the command's name. They return the exit code, or throw Error.
+#pragma once
+
+#include <span>
+#include <string>
+
+namespace troupe {
+
+int command_ckpt(std::span<const std::string> args);
+
+}  // namespace troupe

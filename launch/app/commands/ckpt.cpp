@@ -1,0 +1,293 @@
+// troupe ckpt ls DIR | show FILE | verify FILE|DIR | diff A B
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "core/base/error.h"
+#include "launch/app/commands.h"
+#include "parallel/checkpoint/checkpoint.h"
+#include "parallel/checkpoint/compare.h"
+#include "parallel/checkpoint/directory.h"
+#include "parallel/checkpoint/structure_check.h"
+
+namespace troupe {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kUsage =
+    "usage: troupe ckpt ls DIR [--json]\n"
+    "       troupe ckpt show FILE|DIR [--json] [--config]\n"
+    "       troupe ckpt verify FILE|DIR [--json]\n"
+    "       troupe ckpt diff A B [--json]\n"
+    "\n"
+    "  ls      the checkpoints of a run, oldest first\n"
+    "  show    what a checkpoint holds; of a directory the newest. --config prints the\n"
+    "          configuration it was trained with\n"
+    "  verify  reads every byte and compares all digests, then lets HDF5 read the structure;\n"
+    "          code 4 when a file is damaged\n"
+    "  diff    names the first tensor that differs and the largest relative difference,\n"
+    "          max|a-b| / max(max|a|, 1e-3 x RMS of the tensors in the same folder);\n"
+    "          code 8 when they differ\n";
+
+struct Arguments {
+  std::string action;
+  std::vector<std::string> paths;
+  bool as_json = false;
+  bool config = false;
+  bool help = false;
+};
+
+Arguments parse(std::span<const std::string> args) {
+  Arguments out;
+  for (const std::string& word : args) {
+    if (word == "--json") {
+      out.as_json = true;
+    } else if (word == "--config") {
+      out.config = true;
+    } else if (word == "--help" || word == "-h") {
+      out.help = true;
+    } else if (word.size() > 1 && word.front() == '-') {
+      fail(ExitCode::usage, "ckpt: unknown option {}.\n{}", word, kUsage);
+    } else if (out.action.empty()) {
+      out.action = word;
+    } else {
+      out.paths.push_back(word);
+    }
+  }
+  return out;
+}
+
+void need_paths(const Arguments& arguments, size_t count) {
+  if (arguments.paths.size() == count) return;
+  fail(ExitCode::usage, "ckpt {}: {} path{} needed, {} given.\n{}", arguments.action, count,
+       count == 1 ? "" : "s", arguments.paths.size(), kUsage);
+}
+
+std::string human(int64_t bytes) {
+  if (bytes < 10'000) return fmt::format("{} B", bytes);
+  if (bytes < 10'000'000) return fmt::format("{:.1f} kB", static_cast<double>(bytes) / 1e3);
+  if (bytes < 10'000'000'000) return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+  return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
+}
+
+void print(const json& value) {
+  // Text of a file may be any bytes: what is not UTF-8 is replaced, never an exception.
+  fmt::print("{}\n", value.dump(2, ' ', false, json::error_handler_t::replace));
+}
+
+// The checkpoint files of a run directory; Error(checkpoint) when there are none.
+std::vector<checkpoint::StepFile> files_of(const std::string& dir) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(dir, error)) {
+    fail(ExitCode::checkpoint, "no run directory at {}. Give the run.dir of a training.", dir);
+  }
+  auto files = checkpoint::list(dir);
+  if (files.empty()) {
+    fail(ExitCode::checkpoint, "no checkpoint in {}: it has no complete checkpoints/step-*.h5.",
+         dir);
+  }
+  return files;
+}
+
+// FILE itself, or the newest file of DIR.
+std::string file_of(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return files_of(path).back().path;
+  return path;
+}
+
+int64_t element_count(const checkpoint::Info& info, const std::string& folder) {
+  int64_t out = 0;
+  for (const auto& tensor : info.tensors) {
+    if (tensor.name.compare(0, folder.size(), folder) == 0) out += tensor.shape.elements();
+  }
+  return out;
+}
+
+int list_files(const Arguments& arguments) {
+  need_paths(arguments, 1);
+  json rows = json::array();
+  bool damaged = false;
+  if (!arguments.as_json) fmt::print("{:>10}  {:>10}  {:>12}  file\n", "step", "size", "tensors");
+  for (const auto& file : files_of(arguments.paths[0])) {
+    json row = {{"step", file.step}, {"file", file.path}};
+    try {
+      const checkpoint::Info info = checkpoint::read_info(file.path);
+      row["bytes"] = info.file_bytes;
+      row["tensors"] = info.tensors.size();
+      row["parameters"] = element_count(info, "parameters/");
+      if (!arguments.as_json) {
+        fmt::print("{:>10}  {:>10}  {:>12}  {}\n", file.step, human(info.file_bytes),
+                   info.tensors.size(), file.path);
+      }
+    } catch (const Error& error) {
+      damaged = true;
+      row["error"] = error.what();
+      if (!arguments.as_json) {
+        fmt::print("{:>10}  {:>10}  {:>12}  {}\n            {}\n", file.step, "damaged", "-",
+                   file.path, error.what());
+      }
+    }
+    rows.push_back(std::move(row));
+  }
+  if (arguments.as_json) print({{"checkpoints", rows}});
+  return static_cast<int>(damaged ? ExitCode::checkpoint : ExitCode::ok);
+}
+
+json scalar_json(const StateScalar& scalar) {
+  return std::visit([](const auto& value) { return json(value); }, scalar.value);
+}
+
+json info_json(const checkpoint::Info& info, const std::string& path) {
+  json scalars = json::object();
+  for (const auto& scalar : info.scalars) scalars[scalar.name] = scalar_json(scalar);
+  json tensors = json::array();
+  for (const auto& tensor : info.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"type", name(tensor.dtype)},
+                       {"shape", std::vector<int64_t>(tensor.shape.begin(), tensor.shape.end())},
+                       {"bytes", tensor.bytes},
+                       {"xxh3_128", tensor.digest.hex()}});
+  }
+  return {{"file", path},
+          {"format_version", info.format_version},
+          {"bytes", info.file_bytes},
+          {"scalars", scalars},
+          {"tensors", tensors},
+          {"config", info.config}};
+}
+
+int show(const Arguments& arguments) {
+  need_paths(arguments, 1);
+  const std::string path = file_of(arguments.paths[0]);
+  const checkpoint::Info info = checkpoint::read_info(path);
+  if (arguments.as_json) {
+    print(info_json(info, path));
+    return 0;
+  }
+  if (arguments.config) {
+    fmt::print("{}", info.config);
+    return 0;
+  }
+  fmt::print("file        {}\nformat      {}\nsize        {}\nparameters  {}\n\n", path,
+             info.format_version, human(info.file_bytes), element_count(info, "parameters/"));
+  for (const auto& scalar : info.scalars) {
+    const std::string value = checkpoint::text(scalar);
+    fmt::print("{:<24}  {}\n", scalar.name,
+               value.size() <= 60 ? value : fmt::format("{} bytes of text", value.size()));
+  }
+  size_t width = 6;
+  for (const auto& tensor : info.tensors) width = std::max(width, tensor.name.size());
+  fmt::print("\n{:<{}}  {:<4}  {:>18}  {:>10}  digest\n", "tensor", width, "type", "shape", "size");
+  for (const auto& tensor : info.tensors) {
+    fmt::print("{:<{}}  {:<4}  {:>18}  {:>10}  {}\n", tensor.name, width, name(tensor.dtype),
+               tensor.shape.text(), human(tensor.bytes), tensor.digest.hex());
+  }
+  return 0;
+}
+
+// "" when the file is good.
+std::string problem_of(const std::string& path) {
+  try {
+    checkpoint::verify(path);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return checkpoint::check_structure(path);
+}
+
+int verify(const Arguments& arguments) {
+  need_paths(arguments, 1);
+  std::vector<std::string> paths = {arguments.paths[0]};
+  std::error_code error;
+  if (std::filesystem::is_directory(arguments.paths[0], error)) {
+    paths.clear();
+    for (const auto& file : files_of(arguments.paths[0])) paths.push_back(file.path);
+  }
+  json rows = json::array();
+  int bad = 0;
+  for (const std::string& path : paths) {
+    const std::string problem = problem_of(path);
+    bad += problem.empty() ? 0 : 1;
+    rows.push_back({{"file", path}, {"good", problem.empty()}});
+    if (!problem.empty()) rows.back()["error"] = problem;
+    if (!arguments.as_json) {
+      fmt::print("{}  {}\n", problem.empty() ? "good   " : "damaged",
+                 problem.empty() ? path : problem);
+    }
+  }
+  if (arguments.as_json) print({{"checkpoints", rows}, {"damaged", bad}});
+  return static_cast<int>(bad > 0 ? ExitCode::checkpoint : ExitCode::ok);
+}
+
+json difference_json(const checkpoint::TensorDifference& tensor) {
+  if (!tensor.problem.empty()) return {{"name", tensor.name}, {"problem", tensor.problem}};
+  // JSON has no infinity (a NaN against a number): null.
+  return {{"name", tensor.name},
+          {"relative", tensor.relative},
+          {"absolute", tensor.absolute},
+          {"elements", tensor.elements}};
+}
+
+void print_difference(const checkpoint::Comparison& result) {
+  if (result.config_differs) fmt::print("the configuration differs (troupe ckpt show --config)\n");
+  for (const std::string& scalar : result.scalars) fmt::print("value {}\n", scalar);
+  if (result.tensors.empty()) {
+    fmt::print("all {} tensors are equal in every bit\n", result.compared);
+    return;
+  }
+  fmt::print("{} of {} tensors differ\n", result.tensors.size(), result.compared);
+  const auto& first = result.tensors.front();
+  fmt::print("first       {}: {}\n", first.name,
+             first.problem.empty()
+                 ? fmt::format("{} elements, largest relative difference {:.3e}, absolute {:.3e}",
+                               first.elements, first.relative, first.absolute)
+                 : first.problem);
+  if (const auto* largest = result.largest()) {
+    fmt::print("largest     {}: relative difference {:.3e}, absolute {:.3e}\n", largest->name,
+               largest->relative, largest->absolute);
+  }
+}
+
+int diff(const Arguments& arguments) {
+  need_paths(arguments, 2);
+  const auto result = checkpoint::compare(file_of(arguments.paths[0]), file_of(arguments.paths[1]));
+  if (arguments.as_json) {
+    json tensors = json::array();
+    for (const auto& tensor : result.tensors) tensors.push_back(difference_json(tensor));
+    const auto* largest = result.largest();
+    print({{"equal", result.equal()},
+           {"compared", result.compared},
+           {"config_differs", result.config_differs},
+           {"scalars", result.scalars},
+           {"tensors", tensors},
+           {"first", result.tensors.empty() ? json() : json(result.tensors.front().name)},
+           {"largest", largest == nullptr ? json() : difference_json(*largest)}});
+  } else {
+    print_difference(result);
+  }
+  return static_cast<int>(result.equal() ? ExitCode::ok : ExitCode::verification);
+}
+
+}  // namespace
+
+int command_ckpt(std::span<const std::string> args) {
+  const Arguments arguments = parse(args);
+  if (arguments.help) {
+    fmt::print("{}", kUsage);
+    return 0;
+  }
+  if (arguments.action == "ls") return list_files(arguments);
+  if (arguments.action == "show") return show(arguments);
+  if (arguments.action == "verify") return verify(arguments);
+  if (arguments.action == "diff") return diff(arguments);
+  fail(ExitCode::usage, "ckpt {}: unknown. One of ls, show, verify, diff.\n{}", arguments.action,
+       kUsage);
+}
+
+}  // namespace troupe
