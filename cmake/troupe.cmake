@@ -49,3 +49,34 @@ function(troupe_test folder)
   gtest_discover_tests(test_${name} TEST_PREFIX "${folder}/" DISCOVERY_MODE PRE_TEST
                        PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
+
+# troupe_mpi_test(mpi/comm RANKS "1;2;4" LINK parallel_comm [SOURCES extra.cpp] [TIMEOUT 120]):
+# tests/mpi/comm/*.cpp with a gtest main that starts MPI (tests/support/mpi_main.cpp) as test_mpi_comm, run
+# under mpirun once for each number of ranks. Label "mpi".
+function(troupe_mpi_test folder)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;RANKS;SOURCES" ${ARGN})
+  string(REPLACE "/" "_" name ${folder})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 180)
+  endif()
+  add_executable(test_${name} ${sources} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/mpi_main.cpp)
+  target_link_libraries(test_${name} PRIVATE ${ARG_LINK} parallel_comm GTest::gtest)
+  target_compile_definitions(test_${name} PRIVATE TROUPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             TROUPE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  foreach(ranks ${ARG_RANKS})
+    troupe_add_mpi_run(${folder}/ranks_${ranks} ${ranks} test_${name} ${ARG_TIMEOUT})
+  endforeach()
+endfunction()
+
+# One ctest entry: `target` under mpirun, with extra environment variables after the timeout.
+function(troupe_add_mpi_run test ranks target timeout)
+  # --bind-to none: OpenMPI would bind one or two ranks to one core each.
+  add_test(NAME ${test} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none -n ${ranks}
+           $<TARGET_FILE:${target}>)
+  set_tests_properties(${test} PROPERTIES LABELS mpi PROCESSORS ${ranks} TIMEOUT ${timeout}
+    ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;${ARGN}")
+endfunction()

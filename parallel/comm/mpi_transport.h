@@ -1,6 +1,9 @@
 // Messages by MPI. Only parallel/comm/mpi_*.cpp include this and mpi.h.
 #pragma once
 
+// Without the C++ bindings of MPI-2, which would ask for another library.
+#define OMPI_SKIP_MPICXX 1
+#define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
 #include <memory>

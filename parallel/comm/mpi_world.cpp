@@ -1,6 +1,5 @@
 #include "parallel/comm/mpi_world.h"
 
-#include <mpi.h>
 #include <unistd.h>
 
 #include <cstdio>
