@@ -88,6 +88,25 @@ Tensor random_tensor(const Shape& shape, uint64_t key, double spread, double off
   return Tensor::from(values, shape, dtype, test_device());
 }
 
+std::unique_ptr<Parameter> random_parameter(const Shape& shape, uint64_t key, DType compute,
+                                            double offset) {
+  Shape start = shape;
+  for (int i = 0; i < shape.rank(); ++i) start[i] = 0;
+  auto parameter =
+      std::make_unique<Parameter>("test.weight", Layout::replicated(shape, MeshKind::attention, {}),
+                                  Box{start, shape}, compute, Init{}, true, test_device());
+  const std::vector<double> values = random_tensor(shape, key, 1.0, offset).values();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (wide(compute) == DType::f64) {
+      parameter->value().data<double>()[i] = values[i];
+    } else {
+      parameter->value().data<float>()[i] = static_cast<float>(values[i]);
+    }
+  }
+  parameter->value_changed();
+  return parameter;
+}
+
 double gradient_error(const Function& f, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> values;
   std::vector<Tensor> received(inputs.size());

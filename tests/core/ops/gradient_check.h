@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ using Function = std::function<Tensor(std::span<const Tensor>)>;
 // Random f64 values, a pure function of (shape, key): normal, times spread, plus offset.
 Tensor random_tensor(const Shape& shape, uint64_t key, double spread = 1.0, double offset = 0.0,
                      DType dtype = DType::f64);
+
+// A parameter on one rank with random values (spread 1 around offset).
+std::unique_ptr<Parameter> random_parameter(const Shape& shape, uint64_t key,
+                                            DType compute = DType::f64, double offset = 0.0);
 
 // The largest |difference| / max(1, |value|) between backward and central differences over all
 // elements of all inputs, of a random linear function of f's output. Runs f twice for each element.

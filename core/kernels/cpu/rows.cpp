@@ -1,0 +1,121 @@
+#include "core/kernels/rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/error.h"
+#include "core/kernels/cpu/row_access.h"
+
+namespace troupe::kernels {
+namespace {
+
+int64_t key_at(const View& keys, int64_t i) {
+  return keys.dtype == DType::i32 ? static_cast<const int32_t*>(keys.data)[i]
+                                  : static_cast<const int64_t*>(keys.data)[i];
+}
+
+template <typename T>
+void gather_as(Stream& stream, View table, View ids, View out) {
+  const int64_t n = table.dim(1);
+  const Scratch<T> scratch(stream, stream.threads, n);
+  const bool plain = table.dtype == out.dtype;
+  const auto size = static_cast<int64_t>(size_of(out.dtype));
+  for_row_pieces(stream, ids.elements(), rows_per_piece(n), [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t id = key_at(ids, r);
+      auto* target = static_cast<std::byte*>(out.data) + r * n * size;
+      if (id < 0) {
+        std::memset(target, 0, static_cast<size_t>(n * size));
+      } else if (plain) {
+        std::memcpy(target, static_cast<const std::byte*>(table.data) + id * n * size,
+                    static_cast<size_t>(n * size));
+      } else {
+        T* buffer = scratch.slot(thread_index());
+        write_row<T>(out, r * n, n, read_row<T>(table, id * n, n, buffer));
+      }
+    }
+  });
+}
+
+template <typename T>
+void combine_as(Stream& stream, View x, View offsets, View rows, View weights, View out,
+                bool accumulate) {
+  const int64_t n = x.dim(1);
+  const int32_t* begin = offsets.as<int32_t>();
+  const int32_t* row = rows.as<int32_t>();
+  const T* w = weights.data == nullptr ? nullptr : weights.as<T>();
+  const Scratch<T> scratch(stream, stream.threads, 2 * n);
+  for_row_pieces(stream, out.dim(0), rows_per_piece(n), [&](int64_t first, int64_t last) {
+    T* buffer = scratch.slot(thread_index());
+    for (int64_t t = first; t < last; ++t) {
+      if (accumulate && begin[t] == begin[t + 1]) continue;
+      T* sum = buffer + n;
+      std::fill(sum, sum + n, T(0));
+      for (int32_t e = begin[t]; e < begin[t + 1]; ++e) {
+        vec::axpy(w == nullptr ? T(1) : w[e], read_row<T>(x, row[e] * n, n, buffer), sum, n);
+      }
+      if (accumulate) {
+        const T* before = read_row<T>(out, t * n, n, buffer);
+        for (int64_t i = 0; i < n; ++i) sum[i] += before[i];
+      }
+      write_row<T>(out, t * n, n, sum);
+    }
+  });
+}
+
+template <typename T>
+void dots_as(Stream& stream, View a, View a_rows, View b, View b_rows, View out) {
+  const int64_t n = a.dim(1);
+  const Scratch<T> scratch(stream, stream.threads, 2 * n);
+  for_row_pieces(stream, out.elements(), rows_per_piece(n), [&](int64_t first, int64_t last) {
+    T* buffer = scratch.slot(thread_index());
+    for (int64_t e = first; e < last; ++e) {
+      const T* left = read_row<T>(a, key_at(a_rows, e) * n, n, buffer);
+      const T* right = read_row<T>(b, key_at(b_rows, e) * n, n, buffer + n);
+      out.as<T>()[e] = vec::dot(left, right, n);
+    }
+  });
+}
+
+}  // namespace
+
+void gather_rows(Stream& stream, View table, View ids, View out) {
+  if (table.dtype == DType::f64) return gather_as<double>(stream, table, ids, out);
+  gather_as<float>(stream, table, ids, out);
+}
+
+void combine_rows(Stream& stream, View x, View offsets, View rows, View weights, View out,
+                  bool accumulate) {
+  if (x.dtype == DType::f64) {
+    return combine_as<double>(stream, x, offsets, rows, weights, out, accumulate);
+  }
+  combine_as<float>(stream, x, offsets, rows, weights, out, accumulate);
+}
+
+void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out) {
+  if (a.dtype == DType::f64) return dots_as<double>(stream, a, a_rows, b, b_rows, out);
+  dots_as<float>(stream, a, a_rows, b, b_rows, out);
+}
+
+void group_by_key(View keys, int64_t count, View offsets, View order) {
+  int32_t* begin = offsets.as<int32_t>();
+  int32_t* to = order.as<int32_t>();
+  const int64_t n = keys.elements();
+  std::fill(begin, begin + count + 1, 0);
+  for (int64_t r = 0; r < n; ++r) {
+    const int64_t key = key_at(keys, r);
+    require(key >= -1 && key < count, "row index {} at {}, there are {} rows", key, r, count);
+    if (key >= 0) ++begin[key];
+  }
+  int32_t total = 0;
+  for (int64_t t = 0; t <= count; ++t) {  // begin[t] = end of group t, lowered below to its start
+    total += t < count ? begin[t] : 0;
+    begin[t] = total;
+  }
+  for (int64_t r = n - 1; r >= 0; --r) {
+    const int64_t key = key_at(keys, r);
+    if (key >= 0) to[--begin[key]] = static_cast<int32_t>(r);
+  }
+}
+
+}  // namespace troupe::kernels

@@ -1,0 +1,27 @@
+// Gather, weighted sums and dot products of rows. Index views are contiguous i32; values contiguous
+// [rows, D].
+#pragma once
+
+#include "core/device/device.h"
+#include "core/tensor/view.h"
+
+namespace troupe::kernels {
+
+// out[r] = table[ids[r]], converted to out's type; zeros where ids[r] is -1. ids i32 or i64, in
+// range.
+void gather_rows(Stream& stream, View table, View ids, View out);
+
+// out[t] = sum over entries e in [offsets[t], offsets[t + 1]) of weights[e] x[rows[e]], in that
+// order, in the wide type. weights: null data = 1. accumulate: out[t] += the sum; a row without
+// entries is then left alone.
+void combine_rows(Stream& stream, View x, View offsets, View rows, View weights, View out,
+                  bool accumulate);
+
+// out[e] = dot(a[a_rows[e]], b[b_rows[e]]), out in the wide type.
+void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out);
+
+// Stable counting sort: offsets [count + 1] and order [n] such that the positions r with keys[r] ==
+// t are order[offsets[t], offsets[t + 1]), rising. Keys of -1 are left out. keys i32 or i64.
+void group_by_key(View keys, int64_t count, View offsets, View order);
+
+}  // namespace troupe::kernels

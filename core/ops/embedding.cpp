@@ -1,0 +1,53 @@
+#include "core/ops/embedding.h"
+
+#include "core/base/error.h"
+#include "core/kernels/rows.h"
+#include "core/ops/raw.h"
+
+namespace troupe {
+namespace {
+
+void check_ids(const Tensor& ids, const Parameter& table) {
+  const int64_t vocabulary = table.value().dim(0);
+  for (int64_t i = 0; i < ids.elements(); ++i) {
+    const int64_t id = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
+    if (id < 0 || id >= vocabulary) {
+      fail(ExitCode::data,
+           "token id {} at position {} is outside the vocabulary of {} ({} has ids 0 to {}): the "
+           "data was made with another tokenizer, or model.vocab is too small",
+           id, i, vocabulary, table.name(), vocabulary - 1);
+    }
+  }
+}
+
+}  // namespace
+
+Tensor embedding(Parameter& table, const Tensor& ids) {
+  require(table.value().rank() == 2 && (ids.dtype() == DType::i32 || ids.dtype() == DType::i64),
+          "embedding in {} of shape {} with {} ids", table.name(), table.value().shape().text(),
+          name(ids.dtype()));
+  const Tensor flat = raw::with_shape(raw::contiguous(ids), {ids.elements()});
+  check_ids(flat, table);
+  table.use();
+  const int64_t dim = table.value().dim(1);
+  Tensor out = Tensor::empty({ids.elements(), dim}, table.compute(), table.value().device());
+  kernels::gather_rows(out.stream(), table.value().view(), flat.view(), out.view());
+  Shape shape = ids.shape();
+  shape.append(dim);
+  return record(
+      "embedding", raw::with_shape(out, shape), {}, [](const Tensor&, InputGradients&) {},
+      [&table, flat, dim](const Tensor& dy) {
+        const Tensor g = raw::with_shape(raw::contiguous(dy), {flat.elements(), dim});
+        const int64_t vocabulary = table.value().dim(0);
+        const Tensor offsets = Tensor::empty({vocabulary + 1}, DType::i32, g.device());
+        const Tensor order = Tensor::empty({flat.elements()}, DType::i32, g.device());
+        kernels::group_by_key(flat.view(), vocabulary, offsets.view(), order.view());
+        bool fresh = false;
+        const Tensor& gradient = table.begin_accumulate(fresh);
+        kernels::combine_rows(g.stream(), g.view(), offsets.view(), order.view(), View{},
+                              gradient.view(), !fresh);
+        table.end_accumulate();
+      });
+}
+
+}  // namespace troupe
