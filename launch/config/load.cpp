@@ -1,0 +1,85 @@
+#include "launch/config/load.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "core/base/error.h"
+#include "launch/config/build.h"
+#include "launch/config/reader.h"
+#include "launch/config/rules.h"
+#include "launch/config/yaml.h"
+
+namespace troupe {
+
+std::string read_config_file(const std::string& file) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::is_directory(file, error)) {
+    fail(ExitCode::usage, "{} is a directory; name the YAML file of the configuration", file);
+  }
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    fail(ExitCode::usage, "configuration {} cannot be read: {}; check the path", file,
+         std::strerror(errno));
+  }
+  std::string text(kMaxYamlBytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(stream.gcount()));
+  return text;
+}
+
+int smallest_world(const Sheet& sheet) {
+  const int64_t others =
+      sheet.integer("parallel.tp") * sheet.integer("parallel.cp") * sheet.integer("parallel.pp");
+  const int64_t dp = sheet.is_word("parallel.dp", "auto") ? sheet.integer("parallel.ep")
+                                                          : sheet.integer("parallel.dp");
+  return static_cast<int>(std::min<int64_t>(dp * others, 1 << 24));
+}
+
+LoadedConfig load_config_text(const std::string& text, const std::string& file,
+                              const std::vector<std::string>& overrides, int world,
+                              Purpose purpose) {
+  std::vector<Problem> found;
+  YamlNode root;
+  try {
+    root = parse_yaml(text, Source::file);
+  } catch (const YamlError& error) {
+    throw Error(ExitCode::usage, message({error.problem()}, file));
+  }
+  if (root.is_mapping()) {
+    std::vector<std::string> seen;
+    for (const std::string& assignment : overrides) {
+      apply_override(root, assignment, found, seen);
+    }
+  }
+  Sheet sheet = read_sheet(root, file, found);
+  if (sheet.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
+  if (world == 0) world = smallest_world(sheet);
+  LoadedConfig loaded{build_config(std::move(sheet), world), {}};
+  for (Problem& problem : problems(loaded.config, world, purpose)) {
+    found.push_back(std::move(problem));
+  }
+  if (!found.empty()) throw Error(ExitCode::usage, message(std::move(found), file));
+  if (loaded.config.data.tokenizer == "byte") resolve_vocab(loaded.config, 256);
+  loaded.warnings = warnings(loaded.config);
+  return loaded;
+}
+
+LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,
+                         int world, Purpose purpose) {
+  return load_config_text(read_config_file(file), file, overrides, world, purpose);
+}
+
+void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab) {
+  if (config.model.vocab != 0) return;
+  config.model.vocab = tokenizer_vocab;
+  config.sheet.resolve("model.vocab", tokenizer_vocab);
+}
+
+}  // namespace troupe

@@ -1,0 +1,40 @@
+// Loading a configuration: file and command line in, a checked RunConfig out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/config/run_config.h"
+
+namespace troupe {
+
+// What the configuration is for: eval and generate do not step, so the rules of batches do not
+// bind them.
+enum class Purpose { train, eval };
+
+struct LoadedConfig {
+  RunConfig config;
+  std::vector<std::string> warnings;
+};
+
+// overrides: "key=value" of the command line. world: number of ranks; 0 = the smallest that the
+// layout allows. Throws Error(usage) with all problems in one message.
+LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,
+                         int world, Purpose purpose = Purpose::train);
+
+// The same from text, for tests and stored configurations; `file` names it in messages and is the
+// base of relative paths.
+LoadedConfig load_config_text(const std::string& text, const std::string& file,
+                              const std::vector<std::string>& overrides, int world,
+                              Purpose purpose = Purpose::train);
+
+// The text of a file. Throws Error(usage) when it cannot be read or is too large.
+std::string read_config_file(const std::string& file);
+
+// Fills in model.vocab: auto once the tokenizer is open. Does nothing when the file gave a number.
+void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab);
+
+// The ranks that `world` = 0 stands for.
+int smallest_world(const Sheet& sheet);
+
+}  // namespace troupe

@@ -1,0 +1,285 @@
+#include "launch/config/moe_rules.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "launch/config/build.h"
+#include "launch/config/legal.h"
+#include "launch/config/scalar.h"
+#include "launch/config/variants.h"
+#include "moe/balance/balance.h"
+#include "moe/routers/table.h"
+
+namespace troupe {
+namespace {
+
+// The routers of the file: one mapping, or the entries of a list.
+struct RouterEntry {
+  std::string path;  // "moe.router" or "moe.router[1]"
+  std::string type;
+  Options options;
+};
+
+std::vector<RouterEntry> router_entries(const Sheet& sheet) {
+  std::vector<std::string> paths;
+  for (int i = 0; i < sheet.count("moe.router"); ++i) {
+    paths.push_back(fmt::format("moe.router[{}]", i));
+  }
+  if (paths.empty()) paths.emplace_back("moe.router");
+  std::vector<RouterEntry> entries;
+  for (const std::string& path : paths) {
+    RouterEntry entry{path, sheet.text(path + ".type"), {}};
+    const RouterDescriptor* router = find_router(entry.type);
+    if (router == nullptr) continue;
+    entry.options = Options(router->fields);
+    for (const Field& field : router->fields) {
+      if (const Entry* value = sheet.find(path + "." + field.name)) {
+        entry.options.set(field.name, value->value);
+      }
+    }
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+bool changed(const Sheet& sheet, const std::string& key) {
+  const Entry* entry = sheet.find(key);
+  return entry != nullptr && entry->place.source != Source::none && entry->automatic.empty() &&
+         entry->value != entry->key->default_value;
+}
+
+// Layer numbers exist, are given once, and the routers of a list cover them exactly once.
+void check_layers(const RunConfig& config, const std::vector<RouterEntry>& routers,
+                  RuleList& rules) {
+  const Sheet& sheet = config.sheet;
+  const int64_t layers = config.model.layers;
+  const std::vector<int64_t> numbers = moe_layer_numbers(sheet, layers);
+  std::set<int64_t> moe;
+  for (const int64_t layer : numbers) {
+    if (layer >= layers) {
+      rules.add("moe.layers", {"model.layers"},
+                fmt::format("layer {} does not exist: model.layers = {}, so layers are 0 to {}",
+                            layer, layers, layers - 1),
+                fmt::format("nearest legal value: {}", layers - 1));
+    } else if (!moe.insert(layer).second) {
+      rules.add("moe.layers", {}, fmt::format("layer {} stands twice", layer),
+                "remove one of them");
+    }
+  }
+  if (moe.empty()) {
+    const bool list = sheet.has("moe.layers");
+    rules.add(
+        list ? "moe.layers" : "moe.layers.first_dense", {"moe.layers", "model.layers"},
+        list ? std::string("no layer has experts")
+             : fmt::format(
+                   "no layer has experts: the first would be {} + {} - 1 = {}, and "
+                   "layers are 0 to {}",
+                   sheet.integer("moe.layers.first_dense"), sheet.integer("moe.layers.every"),
+                   sheet.integer("moe.layers.first_dense") + sheet.integer("moe.layers.every") - 1,
+                   layers - 1),
+        "write `moe: none` for a dense model");
+    return;
+  }
+  if (sheet.count("moe.router") == 0) return;
+  std::map<int64_t, std::string> served;
+  for (const RouterEntry& router : routers) {
+    const std::string key = router.path + ".layers";
+    for (const double number : sheet.list(key)) {
+      const auto layer = static_cast<int64_t>(number);
+      if (moe.count(layer) == 0) {
+        rules.add(key, {"moe.layers", "model.layers"},
+                  fmt::format("layer {} has no experts", layer),
+                  fmt::format("layers with experts: {}", fmt::join(moe, ", ")));
+      } else if (const auto [at, fresh] = served.emplace(layer, router.path); !fresh) {
+        rules.add(key, {"moe.layers", "model.layers"},
+                  fmt::format("layer {} is already served by {}", layer, at->second),
+                  "name each layer once");
+      }
+    }
+  }
+  std::vector<int64_t> left;
+  for (const int64_t layer : moe) {
+    if (served.count(layer) == 0) left.push_back(layer);
+  }
+  if (!left.empty()) {
+    rules.add("moe.router[0].layers", {"moe.layers", "model.layers", "moe.router"},
+              fmt::format("no router serves layer{} {}", left.size() == 1 ? "" : "s",
+                          fmt::join(left, ", ")),
+              "add them to the `layers` of one router");
+  }
+}
+
+void check_routers(const RunConfig& config, const std::vector<RouterEntry>& routers,
+                   RuleList& rules) {
+  const Sheet& sheet = config.sheet;
+  const int64_t experts = sheet.integer("moe.experts");
+  bool capacity_read = false;
+  bool precision_read = false;
+  std::string types;
+  for (const RouterEntry& entry : routers) {
+    const RouterDescriptor& router = *find_router(entry.type);
+    types += (types.empty() ? "" : ", ") + entry.type;
+    capacity_read = capacity_read || router.uses_min_capacity;
+    precision_read = precision_read || router.has_parameters;
+    if (router.choices != nullptr && router.choices(entry.options) > experts) {
+      const int64_t k = router.choices(entry.options);
+      const std::string top_k = entry.path + ".top_k";
+      rules.add(sheet.has(top_k) ? top_k : entry.path + ".type", {entry.path, "moe.experts"},
+                fmt::format("chooses {} experts for each token, and moe.experts = {}", k, experts),
+                fmt::format("nearest legal value: {}", sheet.has(top_k)
+                                                           ? fmt::format("{}", experts)
+                                                           : fmt::format("moe.experts: {}", k)));
+    } else if (router.problem != nullptr) {
+      if (const std::string text = router.problem(entry.options, experts); !text.empty()) {
+        rules.add(entry.path + ".type", {entry.path, "moe.experts"}, text,
+                  fmt::format("see `troupe help moe.router`"));
+      }
+    }
+    if (router.needs_capacity && sheet.is_word("moe.capacity_factor", "none")) {
+      rules.add("moe.capacity_factor", {entry.path},
+                fmt::format("router {} fills each expert up to its capacity, so it cannot be "
+                            "dropless (none)",
+                            entry.type),
+                "write a number: 1.0 gives each token one expert on average");
+    }
+  }
+  const auto ineffective = [&](const char* key) {
+    if (!changed(sheet, key)) return;
+    rules.add(key, {"moe.router"}, fmt::format("has no effect: router {} does not read it", types),
+              "remove it");
+  };
+  if (!capacity_read) {
+    ineffective("moe.min_capacity");
+    ineffective("moe.priority");
+  }
+  if (!precision_read) ineffective("moe.router_precision");
+  if (config.model.compute == DType::f64 && sheet.text("moe.router_precision") == "f32") {
+    rules.add("moe.router_precision", {"precision.compute"},
+              "the router uses the wider of f32 and precision.compute, which is f64",
+              "nearest legal value: f64 (or auto)");
+  }
+}
+
+void check_balance(const RunConfig& config, const std::vector<RouterEntry>& routers,
+                   RuleList& rules) {
+  const Sheet& sheet = config.sheet;
+  std::map<std::pair<std::string, std::string>, int> seen;
+  for (int i = 0; i < sheet.count("moe.balance"); ++i) {
+    const std::string path = fmt::format("moe.balance[{}]", i);
+    BalanceTerm term;
+    term.type = sheet.text(path + ".type");
+    term.coef = sheet.real(path + ".coef");
+    const auto [at, fresh] = seen.emplace(std::pair(term.type, sheet.text(path + ".scope")), i);
+    if (!fresh) {
+      rules.add(
+          path + ".type", {path},
+          fmt::format("the same term with the same scope stands at moe.balance[{}]", at->second),
+          "remove one of them, or add their coefficients");
+    }
+    if (term.coef == 0) continue;  // turned off
+    std::string reason;
+    bool somewhere = false;
+    for (const RouterEntry& router : routers) {
+      std::string text = balance_problem(term, router.type, router.options);
+      if (text.empty()) somewhere = true;
+      if (reason.empty()) reason = std::move(text);
+    }
+    if (somewhere) continue;
+    std::vector<std::string> legal;
+    for (const char* type : {"switch", "z", "importance", "load"}) {
+      for (const RouterEntry& router : routers) {
+        const BalanceTerm other{type, 1.0, BalanceScope::sequence};
+        if (balance_problem(other, router.type, router.options).empty()) {
+          legal.emplace_back(type);
+          break;
+        }
+      }
+    }
+    rules.add(path + ".type", {path, "moe.router"}, reason,
+              legal.empty() ? std::string("no term is legal with this router: remove it")
+                            : fmt::format("legal with this router: {}", fmt::join(legal, ", ")));
+  }
+}
+
+void check_groups(const RunConfig& config, RuleList& rules) {
+  const Sheet& sheet = config.sheet;
+  const int64_t micro = config.train.micro_batch;
+  if (sheet.has("moe.group.sequences")) {
+    const int64_t sequences = sheet.integer("moe.group.sequences");
+    if (micro % sequences != 0) {
+      rules.add(
+          "moe.group.sequences", {"train", "parallel"},
+          fmt::format("a group lies inside one micro-batch, so micro_batch must be a multiple "
+                      "of it: {} = {} x {} + {}",
+                      micro, micro / sequences, sequences, micro % sequences),
+          "legal values near it: " + near_divisors(micro, sequences));
+    }
+    return;
+  }
+  if (sheet.is_word("moe.group", "sequence")) return;
+  const int64_t tokens = sheet.integer("moe.group");
+  const int64_t all = micro * config.model.seq_len;
+  if (all % tokens != 0) {
+    rules.add(
+        "moe.group", {"train", "parallel", "model.seq_len"},
+        fmt::format("a group lies inside one micro-batch, so micro_batch x seq_len = {} x {} "
+                    "= {} must be a multiple of it: {} = {} x {} + {}",
+                    micro, config.model.seq_len, all, all, all / tokens, tokens, all % tokens),
+        "legal values near it: " + near_divisors(all, tokens));
+  }
+}
+
+void check_experts(const RunConfig& config, RuleList& rules) {
+  const int64_t experts = config.sheet.integer("moe.experts");
+  const int64_t ep = config.parallel.ep;
+  if (experts % ep != 0) {
+    rules.add("parallel.ep", {"moe.experts"},
+              fmt::format("must divide the experts: {} = {} x {} + {}", experts, experts / ep, ep,
+                          experts % ep),
+              fmt::format("legal values: {}; or moe.experts: {}",
+                          fmt::join(divisors(experts), ", "), near_multiples(ep, experts)));
+  }
+  for (const char* key : {"moe.capacity_factor", "moe.capacity_factor_eval"}) {
+    const Entry* entry = config.sheet.find(key);
+    const auto* factor = std::get_if<double>(&entry->value);
+    if (factor == nullptr || *factor <= static_cast<double>(experts) || !entry->automatic.empty()) {
+      continue;
+    }
+    rules.add(key, {"moe.experts"},
+              fmt::format("with {} experts a factor above {} takes more tokens than there are",
+                          experts, experts),
+              fmt::format("nearest legal value: {}; none = dropless",
+                          format_real(static_cast<double>(experts))));
+  }
+}
+
+}  // namespace
+
+void check_moe(const RunConfig& config, Purpose purpose, RuleList& rules) {
+  if (config.sheet.is_word("moe", "none")) return;
+  const std::vector<RouterEntry> routers = router_entries(config.sheet);
+  check_layers(config, routers, rules);
+  check_routers(config, routers, rules);
+  check_balance(config, routers, rules);
+  check_experts(config, rules);
+  if (purpose == Purpose::train) check_groups(config, rules);
+}
+
+std::vector<std::string> moe_warnings(const RunConfig& config) {
+  if (config.sheet.is_word("moe", "none")) return {};
+  for (const RouterEntry& router : router_entries(config.sheet)) {
+    if (router.type == "expert_choice" && !config.sheet.has("moe.group.across")) {
+      return {
+          "router expert_choice with groups along the sequence sees the future: its held-out loss "
+          "is not that of a causal model, and generate refuses it; use moe.group: {across: batch, "
+          "sequences: S}"};
+    }
+  }
+  return {};
+}
+
+}  // namespace troupe

@@ -1,0 +1,18 @@
+// The nearest word, for "did you mean".
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe {
+
+// Damerau-Levenshtein distance (optimal string alignment): insert, delete, replace, swap.
+int edit_distance(std::string_view a, std::string_view b);
+
+// The nearest of `words` (ties: the first); empty when none is near enough: at most
+// max(2, a third of the length) edits, and an abbreviation, an extension or the initials
+// ("expert_parallel": ep) count as near.
+std::string nearest(std::string_view word, const std::vector<std::string>& words);
+
+}  // namespace troupe

@@ -1,0 +1,202 @@
+#include "launch/config/parse_value.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "launch/config/nearest.h"
+#include "launch/config/scalar.h"
+
+namespace troupe {
+namespace {
+
+void wrong(Problem& problem, std::string rule, std::string fix = {}) {
+  problem.rule = std::move(rule);
+  problem.fix = std::move(fix);
+}
+
+// Splits "why; how to write it".
+void wrong_scalar(Problem& problem, const std::string& text, const Key& key) {
+  const size_t cut = text.find("; ");
+  problem.rule = fmt::format("{} (expected: {})", text.substr(0, cut), describe_values(key));
+  problem.fix = cut == std::string::npos ? std::string() : text.substr(cut + 2);
+}
+
+// Checks the range; says the nearest legal value.
+bool in_range(const Key& key, double value, Problem& problem) {
+  const bool whole = key.kind == ValueKind::integer || key.kind == ValueKind::integer_list;
+  const auto number = [&](double x) {
+    return whole ? format_integer(static_cast<int64_t>(x)) : format_real(x);
+  };
+  if (value > key.maximum) {
+    wrong(problem, fmt::format("must be {}", describe_values(key)),
+          "nearest legal value: " + number(key.maximum));
+    return false;
+  }
+  if (value < key.minimum) {
+    wrong(problem, fmt::format("must be {}", describe_values(key)),
+          key.exclusive_minimum ? fmt::format("write a value above {}", number(key.minimum))
+                                : "nearest legal value: " + number(key.minimum));
+    return false;
+  }
+  if (key.exclusive_minimum && value == key.minimum) {
+    wrong(problem, fmt::format("must be {}", describe_values(key)),
+          fmt::format("write a value above {}", number(key.minimum)));
+    return false;
+  }
+  return true;
+}
+
+std::optional<FieldValue> parse_boolean(const YamlNode& node, const Key& key, Problem& problem) {
+  if (!node.quoted && node.text == "true") return FieldValue(true);
+  if (!node.quoted && node.text == "false") return FieldValue(false);
+  std::string lower = node.text;
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) {
+    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  });
+  constexpr std::array yes{"true", "yes", "on", "y", "1"};
+  constexpr std::array no{"false", "no", "off", "n", "0"};
+  std::string fix;
+  if (std::find(yes.begin(), yes.end(), lower) != yes.end()) fix = "write true";
+  if (std::find(no.begin(), no.end(), lower) != no.end()) fix = "write false";
+  wrong(problem, "must be " + describe_values(key), fix);
+  return std::nullopt;
+}
+
+std::optional<FieldValue> parse_choice(const YamlNode& node, const Key& key, Problem& problem) {
+  for (const std::string& choice : key.choices) {
+    if (choice == node.text) return FieldValue(choice);
+  }
+  std::vector<std::string> all = key.words;
+  all.insert(all.end(), key.choices.begin(), key.choices.end());
+  const std::string near = nearest(node.text, all);
+  wrong(problem, "must be " + describe_values(key),
+        near.empty() ? near : "did you mean " + near + "?");
+  return std::nullopt;
+}
+
+std::optional<FieldValue> parse_list(const YamlNode& node, const Key& key, Problem& problem) {
+  if (!node.is_sequence()) {
+    wrong(problem, "must be a " + describe_values(key), "write [a, b]");
+    return std::nullopt;
+  }
+  std::vector<double> values;
+  for (const YamlNode& item : node.items) {
+    problem.value = brief(item);
+    problem.place = item.place;
+    if (!item.is_scalar() || item.quoted) {
+      wrong(problem, "an element is not a number");
+      return std::nullopt;
+    }
+    double value = 0;
+    if (key.kind == ValueKind::integer_list) {
+      const Scalar<int64_t> parsed = parse_integer(item.text);
+      if (const auto* text = std::get_if<std::string>(&parsed)) {
+        wrong_scalar(problem, *text, key);
+        return std::nullopt;
+      }
+      value = static_cast<double>(std::get<int64_t>(parsed));
+    } else {
+      const Scalar<double> parsed = parse_real(item.text);
+      if (const auto* text = std::get_if<std::string>(&parsed)) {
+        wrong_scalar(problem, *text, key);
+        return std::nullopt;
+      }
+      value = std::get<double>(parsed);
+    }
+    if (!in_range(key, value, problem)) return std::nullopt;
+    values.push_back(value);
+  }
+  problem.value = brief(node);
+  problem.place = node.place;
+  const auto* like = std::get_if<std::vector<double>>(&key.default_value);
+  if (key.kind == ValueKind::real_list && like != nullptr && like->size() != values.size()) {
+    wrong(problem, fmt::format("needs {} numbers, has {}", like->size(), values.size()),
+          "default: " + format_key_value(key, key.default_value));
+    return std::nullopt;
+  }
+  return FieldValue(std::move(values));
+}
+
+template <typename T>
+std::optional<FieldValue> number(const Scalar<T>& parsed, const YamlNode& node, const Key& key,
+                                 Problem& problem) {
+  if (const auto* text = std::get_if<std::string>(&parsed)) {
+    wrong_scalar(problem, *text, key);
+    const std::string near = nearest(node.text, key.words);
+    if (problem.fix.empty() && !near.empty()) problem.fix = "did you mean " + near + "?";
+    return std::nullopt;
+  }
+  const T value = std::get<T>(parsed);
+  if (!in_range(key, static_cast<double>(value), problem)) return std::nullopt;
+  return FieldValue(value);
+}
+
+std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Problem& problem) {
+  if (node.text.empty()) {
+    wrong(problem, "must not be empty");
+    return std::nullopt;
+  }
+  const bool control = std::any_of(node.text.begin(), node.text.end(),
+                                   [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (control || node.text.size() > 4096) {
+    wrong(problem, control ? "contains a control character" : "is longer than 4096 bytes");
+    return std::nullopt;
+  }
+  (void)key;
+  return FieldValue(node.text);
+}
+
+}  // namespace
+
+std::optional<FieldValue> parse_value(const Key& key, const YamlNode& node, Problem& problem) {
+  problem.place = node.place;
+  problem.value = node.is_null() ? "" : brief(node);
+  if (!node.tag.empty()) {
+    wrong(problem, "tags (" + node.tag + ") are not accepted", "write the plain value");
+    return std::nullopt;
+  }
+  if (node.is_null()) {
+    wrong(problem, fmt::format("has no value (expected: {})", describe_values(key)),
+          key.has_default ? "default: " + format_key_value(key, key.default_value) : "");
+    return std::nullopt;
+  }
+  if (node.is_scalar() && !node.quoted) {
+    for (const std::string& word : key.words) {
+      if (node.text == word) return FieldValue(word);
+    }
+  }
+  if (key.kind == ValueKind::real_list || key.kind == ValueKind::integer_list) {
+    return parse_list(node, key, problem);
+  }
+  if (!node.is_scalar()) {
+    wrong(problem, fmt::format("must be {}, not a {}", describe_values(key),
+                               node.is_mapping() ? "mapping" : "list"));
+    return std::nullopt;
+  }
+  const bool textual = key.kind == ValueKind::text || key.kind == ValueKind::path ||
+                       key.kind == ValueKind::run_path || key.kind == ValueKind::choice;
+  if (node.quoted && !textual) {
+    wrong(problem, fmt::format("must be {}, not a text", describe_values(key)),
+          "remove the quotes");
+    return std::nullopt;
+  }
+  switch (key.kind) {
+    case ValueKind::boolean:
+      return parse_boolean(node, key, problem);
+    case ValueKind::integer:
+      return number(parse_integer(node.text), node, key, problem);
+    case ValueKind::real:
+      return number(parse_real(node.text), node, key, problem);
+    case ValueKind::duration:
+      return number(parse_duration(node.text), node, key, problem);
+    case ValueKind::choice:
+      return parse_choice(node, key, problem);
+    default:
+      return parse_text(node, key, problem);
+  }
+}
+
+}  // namespace troupe

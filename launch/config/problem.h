@@ -1,0 +1,36 @@
+// A problem of a configuration: where, which key, which value, which rule, and the fix.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+enum class Source : uint8_t { none, file, command_line, automatic };
+
+struct Place {
+  Source source = Source::none;
+  int line = 0;  // from 1; 0 = no position
+  int column = 0;
+};
+
+// "configs/a.yaml:3:5", "command line", "default" or "auto".
+std::string text(const Place& place, const std::string& file);
+
+struct Problem {
+  Place place;
+  std::string key;    // dotted, in full; empty for the file as a whole
+  std::string value;  // as written; empty when there is none
+  std::string rule;   // what is broken, with its arithmetic
+  std::string fix;    // nearest legal value or key, or what to write
+};
+
+// One line: "FILE:LINE:COLUMN: KEY = VALUE: RULE; FIX".
+std::string text(const Problem& problem, const std::string& file);
+
+// All problems as one message, in file order, those of the command line last.
+std::string message(std::vector<Problem> problems, const std::string& file);
+
+}  // namespace troupe

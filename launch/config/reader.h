@@ -1,0 +1,24 @@
+// From a YAML tree (file and command line merged) to a sheet, by the schema: unknown, misplaced,
+// duplicate, ineffective and missing keys, types and ranges. Relations between values come later
+// (rules.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/config/sheet.h"
+#include "launch/config/yaml.h"
+
+namespace troupe {
+
+// Puts `key=value` of the command line over the tree. Later checks see them like values of the
+// file, with the place "command line".
+void apply_override(YamlNode& root, const std::string& assignment, std::vector<Problem>& problems,
+                    std::vector<std::string>& seen);
+
+// All values, defaults filled in. Appends every problem found. Where there is one the sheet holds a
+// harmless value and says that the place is broken, so that the other rules can still be applied.
+// Without sections at all (an empty file, a list) the sheet is empty.
+Sheet read_sheet(const YamlNode& root, const std::string& file, std::vector<Problem>& problems);
+
+}  // namespace troupe

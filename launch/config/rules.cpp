@@ -1,0 +1,203 @@
+#include "launch/config/rules.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "launch/config/build.h"
+#include "launch/config/legal.h"
+#include "launch/config/moe_rules.h"
+#include "launch/config/rule_list.h"
+#include "launch/config/scalar.h"
+
+namespace troupe {
+namespace {
+
+void check_model(const RunConfig& config, RuleList& rules) {
+  const DecoderConfig& model = config.model;
+  const Entry* head_dim = config.sheet.find("model.head_dim");
+  if (!head_dim->automatic.empty() && model.dim % model.heads != 0) {
+    rules.add("model.heads", {"model.dim"},
+              fmt::format("head_dim = dim / heads = {} / {} is not a whole number", model.dim,
+                          model.heads),
+              model.dim % 2 == 0
+                  ? fmt::format("legal heads near {} (head_dim even): {}; or give model.head_dim",
+                                model.heads, near_divisors(model.dim / 2, model.heads))
+                  : std::string("give model.head_dim, or an even dim"));
+  } else if (model.head_dim % 2 != 0) {
+    rules.add(
+        "model.head_dim", {"model.dim", "model.heads"},
+        fmt::format(
+            "RoPE turns pairs, so head_dim must be even; it is {}{}", model.head_dim,
+            head_dim->automatic.empty() ? "" : fmt::format(" = {} / {}", model.dim, model.heads)),
+        fmt::format("nearest legal value: {}", model.head_dim + 1));
+  }
+  if (model.heads % model.kv_heads != 0) {
+    rules.add(
+        "model.kv_heads", {"model.heads"},
+        fmt::format("heads must be a multiple of kv_heads: {} = {} x {} + {}", model.heads,
+                    model.heads / model.kv_heads, model.kv_heads, model.heads % model.kv_heads),
+        fmt::format("legal values near it: {}", near_divisors(model.heads, model.kv_heads)));
+  }
+}
+
+// Keys of the next layouts are known, but only their defaults are legal now.
+void check_not_yet(const RunConfig& config, RuleList& rules) {
+  const auto only = [&](const char* key, const std::string& legal) {
+    const Entry* entry = config.sheet.find(key);
+    const auto* text = std::get_if<std::string>(&entry->value);
+    if (entry->word() || (text != nullptr ? *text : Sheet::shown(*entry)) == legal) return;
+    rules.add(key, {}, "this version trains with data and expert parallelism only (dp and ep)",
+              "legal value: " + legal);
+  };
+  only("parallel.tp", "1");
+  only("parallel.sp", "false");
+  only("parallel.cp", "1");
+  only("parallel.pp", "1");
+  only("parallel.virtual_stages", "1");
+  only("parallel.etp", "1");
+  only("parallel.zero", "0");
+  only("parallel.schedule", "1f1b");
+  only("parallel.cp_kind", "ring");
+  only("parallel.ep_kind", "flat");
+  const Entry* nodes = config.sheet.find("parallel.ranks_per_node");
+  if (!nodes->word()) {
+    rules.add("parallel.ranks_per_node", {}, "this version does not place ranks by node",
+              "legal value: auto");
+  }
+}
+
+void check_layout(const RunConfig& config, int world, RuleList& rules) {
+  const ParallelSection& p = config.parallel;
+  const bool automatic = !config.sheet.find("parallel.dp")->automatic.empty();
+  if (!automatic && p.dp != world) {
+    rules.add(
+        "parallel.dp", {},
+        fmt::format("the job has {} rank{}, and dp = {} needs {}", world, world == 1 ? "" : "s",
+                    p.dp, p.dp),
+        fmt::format("start {} rank{} (`troupe launch -n {} ...`), or write dp: auto or dp: {}",
+                    p.dp, p.dp == 1 ? "" : "s", p.dp, world));
+  }
+  const int dp = automatic ? world : p.dp;
+  if (dp % p.ep != 0) {
+    const int more = (dp / p.ep + 1) * p.ep;
+    rules.add("parallel.ep", {"parallel.dp"},
+              fmt::format("ep ranks are taken from the data ranks, so ep must divide dp: {} = {} x "
+                          "{} + {}",
+                          dp, dp / p.ep, p.ep, dp % p.ep),
+              fmt::format("legal ep with {} rank{}: {}; or start {} ranks (`troupe launch -n {} "
+                          "...`)",
+                          dp, dp == 1 ? "" : "s",
+                          legal_ep(dp, config.sheet.has("moe.experts") &&
+                                               !config.sheet.broken("moe.experts")
+                                           ? config.sheet.integer("moe.experts")
+                                           : 0),
+                          more, more));
+  }
+  if (config.sheet.is_word("moe", "none") && p.ep != 1) {
+    rules.add("parallel.ep", {"moe"}, "has no effect: the model has no experts (no moe section)",
+              "remove it, or add a moe section");
+  }
+}
+
+void check_batch(const RunConfig& config, RuleList& rules) {
+  const int64_t batch = config.train.global_batch;
+  const int64_t dp = config.parallel.dp;
+  const int64_t micro = config.train.micro_batch;
+  if (!config.sheet.find("train.micro_batch")->automatic.empty()) {
+    if (batch % dp != 0) {
+      rules.add("train.global_batch", {"train.micro_batch", "parallel.dp"},
+                fmt::format("must be a multiple of dp = {}: {} = {} x {} + {}", dp, batch,
+                            batch / dp, dp, batch % dp),
+                "nearest legal values: " + near_multiples(dp, batch));
+    }
+    return;
+  }
+  const int64_t unit = dp * micro;
+  if (batch % unit == 0) return;
+  const std::string micro_values =
+      batch % dp == 0 ? fmt::format("; or train.micro_batch: {}", near_divisors(batch / dp, micro))
+                      : std::string();
+  rules.add("train.global_batch", {"train.micro_batch", "parallel.dp"},
+            fmt::format("must be a multiple of dp x micro_batch = {} x {} = {}: {} = {} x {} + {}",
+                        dp, micro, unit, batch, batch / unit, unit, batch % unit),
+            "nearest legal values: " + near_multiples(unit, batch) + micro_values);
+}
+
+void check_data(const RunConfig& config, RuleList& rules) {
+  const auto changed = [&](const char* key) {
+    const Entry* entry = config.sheet.find(key);
+    return entry->place.source != Source::none && entry->value != entry->key->default_value;
+  };
+  if (!config.data.val.empty() && changed("data.val_fraction")) {
+    rules.add("data.val_fraction", {"data.val"}, "has no effect: data.val names the held-out text",
+              "remove one of them");
+  }
+  if (!changed("data.field")) return;
+  std::vector<std::string> paths;
+  for (const DataSource& source : config.data.train) paths.push_back(source.path);
+  if (!config.data.val.empty()) paths.push_back(config.data.val);
+  for (const std::string& path : paths) {
+    const std::string extension = std::filesystem::path(path).extension().string();
+    if (extension != ".txt" && extension != ".md") return;  // may hold JSON lines
+  }
+  rules.add("data.field", {"data"}, "has no effect: no source has JSON lines (.jsonl)",
+            "remove it");
+}
+
+void check_paths(const RunConfig& config, RuleList& rules) {
+  if (config.run.name.find('/') != std::string::npos) {
+    rules.add("run.name", {}, "is a name, not a path", "put directories into run.dir");
+  }
+}
+
+}  // namespace
+
+void RuleList::add(const std::string& key, const std::vector<std::string>& reads, std::string rule,
+                   std::string fix) {
+  if (sheet_.broken(key)) return;
+  for (const std::string& read : reads) {
+    if (sheet_.broken(read)) return;
+  }
+  Problem problem;
+  problem.key = key;
+  if (const Entry* entry = sheet_.find(key)) {
+    problem.place = entry->place;
+    problem.value = entry->given.empty() ? Sheet::shown(*entry) : entry->given;
+  }
+  problem.rule = std::move(rule);
+  problem.fix = std::move(fix);
+  problems_.push_back(std::move(problem));
+}
+
+std::vector<Problem> problems(const RunConfig& config, int world, Purpose purpose) {
+  RuleList rules(config.sheet);
+  check_model(config, rules);
+  check_moe(config, purpose, rules);
+  check_not_yet(config, rules);
+  check_layout(config, world, rules);
+  if (purpose == Purpose::train) check_batch(config, rules);
+  check_data(config, rules);
+  check_paths(config, rules);
+  return rules.take();
+}
+
+std::vector<std::string> warnings(const RunConfig& config) {
+  std::vector<std::string> list;
+  if (config.schedule.options.has("warmup") &&
+      std::holds_alternative<int64_t>(config.schedule.options.values().at("warmup"))) {
+    const int64_t warmup = config.schedule.options.integer("warmup");
+    if (warmup >= config.train.steps) {
+      list.push_back(fmt::format(
+          "schedule.warmup = {} is not shorter than train.steps = {}: the learning rate only rises",
+          warmup, config.train.steps));
+    }
+  }
+  for (const std::string& text : moe_warnings(config)) list.push_back(text);
+  return list;
+}
+
+}  // namespace troupe

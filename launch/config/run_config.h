@@ -1,0 +1,108 @@
+// A whole run as plain data: what one YAML file says, checked and with every rule applied.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/field.h"
+#include "launch/config/sheet.h"
+#include "models/families/decoder_config.h"
+
+namespace troupe {
+
+struct RunSection {
+  std::string name;
+  std::string dir;  // relative to the working directory
+  uint64_t seed = 1234;
+};
+
+struct DataSource {
+  std::string path;
+  double weight = 1.0;
+};
+
+struct DataSection {
+  std::string tokenizer;  // "byte" or a path
+  std::vector<DataSource> train;
+  std::string val;            // empty = the last val_fraction of train
+  double val_fraction = 0.1;  // 0 when `val` is given
+  std::string field = "text";
+};
+
+struct OptimizerSection {
+  std::string type = "adamw";
+  Options options;  // of the optimizer's field list
+  double lr = 1e-3;
+  double clip = 1.0;  // 0 = none
+};
+
+struct ScheduleSection {
+  std::string type = "cosine";
+  Options options;  // of the schedule's field list
+};
+
+struct TrainSection {
+  int64_t steps = 0;
+  int64_t global_batch = 0;  // sequences
+  int64_t micro_batch = 0;   // sequences of one forward on one data rank
+};
+
+// Degrees; dp is resolved to the number of data ranks.
+struct ParallelSection {
+  int dp = 1;
+  int ep = 1;
+  int tp = 1;
+  int cp = 1;
+  int pp = 1;
+  int etp = 1;
+  int ranks_per_node = 0;  // 0 = found
+};
+
+struct CheckpointSection {
+  int64_t every = 200;          // 0 = only the last step
+  int64_t keep = 3;             // 0 = all
+  std::string resume = "auto";  // auto | never | a path
+};
+
+struct EvalSection {
+  int64_t every = 200;  // 0 = never
+  int64_t tokens = 0;   // 0 = the whole held-out part
+};
+
+struct LoggingSection {
+  int64_t every = 10;
+  bool tensorboard = true;
+};
+
+struct RuntimeSection {
+  int threads = 0;  // 0 = auto
+  std::chrono::milliseconds timeout{600000};
+};
+
+struct BenchSection {
+  std::string routing = "natural";  // natural | balanced | zipf
+};
+
+struct RunConfig {
+  RunSection run;
+  // model and moe. vocab is 0 while it depends on a tokenizer that was not opened: see
+  // resolve_vocab().
+  DecoderConfig model;
+  DataSection data;
+  OptimizerSection optimizer;
+  ScheduleSection schedule;
+  TrainSection train;
+  ParallelSection parallel;
+  CheckpointSection checkpoint;
+  EvalSection eval;
+  LoggingSection logging;
+  RuntimeSection runtime;
+  BenchSection bench;
+
+  // Every value with its origin: for messages, the resolved file and comparison on resume.
+  Sheet sheet;
+};
+
+}  // namespace troupe

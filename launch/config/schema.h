@@ -1,0 +1,74 @@
+// The one table of configuration keys. It generates the checks, `troupe help KEY`, the resolved
+// YAML and `check --json`. Options of routers, optimizers and schedules come from the field lists
+// declared beside their code.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/base/field.h"
+
+namespace troupe {
+
+enum class ValueKind : uint8_t {
+  boolean,
+  integer,
+  real,
+  text,
+  choice,
+  real_list,
+  integer_list,
+  duration,  // kept as milliseconds
+  path,      // relative to the file that names it
+  run_path   // relative to the working directory
+};
+
+struct Key {
+  // Dotted; the members of a list's elements carry "[]": "moe.balance[].coef".
+  std::string path;
+  ValueKind kind = ValueKind::text;
+  FieldValue default_value;
+  bool has_default = true;
+  bool required = false;           // without default, must be given
+  std::vector<std::string> words;  // accepted besides values of the kind: "auto", "none", ...
+  std::vector<std::string> choices;
+  double minimum = -std::numeric_limits<double>::infinity();
+  double maximum = std::numeric_limits<double>::infinity();
+  bool exclusive_minimum = false;
+  std::string unit;
+  std::string help;
+  OnResume on_resume = OnResume::fixed;
+  // Read only when the sibling key `type` has this value; empty = always.
+  std::string variant;
+};
+
+// Keys as a tree. A place may take several shapes: a single value (keys not empty), a mapping
+// (children), a list of mappings (elements).
+struct SchemaNode {
+  std::string name;
+  std::string path;
+  std::string help;                  // of a section
+  std::vector<Key> keys;             // one per variant
+  std::vector<SchemaNode> children;  // members as a mapping
+  std::vector<SchemaNode> elements;  // members of a list's elements
+  const SchemaNode* child(const std::string& name) const;
+  const SchemaNode* element(const std::string& name) const;
+};
+
+// The root node. Built once from the tables; constant afterwards.
+const SchemaNode& schema();
+
+// Node of a schema path ("moe.balance[].coef") or an actual one ("moe.balance[0].coef"); null when
+// there is none.
+const SchemaNode* find_schema(const std::string& path);
+// Schema paths of all keys, in order.
+std::vector<std::string> schema_paths();
+
+// "integer, 1 or more", "f64 | f32 | bf16", ...
+std::string describe_values(const Key& key);
+// A value of this key as written in YAML.
+std::string format_key_value(const Key& key, const FieldValue& value);
+
+}  // namespace troupe

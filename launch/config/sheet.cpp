@@ -1,0 +1,63 @@
+#include "launch/config/sheet.h"
+
+#include <algorithm>
+
+namespace troupe {
+
+bool Entry::word() const {
+  const auto* text = std::get_if<std::string>(&value);
+  return text != nullptr &&
+         std::find(key->words.begin(), key->words.end(), *text) != key->words.end();
+}
+
+void Sheet::add(Entry entry) {
+  index_[entry.path] = entries_.size();
+  entries_.push_back(std::move(entry));
+}
+
+bool Sheet::broken(const std::string& path) const {
+  const auto within = [](const std::string& inner, const std::string& outer) {
+    return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() ||
+                                          inner[outer.size()] == '.' || inner[outer.size()] == '[');
+  };
+  return std::any_of(broken_.begin(), broken_.end(), [&](const std::string& place) {
+    return within(place, path) || within(path, place);
+  });
+}
+
+const Entry* Sheet::find(const std::string& path) const {
+  const auto found = index_.find(path);
+  return found == index_.end() ? nullptr : &entries_[found->second];
+}
+
+int Sheet::count(const std::string& path) const {
+  int elements = 0;
+  for (;; ++elements) {
+    const std::string prefix = fmt::format("{}[{}].", path, elements);
+    const auto found = index_.lower_bound(prefix);
+    if (found == index_.end() || found->first.rfind(prefix, 0) != 0) return elements;
+  }
+}
+
+bool Sheet::is_word(const std::string& path, const std::string& word) const {
+  const Entry* entry = find(path);
+  if (entry == nullptr || !entry->word()) return false;
+  return std::get<std::string>(entry->value) == word;
+}
+
+void Sheet::resolve(const std::string& path, FieldValue value) {
+  const auto found = index_.find(path);
+  require(found != index_.end(), "configuration key {} was resolved but is not set", path);
+  Entry& entry = entries_[found->second];
+  require(entry.word(), "configuration key {} was resolved but is not a word", path);
+  entry.automatic = std::get<std::string>(entry.value);
+  entry.value = std::move(value);
+}
+
+std::string Sheet::origin(const Entry& entry) const {
+  const std::string where = troupe::text(entry.place, file);
+  if (entry.automatic.empty()) return where;
+  return fmt::format("{} -> {}, {}", entry.automatic, shown(entry), where);
+}
+
+}  // namespace troupe
