@@ -1,0 +1,103 @@
+#include "launch/report/axis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace troupe::report_page {
+namespace {
+
+// The step of 1, 2 or 5 times a power of ten that cuts `span` into about `count` parts.
+double nice_step(double span, int count) {
+  const double raw = span / count;
+  const double power = std::pow(10.0, std::floor(std::log10(raw)));
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (factor * power >= raw * 0.999999) return factor * power;
+  }
+  return 10 * power;
+}
+
+// Label with as many decimals as the step needs, in thousands, millions, ... where that is shorter.
+std::string tick_text(double value, double step, double largest) {
+  constexpr std::array<const char*, 5> kUnits = {"", "k", "M", "G", "T"};
+  size_t unit = 0;
+  while (largest >= 10000 && unit + 1 < kUnits.size()) {
+    largest /= 1000;
+    value /= 1000;
+    step /= 1000;
+    ++unit;
+    if (largest < 1000) break;
+  }
+  if (value == 0) return "0";
+  if (largest < 1e-3) return fmt::format("{:g}", value);
+  const int decimals = std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 6);
+  return fmt::format("{:.{}f}{}", value, decimals, kUnits[unit]);
+}
+
+void add_linear_ticks(Axis& axis, const AxisOptions& options) {
+  const double step = nice_step(axis.high - axis.low, options.ticks);
+  const double largest = std::max(std::abs(axis.low), std::abs(axis.high));
+  for (auto i = std::ceil(axis.low / step - 1e-9); i * step <= axis.high + 1e-9 * step; ++i) {
+    axis.ticks.push_back(i * step);
+    axis.labels.push_back(tick_text(i * step, step, largest) + options.suffix);
+  }
+}
+
+void add_logarithmic_ticks(Axis& axis, const AxisOptions& options) {
+  const double decades = std::log10(axis.high / axis.low);
+  const std::vector<double> factors =
+      decades > 2.5 ? std::vector<double>{1} : std::vector<double>{1, 2, 5};
+  for (double power = std::pow(10.0, std::floor(std::log10(axis.low))); power <= axis.high;
+       power *= 10) {
+    for (const double factor : factors) {
+      const double tick = factor * power;
+      if (tick < axis.low * 0.9999 || tick > axis.high * 1.0001) continue;
+      axis.ticks.push_back(tick);
+      axis.labels.push_back(fmt::format("{:.6g}", tick) + options.suffix);
+    }
+  }
+}
+
+}  // namespace
+
+double Axis::place(double value) const {
+  if (logarithmic) return std::log(value / low) / std::log(high / low);
+  return (value - low) / (high - low);
+}
+
+Axis make_axis(const std::vector<double>& values, const AxisOptions& options) {
+  Axis axis;
+  std::vector<double> finite;
+  for (const double v : values) {
+    if (std::isfinite(v) && (!options.logarithmic || v > 0)) finite.push_back(v);
+  }
+  if (finite.empty()) finite = {options.logarithmic ? 1.0 : 0.0};
+  axis.low = *std::min_element(finite.begin(), finite.end());
+  axis.high = *std::max_element(finite.begin(), finite.end());
+  if (options.logarithmic) {
+    axis.logarithmic = true;
+    axis.low /= 1.15;
+    axis.high *= 1.15;
+    add_logarithmic_ticks(axis, options);
+    return axis;
+  }
+  if (options.from_zero) {
+    axis.low = std::min(axis.low, 0.0);
+    axis.high = std::max(axis.high, 0.0);
+  }
+  if (axis.high - axis.low <= 1e-12 * std::max(std::abs(axis.low), std::abs(axis.high))) {
+    const double room = axis.high == 0 ? 1 : 0.1 * std::abs(axis.high);
+    axis.high += room;
+    if (!options.from_zero || axis.low < 0) axis.low -= room;
+  } else if (!options.tight) {
+    const double room = 0.06 * (axis.high - axis.low);
+    axis.high += room;
+    if (!options.from_zero || axis.low < 0) axis.low -= room;
+  }
+  add_linear_ticks(axis, options);
+  return axis;
+}
+
+}  // namespace troupe::report_page
