@@ -1,0 +1,203 @@
+#include "core/text/corpus.h"
+
+#include <gtest/gtest.h>
+
+#include "core/text/token_file.h"
+#include "tests/core/text/fixtures.h"
+
+namespace troupe {
+namespace {
+
+using test::data_path;
+using test::expect_error;
+using test::TemporaryFolder;
+using test::write_text;
+
+std::string text_of(const TokenStream& tokens, const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids(static_cast<size_t>(tokens.size()));
+  tokens.read(0, ids, tokenizer.vocab_size());
+  return tokenizer.decode(ids);
+}
+
+class CorpusTest : public testing::Test {
+ protected:
+  RunData load(const std::string& train, double fraction = 0.0, int64_t seq_len = 2,
+               int64_t vocab = 256) {
+    DataSpec spec;
+    spec.train = {{folder_ / train, 1.0}};
+    spec.val_fraction = fraction;
+    return load_run_data(spec, *byte_, vocab, seq_len);
+  }
+  const TemporaryFolder folder_;
+  const std::unique_ptr<Tokenizer> byte_ = load_tokenizer("byte");
+  const std::unique_ptr<Tokenizer> bpe_ = load_tokenizer(data_path("small_json/gpt2.json"));
+};
+
+TEST_F(CorpusTest, HoldsOutTheLastBytesOfAText) {
+  write_text(folder_ / "a.txt", "0123456789abcdefghij");
+  const RunData data = load("a.txt", 0.1);
+  EXPECT_EQ(text_of(data.train.parts[0].tokens, *byte_), "0123456789abcdefgh");
+  EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *byte_), "ij");
+  EXPECT_TRUE(load("a.txt").held_out.parts.empty());
+}
+
+TEST_F(CorpusTest, CutsTheUsualTextAtTheUsualByte) {
+  DataSpec spec;
+  spec.train = {{std::string(TROUPE_SOURCE_DIR) + "/configs/text/tinyshakespeare.txt", 1.0}};
+  spec.val_fraction = 0.1;
+  const RunData data = load_run_data(spec, *byte_, 256, 256);
+  EXPECT_EQ(data.train.tokens(), 1'003'854);
+  EXPECT_EQ(data.held_out.tokens(), 1'115'394 - 1'003'854);
+}
+
+TEST_F(CorpusTest, DoesNotCutACharacter) {
+  write_text(folder_ / "a.txt",
+             "0123\xE2\x82\xAC"
+             "789");  // the cut, byte 5, is inside the euro sign
+  RunData data = load("a.txt", 0.5);
+  EXPECT_EQ(text_of(data.train.parts[0].tokens, *byte_), "0123");
+  EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *byte_),
+            "\xE2\x82\xAC"
+            "789");
+  write_text(folder_ / "a.txt", "0123\x80\x80\x80\x80\x80\x80");
+  data = load("a.txt", 0.5);
+  EXPECT_EQ(data.train.tokens(), 5);
+}
+
+TEST_F(CorpusTest, TokenisesTheTwoSidesOfATextApart) {
+  write_text(folder_ / "a.txt", "the the the the the the ");
+  DataSpec spec;
+  spec.train = {{folder_ / "a.txt", 1.0}};
+  spec.val_fraction = 0.4;
+  const RunData data = load_run_data(spec, *bpe_, bpe_->vocab_size(), 2);
+  EXPECT_EQ(text_of(data.train.parts[0].tokens, *bpe_), "the the the th");
+  EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *bpe_), "e the the ");
+}
+
+TEST_F(CorpusTest, ReadsAFolderInOrder) {
+  write_text(folder_ / "t/b.txt", "bbbb");
+  write_text(folder_ / "t/a/z.txt", "zz");
+  write_text(folder_ / "t/a.txt", "aaa");
+  write_text(folder_ / "t/.hidden", "no");
+  write_text(folder_ / "t/.git/x.txt", "no");
+  write_text(folder_ / "t/empty.txt", "");
+  const TokenStream tokens = load("t").train.parts[0].tokens;
+  EXPECT_EQ(text_of(tokens, *byte_), "aaazzbbbb");  // "a.txt" < "a/z.txt" < "b.txt"
+  EXPECT_EQ(std::vector<int64_t>(tokens.document_starts().begin(), tokens.document_starts().end()),
+            (std::vector<int64_t>{0, 3, 5}));
+  const RunData data = load("t", 0.3);  // cut at byte floor(6.3), inside b.txt
+  EXPECT_EQ(text_of(data.train.parts[0].tokens, *byte_), "aaazzb");
+  EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *byte_), "bbb");
+}
+
+TEST_F(CorpusTest, EndsDocumentsOfFoldersAndRowsWithTheTokenForIt) {
+  write_text(folder_ / "t/a.txt", "aa");
+  write_text(folder_ / "t/b.txt", "bb");
+  write_text(folder_ / "r.jsonl",
+             "{\"text\": \"aa\"}\n\n{\"text\": \"\"}\r\n{\"text\": \"bb\", \"n\": 1}");
+  const int64_t vocab = bpe_->vocab_size();
+  for (const char* name : {"t", "r.jsonl"}) {
+    const Corpus corpus = load_corpus(folder_ / name, *bpe_, vocab);
+    EXPECT_EQ(text_of(corpus.parts[0].tokens, *bpe_), "aa<|endoftext|>bb<|endoftext|>");
+    EXPECT_EQ(corpus.parts[0].tokens.documents(), 2);
+  }
+  EXPECT_EQ(text_of(load_corpus(folder_ / "t/a.txt", *bpe_, vocab).parts[0].tokens, *bpe_), "aa");
+  // A file that is cut goes on on the other side: no end there.
+  DataSpec spec;
+  spec.train = {{folder_ / "t", 1.0}};
+  spec.val_fraction = 0.25;
+  const RunData data = load_run_data(spec, *bpe_, vocab, 2);
+  EXPECT_EQ(text_of(data.train.parts[0].tokens, *bpe_), "aa<|endoftext|>b");
+  EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *bpe_), "b<|endoftext|>");
+}
+
+TEST_F(CorpusTest, CutsRowsAndTokenFilesAtTokens) {
+  write_text(folder_ / "r.jsonl", "{\"body\": \"abcdef\"}\n{\"body\": \"ghij\"}\n");
+  DataSpec spec;
+  spec.train = {{folder_ / "r.jsonl", 1.0}};
+  spec.field = "body";
+  spec.val_fraction = 0.3;
+  RunData data = load_run_data(spec, *byte_, 256, 2);
+  EXPECT_EQ(text_of(data.train.parts[0].tokens, *byte_), "abcdefg");
+  EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *byte_), "hij");
+  EXPECT_EQ(data.train.parts[0].tokens.documents(), 2);
+
+  TokenFileWriter writer(folder_ / "d", TokenType::u8);
+  writer.add(byte_->encode("0123456789"));
+  writer.finish();
+  for (const char* name : {"d", "d.bin", "d.idx"}) {
+    data = load(name, 0.5);
+    EXPECT_EQ(text_of(data.train.parts[0].tokens, *byte_), "01234");
+    EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *byte_), "56789");
+  }
+}
+
+TEST_F(CorpusTest, TakesAWeightedListAndASeparateText) {
+  write_text(folder_ / "a.txt", "aaaaaaaa");
+  write_text(folder_ / "b.txt", "bbbbbbbb");
+  write_text(folder_ / "v.txt", "vv");
+  DataSpec spec;
+  spec.train = {{folder_ / "a.txt", 3.0}, {folder_ / "b.txt", 1.0}};
+  spec.val = folder_ / "v.txt";
+  RunData data = load_run_data(spec, *byte_, 256, 2);
+  EXPECT_EQ(data.train.parts.size(), 2U);
+  EXPECT_EQ(data.train.parts[0].weight, 3.0);
+  EXPECT_EQ(data.train.tokens(), 16);
+  EXPECT_EQ(text_of(data.held_out.parts[0].tokens, *byte_), "vv");
+  spec.val = "";
+  spec.val_fraction = 0.25;
+  data = load_run_data(spec, *byte_, 256, 2);
+  EXPECT_EQ(data.held_out.parts.size(), 2U);
+  EXPECT_EQ(text_of(data.held_out.parts[1].tokens, *byte_), "bb");
+  const std::vector<int64_t> counts = token_counts(data.train);
+  EXPECT_EQ(counts.size(), 256U);
+  EXPECT_EQ(counts['a'], 6);
+  EXPECT_EQ(counts['c'], 0);
+}
+
+TEST_F(CorpusTest, SaysWhatIsWrong) {
+  write_text(folder_ / "a.txt", "abc");
+  write_text(folder_ / "empty.txt", "");
+  write_text(folder_ / "rows.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\", \"n\": 1}\n");
+  write_text(folder_ / "bad.jsonl", "{\"text\": \"a\"}\n\n{\"text\": \n");
+  write_text(folder_ / "number.jsonl", "{\"text\": 5}\n");
+  write_text(folder_ / "list.jsonl", "[1]\n");
+  write_text(folder_ / "mixed/d.bin", "x");
+  std::filesystem::create_directories(folder_ / "none");
+  const auto refuses = [&](const std::string& words, const std::string& name,
+                           double fraction = 0.0) {
+    expect_error(ExitCode::data, words, [&] { load(name, fraction, 3); });
+  };
+  refuses("missing.txt: does not exist", "missing.txt");
+  refuses("has 3 tokens to train on; one sample needs seq_len + 1 = 4", "a.txt");
+  refuses("has 0 tokens to train on", "empty.txt");
+  refuses("rows.jsonl:2: the row has no field \"text\"; its fields are: n, txt", "rows.jsonl");
+  refuses("bad.jsonl:3: the row is not valid JSON", "bad.jsonl");
+  refuses("number.jsonl:1: field \"text\" is not a text", "number.jsonl");
+  refuses("list.jsonl:1: the row is not a JSON object", "list.jsonl");
+  refuses("the folder holds no files", "none");
+  refuses("must not hold token files", "mixed");
+  write_text(folder_ / "long.txt", "abcdefghij");
+  refuses("after val_fraction 0.9 is held out", "long.txt", 0.9);
+  refuses("the held-out text has 1 tokens", "long.txt", 0.1);
+  expect_error(ExitCode::data, "token 4 has id 101, outside the vocabulary [0, 101)",
+               [&] { load("long.txt", 0.0, 2, 101); });
+}
+
+TEST_F(CorpusTest, RefusesTokensOfAnotherTokenizer) {
+  TokenFileWriter writer(folder_ / "d", TokenType::u16);
+  writer.add(bpe_->encode("some text of any kind"));
+  TokenFileOrigin origin;
+  origin.tokenizer = "small";
+  origin.fingerprint = bpe_->fingerprint();
+  writer.finish(origin);
+  EXPECT_NO_THROW(load_corpus(folder_ / "d", *bpe_, bpe_->vocab_size()));
+  expect_error(ExitCode::data, "was made with another tokenizer (small)",
+               [&] { load_corpus(folder_ / "d", *byte_, 4096); });
+  write_text(folder_ / "d.meta.json", "{}");
+  expect_error(ExitCode::data, "d.meta.json: is damaged",
+               [&] { load_corpus(folder_ / "d", *bpe_, 4096); });
+}
+
+}  // namespace
+}  // namespace troupe
