@@ -1,0 +1,57 @@
+#include "tests/moe/support.h"
+
+#include "core/base/random.h"
+#include "tests/core/ops/gradient_check.h"
+
+namespace troupe::testing {
+
+TokenContext whole_batch(int64_t sequences, int64_t seq_len, int64_t vocab) {
+  TokenContext out;
+  out.sequences = sequences;
+  out.seq_len = seq_len;
+  out.global_sequences = sequences;
+  out.global_tokens = sequences * seq_len;
+  out.micro_batch = sequences;
+  out.seed = 77;
+  out.step = 3;
+  out.training = true;
+  const Random random(5, "test ids");
+  std::vector<int32_t> ids(static_cast<size_t>(sequences * seq_len));
+  for (size_t i = 0; i < ids.size(); ++i)
+    ids[i] = static_cast<int32_t>(random.below(i, static_cast<uint64_t>(vocab)));
+  out.token_ids =
+      Tensor::from(std::span<const int32_t>(ids), Shape{sequences * seq_len}, test_device());
+  for (int64_t b = 0; b < sequences; ++b) out.samples.push_back(b);
+  return out;
+}
+
+TokenContext part_of(const TokenContext& batch, int64_t first, int64_t count) {
+  TokenContext out = batch;
+  out.sequences = count;
+  out.samples.assign(batch.samples.begin() + first, batch.samples.begin() + first + count);
+  const int64_t begin = first * batch.seq_len;
+  const int64_t end = (first + count) * batch.seq_len;
+  out.token_ids = batch.token_ids.strided(Shape{end - begin}, Shape{1}, begin);
+  if (batch.valid.defined()) out.valid = batch.valid.strided(Shape{end - begin}, Shape{1}, begin);
+  return out;
+}
+
+void pad(TokenContext& batch, const std::vector<int64_t>& tokens) {
+  if (!batch.valid.defined()) {
+    batch.valid = Tensor::empty(Shape{batch.tokens()}, DType::u8, test_device());
+    for (int64_t t = 0; t < batch.tokens(); ++t) batch.valid.data<uint8_t>()[t] = 1;
+  }
+  for (const int64_t t : tokens) {
+    batch.global_tokens -= batch.valid.data<uint8_t>()[t];
+    batch.valid.data<uint8_t>()[t] = 0;
+  }
+}
+
+Tensor rows_of(const Tensor& x, int64_t begin, int64_t end) {
+  const int64_t columns = x.dim(1);
+  const std::vector<double> all = x.values();
+  const std::vector<double> part(all.begin() + begin * columns, all.begin() + end * columns);
+  return Tensor::from(part, Shape{end - begin, columns}, x.dtype(), x.device());
+}
+
+}  // namespace troupe::testing
