@@ -50,6 +50,8 @@ class Parameter final : public UseTracker {
   const Tensor& compute_value();
   // The packed forms of a matrix parameter, refreshed when the version changed.
   WeightForms& forms();
+  // The packed forms as they are, not refreshed; null if no op has asked for them yet.
+  WeightForms* existing_forms() { return forms_.get(); }
 
   // The main gradient: same shape and type as value(). Undefined contents until the first
   // accumulation.

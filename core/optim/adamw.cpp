@@ -1,0 +1,69 @@
+#include "core/optim/adamw.h"
+
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/optim/flat_range.h"
+
+namespace troupe {
+
+FieldList adamw_fields() {
+  Field betas;
+  betas.name = "betas";
+  betas.type = FieldType::real_list;
+  betas.default_value = std::vector<double>{0.9, 0.95};
+  betas.help = "Decay of the first and of the second moment per step, each in [0, 1).";
+  betas.minimum = 0;
+  betas.maximum = 0.9999999;
+  Field eps;
+  eps.name = "eps";
+  eps.default_value = 1e-8;
+  eps.help = "Added to the root of the second moment.";
+  eps.minimum = 0;
+  eps.exclusive_minimum = true;
+  eps.maximum = 1;
+  return {betas, eps, weight_decay_field()};
+}
+
+AdamW::AdamW(const Options& options, std::vector<Parameter*> parameters)
+    : Optimizer(std::move(parameters)),
+      eps_(options.real("eps")),
+      weight_decay_(options.real("weight_decay")),
+      first_(make_moments()),
+      second_(make_moments()) {
+  const std::vector<double>& betas = options.reals("betas");
+  if (betas.size() != 2) {
+    fail(ExitCode::usage, "optimizer.betas has {} values: give two, such as [0.9, 0.95]",
+         betas.size());
+  }
+  beta1_ = betas[0];
+  beta2_ = betas[1];
+}
+
+void AdamW::prepare(double lr, double gradient_scale) {
+  const auto t = static_cast<double>(updates());
+  step_.beta1 = beta1_;
+  step_.beta2 = beta2_;
+  step_.eps = eps_;
+  step_.step_size = lr / (1.0 - std::pow(beta1_, t));
+  step_.second_correction = 1.0 / (1.0 - std::pow(beta2_, t));
+  step_.gradient_scale = gradient_scale;
+  step_without_decay_ = step_;
+  step_.decay = 1.0 - lr * weight_decay_;
+}
+
+void AdamW::update(size_t index, int64_t begin, int64_t count) {
+  const Parameter& parameter = *parameters_[index];
+  kernels::adamw(parameter.value().dtype(), element(parameter.value(), begin),
+                 element(parameter.gradient(), begin), element(first_[index], begin),
+                 element(second_[index], begin), count,
+                 parameter.decays() ? step_ : step_without_decay_);
+}
+
+void AdamW::state(State& state) {
+  Optimizer::state(state);
+  append(state, "first_moment", first_);
+  append(state, "second_moment", second_);
+}
+
+}  // namespace troupe

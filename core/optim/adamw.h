@@ -1,0 +1,31 @@
+// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019): moments in the main
+// type of each parameter, decay only where Parameter::decays() says so.
+#pragma once
+
+#include "core/kernels/optimizer.h"
+#include "core/optim/optimizer.h"
+
+namespace troupe {
+
+FieldList adamw_fields();
+
+class AdamW final : public Optimizer {
+ public:
+  AdamW(const Options& options, std::vector<Parameter*> parameters);
+  void state(State& state) override;
+
+ private:
+  void prepare(double lr, double gradient_scale) override;
+  void update(size_t parameter, int64_t begin, int64_t count) override;
+
+  double beta1_;
+  double beta2_;
+  double eps_;
+  double weight_decay_;
+  kernels::AdamWStep step_;
+  kernels::AdamWStep step_without_decay_;
+  std::vector<Tensor> first_;
+  std::vector<Tensor> second_;
+};
+
+}  // namespace troupe

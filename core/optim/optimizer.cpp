@@ -1,0 +1,122 @@
+#include "core/optim/optimizer.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/device/parallel_for.h"
+#include "core/kernels/weight_forms.h"
+#include "core/optim/adamw.h"
+#include "core/optim/sgd.h"
+
+namespace troupe {
+namespace {
+
+// Elements of one piece where no packed form asks for panels: its memory (value, gradient, two
+// moments) fits into a core's L2 cache.
+constexpr int64_t kPieceElements = 16384;
+
+// A range of one parameter, and the panel of its packed forms that it fills (-1: none).
+struct Piece {
+  size_t parameter;
+  int64_t begin;
+  int64_t count;
+  int64_t panel;
+};
+
+void append_pieces(size_t index, Parameter& parameter, std::vector<Piece>& pieces) {
+  const int64_t elements = parameter.value().elements();
+  if (elements == 0) return;
+  WeightForms* forms = parameter.existing_forms();
+  if (forms == nullptr) {
+    for (int64_t begin = 0; begin < elements; begin += kPieceElements) {
+      pieces.push_back({index, begin, std::min(kPieceElements, elements - begin), -1});
+    }
+    return;
+  }
+  const Shape& shape = parameter.value().shape();
+  const int64_t row = shape.rank() > 0 ? shape[-1] : 1;
+  for (int64_t panel = 0; panel < forms->panels(); ++panel) {
+    const WeightForms::Panel rows = forms->panel(panel);
+    pieces.push_back({index, rows.first_row * row, rows.rows * row, panel});
+  }
+}
+
+}  // namespace
+
+Optimizer::Optimizer(std::vector<Parameter*> parameters) : parameters_(std::move(parameters)) {
+  require(!parameters_.empty(), "an optimizer without parameters");
+  updates_ =
+      Tensor::zeros({1}, DType::i64, parameters_[0]->value().device(), MemoryKind::optimizer);
+}
+
+int64_t Optimizer::updates() const { return updates_.data<int64_t>()[0]; }
+
+void Optimizer::step(double lr, double gradient_scale) {
+  ++updates_.data<int64_t>()[0];
+  prepare(lr, gradient_scale);
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    parameters_[i]->finish_gradient();
+    append_pieces(i, *parameters_[i], pieces);
+  }
+  parallel_for(parameters_[0]->value().stream(), static_cast<int64_t>(pieces.size()),
+               [&](int64_t index) {
+                 const Piece& piece = pieces[static_cast<size_t>(index)];
+                 update(piece.parameter, piece.begin, piece.count);
+                 if (piece.panel < 0) return;
+                 parameters_[piece.parameter]->existing_forms()->write_panel(piece.panel);
+               });
+  for (Parameter* parameter : parameters_) {
+    parameter->value_changed();
+    if (WeightForms* forms = parameter->existing_forms()) forms->written(parameter->version());
+  }
+}
+
+std::vector<Tensor> Optimizer::make_moments() const {
+  std::vector<Tensor> moments;
+  for (const Parameter* parameter : parameters_) {
+    const Tensor& value = parameter->value();
+    moments.push_back(
+        Tensor::zeros(value.shape(), value.dtype(), value.device(), MemoryKind::optimizer));
+  }
+  return moments;
+}
+
+void Optimizer::append(State& state, const std::string& what,
+                       const std::vector<Tensor>& moments) const {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = *parameters_[i];
+    state.tensors.push_back({"optimizer/" + what + "/" + parameter.name(), parameter.layout(),
+                             parameter.box(), moments[i]});
+  }
+}
+
+void Optimizer::state(State& state) {
+  const Shape one{1};
+  state.tensors.push_back({"optimizer/updates", Layout::replicated(one, MeshKind::attention, {}),
+                           Box{{0}, one}, updates_});
+}
+
+const std::vector<OptimizerKind>& optimizers() {
+  static const std::vector<OptimizerKind> kinds = {
+      {"adamw", "Adam with decoupled weight decay.", adamw_fields()},
+      {"sgd", "Stochastic gradient descent with decoupled weight decay.", sgd_fields()},
+  };
+  return kinds;
+}
+
+const FieldList& optimizer_fields(const std::string& type) {
+  for (const OptimizerKind& kind : optimizers()) {
+    if (kind.name == type) return kind.fields;
+  }
+  fail(ExitCode::usage, "optimizer.type = {}: choose adamw or sgd", type);
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const std::string& type, const Options& options,
+                                          std::vector<Parameter*> parameters) {
+  optimizer_fields(type);  // refuses unknown types
+  if (type == "adamw") return std::make_unique<AdamW>(options, std::move(parameters));
+  return std::make_unique<Sgd>(options, std::move(parameters));
+}
+
+}  // namespace troupe

@@ -1,0 +1,45 @@
+#include "core/optim/sgd.h"
+
+#include "core/optim/flat_range.h"
+
+namespace troupe {
+
+FieldList sgd_fields() {
+  Field momentum;
+  momentum.name = "momentum";
+  momentum.default_value = 0.0;
+  momentum.help = "Share of the last update's direction that is kept; 0 = none.";
+  momentum.minimum = 0;
+  momentum.maximum = 1;
+  return {momentum, weight_decay_field()};
+}
+
+Sgd::Sgd(const Options& options, std::vector<Parameter*> parameters)
+    : Optimizer(std::move(parameters)),
+      momentum_(options.real("momentum")),
+      weight_decay_(options.real("weight_decay")) {
+  if (momentum_ > 0) buffers_ = make_moments();
+}
+
+void Sgd::prepare(double lr, double gradient_scale) {
+  step_.lr = lr;
+  step_.momentum = momentum_;
+  step_.gradient_scale = gradient_scale;
+  step_without_decay_ = step_;
+  step_.decay = 1.0 - lr * weight_decay_;
+}
+
+void Sgd::update(size_t index, int64_t begin, int64_t count) {
+  const Parameter& parameter = *parameters_[index];
+  kernels::sgd(parameter.value().dtype(), element(parameter.value(), begin),
+               element(parameter.gradient(), begin),
+               buffers_.empty() ? nullptr : element(buffers_[index], begin), count,
+               parameter.decays() ? step_ : step_without_decay_);
+}
+
+void Sgd::state(State& state) {
+  Optimizer::state(state);
+  if (!buffers_.empty()) append(state, "first_moment", buffers_);
+}
+
+}  // namespace troupe

@@ -1,0 +1,28 @@
+// Stochastic gradient descent with optional momentum and decoupled decay.
+#pragma once
+
+#include "core/kernels/optimizer.h"
+#include "core/optim/optimizer.h"
+
+namespace troupe {
+
+FieldList sgd_fields();
+
+class Sgd final : public Optimizer {
+ public:
+  Sgd(const Options& options, std::vector<Parameter*> parameters);
+  // "optimizer/first_moment/<parameter>" is the momentum buffer, absent without momentum.
+  void state(State& state) override;
+
+ private:
+  void prepare(double lr, double gradient_scale) override;
+  void update(size_t parameter, int64_t begin, int64_t count) override;
+
+  double momentum_;
+  double weight_decay_;
+  kernels::SgdStep step_;
+  kernels::SgdStep step_without_decay_;
+  std::vector<Tensor> buffers_;  // empty without momentum
+};
+
+}  // namespace troupe
