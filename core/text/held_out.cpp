@@ -7,7 +7,7 @@
 namespace troupe {
 
 HeldOut::HeldOut(const Corpus& corpus, int64_t seq_len, int64_t max_predictions)
-    : corpus_(&corpus), seq_len_(seq_len) {
+    : corpus_(corpus), seq_len_(seq_len) {
   require(seq_len > 0, "held-out windows of {} predictions", seq_len);
   for (size_t p = 0; p < corpus.parts.size(); ++p) {
     const int64_t last = corpus.parts[p].tokens.size() - 1;
@@ -26,8 +26,8 @@ int64_t HeldOut::target_bytes(const Tokenizer& tokenizer) const {
   std::vector<int32_t> ids;
   for (const Cut& cut : windows_) {
     ids.resize(static_cast<size_t>(cut.predictions));
-    corpus_->parts[static_cast<size_t>(cut.part)].tokens.read(cut.first + 1, ids,
-                                                              tokenizer.vocab_size());
+    corpus_.parts[static_cast<size_t>(cut.part)].tokens.read(cut.first + 1, ids,
+                                                             tokenizer.vocab_size());
     for (const int32_t id : ids) bytes += static_cast<int64_t>(tokenizer.id_to_bytes(id).size());
   }
   return bytes;
@@ -50,11 +50,11 @@ TokenBatch HeldOut::batch(int64_t index, int64_t rank, int64_t ranks, int64_t se
   std::vector<int32_t> documents;
   for (int64_t w = begin; w < end; ++w) {
     const Cut& cut = windows_[static_cast<size_t>(w)];
-    const TokenStream& stream = corpus_->parts[static_cast<size_t>(cut.part)].tokens;
+    const TokenStream& stream = corpus_.parts[static_cast<size_t>(cut.part)].tokens;
     const int64_t at = (w - begin) * seq_len_;
     tokens.resize(static_cast<size_t>(cut.predictions) + 1);
     documents.resize(static_cast<size_t>(cut.predictions));
-    stream.read(cut.first, tokens, corpus_->vocab);
+    stream.read(cut.first, tokens, corpus_.vocab);
     stream.read_documents(cut.first, documents);
     std::copy(tokens.begin(), tokens.end() - 1, batch.ids.begin() + at);
     std::copy(tokens.begin() + 1, tokens.end(), batch.targets.begin() + at);

@@ -13,7 +13,7 @@ namespace troupe {
 
 class HeldOut {
  public:
-  // The corpus must outlive this. max_predictions: stop after so many (negative = all); the window
+  // max_predictions: stop after so many (negative = all); the window
   // in which the limit falls is short.
   HeldOut(const Corpus& corpus, int64_t seq_len, int64_t max_predictions = -1);
 
@@ -34,7 +34,7 @@ class HeldOut {
     int32_t predictions;
     int64_t first;
   };
-  const Corpus* corpus_;
+  Corpus corpus_;  // a copy shares the ids
   int64_t seq_len_;
   int64_t predictions_ = 0;
   std::vector<Cut> windows_;

@@ -37,7 +37,7 @@ std::vector<int64_t> shares(const std::vector<CorpusPart>& parts) {
 }  // namespace
 
 Sampler::Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed)
-    : corpus_(&corpus), seq_len_(seq_len), seed_(seed) {
+    : corpus_(corpus), seq_len_(seq_len), seed_(seed) {
   require(seq_len > 0 && !corpus.parts.empty(), "a sampler of {} parts with seq_len {}",
           corpus.parts.size(), seq_len);
   require(static_cast<int64_t>(corpus.parts.size()) <= kPeriod, "{} parts in data.train",
@@ -69,7 +69,7 @@ Sampler::Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed)
 }
 
 int64_t Sampler::epoch_offset(int32_t part, int64_t epoch) const {
-  const int64_t tokens = corpus_->parts[static_cast<size_t>(part)].tokens.size();
+  const int64_t tokens = corpus_.parts[static_cast<size_t>(part)].tokens.size();
   // A short part keeps at least one window.
   const int64_t offsets = std::min(seq_len_, tokens - seq_len_);
   const Random random(seed_, "data.offset", std::to_string(part));
@@ -78,7 +78,7 @@ int64_t Sampler::epoch_offset(int32_t part, int64_t epoch) const {
 }
 
 int64_t Sampler::epoch_windows(int32_t part, int64_t epoch) const {
-  const int64_t tokens = corpus_->parts[static_cast<size_t>(part)].tokens.size();
+  const int64_t tokens = corpus_.parts[static_cast<size_t>(part)].tokens.size();
   return (tokens - 1 - epoch_offset(part, epoch)) / seq_len_;
 }
 
@@ -121,8 +121,8 @@ TokenBatch Sampler::batch(std::span<const int64_t> samples, int64_t base) {
   std::vector<int32_t> tokens(length + 1);
   for (size_t b = 0; b < samples.size(); ++b) {
     const Window place = window(samples[b]);
-    const TokenStream& stream = corpus_->parts[static_cast<size_t>(place.part)].tokens;
-    stream.read(place.first, tokens, corpus_->vocab);
+    const TokenStream& stream = corpus_.parts[static_cast<size_t>(place.part)].tokens;
+    stream.read(place.first, tokens, corpus_.vocab);
     std::copy_n(tokens.begin(), length, batch.ids.begin() + static_cast<int64_t>(b * length));
     std::copy_n(tokens.begin() + 1, length,
                 batch.targets.begin() + static_cast<int64_t>(b * length));

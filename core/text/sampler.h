@@ -26,7 +26,7 @@ struct Window {
 
 class Sampler {
  public:
-  // The corpus must outlive the sampler. Each part needs seq_len + 1 tokens.
+  // Each part needs seq_len + 1 tokens.
   Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed);
 
   // sample: step * global_batch + number inside the step's batch, both from 0.
@@ -46,7 +46,7 @@ class Sampler {
  private:
   int64_t epoch_offset(int32_t part, int64_t epoch) const;
 
-  const Corpus* corpus_;
+  Corpus corpus_;  // a copy shares the ids
   int64_t seq_len_;
   uint64_t seed_;
   std::vector<int32_t> pattern_;        // part of each sample of a period; empty with one part

@@ -92,10 +92,15 @@ TokenStream::TokenStream(std::shared_ptr<const void> owner, const std::byte* dat
       data_(data),
       type_(type),
       size_(size),
-      document_starts_(std::move(document_starts)),
+      document_starts_(std::make_shared<const std::vector<int64_t>>(std::move(document_starts))),
       place_(std::move(place)) {
-  require(size == 0 || (!document_starts_.empty() && document_starts_.front() == 0),
+  require(size == 0 || (!document_starts_->empty() && document_starts_->front() == 0),
           "{}: the first document does not begin at token 0", place_);
+}
+
+std::span<const int64_t> TokenStream::document_starts() const {
+  if (!document_starts_) return {};
+  return *document_starts_;
 }
 
 void TokenStream::read(int64_t first, std::span<int32_t> out, int64_t vocab) const {
@@ -117,10 +122,11 @@ void TokenStream::read_documents(int64_t first, std::span<int32_t> out) const {
   if (out.empty()) return;
   require(first >= 0 && first + static_cast<int64_t>(out.size()) <= size_,
           "documents of tokens from {} in {}", first, place_);
-  auto next = std::upper_bound(document_starts_.begin(), document_starts_.end(), first);
+  const std::span<const int64_t> starts = document_starts();
+  auto next = std::upper_bound(starts.begin(), starts.end(), first);
   for (size_t i = 0; i < out.size(); ++i) {
-    while (next != document_starts_.end() && *next <= first + static_cast<int64_t>(i)) ++next;
-    out[i] = static_cast<int32_t>(next - document_starts_.begin()) - 1;
+    while (next != starts.end() && *next <= first + static_cast<int64_t>(i)) ++next;
+    out[i] = static_cast<int32_t>(next - starts.begin()) - 1;
   }
 }
 
@@ -136,10 +142,11 @@ void TokenStream::check_ids(int64_t vocab) const {
 TokenStream TokenStream::slice(int64_t first, int64_t count) const {
   require(first >= 0 && count >= 0 && first + count <= size_, "slice [{}, {}) of {} in {}", first,
           first + count, size_, place_);
+  const std::span<const int64_t> all = document_starts();
   std::vector<int64_t> starts;
   if (count > 0) starts.push_back(0);
-  for (auto next = std::upper_bound(document_starts_.begin(), document_starts_.end(), first);
-       next != document_starts_.end() && *next < first + count; ++next)
+  for (auto next = std::upper_bound(all.begin(), all.end(), first);
+       next != all.end() && *next < first + count; ++next)
     starts.push_back(*next - first);
   return {owner_, data_ + first * size_of(type_), type_, count, std::move(starts), place_};
 }

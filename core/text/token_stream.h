@@ -15,7 +15,7 @@ enum class TokenType : uint8_t { u8 = 1, i8, i16, i32, i64, f64, f32, u16 };
 int64_t size_of(TokenType type);
 const char* name(TokenType type);
 
-// A value: copies and slices share the ids.
+// A value: copies share everything, slices the ids.
 class TokenStream {
  public:
   TokenStream() = default;
@@ -27,8 +27,8 @@ class TokenStream {
   int64_t size() const { return size_; }
   TokenType type() const { return type_; }
   const std::string& place() const { return place_; }
-  int64_t documents() const { return static_cast<int64_t>(document_starts_.size()); }
-  std::span<const int64_t> document_starts() const { return document_starts_; }
+  int64_t documents() const { return static_cast<int64_t>(document_starts().size()); }
+  std::span<const int64_t> document_starts() const;
 
   // Ids [first, first + out.size()). An id that is negative or >= vocab fails with ExitCode::data.
   void read(int64_t first, std::span<int32_t> out, int64_t vocab) const;
@@ -44,7 +44,7 @@ class TokenStream {
   const std::byte* data_ = nullptr;
   TokenType type_ = TokenType::i32;
   int64_t size_ = 0;
-  std::vector<int64_t> document_starts_;
+  std::shared_ptr<const std::vector<int64_t>> document_starts_;
   std::string place_;
 };
 
