@@ -19,27 +19,27 @@ struct RowGroups {
   int64_t padded_total() const;
 };
 
-// Row counts that change from step to step are rounded up to this, so that few products are made.
-constexpr int64_t kRowPad = 16;
+// Row counts that change from step to step are filled up to this in sums over rows, so that few
+// products are made and the packed forms have whole groups.
+constexpr int64_t kRowPad = 32;
 constexpr int64_t padded_rows(int64_t rows) { return (rows + kRowPad - 1) / kRowPad * kRowPad; }
 
 // out[r] = x[r] B_e(r). x: [R, k], out: [R, n] in the type of x (or f32 for bf16); columns
 // contiguous, rows at any distance.
 void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand& weight, View out);
 
-// How the rows of an operand of the weight gradient lie.
-enum class Rows : uint8_t {
-  packed,  // expert after expert
-  padded,  // each expert's share filled with zero rows up to a multiple of kRowPad
-};
+// --- the weight gradient: gradient[e] = left_e^T right_e, summed over the rows of expert e ---
+// Both operands are first brought into the form that makes the product fast, expert after expert,
+// each filled with zero rows up to a multiple of kRowPad.
+// left: per expert [m, padded rows], that is transposed. out: padded_total * m elements.
+void transpose_groups(Stream& stream, View x, RowGroups groups, void* out);
+// right: per expert [padded rows, n], packed if right_packed. out: padded_total * n elements.
+void pack_groups(Stream& stream, View x, RowGroups groups, void* out);
+bool right_packed(Device& device, DType dtype, int64_t n);
 
-// gradient[e] = left_e^T right_e, or += when accumulate; summed over the rows of expert e. left:
-// [R, m], right: [R, n], gradient: [experts, m, n] contiguous in the wide type. At least one of the
-// two is padded, or there is one expert. An expert without rows gets zeros.
-void grouped_weight_gradient(Stream& stream, View left, Rows left_rows, View right, Rows right_rows,
+// gradient: [experts, m, n] contiguous, in the wide type; overwritten, or added to when accumulate.
+// An expert without rows gets zeros (or keeps what it has).
+void grouped_weight_gradient(Stream& stream, const void* left, const void* right, DType dtype,
                              RowGroups groups, View gradient, bool accumulate);
-
-// out: [padded_total, columns] = the rows of x with each expert's share filled with zero rows.
-void pad_rows(Stream& stream, View x, RowGroups groups, View out);
 
 }  // namespace troupe::kernels

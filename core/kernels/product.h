@@ -40,6 +40,9 @@ void run(const Product& product, const void* a, const void* b, void* c);
 // until the same thread asks again.
 void* thread_scratch(Device& device, int64_t bytes);
 
+// Columns of a panel of a packed operand.
+constexpr int kPanelColumns = 64;
+
 // Column width of the packed form that is fastest for B [k, n] of this type, 0 = as it lies.
 // Packed: panels of `block` columns one after the other; in a panel groups of 16 (f32) or 32 (bf16)
 // rows k; bf16 holds rows k and k + 1 next to each other per column.

@@ -7,6 +7,7 @@
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/weight_forms.h"
 #include "core/ops/rows_of.h"
+#include "core/ops/weight_gradient.h"
 
 namespace troupe {
 namespace {
@@ -21,19 +22,6 @@ Tensor bank_product(const Tensor& rows, const Counts& counts, const WeightOperan
   Tensor out = Tensor::empty({rows.dim(0), weight.n}, rows.dtype(), rows.device());
   kernels::grouped_gemm(out.stream(), rows.view(), groups(counts), weight, out.view());
   return out;
-}
-
-void add_bank_gradient(const Tensor& x, const Tensor& gradient, const Counts& counts,
-                       Parameter& bank) {
-  const kernels::RowGroups rows = groups(counts);
-  const Tensor padded =
-      Tensor::empty({rows.padded_total(), gradient.dim(1)}, gradient.dtype(), gradient.device());
-  kernels::pad_rows(padded.stream(), gradient.view(), rows, padded.view());
-  bool fresh = false;
-  const Tensor& target = bank.begin_accumulate(fresh);
-  kernels::grouped_weight_gradient(x.stream(), padded.view(), kernels::Rows::padded, x.view(),
-                                   kernels::Rows::packed, rows, target.view(), !fresh);
-  bank.end_accumulate();
 }
 
 }  // namespace
@@ -59,7 +47,7 @@ Tensor grouped_linear(const Tensor& x, std::span<const int64_t> rows_per_expert,
         inputs.add(0, bank_product(rows_of(gradient), counts, bank.forms().input_gradient()));
       },
       [saved = Saved(rows), counts, &bank](const Tensor& gradient) {
-        add_bank_gradient(saved.get("grouped_linear"), rows_of(gradient), counts, bank);
+        add_weight_gradient(rows_of(gradient), saved.get("grouped_linear"), counts, bank);
       });
 }
 

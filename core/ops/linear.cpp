@@ -6,6 +6,7 @@
 #include "core/kernels/reduce.h"
 #include "core/kernels/weight_forms.h"
 #include "core/ops/rows_of.h"
+#include "core/ops/weight_gradient.h"
 
 namespace troupe {
 namespace {
@@ -22,15 +23,6 @@ void add_bias(const Tensor& out, Parameter& bias) {
   row.shape = out.shape();
   row.strides = {0, 1};
   kernels::add(out.stream(), out.view(), row, out.view());
-}
-
-void add_weight_gradient(const Tensor& x, const Tensor& gradient, Parameter& weight) {
-  const int64_t count = x.dim(0);
-  bool fresh = false;
-  const Tensor& target = weight.begin_accumulate(fresh);
-  kernels::grouped_weight_gradient(x.stream(), gradient.view(), kernels::Rows::packed, x.view(),
-                                   kernels::Rows::packed, {&count, 1}, target.view(), !fresh);
-  weight.end_accumulate();
 }
 
 void add_bias_gradient(const Tensor& gradient, Parameter& bias) {
@@ -75,7 +67,8 @@ Tensor linear(const Tensor& x, Parameter& weight, Parameter* bias) {
       },
       [saved = Saved(rows), &weight, bias](const Tensor& gradient) {
         const Tensor rows_gradient = rows_of(gradient);
-        add_weight_gradient(saved.get("linear"), rows_gradient, weight);
+        const int64_t count = rows_gradient.dim(0);
+        add_weight_gradient(rows_gradient, saved.get("linear"), {&count, 1}, weight);
         if (bias != nullptr) add_bias_gradient(rows_gradient, *bias);
       });
 }

@@ -1,85 +1,152 @@
 #include "core/kernels/cpu/pack.h"
 
+#include <algorithm>
 #include <array>
-#include <bit>
+#include <cstring>
+
+#include "core/kernels/cpu/shuffle.h"
+#include "core/kernels/cpu/vector.h"
+#include "core/kernels/product.h"
 
 namespace troupe::kernels {
 namespace {
 
 constexpr int64_t kTile = 16;
+constexpr int64_t kPanel = kPanelColumns;
 
-// Two bf16 numbers in one word, the first in the lower half.
-uint32_t pair(float first, float second) {
-  return static_cast<uint32_t>(BF16(first).bits) | static_cast<uint32_t>(BF16(second).bits) << 16;
+uint16_t* bits(BF16* x) { return reinterpret_cast<uint16_t*>(x); }
+const uint32_t* words(const float* x) { return reinterpret_cast<const uint32_t*>(x); }
+
+// 32 rows of bf16 as 16 rows of words: a word holds the same column of rows r and r + 1.
+constexpr int64_t kPairTile = 64;
+using PairTile = std::array<uint32_t, kTile * kPairTile>;
+
+void load_pairs(const ActivationBlock& block, int64_t row, int64_t column, int64_t columns,
+                PairTile& tile) {
+  const std::array<uint16_t, kPairTile> zeros{};
+  const auto* data = static_cast<const uint16_t*>(block.data) + column;
+  const auto at = [&](int64_t r) { return r < block.rows ? data + r * block.ld : zeros.data(); };
+  for (int64_t p = 0; p < kTile; ++p) {
+    interleave(at(row + 2 * p), at(row + 2 * p + 1), columns, tile.data() + p * kPairTile);
+  }
 }
 
-// 16 rows x 16 words of w, where a word is one f32 or two neighbouring bf16.
-template <bool Bf16>
-void load_tile(const float* w, int64_t stride, std::array<std::array<uint32_t, kTile>, kTile>& to) {
-  for (int64_t r = 0; r < kTile; ++r) {
-    const float* row = w + r * stride;
-    for (int64_t j = 0; j < kTile; ++j) {
-      to[r][j] = Bf16 ? pair(row[2 * j], row[2 * j + 1]) : std::bit_cast<uint32_t>(row[j]);
+void transpose_bf16(const ActivationBlock& block, uint32_t* out, int64_t out_words) {
+  PairTile tile;
+  for (int64_t row = 0; row < block.filled_rows; row += 2 * kTile) {
+    for (int64_t column = 0; column < block.columns; column += kPairTile) {
+      const int64_t columns = std::min(kPairTile, block.columns - column);
+      load_pairs(block, row, column, columns, tile);
+      transpose_words(tile.data(), kPairTile, kTile, columns, out + column * out_words + row / 2,
+                      out_words);
     }
   }
 }
 
-template <bool Bf16>
-void transposed(const float* w, int64_t row, int64_t rows, int64_t in, int64_t block,
-                uint32_t* packed) {
-  constexpr int64_t group = Bf16 ? 2 * kTile : kTile;
-  const int64_t group_words = kTile * block;
-  std::array<std::array<uint32_t, kTile>, kTile> tile;
-  for (int64_t k = 0; k < in; k += group) {
-    for (int64_t r = row; r < row + rows; r += kTile) {
-      load_tile<Bf16>(w + r * in + k, in, tile);
-      uint32_t* to = packed + (r / block * (in / group) + k / group) * group_words + r % block;
-      for (int64_t j = 0; j < kTile; ++j) {
-        for (int64_t i = 0; i < kTile; ++i) to[j * block + i] = tile[i][j];
-      }
-    }
+void transpose_f32(const ActivationBlock& block, uint32_t* out, int64_t out_ld) {
+  const auto* data = static_cast<const uint32_t*>(block.data);
+  transpose_words(data, block.ld, block.rows, block.columns, out, out_ld);
+  for (int64_t c = 0; c < block.columns && block.rows < block.filled_rows; ++c) {
+    std::fill(out + c * out_ld + block.rows, out + c * out_ld + block.filled_rows, 0U);
   }
 }
 
-template <bool Bf16>
-void straight(const float* w, int64_t row, int64_t rows, int64_t out, int64_t in, int64_t block,
-              uint32_t* packed) {
-  constexpr int64_t step = Bf16 ? 2 : 1;
-  constexpr int64_t group = kTile * step;
-  const int64_t groups = out / group;
-  for (int64_t k = row; k < row + rows; k += step) {
-    const float* first = w + k * in;
-    const float* second = first + (Bf16 ? in : 0);
-    for (int64_t panel = 0; panel < in / block; ++panel) {
-      uint32_t* to =
-          packed + (panel * groups + k / group) * kTile * block + k % group / step * block;
-      const float* a = first + panel * block;
-      const float* b = second + panel * block;
-      for (int64_t i = 0; i < block; ++i) {
-        to[i] = Bf16 ? pair(a[i], b[i]) : std::bit_cast<uint32_t>(a[i]);
-      }
+void transpose_f64(const ActivationBlock& block, double* out, int64_t out_ld) {
+  const auto* data = static_cast<const double*>(block.data);
+  for (int64_t c = 0; c < block.columns; ++c) {
+    for (int64_t r = 0; r < block.filled_rows; ++r) {
+      out[c * out_ld + r] = r < block.rows ? data[r * block.ld + c] : 0.0;
     }
   }
 }
 
 }  // namespace
 
-void pack_transposed(const float* w, int64_t row, int64_t rows, int64_t in, int block, DType to,
+void pack_transposed(const float* w, int64_t row, int64_t rows, int64_t in, DType to,
                      void* packed) {
-  auto* words = static_cast<uint32_t*>(packed);
-  to == DType::bf16 ? transposed<true>(w, row, rows, in, block, words)
-                    : transposed<false>(w, row, rows, in, block, words);
+  auto* out = static_cast<uint32_t*>(packed);
+  std::array<BF16, kTile * 2 * kTile> tile;
+  const bool bf16 = to == DType::bf16;
+  const int64_t k_words = bf16 ? in / 2 : in;  // words of a packed panel column
+  for (int64_t r = row; r < row + rows; r += kTile) {
+    uint32_t* column = out + r / kPanel * k_words * kPanel + r % kPanel;
+    if (!bf16) {
+      transpose_words(words(w + r * in), in, kTile, in, column, kPanel);
+      continue;
+    }
+    for (int64_t k = 0; k < in; k += 2 * kTile) {
+      for (int64_t i = 0; i < kTile; ++i) {
+        vec::to_bf16(w + (r + i) * in + k, tile.data() + i * 2 * kTile, 2 * kTile);
+      }
+      transpose_words(reinterpret_cast<const uint32_t*>(tile.data()), kTile, kTile, kTile,
+                      column + k / 2 * kPanel, kPanel);
+    }
+  }
 }
 
-void pack_straight(const float* w, int64_t row, int64_t rows, int64_t out, int64_t in, int block,
-                   DType to, void* packed) {
-  auto* words = static_cast<uint32_t*>(packed);
-  to == DType::bf16 ? straight<true>(w, row, rows, out, in, block, words)
-                    : straight<false>(w, row, rows, out, in, block, words);
+void pack_straight(const float* w, int64_t row, int64_t rows, int64_t out, int64_t in, DType to,
+                   void* packed) {
+  if (to != DType::bf16) {
+    const ActivationBlock block{w + row * in, DType::f32, in, rows, rows, in};
+    return pack_block(block, row, out, true, packed);
+  }
+  std::array<BF16, kPanel> first;
+  std::array<BF16, kPanel> second;
+  for (int64_t panel = 0; panel < in / kPanel; ++panel) {
+    for (int64_t k = row; k < row + rows; k += 2) {
+      vec::to_bf16(w + k * in + panel * kPanel, first.data(), kPanel);
+      vec::to_bf16(w + (k + 1) * in + panel * kPanel, second.data(), kPanel);
+      interleave(bits(first.data()), bits(second.data()), kPanel,
+                 static_cast<uint32_t*>(packed) + (panel * out + k) / 2 * kPanel);
+    }
+  }
 }
 
-void convert_rows(const float* from, int64_t count, BF16* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = BF16(from[i]);
+void transpose_block(const ActivationBlock& block, void* out, int64_t out_ld) {
+  switch (block.dtype) {
+    case DType::bf16:
+      return transpose_bf16(block, static_cast<uint32_t*>(out), out_ld / 2);
+    case DType::f32:
+      return transpose_f32(block, static_cast<uint32_t*>(out), out_ld);
+    default:
+      return transpose_f64(block, static_cast<double*>(out), out_ld);
+  }
+}
+
+void pack_block(const ActivationBlock& block, int64_t row, int64_t k, bool packed, void* out) {
+  const auto size = static_cast<int64_t>(size_of(block.dtype));
+  if (!packed) {
+    copy_rows(block.data, block.ld, block.rows, block.filled_rows, block.columns, size,
+              static_cast<std::byte*>(out) + row * block.columns * size, block.columns);
+    return;
+  }
+  const std::array<uint16_t, kPanel> zeros{};
+  for (int64_t panel = 0; panel < block.columns / kPanel; ++panel) {
+    if (block.dtype == DType::f32) {
+      copy_rows(static_cast<const float*>(block.data) + panel * kPanel, block.ld, block.rows,
+                block.filled_rows, kPanel, size,
+                static_cast<float*>(out) + (panel * k + row) * kPanel, kPanel);
+      continue;
+    }
+    const auto* data = static_cast<const uint16_t*>(block.data) + panel * kPanel;
+    const auto at = [&](int64_t r) { return r < block.rows ? data + r * block.ld : zeros.data(); };
+    for (int64_t r = 0; r < block.filled_rows; r += 2) {
+      interleave(at(r), at(r + 1), kPanel,
+                 static_cast<uint32_t*>(out) + (panel * k + row + r) / 2 * kPanel);
+    }
+  }
+}
+
+void copy_rows(const void* from, int64_t from_ld, int64_t rows, int64_t filled_rows,
+               int64_t columns, int64_t size, void* to, int64_t to_ld) {
+  const auto* source = static_cast<const std::byte*>(from);
+  auto* target = static_cast<std::byte*>(to);
+  const auto bytes = static_cast<size_t>(columns * size);
+  if (bytes == 0) return;
+  for (int64_t r = 0; r < rows; ++r) {
+    std::memcpy(target + r * to_ld * size, source + r * from_ld * size, bytes);
+  }
+  for (int64_t r = rows; r < filled_rows; ++r) std::memset(target + r * to_ld * size, 0, bytes);
 }
 
 }  // namespace troupe::kernels

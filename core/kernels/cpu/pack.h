@@ -1,6 +1,8 @@
-// Writing the packed forms of a weight. Layout, with g = 16 (f32) or 32 (bf16) rows k a group:
-// element (k, n) of B [K, N] stands in panel n / block, group k / g; f32: [16][block]; bf16:
-// [16][block][2], rows k and k + 1 side by side. K % g = 0 and N % block = 0.
+// Writing the packed and transposed forms of product operands.
+//
+// Packed: B [K, N] as N / 64 panels, one after the other; a panel is [K][64] in f32 and
+// [K / 2][64][2] in bf16, rows k and k + 1 side by side (oneDNN's BA16a64b and BA16a64b2a).
+// N % 64 = 0, K % 16 = 0 (bf16: K % 32 = 0).
 #pragma once
 
 #include <cstdint>
@@ -9,15 +11,30 @@
 
 namespace troupe::kernels {
 
-// rows of W [out, in] (f32, contiguous rows), from `row` on, into B = W^T: k = in, n = out.
-// row and rows: multiples of block, or of 16 when block divides them.
-void pack_transposed(const float* w, int64_t row, int64_t rows, int64_t in, int block, DType to,
-                     void* packed);
-// rows of W [out, in] into B = W: k = out, n = in. row and rows: multiples of the group, or any
-// number of rows that ends at out.
-void pack_straight(const float* w, int64_t row, int64_t rows, int64_t out, int64_t in, int block,
-                   DType to, void* packed);
-// As it lies, converted.
-void convert_rows(const float* from, int64_t count, BF16* to);
+// --- weights: from f32 to the compute type ---
+// rows of W [out, in], from `row` on, into B = W^T: k = in, n = out. row and rows: multiples of 16.
+void pack_transposed(const float* w, int64_t row, int64_t rows, int64_t in, DType to, void* packed);
+// rows of W [out, in] into B = W: k = out, n = in. row and rows: even.
+void pack_straight(const float* w, int64_t row, int64_t rows, int64_t out, int64_t in, DType to,
+                   void* packed);
+
+// --- activations: operands of a weight gradient, filled with zeros to a multiple of 32 rows ---
+struct ActivationBlock {
+  const void* data = nullptr;  // [rows, columns], contiguous columns
+  DType dtype = DType::f32;
+  int64_t ld = 0;
+  int64_t rows = 0;
+  int64_t filled_rows = 0;  // multiple of 32
+  int64_t columns = 0;
+};
+// out [columns, out_ld] at column 0: out[c][r] = data[r][c], zeros from rows to filled_rows.
+void transpose_block(const ActivationBlock& block, void* out, int64_t out_ld);
+// Rows [row, row + filled_rows) of B [k, columns]: packed, or as they lie when not packed. row:
+// even.
+void pack_block(const ActivationBlock& block, int64_t row, int64_t k, bool packed, void* out);
+
+// Copies `rows` rows of `columns` elements of `size` bytes and fills up to filled_rows with zeros.
+void copy_rows(const void* from, int64_t from_ld, int64_t rows, int64_t filled_rows,
+               int64_t columns, int64_t size, void* to, int64_t to_ld);
 
 }  // namespace troupe::kernels

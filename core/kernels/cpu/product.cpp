@@ -36,18 +36,9 @@ class OneThread {
   int before_;
 };
 
-Format packed_format(DType dtype, int block) {
-  const bool bf16 = dtype == DType::bf16;
-  switch (block) {
-    case 64:
-      return bf16 ? Format::BA16a64b2a : Format::BA16a64b;
-    case 48:
-      return bf16 ? Format::BA16a48b2a : Format::BA16a48b;
-    case 32:
-      return bf16 ? Format::BA16a32b2a : Format::BA16a32b;
-    default:
-      return bf16 ? Format::BA16a16b2a : Format::BA16a16b;
-  }
+// Panels of kPanelColumns columns: what oneDNN 2.6 itself chooses.
+Format packed_format(DType dtype) {
+  return dtype == DType::bf16 ? Format::BA16a64b2a : Format::BA16a64b;
 }
 
 dnnl::memory::desc plain(int64_t rows, int64_t columns, DType dtype, int64_t ld, bool transposed) {
@@ -88,11 +79,16 @@ class Product {
  public:
   ProductShape shape;
   Cache* cache = nullptr;
-  enum class Engine { eigen, onednn, widened } engine = Engine::eigen;
+  enum class Engine {
+    eigen,
+    onednn,
+    widened,  // bf16 without hardware: in f32
+    unpacked  // no fast code for packed B at this size: B is laid out plainly first
+  } engine = Engine::eigen;
   dnnl::matmul primitive;
   dnnl::matmul::primitive_desc description;
   mutable std::vector<std::unique_ptr<Slot>> slots;  // by thread
-  const Product* wide = nullptr;                     // Engine::widened: the same product in f32
+  const Product* inner = nullptr;  // widened: the same product in f32; unpacked: with plain B
 };
 
 namespace {
@@ -182,15 +178,15 @@ void Cache::make_onednn(Product& product) {
   const OneThread one_thread;
   const auto a = plain(s.m, s.k, s.in, s.lda, s.transpose_a);
   const auto c = plain(s.m, s.n, s.out, s.ldc, false);
-  const auto b =
-      s.block > 0 ? dnnl::memory::desc({s.k, s.n}, onednn_type(s.in), packed_format(s.in, s.block))
-                  : plain(s.k, s.n, s.in, s.ldb, s.transpose_b);
+  const auto b = s.block > 0
+                     ? dnnl::memory::desc({s.k, s.n}, onednn_type(s.in), packed_format(s.in))
+                     : plain(s.k, s.n, s.in, s.ldb, s.transpose_b);
   product.description = {dnnl::matmul::desc(a, b, c), attributes(s.accumulate), engine_};
   const std::string_view made = product.description.impl_info_str();
   if (made.substr(0, 3) == "ref") {  // a loop over elements, up to a thousand times slower
-    require(s.block == 0, "oneDNN has no fast product [{}, {}] x [{}, {}] in {} for packed weights",
-            s.m, s.k, s.k, s.n, name(s.in));
-    product.engine = s.in == DType::bf16 ? Product::Engine::widened : Product::Engine::eigen;
+    product.engine = s.block > 0           ? Product::Engine::unpacked
+                     : s.in == DType::bf16 ? Product::Engine::widened
+                                           : Product::Engine::eigen;
     return;
   }
   product.primitive = dnnl::matmul(product.description);
@@ -219,7 +215,12 @@ const Product& Cache::find_locked(const ProductShape& shape) {
     wide.ldb = shape.transpose_b ? shape.k : shape.n;
     wide.ldc = shape.n;
     wide.accumulate = false;
-    out.wide = &find_locked(wide);
+    out.inner = &find_locked(wide);
+  } else if (out.engine == Product::Engine::unpacked) {
+    ProductShape plain = shape;
+    plain.block = 0;
+    plain.ldb = shape.n;
+    out.inner = &find_locked(plain);
   }
   return out;
 }
@@ -228,7 +229,7 @@ int Cache::block(DType dtype, int64_t k, int64_t n) {
   const int64_t group = dtype == DType::bf16 ? 32 : 16;
   if (dtype == DType::f64 || (dtype == DType::bf16 && !hardware_bf16())) return 0;
   // Panels with padding would be written by every thread that runs such a product: not packed.
-  if (k == 0 || n == 0 || k % group != 0 || n % 16 != 0) return 0;
+  if (k == 0 || n == 0 || k % group != 0 || n % kPanelColumns != 0) return 0;
   std::lock_guard lock(mutex_);
   ProductShape key;
   key.k = k;
@@ -242,12 +243,9 @@ int Cache::block(DType dtype, int64_t k, int64_t n) {
                          dnnl::memory::desc({k, n}, type, Format::any),
                          dnnl::memory::desc({128, n}, type, Format::ab)),
       attributes(false), engine_);
-  int block = 0;
-  for (int width : {64, 48, 32, 16}) {
-    const dnnl::memory::desc packed({k, n}, type, packed_format(dtype, width));
-    if (n % width == 0 && packed == wanted.weights_desc()) block = width;
-  }
-  if (std::string_view(wanted.impl_info_str()).substr(0, 3) == "ref") block = 0;
+  const dnnl::memory::desc packed({k, n}, type, packed_format(dtype));
+  const bool fast = std::string_view(wanted.impl_info_str()).substr(0, 3) != "ref";
+  const int block = fast && packed == wanted.weights_desc() ? kPanelColumns : 0;
   blocks_[key] = block;
   return block;
 }
@@ -299,7 +297,7 @@ void run_widened(const Product& product, const void* a, const void* b, void* c) 
   std::vector<float> wide_c(static_cast<size_t>(s.m * s.n));
   widen(a, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda, wide_a.data());
   widen(b, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb, wide_b.data());
-  run(*product.wide, wide_a.data(), wide_b.data(), wide_c.data());
+  run(*product.inner, wide_a.data(), wide_b.data(), wide_c.data());
   for (int64_t r = 0; r < s.m; ++r) {
     const float* sum = wide_c.data() + r * s.n;
     for (int64_t i = 0; i < s.n; ++i) {
@@ -312,6 +310,23 @@ void run_widened(const Product& product, const void* a, const void* b, void* c) 
       }
     }
   }
+}
+
+void run_unpacked(const Product& product, const void* a, const void* b, void* c) {
+  const ProductShape& s = product.shape;
+  const auto size = static_cast<int64_t>(size_of(s.in));
+  const int64_t pair = s.in == DType::bf16 ? 2 : 1;  // rows that stand side by side
+  std::vector<std::byte> plain(static_cast<size_t>(s.k * s.n * size));
+  const auto* packed = static_cast<const std::byte*>(b);
+  for (int64_t k = 0; k < s.k; ++k) {
+    for (int64_t n = 0; n < s.n; ++n) {
+      const int64_t at =
+          (n / s.block * s.k + k / pair * pair) * s.block + n % s.block * pair + k % pair;
+      std::memcpy(plain.data() + (k * s.n + n) * size, packed + at * size,
+                  static_cast<size_t>(size));
+    }
+  }
+  run(*product.inner, a, plain.data(), c);
 }
 
 }  // namespace
@@ -342,6 +357,8 @@ void run(const Product& product, const void* a, const void* b, void* c) {
       return run_onednn(product, a, b, c);
     case Product::Engine::widened:
       return run_widened(product, a, b, c);
+    case Product::Engine::unpacked:
+      return run_unpacked(product, a, b, c);
   }
 }
 

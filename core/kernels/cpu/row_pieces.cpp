@@ -27,7 +27,7 @@ int64_t product_rows(int64_t rows) {
   for (int64_t size : {1, 2, 4, 8}) {
     if (rows <= size) return size;
   }
-  return padded_rows(rows);
+  return (rows + 15) / 16 * 16;
 }
 
 std::vector<RowPiece> row_pieces(RowGroups groups, int64_t columns) {
@@ -60,6 +60,8 @@ std::vector<RowPiece> row_pieces(RowGroups groups, int64_t columns) {
            row += kRowBlock) {
         piece.row = first + row;
         piece.padded_row = padded_first + row;
+        piece.row_in_expert = row;
+        piece.expert_rows = rows;
         piece.rows = std::min(kRowBlock, rows - row);
         add(piece);
       }

@@ -13,8 +13,10 @@ constexpr int64_t kRowBlock = 128;
 
 struct RowPiece {
   int64_t expert = 0;
-  int64_t row = 0;         // first row of all
-  int64_t padded_row = 0;  // first row in a padded buffer
+  int64_t row = 0;            // first row of all
+  int64_t padded_row = 0;     // first row in a buffer with filled experts
+  int64_t row_in_expert = 0;  // first row of the expert's own; a multiple of kRowBlock
+  int64_t expert_rows = 0;    // of the whole expert
   int64_t rows = 0;
   int64_t column = 0;
   int64_t columns = 0;

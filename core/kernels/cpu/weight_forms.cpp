@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
 #include "core/kernels/cpu/pack.h"
+#include "core/kernels/cpu/vector.h"
 #include "core/kernels/product.h"
 
 namespace troupe {
@@ -98,15 +99,14 @@ void WeightForms::write(int64_t index, bool plain, bool forward, bool input_grad
     return static_cast<std::byte*>(copy.view().data) + expert * out_ * in_ * size;
   };
   if (forward) {
-    kernels::pack_transposed(w, row, rows.rows, in_, forward_.block, compute_, at(forward_.memory));
+    kernels::pack_transposed(w, row, rows.rows, in_, compute_, at(forward_.memory));
   }
   if (input_gradient) {
-    kernels::pack_straight(w, row, rows.rows, out_, in_, input_gradient_.block, compute_,
-                           at(input_gradient_.memory));
+    kernels::pack_straight(w, row, rows.rows, out_, in_, compute_, at(input_gradient_.memory));
   }
   if (plain) {
-    kernels::convert_rows(w + row * in_, rows.rows * in_,
-                          reinterpret_cast<BF16*>(at(plain_)) + row * in_);
+    kernels::vec::to_bf16(w + row * in_, reinterpret_cast<BF16*>(at(plain_)) + row * in_,
+                          rows.rows * in_);
   }
 }
 

@@ -1,0 +1,179 @@
+#include "core/kernels/product.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/base/random.h"
+#include "core/kernels/gemm.h"
+#include "core/kernels/weight_forms.h"
+#include "core/tensor/tensor.h"
+
+namespace troupe::kernels {
+namespace {
+
+Tensor random(const Shape& shape, DType dtype, uint64_t key,
+              const std::shared_ptr<Device>& device) {
+  std::vector<double> values(static_cast<size_t>(shape.elements()));
+  const Random random(key, "test");
+  for (size_t i = 0; i < values.size(); ++i) values[i] = random.normal(i);
+  return Tensor::from(values, shape, dtype, device);
+}
+
+struct Sizes {
+  int64_t m, n, k;
+};
+
+double tolerance(DType out, DType in) {
+  return out == DType::bf16 ? 2e-2 : in == DType::f64 ? 1e-12 : 1e-4;
+}
+
+// The element by its definition, in f64.
+double expected(const std::vector<double>& a, bool ta, const std::vector<double>& b, bool tb,
+                Sizes s, int64_t row, int64_t column) {
+  double sum = 0;
+  for (int64_t k = 0; k < s.k; ++k) {
+    sum += a[static_cast<size_t>(ta ? k * s.m + row : row * s.k + k)] *
+           b[static_cast<size_t>(tb ? column * s.k + k : k * s.n + column)];
+  }
+  return sum;
+}
+
+TEST(Gemm, EqualsItsDefinition) {
+  const auto device = Device::cpu(2);
+  const std::pair<DType, DType> types[] = {{DType::f64, DType::f64},
+                                           {DType::f32, DType::f32},
+                                           {DType::bf16, DType::bf16},
+                                           {DType::bf16, DType::f32}};
+  for (const auto& [in, out] : types) {
+    for (const Sizes s : {Sizes{1, 1, 1}, Sizes{3, 5, 7}, Sizes{0, 4, 3}, Sizes{4, 0, 3},
+                          Sizes{3, 2, 0}, Sizes{130, 67, 33}, Sizes{64, 200, 64}}) {
+      for (int mode = 0; mode < 8; ++mode) {
+        const bool ta = mode & 1;
+        const bool tb = mode & 2;
+        const bool accumulate = mode & 4;
+        const Tensor a = random(ta ? Shape{s.k, s.m} : Shape{s.m, s.k}, in, 1, device);
+        const Tensor b = random(tb ? Shape{s.n, s.k} : Shape{s.k, s.n}, in, 2, device);
+        const Tensor c = Tensor::full({s.m, s.n}, out, 1.5, device);
+        gemm(device->stream(), a.view(), ta, b.view(), tb, c.view(), accumulate);
+        const std::vector<double> av = a.values();
+        const std::vector<double> bv = b.values();
+        const std::vector<double> cv = c.values();
+        for (int64_t i = 0; i < s.m; ++i) {
+          for (int64_t j = 0; j < s.n; ++j) {
+            const double right = expected(av, ta, bv, tb, s, i, j) + (accumulate ? 1.5 : 0);
+            ASSERT_NEAR(cv[static_cast<size_t>(i * s.n + j)], right,
+                        tolerance(out, in) * (1 + std::abs(right)))
+                << name(in) << " " << s.m << "x" << s.n << "x" << s.k << " mode " << mode;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Gemm, StridedAndBatchedViews) {
+  const auto device = Device::cpu(2);
+  for (DType type : {DType::f64, DType::f32, DType::bf16}) {
+    const Tensor big = random({4, 12, 10}, type, 1, device);
+    const Tensor b = random({6, 5}, type, 2, device);
+    // Every second column of a part: no unit stride in the last two dims.
+    const Tensor a = big.strided({4, 3, 6}, {120, 20, 2}, 30).detach();
+    const Tensor shared = b.strided({4, 6, 5}, {0, 5, 1}, 0);
+    const Tensor out = Tensor::zeros({4, 3, 8}, type, device);
+    gemm(device->stream(), a.strided({4, 3, 5}, {120, 20, 2}, 0).view(), false,
+         shared.strided({4, 5, 5}, {0, 5, 1}, 5).view(), false,
+         out.strided({4, 3, 5}, {24, 8, 1}, 1).view(), false);
+    const std::vector<double> all = big.values();
+    const std::vector<double> bv = b.values();
+    const std::vector<double> cv = out.values();
+    for (size_t e = 0; e < 4; ++e) {
+      for (size_t i = 0; i < 3; ++i) {
+        for (size_t j = 0; j < 8; ++j) {
+          double right = 0;
+          for (size_t k = 0; k < 5 && j >= 1 && j < 6; ++k) {
+            right += all[e * 120 + 30 + i * 20 + 2 * k] * bv[(k + 1) * 5 + j - 1];
+          }
+          ASSERT_NEAR(cv[(e * 3 + i) * 8 + j], right,
+                      tolerance(type, type) * (1 + std::abs(right)));
+        }
+      }
+    }
+  }
+}
+
+TEST(WeightForms, PackedProductsEqualPlainOnes) {
+  const auto device = Device::cpu(2);
+  for (const auto& [out_dim, in_dim] : std::vector<std::pair<int64_t, int64_t>>{
+           {64, 64}, {96, 32}, {192, 128}, {128, 48}, {7, 5}}) {
+    for (DType type : {DType::f64, DType::f32, DType::bf16}) {
+      const Tensor w = random({2, out_dim, in_dim}, wide(type), 3, device);
+      WeightForms forms(2, out_dim, in_dim, type, device);
+      forms.refresh(w, 1);
+      for (bool forward : {true, false}) {
+        const WeightOperand b = forward ? forms.forward() : forms.input_gradient();
+        ASSERT_EQ(b.k, forward ? in_dim : out_dim);
+        ASSERT_EQ(b.n, forward ? out_dim : in_dim);
+        const Tensor x = random({16, b.k}, type, 4, device);
+        const Tensor y = Tensor::empty({16, b.n}, wide(type), device);
+        ProductShape shape{.m = 16,
+                           .n = b.n,
+                           .k = b.k,
+                           .lda = b.k,
+                           .ldc = b.n,
+                           .in = type,
+                           .out = wide(type),
+                           .block = b.block};
+        shape.ldb = b.ld();
+        shape.transpose_b = b.block == 0 && b.transposed;
+        run(product(*device, shape), x.view().data, b.expert(1), y.view().data);
+        const std::vector<double> xv = x.values();
+        const std::vector<double> wv = Tensor::from(w.values(), w.shape(), type, device).values();
+        const auto offset = static_cast<size_t>(out_dim * in_dim);
+        for (int64_t i = 0; i < 16; ++i) {
+          for (int64_t j = 0; j < b.n; ++j) {
+            double right = 0;
+            for (int64_t k = 0; k < b.k; ++k) {
+              right += xv[static_cast<size_t>(i * b.k + k)] *
+                       wv[offset + static_cast<size_t>(forward ? j * in_dim + k : k * in_dim + j)];
+            }
+            ASSERT_NEAR(y.values()[static_cast<size_t>(i * b.n + j)], right,
+                        tolerance(wide(type), type) * (1 + std::abs(right)))
+                << name(type) << " " << out_dim << "x" << in_dim << " block " << b.block;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(WeightForms, PanelsRenewEveryCopy) {
+  const auto device = Device::cpu(2);
+  for (DType type : {DType::f32, DType::bf16}) {
+    const Tensor w = random({2, 160, 64}, DType::f32, 3, device);
+    WeightForms forms(2, 160, 64, type, device);
+    forms.refresh(w, 1);
+    forms.forward();
+    forms.input_gradient();
+    forms.plain();
+    for (int64_t i = 0; i < w.elements(); ++i) w.data<float>()[i] += 1;
+    int64_t rows = 0;
+    for (int64_t i = 0; i < forms.panels(); ++i) {
+      EXPECT_EQ(forms.panel(i).first_row, rows);
+      rows += forms.panel(i).rows;
+      forms.write_panel(i);
+    }
+    EXPECT_EQ(rows, 320);
+    forms.written(2);
+    WeightForms again(2, 160, 64, type, device);
+    again.refresh(w, 7);
+    const auto bytes = static_cast<size_t>(w.elements()) * size_of(type);
+    EXPECT_EQ(std::memcmp(forms.forward().data, again.forward().data, bytes), 0);
+    EXPECT_EQ(std::memcmp(forms.input_gradient().data, again.input_gradient().data, bytes), 0);
+    EXPECT_EQ(std::memcmp(forms.plain().view().data, again.plain().view().data, bytes), 0);
+  }
+}
+
+}  // namespace
+}  // namespace troupe::kernels
