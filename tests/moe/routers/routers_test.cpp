@@ -1,0 +1,308 @@
+// What is particular to each router; what all of them keep is in tests/moe/layer.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "core/autograd/tape.h"
+#include "core/base/error.h"
+#include "moe/dispatch/capacity.h"
+#include "moe/routers/table.h"
+#include "tests/core/ops/gradient_check.h"
+#include "tests/moe/support.h"
+
+namespace troupe {
+namespace {
+
+using testing::pad;
+using testing::random_tensor;
+using testing::test_device;
+using testing::whole_batch;
+
+constexpr int64_t kExperts = 6;
+constexpr int64_t kDim = 5;
+
+std::unique_ptr<Router> make(const std::string& name,
+                             const std::map<std::string, FieldValue>& given = {},
+                             std::vector<int64_t> token_counts = {}) {
+  const RouterDescriptor& descriptor = *find_router(name);
+  Options options(descriptor.fields);
+  for (const auto& [key, value] : given) options.set(key, value);
+  RouterSetup setup;
+  setup.experts = kExperts;
+  setup.dim = kDim;
+  setup.name = "layers.0.moe.router";
+  setup.precision = DType::f64;
+  setup.init_std = 1.0;
+  setup.vocab = 32;
+  setup.token_counts = std::move(token_counts);
+  setup.device = test_device();
+  auto router = descriptor.make(options, setup);
+  router->parameters([](Parameter& p) { p.initialize(9); });
+  return router;
+}
+
+Routing route(Router& router, const TokenContext& batch, const Tensor& x,
+              const Assignment* replay = nullptr) {
+  const Groups groups = make_groups({}, batch);
+  return router.route({x, batch, &groups, 1.5}, replay);
+}
+
+double token_weight(const Routing& routing, int64_t token) {
+  const std::vector<double> w = routing.assignment.weight.values();
+  double sum = 0.0;
+  for (int64_t i = routing.assignment.token_begin[static_cast<size_t>(token)];
+       i < routing.assignment.token_begin[static_cast<size_t>(token) + 1]; ++i)
+    sum += w[static_cast<size_t>(i)];
+  return sum;
+}
+
+TEST(RouterTable, HoldsEveryFileOfTheFolder) {
+  std::vector<std::string> names;
+  for (const RouterDescriptor& router : routers()) names.push_back(router.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"expert_choice", "hash", "st_moe", "switch", "topk"}));
+  EXPECT_EQ(find_router("topc"), nullptr);
+  for (const RouterDescriptor& router : routers()) {
+    EXPECT_FALSE(router.help.empty());
+    EXPECT_TRUE(router.make && router.choices && router.problem && router.balance_problem);
+    EXPECT_EQ(router.problem(Options(router.fields), 8), "");
+  }
+}
+
+TEST(Routers, PaddingGetsNoExpert) {
+  TokenContext batch = whole_batch(2, 6);
+  pad(batch, {0, 5, 6, 7, 11});
+  for (const RouterDescriptor& descriptor : routers()) {
+    const auto router = make(descriptor.name);
+    const Assignment a = route(*router, batch, random_tensor({12, kDim}, 1)).assignment;
+    a.check();
+    for (const size_t t : {0, 5, 6, 7, 11}) EXPECT_EQ(a.token_begin[t], a.token_begin[t + 1]);
+  }
+}
+
+TEST(Routers, ReplayGivesTheSameWeights) {
+  const TokenContext batch = whole_batch(2, 6);
+  const Tensor x = random_tensor({12, kDim}, 1);
+  for (const RouterDescriptor& descriptor : routers()) {
+    const auto router = make(descriptor.name);
+    const Routing first = route(*router, batch, x);
+    const Assignment saved = assignment_from_bytes(to_bytes(first.assignment));
+    const Routing again = route(*router, batch, x, &saved);
+    EXPECT_TRUE(again.assignment.same_routing(first.assignment)) << descriptor.name;
+    EXPECT_EQ(again.assignment.weight.values(), first.assignment.weight.values())
+        << descriptor.name;
+  }
+}
+
+TEST(TopkRouter, WeightsOfTheScoreVariants) {
+  const TokenContext batch = whole_batch(1, 8);
+  const Tensor x = random_tensor({8, kDim}, 1);
+  const auto plain = route(*make("topk", {{"renormalize", false}}), batch, x);
+  const auto normal = route(*make("topk"), batch, x);
+  const auto after = route(*make("topk", {{"score", std::string("softmax_after")}}), batch, x);
+  const auto sigmoid =
+      route(*make("topk", {{"score", std::string("sigmoid")}, {"scale", 2.5}}), batch, x);
+  for (int64_t t = 0; t < 8; ++t) {
+    EXPECT_LT(token_weight(plain, t), 1.0);
+    EXPECT_NEAR(token_weight(normal, t), 1.0, 1e-12);
+    EXPECT_NEAR(token_weight(sigmoid, t), 2.5, 1e-12);
+  }
+  // Renormalising a softmax over all is a softmax over the chosen ones.
+  EXPECT_LT(testing::relative_difference(normal.assignment.weight, after.assignment.weight), 1e-12);
+  const std::vector<double> s = sigmoid.assignment.weight.values();
+  const std::vector<double> logits = sigmoid.logits_TE.values();
+  auto score = [&](int pair) {
+    return 1.0 / (1.0 + std::exp(-logits[static_cast<size_t>(
+                            sigmoid.assignment.expert[static_cast<size_t>(pair)])]));
+  };
+  EXPECT_NEAR(s[0] / s[1], score(0) / score(1), 1e-12);
+}
+
+TEST(TopkRouter, ScalesToEveryExpert) {
+  const TokenContext batch = whole_batch(1, 4);
+  const auto all = route(*make("topk", {{"top_k", kExperts}}), batch, random_tensor({4, kDim}, 1));
+  EXPECT_EQ(all.assignment.selected_counts(), std::vector<int64_t>(kExperts, 4));
+  EXPECT_EQ(find_router("topk")->problem(Options(find_router("topk")->fields), 1),
+            "top_k 2 of 1 experts; at most 1");
+}
+
+TEST(TopkRouter, NoiseActsInTrainingOnly) {
+  TokenContext batch = whole_batch(4, 16);
+  const Tensor x = random_tensor({64, kDim}, 1, 0.1);
+  const auto noisy = make("topk", {{"noise", std::string("learned")}});
+  const auto plain = make("topk");
+  const Routing trained = route(*noisy, batch, x);
+  EXPECT_TRUE(trained.load_TE.defined());
+  EXPECT_FALSE(trained.assignment.same_routing(route(*plain, batch, x).assignment));
+  batch.training = false;
+  const Routing evaluated = route(*noisy, batch, x);
+  EXPECT_FALSE(evaluated.load_TE.defined());
+  EXPECT_TRUE(evaluated.assignment.same_routing(route(*plain, batch, x).assignment));
+}
+
+// The bias takes part in the choice, never in the weights.
+TEST(TopkRouter, BiasOnlySelects) {
+  const TokenContext batch = whole_batch(1, 8);
+  const Tensor x = random_tensor({8, kDim}, 1);
+  for (const char* score : {"softmax", "softmax_after", "sigmoid"}) {
+    const auto router = make("topk", {{"bias_update", 100.0},
+                                      {"top_k", int64_t{1}},
+                                      {"renormalize", false},
+                                      {"score", std::string(score)}});
+    router->after_step(std::vector<int64_t>{60, 60, 60, 60, 0, 60});
+    const Routing routing = route(*router, batch, x);
+    EXPECT_EQ(routing.assignment.selected_counts(), (std::vector<int64_t>{0, 0, 0, 0, 8, 0}));
+    for (const double w : routing.assignment.weight.values()) {
+      EXPECT_GT(w, 0.0);
+      EXPECT_LE(w, 1.0);
+    }
+  }
+}
+
+TEST(SwitchRouter, JittersInTrainingOnlyAndWeighsByProbability) {
+  TokenContext batch = whole_batch(1, 8);
+  const Tensor x = random_tensor({8, kDim}, 1);
+  const auto router = make("switch", {{"jitter", 0.3}});
+  const auto jittered = route(*router, batch, x).logits_TE.values();
+  batch.training = false;
+  const Routing plain = route(*router, batch, x);
+  EXPECT_NE(jittered, plain.logits_TE.values());
+  const std::vector<double> p = plain.probabilities_TE.values();
+  const std::vector<double> w = plain.assignment.weight.values();
+  for (size_t t = 0; t < 8; ++t) {
+    const auto row = p.begin() + static_cast<int64_t>(t) * kExperts;
+    EXPECT_EQ(w[t], *std::max_element(row, row + kExperts));
+  }
+}
+
+// The second expert is kept with probability min(1, weight / threshold), always in evaluation.
+TEST(StMoeRouter, KeepsTheSecondExpertAtItsRate) {
+  TokenContext batch = whole_batch(20, 100);
+  const Tensor x = random_tensor({2000, kDim}, 1);
+  const auto router = make("st_moe", {{"second_threshold", 0.6}});
+  double wanted = 0.0;
+  batch.training = false;
+  const Routing all = route(*router, batch, x);
+  ASSERT_EQ(all.assignment.pairs(), 4000);
+  const std::vector<double> w = all.assignment.weight.values();
+  for (size_t t = 0; t < 2000; ++t) {
+    EXPECT_NEAR(w[2 * t] + w[2 * t + 1], 1.0, 1e-12);
+    wanted += std::min(1.0, w[2 * t + 1] / 0.6);
+  }
+  batch.training = true;
+  const Routing drawn = route(*router, batch, x);
+  EXPECT_NEAR(static_cast<double>(drawn.assignment.pairs() - 2000), wanted, 60.0);
+  EXPECT_EQ(drawn.assignment.first_counts(), all.assignment.first_counts());
+  // The first weight is that of the pair, also where the second expert was left out.
+  for (size_t t = 0; t < 2000; ++t)
+    EXPECT_EQ(drawn.assignment.weight.values().size(), drawn.assignment.expert.size());
+  const auto never = make("st_moe", {{"second_threshold", 1e9}});
+  EXPECT_EQ(route(*never, batch, x).assignment.pairs(), 2000);
+}
+
+TEST(HashRouter, FollowsTheTokenId) {
+  const TokenContext batch = whole_batch(2, 16);
+  for (const char* kind : {"random", "modulo", "balanced"}) {
+    const auto router = make("hash", {{"kind", std::string(kind)}});
+    const Routing routing = route(*router, batch, random_tensor({32, kDim}, 1));
+    std::map<int32_t, int32_t> expert_of;
+    for (size_t t = 0; t < 32; ++t) {
+      const int32_t id = batch.token_ids.data<int32_t>()[t];
+      const int32_t expert = routing.assignment.expert[t];
+      EXPECT_EQ(expert_of.emplace(id, expert).first->second, expert);
+      if (std::string(kind) == "modulo") {
+        EXPECT_EQ(expert, id % kExperts);
+      }
+    }
+    for (const double w : routing.assignment.weight.values()) EXPECT_EQ(w, 1.0);
+  }
+}
+
+TEST(HashRouter, BalancedSpreadsTheCorpus) {
+  std::vector<int64_t> counts(32);
+  for (size_t id = 0; id < counts.size(); ++id) counts[id] = static_cast<int64_t>(10000 / (id + 3));
+  const auto router = make("hash", {{"kind", std::string("balanced")}}, counts);
+  State state;
+  router->state(state);
+  ASSERT_EQ(state.tensors.size(), 1U);
+  const std::vector<int64_t> table = state.tensors[0].tensor.integers();
+  std::vector<int64_t> load(kExperts, 0);
+  for (size_t id = 0; id < table.size(); ++id) load[static_cast<size_t>(table[id])] += counts[id];
+  const double mean = static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})) / kExperts;
+  EXPECT_LT(static_cast<double>(*std::max_element(load.begin(), load.end())), 1.05 * mean);
+  // What a checkpoint brings back is what routes.
+  for (int i = 0; i < 32; ++i) state.tensors[0].tensor.data<int32_t>()[i] = 5;
+  const Routing routing = route(*router, whole_batch(1, 4), random_tensor({4, kDim}, 1));
+  EXPECT_EQ(routing.assignment.expert, std::vector<int32_t>(4, 5));
+}
+
+TEST(HashRouter, SeedsAndLayersGiveOtherTables) {
+  auto table = [](int64_t seed) {
+    State state;
+    make("hash", {{"seed", seed}})->state(state);
+    return state.tensors[0].tensor.integers();
+  };
+  EXPECT_EQ(table(1), table(1));
+  EXPECT_NE(table(1), table(2));
+}
+
+TEST(ExpertChoiceRouter, EveryExpertTakesItsShareOfEachGroup) {
+  TokenContext batch = whole_batch(3, 8);
+  pad(batch, {6, 7, 16, 17, 18, 19, 20, 21, 22, 23});
+  const Tensor x = random_tensor({24, kDim}, 1);
+  const Routing routing = route(*make("expert_choice"), batch, x);
+  const std::vector<double> p = routing.probabilities_TE.values();
+  for (int64_t b = 0; b < 3; ++b) {
+    const int64_t valid = b == 0 ? 6 : b == 1 ? 8 : 0;
+    const int64_t share = static_cast<int64_t>(std::ceil(1.5 * static_cast<double>(valid) / 6));
+    const Assignment part = slice_tokens(routing.assignment, b * 8, b * 8 + 8);
+    EXPECT_EQ(part.selected_counts(), std::vector<int64_t>(kExperts, share));
+    // No token that was left out scores above one that was taken.
+    for (int32_t e = 0; e < kExperts; ++e) {
+      double least_taken = 2.0;
+      double most_left = -1.0;
+      for (int64_t t = 0; t < 8; ++t) {
+        if (!batch.is_valid(b * 8 + t)) continue;
+        const auto begin = part.expert.begin() + part.token_begin[static_cast<size_t>(t)];
+        const auto end = part.expert.begin() + part.token_begin[static_cast<size_t>(t) + 1];
+        const double score = p[static_cast<size_t>((b * 8 + t) * kExperts + e)];
+        if (std::find(begin, end, e) != end) {
+          least_taken = std::min(least_taken, score);
+        } else {
+          most_left = std::max(most_left, score);
+        }
+      }
+      EXPECT_GE(least_taken, most_left);
+    }
+  }
+}
+
+// Across the batch the choice at a position does not change with what comes later.
+TEST(ExpertChoiceRouter, AcrossTheBatchIsCausal) {
+  const TokenContext batch = whole_batch(4, 6);
+  const Tensor x = random_tensor({24, kDim}, 1);
+  Tensor changed = Tensor::from(x.values(), x.shape(), x.dtype(), x.device());
+  for (int64_t b = 0; b < 4; ++b) {
+    for (int64_t i = 0; i < kDim; ++i) changed.data<double>()[(b * 6 + 5) * kDim + i] = 9.0;
+  }
+  for (const bool across : {true, false}) {
+    const GroupRule rule{across ? GroupRule::Kind::across_batch : GroupRule::Kind::sequence, 0, 2};
+    EXPECT_EQ(sees_the_future(rule), !across);
+    const Groups groups = make_groups(rule, batch);
+    const auto router = make("expert_choice");
+    const auto a = router->route({x, batch, &groups, 2.0}, nullptr).assignment;
+    const auto b = router->route({changed, batch, &groups, 2.0}, nullptr).assignment;
+    bool same_before = true;
+    for (int64_t s = 0; s < 4; ++s) {
+      same_before =
+          same_before &&
+          slice_tokens(a, s * 6, s * 6 + 5).same_routing(slice_tokens(b, s * 6, s * 6 + 5));
+    }
+    EXPECT_EQ(same_before, across);
+  }
+}
+
+}  // namespace
+}  // namespace troupe
