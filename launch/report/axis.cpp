@@ -9,14 +9,12 @@
 namespace troupe::report_page {
 namespace {
 
-// The step of 1, 2 or 5 times a power of ten that cuts `span` into about `count` parts.
+// The step of 1, 2 or 5 times a power of ten that cuts `span` into nearest to `count` parts.
 double nice_step(double span, int count) {
   const double raw = span / count;
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
-  for (const double factor : {1.0, 2.0, 5.0}) {
-    if (factor * power >= raw * 0.999999) return factor * power;
-  }
-  return 10 * power;
+  const double part = raw / power;  // 1 to 10; the bounds are the geometric means
+  return power * (part < 1.414 ? 1 : part < 3.162 ? 2 : part < 7.071 ? 5 : 10);
 }
 
 // Label with as many decimals as the step needs, in thousands, millions, ... where that is shorter.

@@ -30,17 +30,22 @@ struct Line {
   double scale = 1;
   std::string suffix = {};
   bool sparse = false;
+  bool moe_only = false;  // leaves dense runs out
 };
 
 void add(LineChart& chart, const std::vector<RunData>& runs, const XAxis& x_axis,
          const Line& line) {
   const bool several = filled(runs) > 1;
   for (size_t r = 0; r < runs.size(); ++r) {
-    if (runs[r].rows.empty()) continue;
+    if (runs[r].rows.empty() || (line.moe_only && !runs[r].is_moe())) continue;
     Series series;
     series.label = line.label;
-    if (several)
+    if (several) {
       series.label = line.label.empty() ? runs[r].name : runs[r].name + ", " + line.label;
+      // The legend names each run once by its colour, then what another style stands for.
+      series.neutral = line.style != LineStyle::solid;
+      series.legend = series.neutral ? line.label : runs[r].name;
+    }
     series.color = several ? static_cast<int>(r % 8) : line.color;
     series.style = line.style;
     series.x = values_of(runs[r], x_axis.field);
@@ -162,21 +167,23 @@ std::vector<LineChart> expert_charts(const std::vector<RunData>& runs) {
   const bool several = filled(runs) > 1;
   LineChart imbalance = new_chart("imbalance", "Imbalance", "busiest over the mean");
   add(imbalance, runs, {},
-      {"load_max_over_mean", several ? "" : "experts, worst layer", LineStyle::solid, 1});
+      {"load_max_over_mean", several ? "" : "experts, worst layer", LineStyle::solid, 1, 1, "",
+       false, true});
   if (!several && any_nonzero(runs, "rank_load_max_over_mean")) {
-    add(imbalance, runs, {}, {"rank_load_max_over_mean", "ranks", LineStyle::solid, 2});
+    add(imbalance, runs, {},
+        {"rank_load_max_over_mean", "ranks", LineStyle::solid, 2, 1, "", false, true});
   }
   imbalance.reference = 1;
   imbalance.reference_label = "perfect balance";
   LineChart drops = single(runs, "drops", "Dropped assignments", "percent",
-                           {"dropped_fraction", "", LineStyle::solid, 1, 100, " %"});
+                           {"dropped_fraction", "", LineStyle::solid, 1, 100, " %", false, true});
   drops.y_axis = {.from_zero = true, .suffix = " %"};
   LineChart entropy = single(runs, "entropy", "Router entropy", "nats per token",
-                             {"router_entropy", "", LineStyle::solid, 3});
+                             {"router_entropy", "", LineStyle::solid, 3, 1, "", false, true});
   std::vector<LineChart> charts = {imbalance, drops, entropy};
   if (any_nonzero(runs, "dead_experts")) {
     charts.push_back(single(runs, "dead", "Experts without a token", "over all layers",
-                            {"dead_experts", "", LineStyle::solid, 1}));
+                            {"dead_experts", "", LineStyle::solid, 1, 1, "", false, true}));
     charts.back().y_axis.from_zero = true;
   }
   return finished(std::move(charts));
@@ -193,8 +200,8 @@ std::vector<LineChart> optimisation_charts(const std::vector<RunData>& runs) {
   std::vector<LineChart> charts = {norm, rate};
   if (any_nonzero(runs, "balance_loss") || any_nonzero(runs, "z_loss")) {
     LineChart terms = new_chart("regularisers", "Balance terms", "added to the loss");
-    add(terms, runs, {}, {"balance_loss", "balance", LineStyle::solid, 1});
-    add(terms, runs, {}, {"z_loss", "router z", LineStyle::dashed, 3});
+    add(terms, runs, {}, {"balance_loss", "balance", LineStyle::solid, 1, 1, "", false, true});
+    add(terms, runs, {}, {"z_loss", "router z", LineStyle::dashed, 3, 1, "", false, true});
     terms.y_axis.from_zero = true;
     charts.push_back(std::move(terms));
   }

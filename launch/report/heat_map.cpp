@@ -118,7 +118,7 @@ std::string to_html(const HeatMap& map) {
   const size_t height = std::clamp<size_t>(22 * rows, 96, 352);
   out += "<div class=\"frame heat\">" + y_tick_labels(map);
   out += fmt::format(
-      "<div class=\"plot\" style=\"height:{}px\" tabindex=\"0\" role=\"group\" "
+      "<div class=\"plot\" style=\"min-height:{}px\" tabindex=\"0\" role=\"group\" "
       "data-heat=\"{}\" aria-label=\"{}: {} Arrow keys read values.\">"
       "<svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
       height, map.id, escape(map.title), escape(map.summary), columns, rows, escape(map.summary));
@@ -160,7 +160,8 @@ HeatMap experts_by_steps(const ExpertLoads& loads, size_t layer, size_t columns)
   }
   const Axis axis =
       make_axis({static_cast<double>(loads.steps.front()), static_cast<double>(loads.steps.back())},
-                {.tight = true});
+                {.tight = true, .ticks = 4});
+  if (records == 1) map.x_ticks.emplace_back(0.5, fmt::format("{}", loads.steps.front()));
   for (size_t i = 0; i < axis.ticks.size() && records > 1; ++i) {
     const auto at = std::lower_bound(loads.steps.begin(), loads.steps.end(), axis.ticks[i] - 1e-9);
     const auto record = static_cast<double>(at - loads.steps.begin());

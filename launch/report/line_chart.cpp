@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "launch/report/html.h"
@@ -37,8 +38,10 @@ std::string path_of(const Series& series, const Axis& x_axis, const Axis& y_axis
   }
   std::string out = fmt::format("<path class=\"line c{} {}\" d=\"{}\"/>", series.color,
                                 css_class(series.style), line);
-  // A single value has no line: it gets a dot, as have marked series.
-  if (series.style == LineStyle::marked || (stretch == 1 && line.find('L') == std::string::npos)) {
+  // A single value has no line: it gets a dot, as have marked series unless dots would hide it.
+  const size_t count = static_cast<size_t>(std::count(dots.begin(), dots.end(), 'M'));
+  if ((series.style == LineStyle::marked && count <= 40) ||
+      (stretch == 1 && line.find('L') == std::string::npos)) {
     out += fmt::format("<path class=\"dots c{}\" d=\"{}\"/>", series.color, dots);
   }
   return out;
@@ -106,13 +109,20 @@ std::string to_html(const LineChart& chart) {
   for (const Series& series : chart.series) {
     all_x.insert(all_x.end(), series.x.begin(), series.x.end());
     all_y.insert(all_y.end(), series.y.begin(), series.y.end());
-    entries.push_back({fmt::format("c{} {}", series.color, css_class(series.style)), series.label});
+    const std::string& label = series.legend.empty() ? series.label : series.legend;
+    if (label.empty() || std::any_of(entries.begin(), entries.end(), [&](const LegendEntry& entry) {
+          return entry.label == label;
+        })) {
+      continue;
+    }
+    const std::string color = series.neutral ? "" : fmt::format("c{} ", series.color);
+    entries.push_back({color + css_class(series.style), label});
   }
   if (!chart.reference_label.empty()) {
     all_y.push_back(chart.reference);
     entries.push_back({"reference", chart.reference_label});
   }
-  const Axis x_axis = make_axis(all_x, {.tight = true});
+  const Axis x_axis = make_axis(all_x, {.tight = true, .ticks = 4});
   const Axis y_axis = make_axis(all_y, chart.y_axis);
   std::string out = figure_head(chart.id, chart.title, chart.unit);
   out += entries.size() > 1 ? legend(entries) : "<div class=\"legend\"></div>";

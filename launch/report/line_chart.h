@@ -12,8 +12,10 @@ namespace troupe::report_page {
 enum class LineStyle { solid, faint, dashed, marked };  // marked: dashed with a dot at each value
 
 struct Series {
-  std::string label;
-  int color = 0;  // 0 .. 7, of the page's palette
+  std::string label;     // read out with a value
+  std::string legend;    // in the legend, once for all series that share it; empty: the label
+  bool neutral = false;  // the legend shows the style without the colour
+  int color = 0;         // 0 .. 7, of the page's palette
   LineStyle style = LineStyle::solid;
   std::vector<double> x;
   std::vector<double> y;  // NaN: a gap

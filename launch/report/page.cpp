@@ -71,7 +71,8 @@ void add_chart(Page& page, const LineChart& chart) {
 }
 
 void add_charts(Page& page, const std::vector<LineChart>& charts) {
-  page.body += "<div class=\"grid3\">\n";
+  const bool pairs = charts.size() == 2 || charts.size() == 4;
+  page.body += pairs ? "<div class=\"grid2\">\n" : "<div class=\"grid3\">\n";
   for (const LineChart& chart : charts) add_chart(page, chart);
   page.body += "</div>\n";
 }
@@ -107,40 +108,37 @@ void add_phase_area(Page& page, const RunData& run, size_t index) {
       {"x", "step"}, {"x_scale", 1}, {"x_label", "steps"}, {"series", std::move(series)}};
 }
 
-std::string tile(const std::string& name, const std::string& value, const std::string& unit,
-                 const std::string& note) {
-  return fmt::format(
-      "<div class=\"tile\"><dt>{}</dt><dd>{}{}</dd>{}</div>", name, value,
-      unit.empty() ? "" : fmt::format(" <small>{}</small>", unit),
-      note.empty() ? ""
-                   : fmt::format("<dd class=\"note\" style=\"font-weight:400\">{}</dd>", note));
+std::string tile(const std::string& name, const std::string& value, const std::string& note) {
+  return fmt::format("<div class=\"tile\"><dt>{}</dt><dd>{}</dd><dd class=\"note\">{}</dd></div>",
+                     name, value, note);
 }
 
 std::string tiles(const RunData& run) {
   const Summary s = summarise(run);
   std::string out = "<dl class=\"tiles\">";
   if (std::isfinite(s.best_val)) {
-    out += tile("Held-out loss", fmt::format("{:.3f}", s.best_val), "nats/token",
-                fmt::format("best, at step {}", grouped_text(s.best_val_step)));
+    out += tile("Held-out loss", fmt::format("{:.3f}", s.best_val),
+                fmt::format("nats per token, best, at step {}", grouped_text(s.best_val_step)));
   }
-  out += tile("Training loss", fmt::format("{:.3f}", s.last_loss), "nats/token",
-              run.all.size() >= 20 ? "mean of the last tenth" : "at the end");
-  out +=
-      tile("Speed", short_text(s.tokens_per_s), "tokens/s",
-           s.gemm_fraction > 0 ? fmt::format("{:.0f} % of the matrix rate", 100 * s.gemm_fraction)
-                               : fmt::format("{:.4g} ms a step", s.step_ms));
+  out += tile("Training loss", fmt::format("{:.3f}", s.last_loss),
+              run.all.size() >= 20 ? "nats per token, mean of the last tenth" : "nats per token");
+  out += tile("Speed", short_text(s.tokens_per_s),
+              s.gemm_fraction > 0 ? fmt::format("tokens per second, {:.0f} % of the matrix rate",
+                                                100 * s.gemm_fraction)
+                                  : "tokens per second");
   if (run.is_moe()) {
-    out += tile("Imbalance", fmt::format("{:.2f}", s.imbalance), "times the mean",
-                "busiest expert, worst layer");
-    out += tile("Dropped", fmt::format("{:.{}f}", 100 * s.dropped, s.dropped > 0 ? 1 : 0), "%",
-                s.dead_experts == 0 ? "no dead experts"
-                                    : fmt::format("{} without a token", s.dead_experts));
+    out += tile("Imbalance", fmt::format("{:.2f}", s.imbalance),
+                "busiest expert over the mean, worst layer");
+    out += tile("Dropped", fmt::format("{:.{}f} %", 100 * s.dropped, s.dropped > 0 ? 1 : 0),
+                s.dead_experts == 0
+                    ? "of the assignments; no dead expert"
+                    : fmt::format("of the assignments; {} without a token", s.dead_experts));
   }
-  out += tile("Training time", duration_text(s.time_s), "",
+  out += tile("Training time", duration_text(s.time_s),
               fmt::format("{} steps, {} tokens", grouped_text(run.all.back().step),
                           short_text(static_cast<double>(run.all.back().tokens))));
-  out += tile("Peak memory", bytes_text(static_cast<double>(s.mem_peak_bytes)), "",
-              "heaviest rank, accounted");
+  out += tile("Peak memory", bytes_text(static_cast<double>(s.mem_peak_bytes)),
+              "accounted, heaviest rank");
   return out + "</dl>\n";
 }
 
@@ -188,10 +186,11 @@ void add_heat_maps(Page& page, const std::vector<RunData>& runs) {
     for (const ExpertLayer& layer : loads.layers) {
       experts = std::max(experts, static_cast<size_t>(layer.experts));
     }
-    // About 12 000 cells over the maps of the page.
-    const size_t maps = with_loads > 1 ? std::min(with_loads, kRunsWithHeatMaps)
-                                       : std::min<size_t>(loads.layers.size(), 8);
-    const size_t width = std::clamp<size_t>(12000 / (experts * maps), 12, 90);
+    // Bounded numbers of cells: about 6 000 for each run's main map, 10 000 for the folded ones.
+    const size_t main_cells = with_loads > 1 ? 12000 / with_loads : 6000;
+    const size_t width = std::clamp<size_t>(main_cells / experts, 12, 90);
+    const size_t folded = std::min<size_t>(loads.layers.size(), 8);
+    const size_t folded_width = std::clamp<size_t>(10000 / (experts * folded), 12, 90);
     const size_t worst = worst_layer(loads);
     page.body += "<div class=\"grid2\">\n";
     HeatMap over_steps = experts_by_steps(loads, worst, width);
@@ -210,7 +209,8 @@ void add_heat_maps(Page& page, const std::vector<RunData>& runs) {
     for (size_t i = 0, more = 0; i < loads.layers.size() && more < 7; ++i) {
       if (i == worst) continue;
       ++more;
-      add_heat_map(page, experts_by_steps(loads, i, width), fmt::format("experts-layer-{}", i));
+      add_heat_map(page, experts_by_steps(loads, i, folded_width),
+                   fmt::format("experts-layer-{}", i));
     }
     page.body += "</div></details>\n";
   }
@@ -282,11 +282,12 @@ void add_sections(Page& page, const std::vector<RunData>& runs, size_t filled) {
   add_charts(page, optimisation_charts(runs));
   page.body +=
       "<h2 id=\"time\">Where the time went</h2>\n<p>Exclusive times of the mean step; what "
-      "no phase claims is other.</p>\n<div class=\"grid2\">\n";
+      "no phase claims is other.</p>\n";
   if (filled == 1) {
+    page.body += "<div class=\"grid3\">\n";
     add_phase_area(page, *only, static_cast<size_t>(only - runs.begin()));
   } else {
-    page.body += phase_bars("phases", runs);
+    page.body += phase_bars("phases", runs) + "<div class=\"grid2\">\n";
   }
   for (const LineChart& chart : speed_charts(runs)) add_chart(page, chart);
   page.body += "</div>\n";

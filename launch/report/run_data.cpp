@@ -27,19 +27,24 @@ std::vector<double> training_time(const std::vector<StepMetrics>& rows) {
   return out;
 }
 
-// Exponential mean without a bias at the start; its reach grows with the length of the run.
+// Mean over the rows around each one, as many before as after, so that it does not lag behind a
+// falling loss. The window grows with the run and shrinks at its ends.
 std::vector<double> running_mean(const std::vector<StepMetrics>& rows) {
-  const double reach = std::max(1.0, static_cast<double>(rows.size()) / 40);
-  const double keep = 1 - 1 / reach;
+  const auto count = static_cast<int64_t>(rows.size());
+  const int64_t reach = count / 60;
   std::vector<double> out;
-  double sum = 0;
-  double weight = 0;
-  for (const StepMetrics& row : rows) {
-    if (std::isfinite(row.loss)) {
-      sum = keep * sum + (1 - keep) * row.loss;
-      weight = keep * weight + (1 - keep);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t half = std::min({reach, i, count - 1 - i});
+    double sum = 0;
+    int64_t finite = 0;
+    for (int64_t k = i - half; k <= i + half; ++k) {
+      const double loss = rows[static_cast<size_t>(k)].loss;
+      if (!std::isfinite(loss)) continue;
+      sum += loss;
+      ++finite;
     }
-    out.push_back(weight > 0 ? sum / weight : row.loss);
+    out.push_back(finite > 0 ? sum / static_cast<double>(finite)
+                             : rows[static_cast<size_t>(i)].loss);
   }
   return out;
 }

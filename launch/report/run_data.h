@@ -17,7 +17,7 @@ struct RunData {
   std::vector<StepMetrics> all;   // every row of metrics.jsonl
   std::vector<StepMetrics> rows;  // those that the page shows
   std::vector<double> time_s;     // of rows: training time until then, without eval and saving
-  std::vector<double> loss_mean;  // of rows: running mean of the loss over recent rows
+  std::vector<double> loss_mean;  // of rows: mean loss of the rows around it
   ExpertLoads loads;
   std::string config;  // config.resolved.yaml, empty if missing
 

@@ -34,11 +34,10 @@ h3{font-size:14px;font-weight:600;margin:0;display:inline}
 .tile{background:var(--card);border:1px solid var(--edge);border-radius:8px;padding:12px 14px}
 .tile dt{color:var(--soft);font-size:12.5px;line-height:1.3}
 .tile dd{margin:4px 0 0;font-size:24px;font-weight:600;line-height:1.15;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
-.tile dd small{font-size:13px;font-weight:400;color:var(--soft);letter-spacing:0}
-.tile .note{margin:4px 0 0;font-size:12px;color:var(--mute);line-height:1.35}
+.tile dd.note{margin:5px 0 0;font-size:12px;font-weight:400;color:var(--mute);line-height:1.35;letter-spacing:0}
 .grid3,.grid2{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(330px,100%),1fr))}
 .grid2{grid-template-columns:repeat(auto-fit,minmax(min(480px,100%),1fr))}
-.grid3+.grid3,.grid3+.grid2,.grid2+.grid2,.grid2+.grid3,.scale+.grid2{margin-top:16px}
+details+.grid3,.chart+.grid2,details+.grid2,.grid3+.grid3,.grid3+.grid2,.grid2+.grid2,.grid2+.grid3,.scale+.grid2{margin-top:16px}
 .chart{margin:0;background:var(--card);border:1px solid var(--edge);border-radius:8px;padding:14px 16px 12px;min-width:0;
 display:flex;flex-direction:column}
 .chart figcaption{line-height:1.35}
@@ -57,7 +56,8 @@ font-variant-numeric:tabular-nums;margin-top:auto;padding-top:10px}
 .wide .plot{height:240px}
 .plot:focus-visible{outline:2px solid var(--c0)}
 .plot svg,.bars svg{position:absolute;inset:0;width:100%;height:100%;display:block;overflow:visible}
-.heat .plot{border-bottom:0}
+.heat .plot{border-bottom:0;height:auto}.frame.heat{margin-top:6px;flex:1;grid-template-rows:1fr auto auto}
+.legend:empty{min-height:0;margin:0}
 .heat svg{shape-rendering:crispEdges}
 .x-ticks{grid-column:2;position:relative;height:20px}
 .x-ticks span{position:absolute;top:6px;transform:translateX(-50%);white-space:nowrap;line-height:1}

@@ -46,6 +46,12 @@ std::string percent(double fraction) {
 
 std::string learned(const RunData& run, const Summary& s) {
   const int64_t steps = run.all.back().step;
+  if (run.all.size() == 1) {
+    return fmt::format(
+        "Only step {} was logged, with a training loss of {:.3f} nats per token: "
+        "whether it learns cannot be said yet.",
+        grouped_text(steps), s.last_loss);
+  }
   if (!std::isfinite(s.last_loss)) {
     return fmt::format("It did not learn: the loss is not a number at step {}.",
                        grouped_text(steps));
