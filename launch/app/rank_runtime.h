@@ -1,0 +1,52 @@
+// What one rank runs on: its world of ranks and its device. Made once in a command, handed down.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/device/device.h"
+#include "parallel/comm/communicator.h"
+
+namespace troupe {
+
+class MpiWorld;
+
+class RankRuntime {
+ public:
+  // Starts MPI if the process is part of an mpirun job, else it is one rank alone.
+  RankRuntime();
+  ~RankRuntime();
+  RankRuntime(const RankRuntime&) = delete;
+  RankRuntime& operator=(const RankRuntime&) = delete;
+
+  // Makes the device, once the configuration is known. threads: of this rank; 0 = automatic (see
+  // automatic_threads). timeout: deadline of every wait.
+  void configure(int threads, std::chrono::milliseconds timeout);
+
+  const std::shared_ptr<Communicator>& world() const { return world_; }
+  const std::shared_ptr<Device>& device() const { return device_; }
+  int rank() const { return world_->rank(); }
+  int size() const { return world_->size(); }
+  bool leader() const { return rank() == 0; }
+  int threads() const { return threads_; }
+  // Things a user should know before a run: too small an affinity mask, bf16 without hardware for
+  // it.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  std::unique_ptr<MpiWorld> mpi_;
+  std::shared_ptr<Communicator> world_;
+  std::shared_ptr<Device> device_;
+  int local_ranks_ = 1;
+  int threads_ = 1;
+  std::vector<std::string> warnings_;
+};
+
+// OMP_NUM_THREADS if it is set to a positive number, else usable cores / local ranks, at least 1.
+int automatic_threads(int local_ranks);
+// Cores that this process may run on.
+int usable_cores();
+
+}  // namespace troupe

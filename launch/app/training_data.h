@@ -1,0 +1,31 @@
+// Tokenizer, corpus and sampler of a run, opened once its configuration is sound.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "core/text/corpus.h"
+#include "core/text/held_out.h"
+#include "core/text/sampler.h"
+#include "core/text/tokenizer.h"
+#include "launch/config/run_config.h"
+
+namespace troupe {
+
+struct TrainingData {
+  std::unique_ptr<Tokenizer> tokenizer;
+  RunData corpus;
+  std::unique_ptr<Sampler> sampler;
+  std::unique_ptr<HeldOut> held_out;  // null without held-out text
+};
+
+// What a configuration says about its texts.
+DataSpec data_spec(const RunConfig& config);
+
+// Also resolves model.vocab. Throws Error(data).
+TrainingData open_training_data(RunConfig& config);
+
+// "shakespeare.txt, 1003854 tokens, byte".
+std::string describe(const TrainingData& data);
+
+}  // namespace troupe

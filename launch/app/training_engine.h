@@ -1,0 +1,93 @@
+// One optimizer step of a decoder over the ranks of a mesh: forward and backward of each
+// micro-batch, gradient sums, clipping, the update, and what routers move after a step. Used by
+// train, bench, selftest and the layout laws.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/phase_clock.h"
+#include "core/optim/optimizer.h"
+#include "core/optim/schedule.h"
+#include "launch/app/batch_tensors.h"
+#include "models/families/decoder.h"
+#include "parallel/dp/gradient_sync.h"
+
+namespace troupe {
+
+struct EngineConfig {
+  DecoderConfig model;
+  uint64_t seed = 0;
+  std::string optimizer = "adamw";
+  Options optimizer_options;  // of the optimizer's field list
+  double lr = 1e-3;
+  double clip = 1.0;  // 0 = off
+  std::string schedule = "constant";
+  Options schedule_options;           // of the schedule's field list
+  int64_t steps = 1;                  // of the whole run: what the schedule ends at
+  int64_t global_batch = 1;           // sequences
+  int64_t micro_batch = 1;            // sequences per data rank
+  std::vector<int64_t> token_counts;  // of the training corpus, for hash: balanced
+};
+
+// Micro-batch `micro` of data rank `dp`: micro_batch consecutive samples of the step's batch.
+std::vector<int64_t> micro_batch_samples(const EngineConfig& config, int64_t dp_size,
+                                         int64_t dp_rank, int64_t micro);
+
+// Equal on every rank, except where said.
+struct StepResult {
+  double loss = 0;          // nats per token, without regularisers
+  double balance_loss = 0;  // all terms but z, with their coefficients
+  double z_loss = 0;
+  double grad_norm = 0;  // before clipping
+  double lr = 0;
+  bool stop_requested = false;      // by any rank
+  std::vector<RouterStats> layers;  // per MoE layer, of the whole batch
+  std::vector<int64_t> own_rows;    // per MoE layer: rows that THIS rank's experts computed
+};
+
+class TrainingEngine {
+ public:
+  TrainingEngine(const EngineConfig& config, const Mesh& mesh,
+                 const std::shared_ptr<Device>& device);
+  ~TrainingEngine();
+
+  // batch(micro): this rank's micro-batch. stop: this rank wants to stop. replay (for tests): one
+  // list of assignments per micro-batch. Throws Error(numbers) on every rank when loss or gradients
+  // are not finite; the parameters are then still those of the step before.
+  StepResult step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
+                  bool stop = false, const std::vector<std::vector<Assignment>>* replay = nullptr);
+
+  Decoder& model() { return model_; }
+  const Mesh& mesh() const { return mesh_; }
+  const EngineConfig& config() const { return config_; }
+  PhaseClock& clock() { return clock_; }
+  int64_t micro_batches() const;
+  double learning_rate(int64_t step) const;
+  // Everything that a resume needs but the step number.
+  State state();
+  // After a load into state()'s tensors.
+  void state_loaded();
+  // The assignments of the last step, per micro-batch and MoE layer (for replay in tests).
+  const std::vector<std::vector<Assignment>>& last_assignments() const { return last_assignments_; }
+  void keep_assignments(bool keep) { keep_assignments_ = keep; }
+
+ private:
+  void run_micro_batch(int64_t step, int64_t micro, const TokenBatch& batch,
+                       const std::vector<Assignment>* replay, StepResult& result);
+  void sum_over_ranks(StepResult& result, bool stop);
+
+  EngineConfig config_;
+  const Mesh& mesh_;
+  std::shared_ptr<Device> device_;
+  Decoder model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<GradientSync> sync_;
+  PhaseClock clock_;
+  bool keep_assignments_ = false;
+  std::vector<std::vector<Assignment>> last_assignments_;
+};
+
+}  // namespace troupe

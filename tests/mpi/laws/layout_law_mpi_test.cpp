@@ -1,0 +1,44 @@
+// The layout law again under mpirun, and the same bits as on ranks as threads.
+#include <gtest/gtest.h>
+
+#include "parallel/comm/thread_world.h"
+#include "tests/support/law_cases.h"
+#include "tests/support/law_run.h"
+#include "tests/support/mpi_test.h"
+
+namespace troupe::laws {
+namespace {
+
+TEST(LayoutLawMpi, EqualsOneRank) {
+  const auto& world = testing::mpi_test_world().communicator();
+  for (const NamedCase& named : law_cases(DType::f64)) {
+    LawCase law{named.engine};
+    const LawResult alone = run_law_on_threads(law, 1);
+    for (const LayoutCase& layout : kLayouts) {
+      if (layout.ranks != world->size()) continue;
+      SCOPED_TRACE(named.name + ", ep " + std::to_string(layout.ep));
+      law.ep = layout.ep;
+      const LawResult spread = run_law(law, world);
+      std::string where;
+      EXPECT_LE(worst_difference(alone.losses, spread.losses), 1e-10);
+      EXPECT_LE(worst_difference(alone.norms, spread.norms), 1e-10);
+      EXPECT_LE(worst_difference(alone.gradients, spread.gradients, where), 1e-10)
+          << "gradient of " << where;
+      EXPECT_LE(worst_difference(alone.parameters, spread.parameters, where), 1e-10) << where;
+      EXPECT_EQ(alone.counts, spread.counts);
+    }
+  }
+}
+
+TEST(LayoutLawMpi, SameBitsAsThreads) {
+  const auto& world = testing::mpi_test_world().communicator();
+  for (DType compute : {DType::f64, DType::f32, DType::bf16}) {
+    LawCase law{small_engine(compute, "topk")};
+    law.ep = world->size();
+    const uint64_t under_mpi = fingerprint(run_law(law, world));
+    EXPECT_EQ(under_mpi, fingerprint(run_law_on_threads(law, world->size()))) << name(compute);
+  }
+}
+
+}  // namespace
+}  // namespace troupe::laws

@@ -1,0 +1,55 @@
+// Trains a small model on any layout and gathers everything that a layout must not change.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "launch/app/training_engine.h"
+#include "parallel/comm/communicator.h"
+
+namespace troupe::laws {
+
+struct Named {
+  std::string name;
+  std::vector<double> values;  // the global tensor
+};
+
+struct LawResult {
+  std::vector<double> losses;                // per step: LM loss
+  std::vector<double> balance_losses;        // per step
+  std::vector<double> z_losses;              // per step
+  std::vector<double> norms;                 // per step
+  std::vector<std::vector<int64_t>> counts;  // per step: selected, first and kept of all layers
+  std::vector<Named> gradients;              // of the first step, gathered
+  std::vector<Named> parameters;             // after the last step, gathered
+  // Of the first step: per MoE layer the assignment of each global sample.
+  std::vector<std::vector<Assignment>> assignments;
+};
+
+struct LawCase {
+  EngineConfig engine;
+  int ep = 1;
+  int threads = 1;
+  int64_t steps = 5;
+  const LawResult* replay = nullptr;  // routes step 1 (the only step) as recorded there
+};
+
+// Trains on all ranks of `world`, dp = its size. Collective; every rank gets the result.
+LawResult run_law(const LawCase& law, std::shared_ptr<Communicator> world);
+// The same on `ranks` threads.
+LawResult run_law_on_threads(const LawCase& law, int ranks);
+
+// 2 layers (one dense, one MoE with a shared expert), 12 experts, dim 12, 36 sequences of 8 tokens.
+EngineConfig small_engine(DType compute, const std::string& router);
+
+// max|a-b| / max(max|a|, 1e-3 x RMS of all the lists of a), the worst of all lists; `where` names
+// it.
+double worst_difference(const std::vector<Named>& a, const std::vector<Named>& b,
+                        std::string& where);
+double worst_difference(const std::vector<double>& a, const std::vector<double>& b);
+// Every number of the result as bytes, for tests of equal bits.
+uint64_t fingerprint(const LawResult& result);
+
+}  // namespace troupe::laws
