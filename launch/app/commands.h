@@ -8,5 +8,6 @@
 namespace troupe {
 
 int command_ckpt(std::span<const std::string> args);
+int command_report(std::span<const std::string> args);
 
 }  // namespace troupe

@@ -239,6 +239,7 @@ void add_configurations(Page& page, const std::vector<RunData>& runs) {
 
 void add_table(Page& page, const RunData& run) {
   constexpr size_t kLines = 40;
+  const bool moe = run.is_moe();
   const size_t stride = (run.rows.size() + kLines - 1) / kLines;
   page.body += fmt::format(
       "<details><summary>Logged steps{}</summary><div class=\"inner scroll\" tabindex=\"0\" "
@@ -252,10 +253,11 @@ void add_table(Page& page, const RunData& run) {
     const StepMetrics& m = run.rows[i];
     page.body += fmt::format(
         "<tr><td>{}</td><td>{:.4f}</td><td>{}</td><td>{:.2e}</td><td>{:.3g}</td><td>{}</td>"
-        "<td>{:.4g}</td><td>{:.3f}</td><td>{:.2f} %</td></tr>",
+        "<td>{:.4g}</td><td>{}</td><td>{}</td></tr>",
         grouped_text(m.step), m.loss, m.val_loss ? fmt::format("{:.4f}", *m.val_loss) : "", m.lr,
-        m.grad_norm, short_text(m.tokens_per_s), m.step_ms, m.load_max_over_mean,
-        100 * m.dropped_fraction);
+        m.grad_norm, short_text(m.tokens_per_s), m.step_ms,
+        moe ? fmt::format("{:.3f}", m.load_max_over_mean) : "dense",
+        moe ? fmt::format("{:.2f} %", 100 * m.dropped_fraction) : "dense");
   }
   page.body += "</tbody></table></div></details>\n";
 }

@@ -1,0 +1,90 @@
+// troupe report DIR... [--out FILE]
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "core/base/error.h"
+#include "launch/app/commands.h"
+#include "launch/metrics/log_file.h"
+#include "launch/report/report.h"
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kUsage =
+    "usage: troupe report DIR... [--out FILE]\n"
+    "\n"
+    "Writes one HTML page about the runs in DIR..., overlaid when there are several, to "
+    "report.html\n"
+    "in the first DIR or to FILE. The page needs no network.\n";
+
+struct Arguments {
+  std::vector<fs::path> dirs;
+  std::optional<fs::path> out;
+  bool help = false;
+};
+
+Arguments parse(std::span<const std::string> args) {
+  Arguments out;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const std::string& word = args[i];
+    if (word == "--help" || word == "-h") {
+      out.help = true;
+    } else if (word == "--out" || word.rfind("--out=", 0) == 0) {
+      if (word == "--out" && i + 1 == args.size()) {
+        fail(ExitCode::usage, "report: --out needs a file.\n{}", kUsage);
+      }
+      out.out = word == "--out" ? args[++i] : word.substr(6);
+    } else if (word.size() > 1 && word.front() == '-') {
+      fail(ExitCode::usage, "report: unknown option {}.\n{}", word, kUsage);
+    } else {
+      out.dirs.emplace_back(word);
+    }
+  }
+  return out;
+}
+
+void need_run(const fs::path& dir) {
+  std::error_code ignored;
+  if (!fs::exists(dir, ignored)) {
+    fail(ExitCode::data, "report: {} does not exist; name the directory of a run (run.dir)",
+         dir.string());
+  }
+  if (!fs::is_directory(dir, ignored)) {
+    fail(ExitCode::data, "report: {} is a file; name the directory of a run (run.dir)",
+         dir.string());
+  }
+  // A run that has not logged a step yet gets a page that says so.
+  if (has_metrics(dir) || fs::is_regular_file(dir / "config.resolved.yaml", ignored)) return;
+  fail(ExitCode::data,
+       "report: {} holds no metrics.jsonl: it is not the directory of a run; name one that "
+       "`troupe train` has written (run.dir)",
+       dir.string());
+}
+
+}  // namespace
+
+int command_report(std::span<const std::string> args) {
+  const Arguments arguments = parse(args);
+  if (arguments.help) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
+  if (arguments.dirs.empty()) fail(ExitCode::usage, "report: no run directory given.\n{}", kUsage);
+  for (const fs::path& dir : arguments.dirs) need_run(dir);
+  const fs::path out = arguments.out.value_or(arguments.dirs.front() / "report.html");
+  std::string problem;
+  if (!replace_file(out, report(arguments.dirs), problem)) {
+    fail(ExitCode::resource, "report: cannot write {}: {}; choose another place with --out FILE",
+         out.string(), problem);
+  }
+  fmt::print("report: {}\n", out.string());
+  return 0;
+}
+
+}  // namespace troupe
