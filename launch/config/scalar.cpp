@@ -163,8 +163,11 @@ std::string format_integer(int64_t value) { return fmt::format("{}", value); }
 
 std::string format_real(double value) {
   std::string text = fmt::format("{}", value);
-  if (text.find_first_of(".en") == std::string::npos) text += ".0";
-  return text;
+  if (text.find('.') != std::string::npos || text.find('n') != std::string::npos) return text;
+  // YAML 1.1 readers take a number without a point for a text or an integer.
+  const size_t exponent = text.find('e');
+  if (exponent == std::string::npos) return text + ".0";
+  return text.substr(0, exponent) + ".0" + text.substr(exponent);
 }
 
 std::string format_duration(int64_t milliseconds) {

@@ -1,0 +1,141 @@
+#include "launch/config/resolved.h"
+
+#include <fmt/core.h>
+#include <xxhash.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "launch/config/resume.h"
+#include "launch/config/scalar.h"
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_file_path(const Entry& entry) {
+  return entry.key->kind == ValueKind::path && !entry.word();
+}
+
+std::string relative_to(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  const fs::path target = fs::weakly_canonical(fs::absolute(path), error);
+  const fs::path base = fs::weakly_canonical(fs::absolute(folder.empty() ? "." : folder), error);
+  const fs::path relative = target.lexically_relative(base);
+  return relative.empty() ? target.string() : relative.string();
+}
+
+// Keys that say how this job runs, not what is trained.
+bool belongs_to_job(const std::string& path, const RunConfig& config) {
+  if (path == "train.micro_batch") return !micro_batch_matters(config);
+  return path.rfind("parallel.", 0) == 0 || path.rfind("runtime.", 0) == 0 || path == "run.dir" ||
+         path == "checkpoint.resume";
+}
+
+// A path part and the list index behind it ("balance[0]" -> balance, 0; -1 without).
+struct Part {
+  std::string name;
+  int index = -1;
+  bool operator==(const Part& other) const = default;
+};
+
+std::vector<Part> split(const std::string& path) {
+  std::vector<Part> parts;
+  size_t start = 0;
+  while (start <= path.size()) {
+    size_t end = path.find('.', start);
+    if (end == std::string::npos) end = path.size();
+    std::string word = path.substr(start, end - start);
+    Part part;
+    const size_t bracket = word.find('[');
+    if (bracket != std::string::npos) {
+      part.index = std::stoi(word.substr(bracket + 1));
+      word.resize(bracket);
+    }
+    part.name = std::move(word);
+    parts.push_back(std::move(part));
+    start = end + 1;
+  }
+  return parts;
+}
+
+// Opens the mappings and list elements that `path` needs and the one before it had not opened.
+void open_levels(const std::vector<Part>& before, const std::vector<Part>& now, std::string& out,
+                 std::string& indent) {
+  indent.clear();
+  bool same = true;
+  for (size_t i = 0; i + 1 < now.size(); ++i) {
+    const bool same_name = same && i + 1 < before.size() && before[i].name == now[i].name;
+    if (!same_name) out += indent + now[i].name + ":\n";
+    if (now[i].index >= 0) {
+      const bool same_element = same_name && before[i].index == now[i].index;
+      indent += same_element ? "    " : "  - ";
+    } else {
+      indent += "  ";
+    }
+    same = same_name && before[i].index == now[i].index;
+  }
+}
+
+std::string comment(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) c = '?';
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& options) {
+  const Sheet& sheet = config.sheet;
+  std::string folder = options.folder;
+  if (folder.empty()) folder = config.run.dir + (options.for_checkpoint ? "/checkpoints" : "");
+  std::string out = options.for_checkpoint
+                        ? ""
+                        : "# Every value of this configuration, with where it comes from.\n";
+  std::vector<Part> before;
+  for (const Entry& entry : sheet.entries()) {
+    if (options.for_checkpoint && belongs_to_job(entry.path, config)) continue;
+    const std::vector<Part> parts = split(entry.path);
+    std::string indent;
+    open_levels(before, parts, out, indent);
+    before = parts;
+    const std::string value =
+        is_file_path(entry) ? format_text(relative_to(std::get<std::string>(entry.value), folder))
+                            : Sheet::shown(entry);
+    const std::string line = indent + parts.back().name + ": " + value;
+    if (options.for_checkpoint) {
+      out += line + "\n";
+    } else {
+      out += fmt::format("{:<44}  # {}\n", line, comment(sheet.origin(entry)));
+    }
+  }
+  return out;
+}
+
+std::string config_hash(const RunConfig& config) {
+  std::string canonical;
+  for (const Entry& entry : config.sheet.entries()) {
+    if (entry.key->on_resume == OnResume::may_change) continue;
+    const std::string value = is_file_path(entry)
+                                  ? fs::path(std::get<std::string>(entry.value)).filename().string()
+                                  : Sheet::shown(entry);
+    canonical += entry.path + "=" + value + "\n";
+  }
+  return fmt::format("{:016x}", XXH3_64bits(canonical.data(), canonical.size()));
+}
+
+std::string resolved_json(const RunConfig& config) {
+  nlohmann::ordered_json all;
+  for (const Entry& entry : config.sheet.entries()) {
+    nlohmann::ordered_json item;
+    std::visit([&](const auto& value) { item["value"] = value; }, entry.value);
+    if (entry.key->kind == ValueKind::duration) item["value"] = Sheet::shown(entry);
+    item["origin"] = config.sheet.origin(entry);
+    all[entry.path] = std::move(item);
+  }
+  return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace troupe

@@ -1,0 +1,116 @@
+#include "launch/config/resume.h"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/optim/schedule.h"
+#include "launch/config/scalar.h"
+
+namespace troupe {
+namespace {
+
+constexpr const char* kAbsent = "(absent)";
+
+std::string shown(const Entry* entry) { return entry == nullptr ? kAbsent : Sheet::shown(*entry); }
+
+// What two values are compared by: paths by the file that they name.
+std::string identity(const Entry* entry) {
+  if (entry == nullptr) return kAbsent;
+  if (entry->key->kind != ValueKind::path || entry->word()) return Sheet::shown(*entry);
+  std::error_code error;
+  const std::filesystem::path path(std::get<std::string>(entry->value));
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(path), error).string();
+}
+
+bool may_change(const std::string& path, const Entry* entry, const RunConfig& stored,
+                const RunConfig& now) {
+  if (path == "train.micro_batch") {
+    return !micro_batch_matters(stored) && !micro_batch_matters(now);
+  }
+  return entry->key->on_resume == OnResume::may_change;
+}
+
+// A word whose rule needs an open tokenizer: nothing to compare yet.
+bool unresolved(const Entry* entry) {
+  return entry != nullptr && entry->path == "model.vocab" && entry->word();
+}
+
+// Of the step after `step` completed ones.
+double learning_rate(const RunConfig& config, int64_t step) {
+  return config.optimizer.lr *
+         schedule_factor(config.schedule.type, config.schedule.options, step, config.train.steps);
+}
+
+}  // namespace
+
+bool micro_batch_matters(const RunConfig& config) {
+  for (const auto& moe : config.model.moe) {
+    if (!moe) continue;
+    for (const BalanceTerm& term : moe->balance) {
+      if (term.scope == BalanceScope::microbatch && term.coef != 0) return true;
+    }
+  }
+  return false;
+}
+
+std::vector<Change> changes(const RunConfig& stored, const RunConfig& now) {
+  std::vector<std::string> paths;
+  std::set<std::string> seen;
+  for (const RunConfig* config : {&now, &stored}) {
+    for (const Entry& entry : config->sheet.entries()) {
+      if (seen.insert(entry.path).second) paths.push_back(entry.path);
+    }
+  }
+  std::vector<Change> list;
+  for (const std::string& path : paths) {
+    const Entry* before = stored.sheet.find(path);
+    const Entry* after = now.sheet.find(path);
+    if (identity(before) == identity(after) || unresolved(before) || unresolved(after)) continue;
+    list.push_back(Change{path, shown(before), shown(after),
+                          may_change(path, after != nullptr ? after : before, stored, now)});
+  }
+  return list;
+}
+
+std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& now, int64_t step,
+                                      bool force) {
+  std::vector<std::string> warnings;
+  std::string refused;
+  int count = 0;
+  for (const Change& change : changes(stored, now)) {
+    if (change.allowed) continue;
+    if (force) {
+      warnings.push_back(fmt::format("--force: {} was {} in the stored run and is {} now",
+                                     change.key, change.before, change.after));
+      continue;
+    }
+    const Entry* entry = now.sheet.find(change.key);
+    refused += fmt::format("\n  {}: {}: was {}, is {}",
+                           entry == nullptr ? now.sheet.file : text(entry->place, now.sheet.file),
+                           change.key, change.before, change.after);
+    ++count;
+  }
+  if (count > 0) {
+    fail(ExitCode::usage,
+         "the run in {} was trained with another configuration: {} key{} may not change on "
+         "resume{}\n  put the old value back, choose another run.dir, or pass --force",
+         now.run.dir, count, count == 1 ? "" : "s", refused);
+  }
+  if (stored.train.steps != now.train.steps && step < now.train.steps) {
+    const double before = learning_rate(stored, step);
+    const double after = learning_rate(now, step);
+    if (before != after) {
+      warnings.push_back(fmt::format(
+          "train.steps was {} and is {}: the {} schedule's learning rate at step {} is {} instead "
+          "of {}",
+          stored.train.steps, now.train.steps, now.schedule.type, step + 1, format_real(after),
+          format_real(before)));
+    }
+  }
+  return warnings;
+}
+
+}  // namespace troupe

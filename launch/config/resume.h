@@ -1,0 +1,32 @@
+// What may change when a run is resumed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launch/config/run_config.h"
+
+namespace troupe {
+
+struct Change {
+  std::string key;
+  std::string before;  // as written in YAML; "(absent)" when the stored one has no such key
+  std::string after;
+  bool allowed = false;
+};
+
+// micro_batch decides what is trained only through balance terms of scope microbatch; else it is a
+// matter of layout.
+bool micro_batch_matters(const RunConfig& config);
+
+// Keys whose resolved values differ. Paths are equal when they name the same file.
+std::vector<Change> changes(const RunConfig& stored, const RunConfig& now);
+
+// Throws Error(usage) that lists every change which is not allowed, with old and new value, unless
+// `force`. Returns warnings: forced changes, and what a new number of steps does to the learning
+// rate of the step after `step`.
+std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& now, int64_t step,
+                                      bool force);
+
+}  // namespace troupe
