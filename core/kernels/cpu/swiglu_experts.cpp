@@ -7,6 +7,7 @@
 #include "core/device/parallel_for.h"
 #include "core/kernels/cpu/pack.h"
 #include "core/kernels/cpu/row_pieces.h"
+#include "core/kernels/cpu/scratch.h"
 #include "core/kernels/cpu/swiglu_row.h"
 #include "core/kernels/cpu/weight_product.h"
 #include "core/kernels/product.h"
@@ -14,29 +15,13 @@
 namespace troupe::kernels {
 namespace {
 
-// Hands out parts of the calling thread's scratch.
-class Scratch {
- public:
-  Scratch(Device& device, int64_t bytes)
-      : next_(static_cast<std::byte*>(thread_scratch(device, bytes))) {}
-  static int64_t whole_lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-  std::byte* take(int64_t bytes) {
-    std::byte* out = next_;
-    next_ += whole_lines(bytes);
-    return out;
-  }
-
- private:
-  std::byte* next_;
-};
-
 // Rows of a block as a product wants them: without gaps and as many as it runs with.
 std::byte* rows_for(const View& v, const RowPiece& p, int64_t m, Scratch& scratch) {
   const auto size = static_cast<int64_t>(size_of(v.dtype));
   const int64_t columns = v.shape[1];
   std::byte* from = static_cast<std::byte*>(v.data) + p.row * v.strides[0] * size;
   if (m == p.rows && v.strides[0] == columns) return from;
-  std::byte* to = scratch.take(m * columns * size);
+  std::byte* to = scratch.take_bytes(m * columns * size);
   copy_rows(from, v.strides[0], p.rows, m, columns, size, to, columns);
   return to;
 }
@@ -48,7 +33,7 @@ void product_into(Device& device, const WeightOperand& weight, const RowPiece& p
   const int64_t columns = out.shape[1];
   std::byte* to = static_cast<std::byte*>(out.data) + p.row * out.strides[0] * size;
   const bool direct = m == p.rows && out.strides[0] == columns;
-  std::byte* result = direct ? to : scratch.take(m * columns * size);
+  std::byte* result = direct ? to : scratch.take_bytes(m * columns * size);
   run(weight_product(device, weight, m, columns, out.dtype), rows, weight.expert(p.expert), result);
   if (!direct) copy_rows(result, columns, p.rows, p.rows, columns, size, to, out.strides[0]);
 }
@@ -80,18 +65,17 @@ void swiglu_experts(Stream& stream, View x, View gate_weight, RowGroups groups,
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   Device& device = *stream.device;
   const std::vector<RowPiece> pieces = row_pieces(groups, 1);
-  const int64_t scratch_bytes = Scratch::whole_lines(kRowBlock * d * size) * 2 +
-                                Scratch::whole_lines(kRowBlock * 3 * f * size) + 256;
+  const int64_t scratch_bytes = kRowBlock * (2 * d + 3 * f) * size + 8 * 64;
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     const RowPiece& p = pieces[static_cast<size_t>(index)];
     const int64_t m = product_rows(p.rows);
     Scratch scratch(device, scratch_bytes);
     std::byte* h = hidden.data != nullptr
                        ? static_cast<std::byte*>(hidden.data) + p.padded_row * 2 * f * size
-                       : scratch.take(m * 2 * f * size);
+                       : scratch.take_bytes(m * 2 * f * size);
     run(weight_product(device, gate_up, m, 2 * f, x.dtype), rows_for(x, p, m, scratch),
         gate_up.expert(p.expert), h);
-    std::byte* activated = scratch.take(m * f * size);
+    std::byte* activated = scratch.take_bytes(m * f * size);
     for (int64_t r = 0; r < m; ++r) {
       const double weight = r < p.rows ? weight_of(gate_weight, p.row + r) : 1.0;
       swiglu_row(x.dtype, h + r * 2 * f * size, weight, f, activated + r * f * size);
@@ -111,15 +95,14 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
   const bool d_packed = right_packed(device, x.dtype, d);
   const bool f_packed = right_packed(device, x.dtype, f);
   const std::vector<RowPiece> pieces = row_pieces(groups, 1);
-  const int64_t scratch_bytes = Scratch::whole_lines(kRowBlock * d * size) * 2 +
-                                Scratch::whole_lines(kRowBlock * f * size) * 2 + 256;
+  const int64_t scratch_bytes = kRowBlock * (2 * d + 2 * f) * size + 8 * 64;
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     const RowPiece& p = pieces[static_cast<size_t>(index)];
     const int64_t m = product_rows(p.rows);
     Scratch scratch(device, scratch_bytes);
     std::byte* h = static_cast<std::byte*>(hidden.data) + p.padded_row * 2 * f * size;
-    std::byte* activated = scratch.take(m * f * size);
-    std::byte* gradient = scratch.take(m * f * size);
+    std::byte* activated = scratch.take_bytes(m * f * size);
+    std::byte* gradient = scratch.take_bytes(m * f * size);
     run(weight_product(device, down, m, f, x.dtype), rows_for(dy, p, m, scratch),
         down.expert(p.expert), gradient);
     for (int64_t r = 0; r < m; ++r) {

@@ -1,0 +1,215 @@
+#include "core/kernels/linear_cross_entropy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/base/error.h"
+#include "core/device/parallel_for.h"
+#include "core/kernels/cpu/pack.h"
+#include "core/kernels/cpu/row_pieces.h"
+#include "core/kernels/cpu/scratch.h"
+#include "core/kernels/cpu/vector.h"
+#include "core/kernels/cpu/weight_product.h"
+#include "core/kernels/product.h"
+
+namespace troupe::kernels {
+namespace {
+
+constexpr int64_t kVocabularyTile = 512;
+
+// Real: the wide type; Stored: the compute type.
+template <typename Real>
+void store_row(const Real* from, Real* to, int64_t count) {
+  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(Real));
+}
+void store_row(const float* from, BF16* to, int64_t count) { vec::to_bf16(from, to, count); }
+
+template <typename Real>
+void scale_row(Real factor, Real* row, int64_t count, Real* /*buffer*/) {
+  vec::scale(factor, row, row, count);
+}
+void scale_row(float factor, BF16* row, int64_t count, float* buffer) {
+  vec::to_f32(row, buffer, count);
+  vec::scale(factor, buffer, buffer, count);
+  vec::to_bf16(buffer, row, count);
+}
+
+// A block of tokens walks over the vocabulary tile by tile with a running maximum and sum per row
+// (Milakov and Gimelshein 2018, arXiv:1805.02867). exp(logit - running maximum) is kept in the
+// compute type and scaled once at the end: no second exp.
+template <typename Real, typename Stored>
+class Block {
+ public:
+  Block(Device& device, const View& x, const WeightOperand& head, const View& targets,
+        const View& nll, const CrossEntropyGradient& gradient, int64_t first, int64_t rows)
+      : device_(device),
+        x_(x),
+        head_(head),
+        targets_(static_cast<const int32_t*>(targets.data) + first),
+        nll_(static_cast<Real*>(nll.data) + first),
+        gradient_(gradient),
+        first_(first),
+        rows_(rows),
+        m_(product_rows(rows)),
+        tiles_((head.n + kVocabularyTile - 1) / kVocabularyTile),
+        keep_(gradient.coefficient != nullptr),
+        scratch_(device, bytes()) {}
+
+  void run() {
+    const std::byte* x = input();
+    logits_ = scratch_.template take<Real>(m_ * kVocabularyTile);
+    shifts_ = scratch_.template take<Real>(rows_ * tiles_);
+    maximum_ = scratch_.template take<Real>(rows_);
+    sum_ = scratch_.template take<Real>(rows_);
+    wanted_ = scratch_.template take<Real>(rows_);
+    if (keep_) kept_ = scratch_.template take<Stored>(m_ * head_.n);
+    std::fill_n(maximum_, rows_, -std::numeric_limits<Real>::infinity());
+    std::fill_n(sum_, rows_, Real(0));
+    std::fill_n(wanted_, rows_, Real(0));
+    for (int64_t tile = 0; tile < tiles_; ++tile) {
+      const int64_t column = tile * kVocabularyTile;
+      const int64_t columns = std::min(kVocabularyTile, head_.n - column);
+      kernels::run(weight_product(device_, head_, m_, columns, DTypeOf<Real>::value), x,
+                   head_.columns(0, column), logits_);
+      for (int64_t r = 0; r < rows_; ++r) add_tile(r, tile, column, columns);
+    }
+    for (int64_t r = 0; r < rows_; ++r) {
+      nll_[r] = targets_[r] < 0 ? Real(0) : std::log(sum_[r]) + maximum_[r] - wanted_[r];
+    }
+    if (keep_) write_gradients();
+  }
+
+ private:
+  int64_t bytes() const {
+    const auto real = static_cast<int64_t>(sizeof(Real));
+    const auto stored = static_cast<int64_t>(sizeof(Stored));
+    return m_ * kVocabularyTile * real + rows_ * (tiles_ + 3) * real + m_ * head_.k * stored * 2 +
+           (keep_ ? m_ * head_.n * stored : 0) + 8 * 64;
+  }
+
+  const std::byte* input() {
+    const auto* from = static_cast<const Stored*>(x_.data) + first_ * x_.strides[0];
+    if (m_ == rows_ && x_.strides[0] == head_.k) return reinterpret_cast<const std::byte*>(from);
+    auto* to = scratch_.template take<Stored>(m_ * head_.k);
+    copy_rows(from, x_.strides[0], rows_, m_, head_.k, sizeof(Stored), to, head_.k);
+    return reinterpret_cast<const std::byte*>(to);
+  }
+
+  void add_tile(int64_t r, int64_t tile, int64_t column, int64_t columns) {
+    Real* logits = logits_ + r * columns;
+    const int64_t target = targets_[r] - column;
+    if (target >= 0 && target < columns) wanted_[r] = logits[target];
+    const Real before = maximum_[r];
+    const Real now = std::max(before, vec::max(logits, columns));
+    const Real tile_sum = vec::exp_shifted(logits, now, logits, columns);
+    const Real kept = before == now ? Real(1) : std::exp(before - now);
+    sum_[r] = sum_[r] * kept + tile_sum;
+    maximum_[r] = now;
+    shifts_[r * tiles_ + tile] = now;
+    if (keep_) store_row(logits, kept_ + r * head_.n + column, columns);
+  }
+
+  // dlogits = coefficient (softmax - one at the target).
+  void finish_row(int64_t r) {
+    Stored* row = kept_ + r * head_.n;
+    const Real coefficient = static_cast<const Real*>(gradient_.coefficient)[first_ + r];
+    if (targets_[r] < 0 || coefficient == Real(0)) {
+      std::memset(static_cast<void*>(row), 0, static_cast<size_t>(head_.n) * sizeof(Stored));
+      return;
+    }
+    const Real inverse = coefficient / sum_[r];
+    for (int64_t tile = 0; tile < tiles_; ++tile) {
+      const int64_t column = tile * kVocabularyTile;
+      const int64_t columns = std::min(kVocabularyTile, head_.n - column);
+      const Real shift = shifts_[r * tiles_ + tile];
+      const Real factor = shift == maximum_[r] ? inverse : inverse * std::exp(shift - maximum_[r]);
+      scale_row(factor, row + column, columns, logits_);
+    }
+    const Real probability = std::exp(-nll_[r]);
+    row[targets_[r]] = Stored(coefficient * (probability - Real(1)));
+  }
+
+  void write_gradients() {
+    for (int64_t r = 0; r < rows_; ++r) finish_row(r);
+    for (int64_t r = rows_; r < m_; ++r) {
+      std::memset(static_cast<void*>(kept_ + r * head_.n), 0,
+                  static_cast<size_t>(head_.n) * sizeof(Stored));
+    }
+    const int64_t filled = padded_rows(x_.shape[0]);
+    transpose_block({kept_, DTypeOf<Stored>::value, head_.n, rows_, padded_rows(rows_), head_.n},
+                    static_cast<Stored*>(gradient_.logits_left) + first_, filled);
+    if (gradient_.dx.data == nullptr) return;
+    const View& dx = gradient_.dx;
+    const int64_t d = head_.k;
+    auto* to = static_cast<Stored*>(dx.data) + first_ * dx.strides[0];
+    const bool direct = m_ == rows_ && dx.strides[0] == d;
+    auto* result = direct ? to : scratch_.template take<Stored>(m_ * d);
+    kernels::run(weight_product(device_, gradient_.head, m_, d, DTypeOf<Stored>::value), kept_,
+                 gradient_.head.expert(0), result);
+    if (!direct) copy_rows(result, d, rows_, rows_, d, sizeof(Stored), to, dx.strides[0]);
+  }
+
+  Device& device_;
+  const View& x_;
+  const WeightOperand& head_;
+  const int32_t* targets_;
+  Real* nll_;
+  const CrossEntropyGradient& gradient_;
+  int64_t first_;
+  int64_t rows_;
+  int64_t m_;
+  int64_t tiles_;
+  bool keep_;
+  Scratch scratch_;
+  Real* logits_ = nullptr;
+  Real* shifts_ = nullptr;  // [rows, tiles]: the maximum that a tile's exponentials were taken with
+  Real* maximum_ = nullptr;
+  Real* sum_ = nullptr;
+  Real* wanted_ = nullptr;  // the target's logit
+  Stored* kept_ = nullptr;  // [m, V]
+};
+
+template <typename Real, typename Stored>
+void run_blocks(Stream& stream, const View& x, const WeightOperand& head, const View& targets,
+                const View& nll, const CrossEntropyGradient& gradient) {
+  const int64_t rows = x.shape[0];
+  const int64_t step = rows >= 8 * kRowBlock ? kRowBlock : kRowBlock / 2;
+  parallel_for(stream, (rows + step - 1) / step, [&](int64_t piece) {
+    const int64_t first = piece * step;
+    Block<Real, Stored>(*stream.device, x, head, targets, nll, gradient, first,
+                        std::min(step, rows - first))
+        .run();
+  });
+}
+
+void check_targets(const View& targets, int64_t vocabulary) {
+  const auto* target = targets.as<int32_t>();
+  for (int64_t t = 0; t < targets.elements(); ++t) {
+    require(target[t] < vocabulary, "target {} of token {} is beyond the vocabulary of {}",
+            target[t], t, vocabulary);
+  }
+}
+
+}  // namespace
+
+void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, View targets, View nll,
+                          const CrossEntropyGradient& gradient) {
+  require(head.n > 0 && x.shape.rank() == 2 && x.shape[1] == head.k && x.dtype == head.dtype &&
+              targets.elements() == x.shape[0] && nll.elements() == x.shape[0] &&
+              nll.dtype == wide(x.dtype) && targets.contiguous() && nll.contiguous(),
+          "cross-entropy of {} in {} with a head [{}, {}] and {} targets", x.shape.text(),
+          name(x.dtype), head.n, head.k, targets.elements());
+  check_targets(targets, head.n);
+  switch (x.dtype) {
+    case DType::f64:
+      return run_blocks<double, double>(stream, x, head, targets, nll, gradient);
+    case DType::f32:
+      return run_blocks<float, float>(stream, x, head, targets, nll, gradient);
+    default:
+      return run_blocks<float, BF16>(stream, x, head, targets, nll, gradient);
+  }
+}
+
+}  // namespace troupe::kernels

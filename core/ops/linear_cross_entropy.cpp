@@ -1,0 +1,157 @@
+#include "core/ops/linear_cross_entropy.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/kernels/elementwise.h"
+#include "core/kernels/grouped_gemm.h"
+#include "core/kernels/linear_cross_entropy.h"
+#include "core/kernels/weight_forms.h"
+#include "core/ops/rows_of.h"
+
+namespace troupe {
+namespace {
+
+constexpr const char* kName = "linear_cross_entropy";
+
+// Tokens whose gradient of the logits exists at once: a pass over the head's gradient for each
+// chunk, so not too few; not more than 1024, nor than 32 MiB where the vocabulary is large.
+int64_t chunk_rows(int64_t vocabulary, DType dtype) {
+  constexpr int64_t bytes = 32 << 20;
+  const int64_t rows =
+      bytes / std::max<int64_t>(vocabulary * static_cast<int64_t>(size_of(dtype)), 1);
+  return std::clamp<int64_t>(rows / 128 * 128, 512, 1024);
+}
+
+void check(const Tensor& x, const Parameter& head, const Tensor& targets, const Tensor& weight) {
+  const Shape& shape = head.value().shape();
+  require(shape.rank() == 2 && x.rank() == 2 && x.dim(1) == shape[1] && x.dtype() == head.compute(),
+          "linear_cross_entropy {}: x of shape {} in {} with a head of shape {} in {}", head.name(),
+          x.shape().text(), name(x.dtype()), shape.text(), name(head.compute()));
+  require(targets.shape() == Shape{x.dim(0)} && targets.dtype() == DType::i32,
+          "linear_cross_entropy: targets of shape {} in {} for {} tokens, wanted i32",
+          targets.shape().text(), name(targets.dtype()), x.dim(0));
+  require(
+      !weight.defined() || (weight.shape() == targets.shape() && weight.dtype() == wide(x.dtype())),
+      "linear_cross_entropy: token weights must be {} of shape {}", name(wide(x.dtype())),
+      targets.shape().text());
+}
+
+double value_at(const Tensor& x, int64_t i) {
+  return x.dtype() == DType::f64 ? x.data<double>()[i] : static_cast<double>(x.data<float>()[i]);
+}
+
+// scale * weight of each token.
+Tensor coefficients(const Tensor& weight, int64_t tokens, DType dtype, double scale,
+                    const std::shared_ptr<Device>& device) {
+  if (!weight.defined()) return Tensor::full({tokens}, dtype, scale, device);
+  const Tensor out = Tensor::empty({tokens}, dtype, device);
+  kernels::affine(out.stream(), weight.view(), scale, 0.0, out.view());
+  return out;
+}
+
+Tensor rows(const Tensor& x, int64_t first, int64_t count) {
+  Shape shape = x.shape();
+  shape[0] = count;
+  return x.strided(shape, x.strides(), first * x.strides()[0]);
+}
+
+// Gradients for an upstream gradient of 1.
+struct Gradients {
+  Tensor dx;     // undefined = not wanted
+  Tensor dhead;  // wide type
+};
+
+void run_chunk(const Tensor& x, Parameter& head, const Tensor& targets, const Tensor& coefficient,
+               const Tensor& nll, int64_t first, int64_t count, const Gradients& gradients) {
+  const Tensor part = rows(x, first, count);
+  const int64_t filled = kernels::padded_rows(count);
+  const int64_t vocabulary = head.value().dim(0);
+  const Tensor left = Tensor::empty({vocabulary * filled}, x.dtype(), x.device());
+  const Tensor right = Tensor::empty({filled * x.dim(1)}, x.dtype(), x.device());
+  const Tensor coefficient_part = rows(coefficient, first, count);
+  Tensor dx_part;
+  kernels::CrossEntropyGradient want;
+  want.coefficient = coefficient_part.view().data;
+  want.logits_left = left.view().data;
+  if (gradients.dx.defined()) {
+    dx_part = rows(gradients.dx, first, count);
+    want.dx = dx_part.view();
+    want.head = head.forms().input_gradient();
+  }
+  kernels::linear_cross_entropy(x.stream(), part.view(), head.forms().forward(),
+                                rows(targets, first, count).view(), rows(nll, first, count).view(),
+                                want);
+  const kernels::RowGroups group{&count, 1};
+  kernels::pack_groups(x.stream(), part.view(), group, right.view().data);
+  kernels::grouped_weight_gradient(x.stream(), left.view().data, right.view().data, x.dtype(),
+                                   group, gradients.dhead.view(), first > 0);
+}
+
+Tensor token_losses(const Tensor& x, Parameter& head, const Tensor& targets) {
+  const Tensor nll = Tensor::empty({x.dim(0)}, wide(x.dtype()), x.device());
+  kernels::linear_cross_entropy(nll.stream(), x.view(), head.forms().forward(), targets.view(),
+                                nll.view(), {});
+  return nll;
+}
+
+Tensor weighted_sum(const Tensor& nll, const Tensor& targets, const Tensor& coefficient) {
+  const auto* target = targets.data<int32_t>();
+  double total = 0;
+  for (int64_t t = 0; t < nll.elements(); ++t) {
+    if (target[t] >= 0) total += value_at(coefficient, t) * value_at(nll, t);
+  }
+  return Tensor::full({}, nll.dtype(), total, nll.device());
+}
+
+// gradient * factor; the gradient itself when the factor is 1, as it nearly always is.
+Tensor scaled(const Tensor& gradient, double factor) {
+  if (factor == 1.0) return gradient;
+  const Tensor out = Tensor::empty(gradient.shape(), gradient.dtype(), gradient.device());
+  kernels::affine(out.stream(), gradient.view(), factor, 0.0, out.view());
+  return out;
+}
+
+}  // namespace
+
+Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targets, double scale,
+                            const Tensor& weight) {
+  check(x, head, targets, weight);
+  head.use();
+  const Tensor inputs = rows_of(x);
+  const int64_t tokens = x.dim(0);
+  const DType real = wide(x.dtype());
+  const Tensor coefficient = coefficients(weight, tokens, real, scale, x.device());
+  if (!grad_enabled()) {
+    return weighted_sum(token_losses(inputs, head, targets), targets, coefficient);
+  }
+  const Tensor nll = Tensor::empty({tokens}, real, x.device());
+  auto gradients = std::make_shared<Gradients>();
+  if (x.needs_gradient()) gradients->dx = Tensor::empty(x.shape(), x.dtype(), x.device());
+  gradients->dhead = Tensor::empty(head.value().shape(), real, x.device());
+  const int64_t step = chunk_rows(head.value().dim(0), x.dtype());
+  int64_t first = 0;
+  do {
+    const int64_t count = std::min(step, tokens - first);
+    run_chunk(inputs, head, targets, coefficient, nll, first, count, *gradients);
+    first += step;
+  } while (first < tokens);
+  return record(
+      kName, weighted_sum(nll, targets, coefficient), {x},
+      [gradients](const Tensor& gradient, InputGradients& to) {
+        if (to.needs(0)) to.add(0, scaled(gradients->dx, gradient.item()));
+        gradients->dx = {};
+      },
+      [gradients, &head](const Tensor& gradient) {
+        head.accumulate(scaled(gradients->dhead, gradient.item()));
+        gradients->dhead = {};
+      });
+}
+
+Tensor token_nll(const Tensor& x, Parameter& head, const Tensor& targets) {
+  check(x, head, targets, {});
+  return token_losses(rows_of(x), head, targets);
+}
+
+}  // namespace troupe
