@@ -48,8 +48,9 @@ void AdamW::prepare(double lr, double gradient_scale) {
   step_.step_size = lr / (1.0 - std::pow(beta1_, t));
   step_.second_correction = 1.0 / (1.0 - std::pow(beta2_, t));
   step_.gradient_scale = gradient_scale;
-  step_without_decay_ = step_;
   step_.decay = 1.0 - lr * weight_decay_;
+  step_without_decay_ = step_;
+  step_without_decay_.decay = 1.0;
 }
 
 void AdamW::update(size_t index, int64_t begin, int64_t count) {

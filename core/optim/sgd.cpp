@@ -25,8 +25,9 @@ void Sgd::prepare(double lr, double gradient_scale) {
   step_.lr = lr;
   step_.momentum = momentum_;
   step_.gradient_scale = gradient_scale;
-  step_without_decay_ = step_;
   step_.decay = 1.0 - lr * weight_decay_;
+  step_without_decay_ = step_;
+  step_without_decay_.decay = 1.0;
 }
 
 void Sgd::update(size_t index, int64_t begin, int64_t count) {

@@ -27,7 +27,7 @@ void Backoff::pause() {
   waited_ = std::chrono::steady_clock::now() - started_;
 }
 
-int usable_cores() {
+int process_cores() {
   cpu_set_t mask;
   if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return 1;
   return CPU_COUNT(&mask);

@@ -34,7 +34,7 @@ MpiWorld::MpiWorld(const CommOptions& options) : failed_(std::make_shared<bool>(
   MPI_Comm_rank(local, &local_rank_);
   MPI_Comm_free(&local);
   // The binding of cores may differ between ranks; the whole host's share decides.
-  const bool may_spin = local_ranks_ <= usable_cores();
+  const bool may_spin = local_ranks_ <= process_cores();
   communicator_ = GroupCommunicator::world(mpi_transport(may_spin, failed_), options);
 }
 

@@ -85,7 +85,7 @@ class ThreadTransfer final : public Transfer {
 class ThreadTransport final : public Transport {
  public:
   ThreadTransport(std::shared_ptr<ThreadExchange> world, int rank)
-      : world_(std::move(world)), rank_(rank), may_spin_(world_->ranks() <= usable_cores()) {}
+      : world_(std::move(world)), rank_(rank), may_spin_(world_->ranks() <= process_cores()) {}
   int rank() const override { return rank_; }
   int size() const override { return world_->ranks(); }
 

@@ -37,6 +37,6 @@ class Transport {
 };
 
 // Cores that this process may run on.
-int usable_cores();
+int process_cores();
 
 }  // namespace troupe

@@ -1,0 +1,39 @@
+// Which gradients travel together: a pure function of the parameters in their order, so that all
+// ranks agree and `check` can predict the traffic.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "parallel/mesh/mesh.h"
+
+namespace troupe {
+
+constexpr int64_t kBucketBytes = int64_t{4} << 20;
+
+// What the plan needs to know of one parameter.
+struct GradientItem {
+  Layout layout;
+  int64_t elements = 0;  // of this rank's part
+  DType dtype = DType::f32;
+};
+
+struct Bucket {
+  std::vector<size_t>
+      parameters;  // indices, in the order of memory: falling, as backward meets them
+  int64_t elements = 0;
+  DType dtype = DType::f32;
+};
+
+// Buckets in the order in which backward fills them: parameters from last to first; one gradient
+// group and one type a bucket; closed before it would pass bucket_bytes. Parameters whose gradient
+// group is one rank are in no bucket.
+std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const MeshShape& shape,
+                                 int64_t bucket_bytes = kBucketBytes);
+
+// Bytes that rank `rank` sends to others per step for the gradient sums of these buckets.
+int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
+                            int64_t bucket_bytes = kBucketBytes);
+
+}  // namespace troupe
