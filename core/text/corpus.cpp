@@ -38,7 +38,8 @@ class SideBuilder {
   void add(std::string_view text, bool marked) {
     if (text.empty()) return;
     out_.start_document();
-    encode_in_pieces(tokenizer_, text, [&](std::span<const int32_t> ids) { out_.add(ids); });
+    encode_in_pieces(tokenizer_, text,
+                     [&](std::span<const int32_t> ids, size_t) { out_.add(ids); });
     const std::optional<int32_t> end = tokenizer_.end_of_text();
     if (marked && end) out_.add({&*end, 1});
   }

@@ -63,18 +63,20 @@ std::string row_text(std::string_view line, const std::string& field, const std:
   }
 }
 
-void visit_rows(std::string_view bytes, const std::string& file, const std::string& field,
-                const std::function<void(const TextDocument&)>& visit) {
+void visit_rows(std::string_view bytes, const std::string& file, int64_t position,
+                const std::string& field, const std::function<void(const TextDocument&)>& visit) {
   int64_t number = 0;
   while (!bytes.empty()) {
     ++number;
     const size_t end = std::min(bytes.find('\n'), bytes.size());
     const std::string_view line = bytes.substr(0, end);
-    bytes.remove_prefix(std::min(end + 1, bytes.size()));
+    const size_t taken = std::min(end + 1, bytes.size());
+    bytes.remove_prefix(taken);
+    position += static_cast<int64_t>(taken);
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string place = fmt::format("{}:{}", file, number);
     const std::string text = row_text(line, field, place);
-    visit({text, place, -1, true});
+    visit({text, place, -1, position, true});
   }
 }
 
@@ -107,12 +109,13 @@ void TextSource::visit(const std::function<void(const TextDocument&)>& visit) co
   int64_t position = 0;
   for (const std::string& path : files_) {
     const MappedFile file(path);
+    const auto size = static_cast<int64_t>(file.bytes().size());
     if (is_jsonl(path)) {
-      visit_rows(file.bytes(), path, field_, visit);
+      visit_rows(file.bytes(), path, position, field_, visit);
     } else if (!file.bytes().empty()) {
-      visit({file.bytes(), path, position, folder_});
+      visit({file.bytes(), path, position, position + size, folder_});
     }
-    position += static_cast<int64_t>(file.bytes().size());
+    position += size;
   }
 }
 

@@ -15,6 +15,7 @@ struct TextDocument {
   // Byte position of the text in the source (all files one after the other); -1 for JSONL rows,
   // whose text is not what the file holds.
   int64_t position = -1;
+  int64_t end = 0;      // bytes of the source that are read when this document is done
   bool marked = false;  // an end-of-text token belongs behind it (see corpus.h)
 };
 

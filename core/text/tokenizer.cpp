@@ -41,14 +41,14 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source) {
 }
 
 void encode_in_pieces(const Tokenizer& tokenizer, std::string_view text,
-                      const std::function<void(std::span<const int32_t>)>& take) {
+                      const std::function<void(std::span<const int32_t>, size_t)>& take) {
   constexpr size_t kPiece = size_t{4} << 20;
   std::vector<int32_t> ids;
   while (!text.empty()) {
     const size_t cut = tokenizer.safe_cut(text, kPiece);
     ids.clear();
     tokenizer.encode(text.substr(0, cut), ids);
-    take(ids);
+    take(ids, cut);
     text.remove_prefix(cut);
   }
 }

@@ -46,8 +46,9 @@ class Tokenizer {
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source);
 
 // Encodes a text of any size piece by piece (some megabytes each), with the ids of the whole.
+// `take` gets the ids and the number of bytes that they stand for.
 void encode_in_pieces(const Tokenizer& tokenizer, std::string_view text,
-                      const std::function<void(std::span<const int32_t>)>& take);
+                      const std::function<void(std::span<const int32_t>, size_t)>& take);
 
 // Turns pieces of bytes into whole UTF-8 characters, for text that is shown while it is made. What
 // can never become a character comes out as U+FFFD.

@@ -7,7 +7,15 @@
 
 namespace troupe {
 
+int command_check(std::span<const std::string> args);
 int command_ckpt(std::span<const std::string> args);
+int command_data(std::span<const std::string> args);
+int command_eval(std::span<const std::string> args);
+int command_generate(std::span<const std::string> args);
+int command_help(std::span<const std::string> args);
+int command_launch(std::span<const std::string> args);
 int command_report(std::span<const std::string> args);
+int command_train(std::span<const std::string> args);
+int command_version(std::span<const std::string> args);
 
 }  // namespace troupe

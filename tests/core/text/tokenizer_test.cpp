@@ -106,7 +106,7 @@ TEST(EncodeInPieces, GivesTheIdsOfTheWhole) {
   const auto tokenizer = load_tokenizer(test::data_path("small_json/gpt2.json"));
   std::vector<int32_t> ids;
   int pieces = 0;
-  encode_in_pieces(*tokenizer, text, [&](std::span<const int32_t> some) {
+  encode_in_pieces(*tokenizer, text, [&](std::span<const int32_t> some, size_t) {
     ids.insert(ids.end(), some.begin(), some.end());
     ++pieces;
   });

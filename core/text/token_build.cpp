@@ -1,0 +1,127 @@
+#include "core/text/token_build.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/text/mapped_file.h"
+#include "core/text/text_source.h"
+#include "core/text/token_index_layout.h"
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Only a pair of token files may be replaced.
+void check_target(const std::string& prefix) {
+  std::error_code error;
+  if (prefix.empty() || prefix.back() == '/' || fs::is_directory(prefix, error))
+    fail(ExitCode::usage,
+         "\"{}\" is not the prefix of a file: give DIR/NAME, which makes "
+         "DIR/NAME.bin and DIR/NAME.idx",
+         prefix);
+  bool known = false;
+  if (fs::exists(prefix + ".idx", error)) {
+    const MappedFile idx(prefix + ".idx");
+    known = idx.bytes().starts_with(std::string_view(kIndexMagic, sizeof kIndexMagic));
+  }
+  for (const char* extension : {".idx", ".bin", ".meta.json"})
+    if (!known && fs::exists(prefix + extension, error))
+      fail(ExitCode::usage,
+           "{}{} exists and does not belong to a token file: choose another --out, or remove it",
+           prefix, extension);
+  const fs::path folder = fs::path(prefix).parent_path();
+  if (!folder.empty() && !fs::is_directory(folder, error)) {
+    fs::create_directories(folder, error);
+    if (error) fail(ExitCode::resource, "{}: cannot be made: {}", folder.string(), error.message());
+  }
+}
+
+TokenType type_for(int64_t vocab) {
+  return vocab <= 256 ? TokenType::u8 : vocab <= 65536 ? TokenType::u16 : TokenType::i32;
+}
+
+}  // namespace
+
+BuildResult build_token_file(const BuildRequest& request, const Tokenizer& tokenizer,
+                             const std::function<void(int64_t, int64_t)>& progress) {
+  std::vector<TextSource> sources;
+  int64_t total = 0;
+  for (const std::string& input : request.inputs) {
+    sources.emplace_back(input, request.field);
+    total += sources.back().bytes();
+  }
+  check_target(request.prefix);
+  BuildResult result;
+  result.type = type_for(tokenizer.vocab_size());
+  TokenFileWriter writer(request.prefix, result.type);
+  const std::optional<int32_t> end = tokenizer.end_of_text();
+  int64_t before = 0;  // bytes of the sources that are done
+  for (const TextSource& source : sources) {
+    source.visit([&](const TextDocument& document) {
+      if (document.text.empty()) {
+        ++result.empty;
+        return;
+      }
+      const auto size = static_cast<int64_t>(document.text.size());
+      int64_t done = 0;
+      encode_in_pieces(tokenizer, document.text, [&](std::span<const int32_t> ids, size_t bytes) {
+        writer.add(ids);
+        done += static_cast<int64_t>(bytes);
+        progress(before + document.end - (document.position < 0 ? 0 : size - done), total);
+      });
+      if (document.marked && end) writer.add({&*end, 1});
+      writer.end_document();
+      ++result.documents;
+      result.bytes += size;
+    });
+    before += source.bytes();
+  }
+  result.tokens = writer.tokens();
+  if (result.tokens == 0)
+    fail(ExitCode::data, "the inputs hold no text; {} was not written", request.prefix);
+  TokenFileOrigin origin;
+  origin.tokenizer = request.tokenizer_name;
+  origin.fingerprint = tokenizer.fingerprint();
+  origin.vocab = tokenizer.vocab_size();
+  writer.finish(origin);
+  return result;
+}
+
+VerifyResult verify_token_file(const std::string& prefix, const Tokenizer* tokenizer) {
+  const TokenFile file = open_token_file(prefix);
+  VerifyResult result;
+  result.index = file.index;
+  result.origin = read_token_file_origin(prefix);
+  if (result.origin) {
+    const TokenFileOrigin& origin = *result.origin;
+    if (origin.tokens != file.index.tokens)
+      fail(ExitCode::data,
+           "{}.meta.json describes {} tokens, {}.bin has {}: the files do not belong "
+           "together",
+           prefix, origin.tokens, prefix, file.index.tokens);
+    const MappedFile bin(prefix + ".bin");
+    if (XXH3_64bits(bin.bytes().data(), bin.bytes().size()) != origin.bin_hash)
+      fail(ExitCode::data, "{}.bin: its bytes have changed since it was built (the hash differs)",
+           prefix);
+    result.hash_checked = true;
+    if (tokenizer != nullptr && tokenizer->fingerprint() != origin.fingerprint)
+      fail(ExitCode::data, "{}: was made with another tokenizer ({}) than the one given ({})",
+           prefix, origin.tokenizer, tokenizer->description());
+    result.vocab = origin.vocab;
+  }
+  if (tokenizer != nullptr) result.vocab = tokenizer->vocab_size();
+  constexpr int64_t kChunk = 1 << 16;
+  std::vector<int32_t> ids;
+  for (int64_t first = 0; first < file.tokens.size(); first += kChunk) {
+    ids.resize(static_cast<size_t>(std::min(kChunk, file.tokens.size() - first)));
+    file.tokens.read(first, ids, result.vocab > 0 ? result.vocab : int64_t{1} << 31);
+    result.largest_id = std::max(result.largest_id, *std::max_element(ids.begin(), ids.end()));
+  }
+  return result;
+}
+
+}  // namespace troupe

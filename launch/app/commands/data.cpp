@@ -1,0 +1,352 @@
+// troupe data build IN... --tokenizer T --out PREFIX [--field F] | inspect PREFIX | verify PREFIX
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/text/token_build.h"
+#include "core/text/utf8.h"
+#include "launch/app/commands.h"
+
+namespace troupe {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kUsage =
+    "usage: troupe data build IN... --tokenizer T --out PREFIX [--field F] [--json]\n"
+    "       troupe data inspect PREFIX [--tokenizer T] [--samples N] [--tokens N] [--json]\n"
+    "       troupe data verify PREFIX [--tokenizer T] [--json]\n"
+    "\n"
+    "  build    tokenises text files, JSONL files (--field, default text) and folders into\n"
+    "           PREFIX.bin and PREFIX.idx, as Megatron-LM reads them\n"
+    "  inspect  shows what a pair holds, and the beginnings of some documents as tokens\n"
+    "  verify   reads all of it and checks header, tables, sizes, ids and hash; code 3 when\n"
+    "           something is wrong\n"
+    "\n"
+    "  T is `byte`, a folder with GPT-2's vocab.json and merges.txt, or a tokenizer.json.\n";
+
+struct Arguments {
+  std::string action;
+  std::vector<std::string> paths;
+  std::map<std::string, std::string> values;  // by option without dashes
+  bool as_json = false;
+};
+
+const std::vector<std::string>& options_of(const std::string& action) {
+  static const std::map<std::string, std::vector<std::string>> options = {
+      {"build", {"tokenizer", "out", "field"}},
+      {"inspect", {"tokenizer", "samples", "tokens"}},
+      {"verify", {"tokenizer"}}};
+  const auto found = options.find(action);
+  if (found == options.end())
+    fail(ExitCode::usage, "data: unknown action \"{}\"; there are build, inspect and verify.\n{}",
+         action, kUsage);
+  return found->second;
+}
+
+// Options may be given as --key value or --key=value.
+Arguments parse(std::span<const std::string> args) {
+  Arguments out;
+  if (args.empty()) fail(ExitCode::usage, "data: build, inspect or verify?\n{}", kUsage);
+  out.action = args[0];
+  const std::vector<std::string>& options = options_of(out.action);
+  for (size_t i = 1; i < args.size(); ++i) {
+    const std::string& word = args[i];
+    if (word == "--json") {
+      out.as_json = true;
+    } else if (word.starts_with("--")) {
+      const size_t equals = std::min(word.find('='), word.size());
+      const std::string key = word.substr(2, equals - 2);
+      if (std::find(options.begin(), options.end(), key) == options.end())
+        fail(ExitCode::usage, "data {}: unknown option --{}.\n{}", out.action, key, kUsage);
+      if (equals == word.size() && i + 1 == args.size())
+        fail(ExitCode::usage, "data {}: --{} needs a value.\n{}", out.action, key, kUsage);
+      if (!out.values.emplace(key, equals < word.size() ? word.substr(equals + 1) : args[++i])
+               .second)
+        fail(ExitCode::usage, "data {}: --{} is given twice.", out.action, key);
+    } else {
+      out.paths.push_back(word);
+    }
+  }
+  return out;
+}
+
+std::string value_of(const Arguments& arguments, const std::string& key,
+                     const std::string& otherwise = {}) {
+  const auto found = arguments.values.find(key);
+  return found == arguments.values.end() ? otherwise : found->second;
+}
+
+int64_t number_of(const Arguments& arguments, const std::string& key, int64_t otherwise) {
+  const std::string text = value_of(arguments, key);
+  if (text.empty()) return otherwise;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0)
+    fail(ExitCode::usage, "data {}: --{} is \"{}\", not a whole number from 0 up.",
+         arguments.action, key, text);
+  return value;
+}
+
+std::string the_prefix(const Arguments& arguments) {
+  if (arguments.paths.size() != 1)
+    fail(ExitCode::usage, "data {}: one PREFIX is needed, {} are given.\n{}", arguments.action,
+         arguments.paths.size(), kUsage);
+  std::string prefix = arguments.paths[0];
+  if (prefix.ends_with(".idx") || prefix.ends_with(".bin")) prefix.resize(prefix.size() - 4);
+  if (!is_token_file(prefix))
+    fail(ExitCode::data, "{}: there is no {}.idx; give the prefix of a .bin/.idx pair", prefix,
+         prefix);
+  return prefix;
+}
+
+// One line that is redrawn on a terminal; a line every ten seconds elsewhere.
+class Progress {
+ public:
+  void show(int64_t done, int64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    const double gap = terminal_ ? 0.1 : 10.0;
+    if (std::chrono::duration<double>(now - last_).count() < gap) return;
+    last_ = now;
+    const double seconds = std::chrono::duration<double>(now - start_).count();
+    const double rate = static_cast<double>(done) / 1e6 / seconds;
+    fmt::print(stderr, "{}tokenising {:.0f} % of {:.1f} MB, {:.1f} MB/s{}", terminal_ ? "\r" : "",
+               100.0 * static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, total)),
+               static_cast<double>(total) / 1e6, rate, terminal_ ? "\x1b[K" : "\n");
+    std::fflush(stderr);
+    shown_ = true;
+  }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  ~Progress() {
+    if (terminal_ && shown_) fmt::print(stderr, "\r\x1b[K");
+  }
+
+ private:
+  const bool terminal_ = isatty(STDERR_FILENO) != 0;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_ = start_;
+};
+
+int build(const Arguments& arguments) {
+  BuildRequest request;
+  request.inputs = arguments.paths;
+  request.tokenizer_name = value_of(arguments, "tokenizer");
+  request.field = value_of(arguments, "field", "text");
+  request.prefix = value_of(arguments, "out");
+  for (const char* key : {"tokenizer", "out"})
+    if (value_of(arguments, key).empty())
+      fail(ExitCode::usage, "data build: --{} is missing.\n{}", key, kUsage);
+  if (request.inputs.empty()) fail(ExitCode::usage, "data build: no input is given.\n{}", kUsage);
+  const auto tokenizer = load_tokenizer(request.tokenizer_name);
+  BuildResult result;
+  double seconds = 0.0;
+  {
+    Progress progress;
+    result = build_token_file(request, *tokenizer,
+                              [&](int64_t done, int64_t total) { progress.show(done, total); });
+    seconds = progress.seconds();
+  }
+  const double rate = static_cast<double>(result.bytes) / 1e6 / std::max(seconds, 1e-6);
+  if (arguments.as_json) {
+    const ordered_json json = {{"prefix", request.prefix},
+                               {"tokens", result.tokens},
+                               {"documents", result.documents},
+                               {"empty", result.empty},
+                               {"bytes", result.bytes},
+                               {"type", name(result.type)},
+                               {"vocab", tokenizer->vocab_size()},
+                               {"mb_per_s", rate}};
+    fmt::print("{}\n", json.dump());
+    return 0;
+  }
+  fmt::print("{}.bin and .idx: {} tokens ({}) in {} documents from {} bytes, {:.1f} MB/s\n",
+             request.prefix, result.tokens, name(result.type), result.documents, result.bytes,
+             rate);
+  if (result.empty > 0) fmt::print("{} documents without text were left out\n", result.empty);
+  return 0;
+}
+
+// The tokenizer that is given, or the one that made the pair if it can still be loaded.
+std::unique_ptr<Tokenizer> tokenizer_for(const Arguments& arguments,
+                                         const std::optional<TokenFileOrigin>& origin,
+                                         const std::string& prefix) {
+  const std::string given = value_of(arguments, "tokenizer");
+  std::unique_ptr<Tokenizer> tokenizer;
+  if (!given.empty()) {
+    tokenizer = load_tokenizer(given);
+  } else if (origin) {
+    try {
+      tokenizer = load_tokenizer(origin->tokenizer);
+    } catch (const Error& error) {
+      log::warning("ids only, as the tokenizer that made {} cannot be loaded: {}", prefix,
+                   error.what());
+      return nullptr;
+    }
+  }
+  if (tokenizer && origin && tokenizer->fingerprint() != origin->fingerprint)
+    fail(ExitCode::data, "{}: was made with another tokenizer ({}, as it was then) than {} ({})",
+         prefix, origin->tokenizer, given.empty() ? origin->tokenizer : given,
+         tokenizer->description());
+  return tokenizer;
+}
+
+// The text of a token for the eye: control characters and what is no UTF-8 as escapes.
+std::string shown(std::string_view bytes) {
+  std::string out;
+  while (!bytes.empty()) {
+    const Utf8Step step = utf8_step(bytes);
+    const auto byte = static_cast<uint8_t>(bytes[0]);
+    if (bytes[0] == '\n') {
+      out += "\\n";
+    } else if (bytes[0] == '\t') {
+      out += "\\t";
+    } else if (!step.valid || byte < 0x20 || byte == 0x7F) {
+      for (const char c : bytes.substr(0, step.length))
+        out += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
+    } else {
+      out += bytes.substr(0, step.length);
+    }
+    bytes.remove_prefix(step.length);
+  }
+  return out;
+}
+
+struct Sample {
+  int64_t document = 0;
+  int64_t first = 0;
+  int64_t tokens = 0;  // of the whole document
+  std::vector<int32_t> ids;
+};
+
+// The beginnings of documents spread evenly over the file.
+std::vector<Sample> samples_of(const TokenFile& file, int64_t count, int64_t length) {
+  const auto starts = file.tokens.document_starts();
+  const auto documents = static_cast<int64_t>(starts.size());
+  count = std::min(count, documents);
+  std::vector<Sample> samples;
+  for (int64_t i = 0; i < count; ++i) {
+    Sample sample;
+    sample.document = i * documents / count;
+    const auto index = static_cast<size_t>(sample.document);
+    sample.first = starts[index];
+    sample.tokens =
+        (index + 1 < starts.size() ? starts[index + 1] : file.tokens.size()) - sample.first;
+    sample.ids.resize(static_cast<size_t>(std::min(length, sample.tokens)));
+    file.tokens.read(sample.first, sample.ids, int64_t{1} << 31);
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+void check_ids_of(const Sample& sample, const Tokenizer& tokenizer, const std::string& prefix) {
+  for (const int32_t id : sample.ids)
+    if (id >= tokenizer.vocab_size())
+      fail(ExitCode::data, "{}.bin: document {} has id {}, outside the vocabulary [0, {})", prefix,
+           sample.document, id, tokenizer.vocab_size());
+}
+
+void print_sample(const Sample& sample, const Tokenizer* tokenizer) {
+  fmt::print("\ndocument {}, tokens {} to {}{}\n", sample.document, sample.first,
+             sample.first + static_cast<int64_t>(sample.ids.size()),
+             static_cast<int64_t>(sample.ids.size()) < sample.tokens
+                 ? fmt::format(" (of {})", sample.tokens)
+                 : "");
+  std::string pieces = "  text ";
+  std::string ids = "  ids  ";
+  for (size_t i = 0; i < sample.ids.size(); ++i) {
+    if (i > 0) pieces += '|';
+    if (tokenizer != nullptr) pieces += shown(tokenizer->id_to_bytes(sample.ids[i]));
+    ids += fmt::format("{}{}", i > 0 ? " " : "", sample.ids[i]);
+  }
+  if (tokenizer != nullptr) fmt::print("{}\n", pieces);
+  fmt::print("{}\n", ids);
+}
+
+int inspect(const Arguments& arguments) {
+  const std::string prefix = the_prefix(arguments);
+  const TokenFile file = open_token_file(prefix);
+  const auto origin = read_token_file_origin(prefix);
+  const auto tokenizer = tokenizer_for(arguments, origin, prefix);
+  const std::vector<Sample> samples =
+      samples_of(file, number_of(arguments, "samples", 3), number_of(arguments, "tokens", 48));
+  if (tokenizer)
+    for (const Sample& sample : samples) check_ids_of(sample, *tokenizer, prefix);
+  if (arguments.as_json) {
+    ordered_json json = {{"prefix", prefix},
+                         {"type", name(file.index.type)},
+                         {"tokens", file.index.tokens},
+                         {"documents", file.index.documents},
+                         {"sequences", file.index.sequences}};
+    if (origin) json["tokenizer"] = origin->tokenizer;
+    json["samples"] = ordered_json::array();
+    for (const Sample& sample : samples) {
+      ordered_json entry = {{"document", sample.document},
+                            {"first", sample.first},
+                            {"tokens", sample.tokens},
+                            {"ids", sample.ids}};
+      if (tokenizer) entry["text"] = tokenizer->decode(sample.ids);
+      json["samples"].push_back(entry);
+    }
+    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+    return 0;
+  }
+  fmt::print("{}: {} tokens ({}) in {} documents ({} sequences), tokenizer {}\n", prefix,
+             file.index.tokens, name(file.index.type), file.index.documents, file.index.sequences,
+             origin ? origin->tokenizer : "not recorded");
+  for (const Sample& sample : samples) print_sample(sample, tokenizer.get());
+  return 0;
+}
+
+int verify(const Arguments& arguments) {
+  const std::string prefix = the_prefix(arguments);
+  const std::string given = value_of(arguments, "tokenizer");
+  const auto tokenizer = given.empty() ? nullptr : load_tokenizer(given);
+  const VerifyResult result = verify_token_file(prefix, tokenizer.get());
+  if (arguments.as_json) {
+    const ordered_json json = {{"prefix", prefix},
+                               {"ok", true},
+                               {"tokens", result.index.tokens},
+                               {"documents", result.index.documents},
+                               {"sequences", result.index.sequences},
+                               {"largest_id", result.largest_id},
+                               {"vocab", result.vocab},
+                               {"hash_checked", result.hash_checked}};
+    fmt::print("{}\n", json.dump());
+    return 0;
+  }
+  fmt::print("{}: good. {} tokens ({}) in {} documents; largest id {}{}; {}\n", prefix,
+             result.index.tokens, name(result.index.type), result.index.documents,
+             result.largest_id,
+             result.vocab > 0 ? fmt::format(", below the vocabulary of {}", result.vocab)
+                              : ", vocabulary not known (give --tokenizer)",
+             result.hash_checked ? "the hash agrees" : "no hash was recorded");
+  return 0;
+}
+
+}  // namespace
+
+int command_data(std::span<const std::string> args) {
+  if (std::any_of(args.begin(), args.end(),
+                  [](const std::string& word) { return word == "--help" || word == "-h"; })) {
+    fmt::print("{}", kUsage);
+    return 0;
+  }
+  const Arguments arguments = parse(args);
+  if (arguments.action == "build") return build(arguments);
+  if (arguments.action == "inspect") return inspect(arguments);
+  return verify(arguments);
+}
+
+}  // namespace troupe

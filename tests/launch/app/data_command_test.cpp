@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "launch/app/commands.h"
+#include "tests/core/text/fixtures.h"
+
+namespace troupe {
+namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
+using test::write_text;
+
+// Standard output of a call that must succeed.
+std::string run(const std::vector<std::string>& args) {
+  testing::internal::CaptureStdout();
+  int code = -1;
+  try {
+    code = command_data(args);
+  } catch (const Error& error) {
+    ADD_FAILURE() << error.what();
+  }
+  EXPECT_EQ(code, 0);
+  return testing::internal::GetCapturedStdout();
+}
+
+const std::string kTokenizer =
+    std::string(TROUPE_SOURCE_DIR) + "/tests/core/text/data/small_json/gpt2.json";
+
+TEST(DataCommand, BuildsInspectsAndVerifies) {
+  const TemporaryFolder folder;
+  write_text(folder / "r.jsonl", "{\"body\": \"the cat\\tsat\"}\n{\"body\": \"on the mat\\n\"}\n");
+  const std::string prefix = folder / "out/data";
+  const auto built =
+      nlohmann::json::parse(run({"build", folder / "r.jsonl", "--tokenizer", kTokenizer,
+                                 "--out=" + prefix, "--field", "body", "--json"}));
+  EXPECT_EQ(built.at("documents"), 2);
+  EXPECT_EQ(built.at("type"), "u16");
+  EXPECT_EQ(built.at("vocab"), 1301);
+
+  const std::string text = run({"inspect", prefix});
+  EXPECT_NE(text.find("2 documents"), std::string::npos) << text;
+  EXPECT_NE(text.find("the| c|at|\\t|s|at|<|endoftext|>"), std::string::npos) << text;
+  EXPECT_NE(text.find("\\n"), std::string::npos) << text;
+  const auto shown = nlohmann::json::parse(
+      run({"inspect", prefix + ".idx", "--json", "--samples", "1", "--tokens", "3"}));
+  EXPECT_EQ(shown.at("samples").size(), 1U);
+  EXPECT_EQ(shown.at("samples")[0].at("text"), "the cat");
+  EXPECT_EQ(shown.at("samples")[0].at("ids").size(), 3U);
+
+  const auto verified =
+      nlohmann::json::parse(run({"verify", prefix, "--tokenizer", kTokenizer, "--json"}));
+  EXPECT_EQ(verified.at("ok"), true);
+  EXPECT_EQ(verified.at("hash_checked"), true);
+  EXPECT_EQ(verified.at("largest_id"), 1256);
+  EXPECT_NE(run({"verify", prefix}).find("good."), std::string::npos);
+  expect_error(ExitCode::data, "another tokenizer", [&] {
+    command_data(std::vector<std::string>{"verify", prefix, "--tokenizer", "byte"});
+  });
+}
+
+TEST(DataCommand, TellsUsageFromDataErrors) {
+  const TemporaryFolder folder;
+  write_text(folder / "a.txt", "text");
+  const auto refuses = [&](ExitCode code, const std::string& words,
+                           const std::vector<std::string>& args) {
+    expect_error(code, words, [&] { command_data(args); });
+  };
+  refuses(ExitCode::usage, "build, inspect or verify?", {});
+  refuses(ExitCode::usage, "unknown action \"make\"", {"make"});
+  refuses(ExitCode::usage, "--tokenizer is missing", {"build", folder / "a.txt", "--out", "x"});
+  refuses(ExitCode::usage, "--out is missing", {"build", folder / "a.txt", "--tokenizer", "byte"});
+  refuses(ExitCode::usage, "no input", {"build", "--tokenizer", "byte", "--out", folder / "x"});
+  refuses(ExitCode::usage, "unknown option --outt", {"build", "--outt", "x"});
+  refuses(ExitCode::usage, "--out needs a value", {"build", "--out"});
+  refuses(ExitCode::usage, "is given twice", {"build", "--out", "x", "--out=y"});
+  refuses(ExitCode::usage, "one PREFIX is needed", {"inspect"});
+  refuses(ExitCode::data, "does not exist",
+          {"build", folder / "none.txt", "--tokenizer", "byte", "--out", folder / "x"});
+  refuses(ExitCode::data, "does not exist",
+          {"build", folder / "a.txt", "--tokenizer", "none", "--out", folder / "x"});
+  refuses(ExitCode::data, "there is no", {"verify", folder / "x"});
+  refuses(ExitCode::resource, "cannot be made",
+          {"build", folder / "a.txt", "--tokenizer", "byte", "--out", folder / "a.txt/d"});
+  EXPECT_NE(run({"--help"}).find("usage: troupe data build"), std::string::npos);
+  run({"build", folder / "a.txt", "--tokenizer", "byte", "--out", folder / "d"});
+  refuses(ExitCode::usage, "not a whole number", {"inspect", folder / "d", "--samples", "-1"});
+}
+
+}  // namespace
+}  // namespace troupe
