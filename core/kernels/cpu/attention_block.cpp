@@ -1,0 +1,259 @@
+#include "core/kernels/cpu/attention_block.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/cpu/attention_block.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "core/kernels/cpu/exp-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace troupe::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using D = hn::ScalableTag<float>;
+using DU = hn::RebindToUnsigned<D>;
+using V = hn::Vec<D>;
+constexpr int64_t kLanes = hn::MaxLanes(D());
+constexpr int kTileVectors = HWY_TARGET == HWY_AVX2 ? 2 : 4;
+constexpr int kTileRows = 4;
+
+struct F32Dot {
+  using Word = float;
+  using A = V;
+  using B = V;
+  static HWY_INLINE A broadcast(float word) { return hn::Set(D(), word); }
+  static HWY_INLINE B load(const float* b) { return hn::LoadU(D(), b); }
+  static HWY_INLINE V add(A a, B b, V c) { return hn::MulAdd(a, b, c); }
+};
+
+// Two bf16 products by f32 arithmetic, where the processor has no instruction for them.
+struct BF16Dot {
+  using Word = uint32_t;
+  struct Pair {
+    V low;
+    V high;
+  };
+  using A = Pair;
+  using B = Pair;
+  static HWY_INLINE Pair split(hn::Vec<DU> word) {
+    return {hn::BitCast(D(), hn::ShiftLeft<16>(word)),
+            hn::BitCast(D(), hn::And(word, hn::Set(DU(), 0xffff0000U)))};
+  }
+  static HWY_INLINE A broadcast(uint32_t word) { return split(hn::Set(DU(), word)); }
+  static HWY_INLINE B load(const uint32_t* b) { return split(hn::LoadU(DU(), b)); }
+  static HWY_INLINE V add(A a, B b, V c) {
+    return hn::MulAdd(a.high, b.high, hn::MulAdd(a.low, b.low, c));
+  }
+};
+
+template <class Dot, int kVectors>
+HWY_INLINE void tile(const BlockProduct<typename Dot::Word, float>& p, int64_t row,
+                     int64_t column) {
+  const D d;
+  V sum[kTileRows][kVectors];
+  float* c = p.c + row * p.ldc + column;
+  for (int r = 0; r < kTileRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      sum[r][v] = p.accumulate ? hn::LoadU(d, c + r * p.ldc + v * kLanes) : hn::Zero(d);
+    }
+  }
+  const auto* a = p.a + row * p.a_row;
+  const auto* b = p.b + column;
+  for (int64_t w = 0; w < p.words; ++w, a += p.a_word, b += p.ldb) {
+    typename Dot::B columns[kVectors];
+    for (int v = 0; v < kVectors; ++v) columns[v] = Dot::load(b + v * kLanes);
+    for (int r = 0; r < kTileRows; ++r) {
+      const auto factor = Dot::broadcast(a[r * p.a_row]);
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = Dot::add(factor, columns[v], sum[r][v]);
+    }
+  }
+  for (int r = 0; r < kTileRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, c + r * p.ldc + v * kLanes);
+  }
+}
+
+template <class Dot>
+HWY_INLINE void product(const BlockProduct<typename Dot::Word, float>& p) {
+  int64_t column = 0;
+  for (; column + kTileVectors * kLanes <= p.n; column += kTileVectors * kLanes) {
+    for (int64_t row = 0; row < p.m; row += kTileRows) tile<Dot, kTileVectors>(p, row, column);
+  }
+  for (; column + 2 * kLanes <= p.n; column += 2 * kLanes) {
+    for (int64_t row = 0; row < p.m; row += kTileRows) tile<Dot, 2>(p, row, column);
+  }
+  for (; column < p.n; column += kLanes) {
+    for (int64_t row = 0; row < p.m; row += kTileRows) tile<Dot, 1>(p, row, column);
+  }
+}
+
+void ProductF32(const BlockProduct<float, float>& p) { product<F32Dot>(p); }
+void ProductBF16(const BlockProduct<uint32_t, float>& p) { product<BF16Dot>(p); }
+
+// Bits of an f32 rounded to bf16, in the upper half of the word (NaN stays NaN).
+HWY_INLINE hn::Vec<DU> rounded(V v) {
+  const DU du;
+  const auto word = hn::BitCast(du, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(word), hn::Set(du, 1U));
+  const auto up = hn::Add(word, hn::Add(odd, hn::Set(du, 0x7fffU)));
+  const auto quiet = hn::Or(word, hn::Set(du, 0x400000U));
+  return hn::And(hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, up),
+                 hn::Set(du, 0xffff0000U));
+}
+
+HWY_INLINE void store_row(V v, float* row, int64_t column) { hn::StoreU(v, D(), row + column); }
+HWY_INLINE void store_row(V v, uint32_t* row, int64_t column) {
+  const hn::Rebind<uint16_t, D> d16;
+  const hn::RebindToSigned<D> di;
+  const auto half = hn::BitCast(di, hn::ShiftRight<16>(rounded(v)));
+  hn::StoreU(hn::DemoteTo(d16, half), d16, reinterpret_cast<uint16_t*>(row) + column);
+}
+
+template <typename Word>
+HWY_INLINE void forward(const ForwardSoftmax<Word, float>& f) {
+  const D d;
+  constexpr int64_t kRowWords =
+      kBlockRows * static_cast<int64_t>(sizeof(Word)) / (std::is_same_v<Word, float> ? 4 : 8);
+  const V scale = hn::Set(d, f.scale);
+  for (int64_t r = 0; r < kBlockRows; ++r) {
+    const float* s = f.s + r * kBlockRows;
+    Word* p = f.p + r * kRowWords;
+    V top = hn::LoadU(d, s);
+    for (int64_t i = kLanes; i < kBlockRows; i += kLanes) top = hn::Max(top, hn::LoadU(d, s + i));
+    const float row_top = f.scale * hn::GetLane(hn::MaxOfLanes(d, top));
+    const float before = f.m[r];
+    const float now = row_top > before ? row_top : before;
+    // A row that has seen nothing yet: exp(-infinity - 0) = 0.
+    const float safe = now == -std::numeric_limits<float>::infinity() ? 0.0f : now;
+    const V shift = hn::Set(d, safe);
+    V total = hn::Zero(d);
+    for (int64_t i = 0; i < kBlockRows; i += kLanes) {
+      const V e = exp_vector(d, hn::MulSub(hn::LoadU(d, s + i), scale, shift));
+      total = hn::Add(total, e);
+      store_row(e, p, i);
+    }
+    const float row_total = hn::GetLane(hn::SumOfLanes(d, total));
+    if (now == before || before == -std::numeric_limits<float>::infinity()) {
+      f.l[r] += row_total;  // nothing to rescale
+    } else {
+      const float fade = hn::GetLane(exp_vector(d, hn::Set(d, before - now)));
+      const V factor = hn::Set(d, fade);
+      f.l[r] = f.l[r] * fade + row_total;
+      float* o = f.o + r * f.n;
+      for (int64_t i = 0; i < f.n; i += kLanes) {
+        hn::StoreU(hn::Mul(hn::LoadU(d, o + i), factor), d, o + i);
+      }
+    }
+    f.m[r] = now;
+  }
+}
+
+void ForwardF32(const ForwardSoftmax<float, float>& f) { forward(f); }
+void ForwardBF16(const ForwardSoftmax<uint32_t, float>& f) { forward(f); }
+
+void BackwardF32(const BackwardSoftmax<float, float>& f) {
+  const D d;
+  const V scale = hn::Set(d, f.scale);
+  for (int64_t r = 0; r < kBlockRows; ++r) {
+    const V lse = hn::Set(d, f.lse[r]);
+    const V pull = hn::Set(d, f.d[r]);
+    for (int64_t i = r * kBlockRows; i < (r + 1) * kBlockRows; i += kLanes) {
+      const V p = exp_vector(d, hn::MulSub(hn::LoadU(d, f.s + i), scale, lse));
+      const V ds = hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, f.dp + i), pull));
+      hn::StoreU(p, d, f.p_columns + i);
+      hn::StoreU(ds, d, f.ds_rows + i);
+    }
+  }
+}
+
+void BackwardBF16(const BackwardSoftmax<uint32_t, float>& f) {
+  const D d;
+  const DU du;
+  const V scale = hn::Set(d, f.scale);
+  for (int64_t r = 0; r < kBlockRows; r += 2) {
+    for (int64_t i = 0; i < kBlockRows; i += kLanes) {
+      hn::Vec<DU> p_word = hn::Zero(du);
+      hn::Vec<DU> ds_word = hn::Zero(du);
+      for (int64_t half = 0; half < 2; ++half) {
+        const int64_t at = (r + half) * kBlockRows + i;
+        const V lse = hn::Set(d, f.lse[r + half]);
+        const V pull = hn::Set(d, f.d[r + half]);
+        const V p = exp_vector(d, hn::MulSub(hn::LoadU(d, f.s + at), scale, lse));
+        const V ds = hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, f.dp + at), pull));
+        store_row(ds, f.ds_rows + (r + half) * kBlockRows / 2, i);
+        const auto p_bits = rounded(p);
+        const auto ds_bits = rounded(ds);
+        p_word = half == 0 ? hn::ShiftRight<16>(p_bits) : hn::Or(p_word, p_bits);
+        ds_word = half == 0 ? hn::ShiftRight<16>(ds_bits) : hn::Or(ds_word, ds_bits);
+      }
+      hn::StoreU(p_word, du, f.p_columns + r / 2 * kBlockRows + i);
+      hn::StoreU(ds_word, du, f.ds_columns + r / 2 * kBlockRows + i);
+    }
+  }
+}
+
+}  // namespace troupe::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <algorithm>
+#include <cmath>
+
+namespace troupe::kernels {
+HWY_EXPORT(ProductF32);
+HWY_EXPORT(ProductBF16);
+HWY_EXPORT(ForwardF32);
+HWY_EXPORT(ForwardBF16);
+HWY_EXPORT(BackwardF32);
+HWY_EXPORT(BackwardBF16);
+
+void run(const BlockProduct<float, float>& p) { HWY_DYNAMIC_DISPATCH(ProductF32)(p); }
+void run(const BlockProduct<uint32_t, float>& p) {
+  if (has_bf16_dot()) return run_bf16_dot(p);
+  HWY_DYNAMIC_DISPATCH(ProductBF16)(p);
+}
+void run(const ForwardSoftmax<float, float>& f) { HWY_DYNAMIC_DISPATCH(ForwardF32)(f); }
+void run(const ForwardSoftmax<uint32_t, float>& f) { HWY_DYNAMIC_DISPATCH(ForwardBF16)(f); }
+void run(const BackwardSoftmax<float, float>& f) { HWY_DYNAMIC_DISPATCH(BackwardF32)(f); }
+void run(const BackwardSoftmax<uint32_t, float>& f) { HWY_DYNAMIC_DISPATCH(BackwardBF16)(f); }
+
+void run(const BlockProduct<double, double>& p) {
+  for (int64_t i = 0; i < p.m; ++i) {
+    double* c = p.c + i * p.ldc;
+    if (!p.accumulate) std::fill(c, c + p.n, 0.0);
+    for (int64_t w = 0; w < p.words; ++w) {
+      const double factor = p.a[i * p.a_row + w * p.a_word];
+      const double* b = p.b + w * p.ldb;
+      for (int64_t j = 0; j < p.n; ++j) c[j] += factor * b[j];
+    }
+  }
+}
+
+void run(const ForwardSoftmax<double, double>& f) {
+  for (int64_t r = 0; r < kBlockRows; ++r) {
+    const double* s = f.s + r * kBlockRows;
+    double top = f.m[r];
+    for (int64_t i = 0; i < kBlockRows; ++i) top = std::max(top, f.scale * s[i]);
+    const double shift = std::isinf(top) ? 0.0 : top;
+    const double fade = std::exp(f.m[r] - shift);
+    double total = 0;
+    for (int64_t i = 0; i < kBlockRows; ++i) {
+      total += f.p[r * kBlockRows + i] = std::exp(f.scale * s[i] - shift);
+    }
+    f.l[r] = f.l[r] * fade + total;
+    for (int64_t i = 0; i < f.n; ++i) f.o[r * f.n + i] *= fade;
+    f.m[r] = top;
+  }
+}
+
+void run(const BackwardSoftmax<double, double>& f) {
+  for (int64_t r = 0; r < kBlockRows; ++r) {
+    for (int64_t i = r * kBlockRows; i < (r + 1) * kBlockRows; ++i) {
+      const double p = std::exp(f.scale * f.s[i] - f.lse[r]);
+      f.ds_rows[i] = f.scale * p * (f.dp[i] - f.d[r]);
+      f.p_columns[i] = p;
+    }
+  }
+}
+
+}  // namespace troupe::kernels
+#endif

@@ -1,0 +1,152 @@
+#include "core/ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/autograd/tape.h"
+#include "core/base/error.h"
+#include "core/kernels/attention.h"
+#include "core/ops/arithmetic.h"
+#include "core/ops/raw.h"
+#include "core/ops/reduce.h"
+#include "core/ops/softmax.h"
+#include "core/ops/view.h"
+
+namespace troupe {
+namespace {
+
+void check(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  raw::check_same_type("attention", q, k);
+  raw::check_same_type("attention", q, v);
+  require(q.rank() == 4 && k.rank() == 4 && k.shape() == v.shape() && q.dim(0) == k.dim(0) &&
+              q.dim(3) == k.dim(3) && k.dim(2) > 0 && q.dim(2) % k.dim(2) == 0 && q.dim(3) > 0,
+          "attention of queries {}, keys {} and values {}", q.shape().text(), k.shape().text(),
+          v.shape().text());
+  require(options.window >= 0 && options.q_offset >= 0, "attention with window {}, q_offset {}",
+          options.window, options.q_offset);
+  if (!options.documents.defined()) return;
+  require(options.documents.elements() == q.dim(0) * q.dim(1) && options.q_offset == 0 &&
+              q.dim(1) == k.dim(1) && options.documents.dtype() == DType::i32 &&
+              options.documents.contiguous(),
+          "attention of {} with documents {}", q.shape().text(), options.documents.shape().text());
+}
+
+double scale_of(const Tensor& q, const AttentionOptions& options) {
+  return options.scale != 0 ? options.scale : 1.0 / std::sqrt(static_cast<double>(q.dim(3)));
+}
+
+// First key that each query sees: documents rise along a sequence, so the keys of its own document
+// are those since the document's start.
+Tensor first_keys(const Tensor& q, const AttentionOptions& options) {
+  const int64_t queries = q.dim(1);
+  Tensor first = Tensor::empty({q.dim(0), queries}, DType::i32, q.device());
+  auto* to = first.data<int32_t>();
+  const int32_t* document =
+      options.documents.defined() ? options.documents.data<int32_t>() : nullptr;
+  for (int64_t b = 0; b < q.dim(0); ++b) {
+    int64_t start = 0;
+    for (int64_t s = 0; s < queries; ++s) {
+      const int64_t at = b * queries + s;
+      if (document != nullptr && s > 0 && document[at] != document[at - 1]) {
+        require(document[at] > document[at - 1], "document ids fall from {} to {} at position {}",
+                document[at - 1], document[at], s);
+        start = s;
+      }
+      const int64_t position = s + options.q_offset;
+      const int64_t by_window = options.window > 0 ? position - options.window + 1 : 0;
+      to[at] = static_cast<int32_t>(std::max(start, by_window));
+    }
+  }
+  return first;
+}
+
+// The value with a contiguous last dim.
+Tensor dense_rows(const Tensor& x) {
+  return x.strides()[-1] == 1 || x.dim(-1) == 1 ? x.detach() : raw::contiguous(x);
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                 const AttentionOptions& options) {
+  check(q, k, v, options);
+  const double scale = scale_of(q, options);
+  const Tensor first = first_keys(q, options);
+  const Tensor query = dense_rows(q);
+  const Tensor key = dense_rows(k);
+  const Tensor value = dense_rows(v);
+  Tensor out = Tensor::empty(q.shape(), q.dtype(), q.device());
+  const Tensor lse = Tensor::empty({q.dim(0), q.dim(2), q.dim(1)}, wide(q.dtype()), q.device());
+  const int64_t offset = options.q_offset;
+  kernels::attention(out.stream(), query.view(), key.view(), value.view(), scale,
+                     {first.view(), offset}, out.view(), lse.view());
+  return record("attention", out, {q, k, v},
+                [query = Saved(query), key = Saved(key), value = Saved(value), out = Saved(out),
+                 lse, first, scale, offset](const Tensor& dy, InputGradients& inputs) {
+                  const Tensor& q = query.get("attention");
+                  const Tensor& k = key.get("attention");
+                  const Tensor& v = value.get("attention");
+                  const Tensor dq = Tensor::empty(q.shape(), q.dtype(), q.device());
+                  const Tensor dk = Tensor::empty(k.shape(), k.dtype(), k.device());
+                  const Tensor dv = Tensor::empty(v.shape(), v.dtype(), v.device());
+                  const Tensor g = raw::contiguous(dy);
+                  kernels::attention_gradient(g.stream(), q.view(), k.view(), v.view(), scale,
+                                              {first.view(), offset}, out.get("attention").view(),
+                                              lse.view(), g.view(), dq.view(), dk.view(),
+                                              dv.view());
+                  inputs.add(0, dq);
+                  inputs.add(1, dk);
+                  inputs.add(2, dv);
+                });
+}
+
+Tensor attention_decode(const Tensor& q, const Tensor& k, const Tensor& v, int64_t window,
+                        double scale) {
+  AttentionOptions options;
+  options.window = window;
+  options.scale = scale;
+  require(q.rank() == 4 && k.rank() == 4 && k.dim(1) >= q.dim(1),
+          "attention_decode of queries {} against keys {}", q.shape().text(), k.shape().text());
+  options.q_offset = k.dim(1) - q.dim(1);
+  check(q, k, v, options);
+  Tensor out = Tensor::empty(q.shape(), q.dtype(), q.device());
+  kernels::attention_decode(out.stream(), dense_rows(q).view(), dense_rows(k).view(),
+                            dense_rows(v).view(), scale_of(q, options),
+                            {first_keys(q, options).view(), options.q_offset}, out.view());
+  return out;
+}
+
+Tensor attention_composite(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionOptions& options) {
+  check(q, k, v, options);
+  const int64_t queries = q.dim(1);
+  const int64_t keys = k.dim(1);
+  const int64_t group = q.dim(2) / k.dim(2);
+  const Tensor first = first_keys(q, options);
+  std::vector<double> mask;  // [B, 1, S, Sk]
+  for (int64_t i = 0; i < q.dim(0) * queries; ++i) {
+    const int64_t last = i % queries + options.q_offset;
+    for (int64_t j = 0; j < keys; ++j) {
+      const bool seen = j >= first.data<int32_t>()[i] && j <= last;
+      mask.push_back(seen ? 0.0 : -std::numeric_limits<double>::infinity());
+    }
+  }
+  const Tensor hidden = Tensor::from(mask, {q.dim(0), 1, queries, keys}, q.dtype(), q.device());
+  // [B, S, H, hd] -> [B, H, S, 1, hd]; keys are repeated for the heads of their group.
+  const auto repeated = [&](const Tensor& x) {
+    const Shape one = {x.dim(0), x.dim(1), x.dim(2), 1, x.dim(3)};
+    const Shape all = {x.dim(0), x.dim(1), x.dim(2), group, x.dim(3)};
+    const Tensor heads =
+        reshape(expand(reshape(x, one), all), {x.dim(0), x.dim(1), q.dim(2), x.dim(3)});
+    const Tensor turned = transpose(heads, 1, 2);
+    return reshape(turned, {x.dim(0), q.dim(2), 1, x.dim(1), x.dim(3)});
+  };
+  const Tensor rows = reshape(transpose(q, 1, 2), {q.dim(0), q.dim(2), queries, 1, q.dim(3)});
+  const Tensor scores = scale(sum(mul(rows, repeated(k)), -1), scale_of(q, options));
+  const Tensor p = softmax(add(scores, hidden));
+  const Tensor spread = reshape(p, {q.dim(0), q.dim(2), queries, keys, 1});
+  return transpose(sum(mul(spread, repeated(v)), 3), 1, 2);
+}
+
+}  // namespace troupe
