@@ -137,7 +137,13 @@ TEST_F(Chromium, FitsAPhoneAndAnswersTheKeyboard) {
   run.experts = 64;
   write_synthetic_run(dir / "a-run-with-a-rather-long-name-for-a-phone", run);
   const auto run_dir = dir / "a-run-with-a-rather-long-name-for-a-phone";
-  const Rendered page = render(dir, with_probe(report({run_dir}), kProbe), "--window-size=400,900");
+  // Chromium's windows are 500 wide at least, so the phone is a frame.
+  write_text(dir / "phone.html", with_probe(report({run_dir}), kProbe));
+  const std::string frame =
+      "<!DOCTYPE html><body><iframe src=\"phone.html\" style=\"width:400px;height:900px;border:0\">"
+      "</iframe><script>onload = () => Object.assign(document.documentElement.dataset, "
+      "frames[0].document.documentElement.dataset);</script></body>";
+  const Rendered page = render(dir, frame, "--allow-file-access-from-files");
   EXPECT_FALSE(says_something(page)) << page.console;
   EXPECT_EQ(attribute(page.dom, "data-inner"), "400");
   EXPECT_EQ(attribute(page.dom, "data-wide"), "0");
