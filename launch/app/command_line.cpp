@@ -1,0 +1,209 @@
+#include "launch/app/command_line.h"
+
+#include <fmt/core.h>
+
+#include <boost/program_options.hpp>
+#include <charconv>
+
+#include "core/base/error.h"
+#include "launch/config/nearest.h"
+
+namespace troupe {
+namespace {
+
+namespace po = boost::program_options;
+
+template <typename T>
+T number(const std::string& option, const std::string& text, T minimum, T maximum) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    fail(ExitCode::usage, "--{} {}: not a number", option, text);
+  }
+  if (!(value >= minimum && value <= maximum)) {
+    fail(ExitCode::usage, "--{} {}: must be {} to {}; nearest legal value: {}", option, text,
+         minimum, maximum, value < minimum ? minimum : maximum);
+  }
+  return value;
+}
+
+}  // namespace
+
+const std::string& Arguments::text(const std::string& name) const {
+  const auto found = values_.find(name);
+  require(found != values_.end(), "option --{} was read but never declared", name);
+  return found->second;
+}
+
+int64_t Arguments::integer(const std::string& name, int64_t minimum, int64_t maximum) const {
+  return number<int64_t>(name, text(name), minimum, maximum);
+}
+
+double Arguments::real(const std::string& name, double minimum, double maximum) const {
+  return number<double>(name, text(name), minimum, maximum);
+}
+
+CommandLine::CommandLine(std::string name, std::string synopsis, std::string summary)
+    : name_(std::move(name)), synopsis_(std::move(synopsis)), summary_(std::move(summary)) {
+  flag("help,h", "this text");
+}
+
+CommandLine& CommandLine::flag(const std::string& name, const std::string& help) {
+  options_.push_back({name.substr(0, name.find(',')), name, "", "", help});
+  return *this;
+}
+
+CommandLine& CommandLine::option(const std::string& name, const std::string& value,
+                                 const std::string& default_value, const std::string& help) {
+  options_.push_back({name.substr(0, name.find(',')), name, value, default_value, help});
+  return *this;
+}
+
+CommandLine& CommandLine::details(std::string text) {
+  details_ = std::move(text);
+  return *this;
+}
+
+CommandLine& CommandLine::positionals(size_t minimum, size_t maximum) {
+  minimum_ = minimum;
+  maximum_ = maximum;
+  return *this;
+}
+
+CommandLine& CommandLine::rest_is_positional() {
+  rest_is_positional_ = true;
+  return *this;
+}
+
+void CommandLine::misuse(const std::string& text) const {
+  fail(ExitCode::usage, "troupe {}: {}\nusage: troupe {} {}\n`troupe {} --help` says more", name_,
+       text, name_, synopsis_, name_);
+}
+
+void CommandLine::check_known(const std::string& word) const {
+  if (word.size() < 2 || word[0] != '-') return;
+  std::vector<std::string> names;
+  const bool is_long = word[1] == '-';
+  const std::string name =
+      is_long ? word.substr(2, word.find('=') == std::string::npos ? word.npos : word.find('=') - 2)
+              : word.substr(1, 1);
+  for (const Option& option : options_) {
+    names.push_back(option.name);
+    const size_t comma = option.given.find(',');
+    const std::string short_name =
+        comma == std::string::npos ? std::string() : option.given.substr(comma + 1);
+    if (name == (is_long ? option.name : short_name)) return;
+  }
+  if (!is_long && word.find_first_not_of("-0123456789.e") == std::string::npos) return;  // a number
+  const std::string near = nearest(name, names);
+  misuse(fmt::format("unknown option {}{}", word,
+                     near.empty() ? "" : fmt::format("; did you mean --{}?", near)));
+}
+
+std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) const {
+  po::options_description description;
+  for (const Option& option : options_) {
+    if (option.value.empty()) {
+      description.add_options()(option.given.c_str(), po::bool_switch());
+    } else {
+      description.add_options()(option.given.c_str(), po::value<std::string>());
+    }
+  }
+  // Words from the first positional on, where they belong to another command.
+  std::vector<std::string> own(words.begin(), words.end());
+  std::vector<std::string> rest;
+  if (rest_is_positional_) {
+    size_t i = 0;
+    while (i < own.size() && own[i].size() > 1 && own[i][0] == '-' && own[i] != "--") {
+      check_known(own[i]);
+      bool takes_value = false;
+      for (const Option& option : options_) {
+        const size_t comma = option.given.find(',');
+        const bool same =
+            own[i] == "--" + option.name ||
+            (comma != std::string::npos && own[i] == "-" + option.given.substr(comma + 1));
+        takes_value = takes_value || (same && !option.value.empty());
+      }
+      i += takes_value ? 2 : 1;
+    }
+    const size_t cut = std::min(i, own.size());
+    rest.assign(own.begin() + static_cast<std::ptrdiff_t>(cut), own.end());
+    own.resize(cut);
+    if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
+  }
+  po::variables_map map;
+  std::vector<std::string> positionals;
+  try {
+    for (const std::string& word : own) {
+      if (word == "--") break;
+      check_known(word);
+    }
+    const int style =
+        po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    const po::parsed_options parsed =
+        po::command_line_parser(own).options(description).style(style).allow_unregistered().run();
+    positionals = po::collect_unrecognized(parsed.options, po::include_positional);
+    po::store(parsed, map);
+  } catch (const po::error& error) {
+    misuse(error.what());
+  }
+  Arguments out;
+  for (const Option& option : options_) {
+    if (option.value.empty()) {
+      if (map[option.name].as<bool>()) out.values_[option.name] = "true";
+      continue;
+    }
+    const bool given = map.count(option.name) != 0;
+    out.values_[option.name] = given ? map[option.name].as<std::string>() : option.default_value;
+    if (given) out.given_[option.name] = true;
+  }
+  out.positionals = std::move(positionals);
+  out.positionals.insert(out.positionals.end(), rest.begin(), rest.end());
+  if (out.flag("help")) {
+    fmt::print("{}", help());
+    return std::nullopt;
+  }
+  if (out.positionals.size() < minimum_) misuse("something is missing");
+  if (out.positionals.size() > maximum_) {
+    misuse(fmt::format("unexpected '{}'", out.positionals[maximum_]));
+  }
+  return out;
+}
+
+std::string CommandLine::help() const {
+  std::string text =
+      fmt::format("usage: troupe {} {}\n\n{}\n\noptions:\n", name_, synopsis_, summary_);
+  for (const Option& option : options_) {
+    const size_t comma = option.given.find(',');
+    std::string left =
+        comma == std::string::npos
+            ? "      --" + option.name
+            : fmt::format("  -{}, --{}", option.given.substr(comma + 1), option.name);
+    if (!option.value.empty()) left += " " + option.value;
+    text += fmt::format("{:<30} {}", left, option.help);
+    if (!option.default_value.empty()) text += fmt::format(" (default {})", option.default_value);
+    text += "\n";
+  }
+  if (!details_.empty()) text += "\n" + details_ + "\n";
+  return text;
+}
+
+ConfigWords config_words(const std::vector<std::string>& positionals) {
+  ConfigWords words;
+  for (const std::string& word : positionals) {
+    if (words.file.empty() && word.find('=') == std::string::npos) {
+      words.file = word;
+    } else if (word.find('=') != std::string::npos) {
+      words.overrides.push_back(word);
+    } else {
+      fail(ExitCode::usage, "'{}' is neither the configuration ({}) nor KEY=VALUE", word,
+           words.file);
+    }
+  }
+  if (words.file.empty()) {
+    fail(ExitCode::usage, "no configuration is named; give the path of a YAML file first");
+  }
+  return words;
+}
+
+}  // namespace troupe

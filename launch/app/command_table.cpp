@@ -1,0 +1,96 @@
+#include "launch/app/command_table.h"
+
+#include <fmt/core.h>
+
+#include <exception>
+#include <new>
+
+#include "core/base/error.h"
+#include "launch/app/commands.h"
+#include "launch/app/failure.h"
+#include "launch/app/stop_request.h"
+#include "launch/config/help.h"
+#include "launch/config/nearest.h"
+
+namespace troupe {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table{
+      {"check", "CONFIG [key=value...]", "check a configuration and show what it amounts to",
+       command_check},
+      {"launch", "[-n N] [--hosts ...] [--] train ...", "start a command on several ranks",
+       command_launch, true},
+      {"train", "CONFIG [key=value...]", "train a model", command_train, true},
+      {"eval", "DIR|CHECKPOINT", "loss on held-out text", command_eval},
+      {"generate", "DIR|CHECKPOINT", "let a model write text", command_generate},
+      {"ckpt", "ls|show|verify|diff ...", "look into checkpoints", command_ckpt},
+      {"data", "build|inspect|verify ...", "turn text into tokens, look at them", command_data},
+      {"report", "DIR... [--out FILE]", "one HTML page about runs", command_report},
+      {"help", "[KEY]", "this text, or what a configuration key means", command_help},
+      {"version", "", "version and build", command_version},
+  };
+  return table;
+}
+
+const Command* find_command(const std::string& name) {
+  for (const Command& command : commands()) {
+    if (command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+std::string program_help() {
+  std::string text =
+      "Troupe trains mixture-of-experts language models from one YAML file.\n\n"
+      "usage: troupe COMMAND ...\n\ncommands:\n";
+  for (const Command& command : commands()) {
+    text += fmt::format("  {:<9} {:<38} {}\n", command.name, command.arguments, command.summary);
+  }
+  text += "\n`troupe COMMAND --help` explains a command, `troupe help KEY` a configuration key.\n";
+  text += "Sections of a configuration:\n" + explain_sections();
+  text +=
+      "\nexit codes: 0 done, 1 bug, 2 usage or configuration, 3 data, 4 checkpoint, 5 resources,\n"
+      "  6 NaN, 7 lost or silent rank, 8 verification failed, 75 stopped on request\n";
+  return text;
+}
+
+namespace {
+
+int dispatch(std::span<const std::string> words) {
+  if (words.empty()) {
+    fmt::print("{}", program_help());
+    return 0;
+  }
+  std::string name = words[0];
+  if (name == "--help" || name == "-h") name = "help";
+  if (name == "--version") name = "version";
+  const Command* command = find_command(name);
+  if (command == nullptr) {
+    std::vector<std::string> names;
+    for (const Command& known : commands()) names.push_back(known.name);
+    const std::string near = nearest(name, names);
+    fail(ExitCode::usage, "no command '{}'{}; `troupe help` lists the commands", name,
+         near.empty() ? "" : fmt::format("; did you mean {}?", near));
+  }
+  if (!command->stops_softly) restore_stop_signals();
+  return command->run(words.subspan(1));
+}
+
+}  // namespace
+
+int run_program(std::span<const std::string> words) {
+  try {
+    return dispatch(words);
+  } catch (const Error& error) {
+    report_failure(error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    report_failure("out of memory; make the model or the batch smaller, or use more ranks");
+    return static_cast<int>(ExitCode::resource);
+  } catch (const std::exception& error) {
+    report_failure(fmt::format("unexpected: {}; this is a bug in Troupe", error.what()));
+    return static_cast<int>(ExitCode::internal);
+  }
+}
+
+}  // namespace troupe

@@ -1,0 +1,113 @@
+// troupe check CONFIG [key=value...] [--ranks N] [--json]
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/text/tokenizer.h"
+#include "launch/app/command_line.h"
+#include "launch/app/commands.h"
+#include "launch/config/estimate.h"
+#include "launch/config/load.h"
+#include "launch/config/resolved.h"
+#include "models/families/decoder_size.h"
+
+namespace troupe {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Findings {
+  RunConfig config;
+  std::vector<std::string> warnings;
+  DecoderSize size;
+  MemoryEstimate memory;
+  CommunicationEstimate communication;
+};
+
+std::string amount(int64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (bytes >= 1000000000) return fmt::format("{:.2f} GB", value / 1e9);
+  if (bytes >= 1000000) return fmt::format("{:.1f} MB", value / 1e6);
+  if (bytes >= 1000) return fmt::format("{:.1f} kB", value / 1e3);
+  return fmt::format("{} B", bytes);
+}
+
+void print_json(const Findings& found) {
+  ordered_json json;
+  json["config"] = ordered_json::parse(resolved_json(found.config));
+  json["config_hash"] = config_hash(found.config);
+  json["ranks"] = found.config.parallel.dp;
+  json["parameters"] = found.size.parameters;
+  json["active_parameters"] = found.size.active_parameters;
+  ordered_json memory;
+  memory["total_bytes"] = found.memory.total_bytes;
+  for (int kind = 0; kind < kMemoryKinds; ++kind) {
+    const auto which = static_cast<MemoryKind>(kind);
+    memory[std::string(name(which)) + "_bytes"] = found.memory.of(which);
+  }
+  for (const MemoryPart& part : found.memory.parts) memory["parts"][part.name] = part.bytes;
+  json["memory"] = memory;
+  json["comm_bytes_per_step"] = found.communication.bytes_per_step;
+  for (const CommunicationPart& part : found.communication.parts) {
+    json["comm_parts"][part.name] = part.bytes;
+  }
+  json["warnings"] = found.warnings;
+  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+}
+
+void print_text(const Findings& found) {
+  const RunConfig& config = found.config;
+  fmt::print("{}\n", resolved_yaml(config, {.folder = "."}));
+  fmt::print("config hash         {}\n", config_hash(config));
+  fmt::print("ranks               {} (dp {} x ep {})\n", config.parallel.dp,
+             config.parallel.dp / config.parallel.ep, config.parallel.ep);
+  fmt::print("parameters          {}\n", found.size.parameters);
+  fmt::print("active parameters   {} (read for one token)\n", found.size.active_parameters);
+  fmt::print("tokens per step     {}\n", config.train.global_batch * config.model.seq_len);
+  fmt::print("\nmemory of the heaviest rank, routing taken as even: {}\n",
+             amount(found.memory.total_bytes));
+  for (const MemoryPart& part : found.memory.parts) {
+    fmt::print("  {:<28} {:<14} {:>12}\n", part.name, name(part.kind), amount(part.bytes));
+  }
+  fmt::print("\nsent by one rank per step, routing taken as even: {}\n",
+             amount(found.communication.bytes_per_step));
+  for (const CommunicationPart& part : found.communication.parts) {
+    fmt::print("  {:<28} {:>27}\n", part.name, amount(part.bytes));
+  }
+  for (const std::string& warning : found.warnings) fmt::print(stderr, "warning: {}\n", warning);
+}
+
+}  // namespace
+
+int command_check(std::span<const std::string> args) {
+  CommandLine line(
+      "check", "CONFIG [key=value...] [--ranks N] [--json]",
+      "Checks a configuration and shows all that follows from it: every value with its "
+      "origin, parameters, memory and communication. Starts nothing.");
+  line.option("ranks", "N", "", "ranks of the job; default: the fewest that the layout allows")
+      .flag("json", "one JSON object on stdout")
+      .positionals(1, SIZE_MAX);
+  const std::optional<Arguments> arguments = line.parse(args);
+  if (!arguments) return 0;
+  const ConfigWords words = config_words(arguments->positionals);
+  const int ranks =
+      arguments->given("ranks") ? static_cast<int>(arguments->integer("ranks", 1, 1 << 20)) : 0;
+  LoadedConfig loaded = load_config(words.file, words.overrides, ranks);
+  if (loaded.config.model.vocab == 0) {
+    resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());
+  }
+  Findings found;
+  found.size = decoder_size(loaded.config.model);
+  found.memory = estimate_memory(loaded.config);
+  found.communication = estimate_communication(loaded.config);
+  found.config = std::move(loaded.config);
+  found.warnings = std::move(loaded.warnings);
+  if (arguments->flag("json")) {
+    print_json(found);
+  } else {
+    print_text(found);
+  }
+  return 0;
+}
+
+}  // namespace troupe

@@ -1,0 +1,37 @@
+// troupe version
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "launch/app/command_line.h"
+#include "launch/app/commands.h"
+
+#ifndef TROUPE_VERSION
+#define TROUPE_VERSION "unknown"
+#endif
+
+namespace troupe {
+
+int command_version(std::span<const std::string> args) {
+  CommandLine line("version", "[--json]", "Prints version and build.");
+  line.flag("json", "one JSON object").positionals(0, 0);
+  const std::optional<Arguments> arguments = line.parse(args);
+  if (!arguments) return 0;
+#ifdef __OPTIMIZE__
+  const char* build = "optimised";
+#else
+  const char* build = "not optimised";
+#endif
+  if (arguments->flag("json")) {
+    const nlohmann::ordered_json json{{"version", TROUPE_VERSION},
+                                      {"compiler", __VERSION__},
+                                      {"build", build},
+                                      {"architecture", "x86-64-v3"}};
+    fmt::print("{}\n", json.dump());
+  } else {
+    fmt::print("troupe {} (GCC {}, {}, x86-64-v3 and wider)\n", TROUPE_VERSION, __VERSION__, build);
+  }
+  return 0;
+}
+
+}  // namespace troupe

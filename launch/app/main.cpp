@@ -1,0 +1,10 @@
+#include <string>
+#include <vector>
+
+#include "launch/app/command_table.h"
+#include "launch/app/stop_request.h"
+
+int main(int argc, char** argv) {
+  troupe::install_stop_handlers();
+  return troupe::run_program(std::vector<std::string>(argv + 1, argv + argc));
+}

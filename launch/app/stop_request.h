@@ -1,0 +1,23 @@
+// Stopping on request: signals set a flag that the training loop asks for before every step.
+#pragma once
+
+namespace troupe {
+
+// SIGTERM, SIGINT and SIGUSR1 from now on only set the flag; a second SIGINT more than half a
+// second after the first ends the process at once. First thing in main, so that no early signal
+// kills a rank.
+void install_stop_handlers();
+// For commands that never ask: the signals end the process again, also one that has come already.
+// SIGUSR1 stays harmless.
+void restore_stop_signals();
+
+// A second SIGINT is only counted, too: for a supervisor that must clean up after itself.
+void keep_second_interrupt();
+
+bool stop_requested();
+// How often a signal has come.
+int stop_count();
+// The signal that set the flag; 0 = none.
+int stop_signal();
+
+}  // namespace troupe

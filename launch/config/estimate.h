@@ -1,0 +1,42 @@
+// What a configuration will cost: memory by kind of the heaviest rank, and bytes that a rank sends
+// per step. Formulas stand at the functions; a test compares them with what a run counts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/device/memory.h"
+#include "launch/config/run_config.h"
+
+namespace troupe {
+
+// One row of the memory table.
+struct MemoryPart {
+  std::string name;  // "main weights", "packed forms", ...
+  MemoryKind kind;
+  int64_t bytes = 0;
+};
+
+struct MemoryEstimate {
+  std::vector<MemoryPart> parts;
+  int64_t total_bytes = 0;  // peak of the sum
+  int64_t of(MemoryKind kind) const;
+};
+
+struct CommunicationPart {
+  std::string name;   // "dense gradients", "moe dispatch", ...
+  int64_t bytes = 0;  // that the heaviest rank sends to others in one step
+};
+
+struct CommunicationEstimate {
+  std::vector<CommunicationPart> parts;
+  int64_t bytes_per_step = 0;
+};
+
+// The vocabulary must be resolved.
+MemoryEstimate estimate_memory(const RunConfig& config);
+CommunicationEstimate estimate_communication(const RunConfig& config);
+
+}  // namespace troupe
