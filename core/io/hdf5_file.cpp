@@ -27,7 +27,13 @@ std::mutex& library_mutex() {
 // silent.
 class Guard {
  public:
-  Guard() : lock_(library_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+  Guard() : lock_(library_mutex()) {
+    // Before the first call: HDF5's own clean-up at exit crashes when a file could not be closed
+    // on a full disk. Every file is closed here, so there is nothing to clean up.
+    static const herr_t without_exit_handler = H5dont_atexit();
+    static_cast<void>(without_exit_handler);
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  }
 
  private:
   std::lock_guard<std::mutex> lock_;

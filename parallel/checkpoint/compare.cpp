@@ -172,6 +172,9 @@ Comparison compare(const std::string& path_a, const std::string& path_b) {
     folder.squares += found.squares;
     folder.elements += tensor.shape.elements();
     measured[tensor.name] = found;
+    if (values && found.different == 0 && theirs->dtype == mine.dtype) {
+      difference.problem = "other bits, equal values (signs of zero, kinds of NaN)";
+    }
     if (!difference.problem.empty() || found.different > 0) differing[tensor.name] = difference;
   }
   for (const TensorInfo& tensor : b.tensors) {

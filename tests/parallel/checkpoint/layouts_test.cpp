@@ -7,7 +7,7 @@
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/comm/self_communicator.h"
 #include "parallel/comm/thread_world.h"
-#include "state_fixture.h"
+#include "tests/parallel/checkpoint/support/state_fixture.h"
 
 namespace troupe {
 namespace {

@@ -1,12 +1,10 @@
-#include "state_fixture.h"
-
-#include <stdlib.h>
+#include "tests/parallel/checkpoint/support/state_fixture.h"
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <stdexcept>
 
 #include "core/base/random.h"
 
@@ -91,16 +89,6 @@ void fill(StateTensor& entry, uint64_t seed) {
 }
 
 }  // namespace
-
-TemporaryDirectory::TemporaryDirectory() {
-  path_ = (std::filesystem::temp_directory_path() / "troupe_test_XXXXXX").string();
-  if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-}
 
 State make_state(const MeshShape& shape, int rank, const std::shared_ptr<Device>& device,
                  uint64_t seed) {

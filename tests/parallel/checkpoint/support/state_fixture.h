@@ -1,29 +1,15 @@
 // A training state of every element type with known values, on any dp x ep layout.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/parameter/state.h"
 #include "parallel/mesh/mesh.h"
+#include "tests/core/io/temporary_directory.h"
 
 namespace troupe::test {
-
-// A new empty directory below the system's temporary one, removed at the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 // The state of `rank`: expert tensors cut over ep, moments cut over dp, the rest replicated. The
 // value of an element is a function of `seed`, the name and its global position.
