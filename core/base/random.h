@@ -8,6 +8,9 @@
 
 namespace troupe {
 
+// One block of Philox4x32-10: four words from a counter of four and a key of two words.
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
 class Random {
  public:
   // purpose: what the numbers are for ("init", "dropout", ...); name: the logical name they belong

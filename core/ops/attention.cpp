@@ -110,6 +110,11 @@ Tensor attention_decode(const Tensor& q, const Tensor& k, const Tensor& v, int64
           "attention_decode of queries {} against keys {}", q.shape().text(), k.shape().text());
   options.q_offset = k.dim(1) - q.dim(1);
   check(q, k, v, options);
+  constexpr int64_t kFew = 16;  // beyond this, blocks are faster and need less memory
+  if (q.dim(1) > kFew) {
+    const NoGrad no_grad;
+    return attention(q, k, v, options);
+  }
   Tensor out = Tensor::empty(q.shape(), q.dtype(), q.device());
   kernels::attention_decode(out.stream(), dense_rows(q).view(), dense_rows(k).view(),
                             dense_rows(v).view(), scale_of(q, options),

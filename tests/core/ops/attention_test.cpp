@@ -204,7 +204,7 @@ TEST(Attention, OffsetAndDecodeContinueTheSequence) {
       const Case c{2, 90, 4, 2, 24, window};
       const std::vector<Tensor> in = inputs_for(c, dtype);
       const Tensor whole = attention(in[0], in[1], in[2], options_for(c));
-      for (int64_t queries : {1, 3}) {
+      for (int64_t queries : {1, 3, 40}) {
         const Tensor q = narrow(in[0], 1, 90 - queries, queries);
         const Tensor expected = narrow(whole, 1, 90 - queries, queries);
         AttentionOptions options = options_for(c);
