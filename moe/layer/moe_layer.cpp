@@ -122,7 +122,9 @@ struct MoELayer::Impl {
 
 MoELayer::MoELayer(const MoELayerSetup& setup, const Mesh& mesh,
                    const std::shared_ptr<Device>& device)
-    : impl_(std::make_unique<Impl>(setup, mesh, device)) {}
+    : impl_(std::make_unique<Impl>(setup, mesh, device)) {
+  parameters([&](Parameter& parameter) { parameter.initialize(setup.seed); });
+}
 
 MoELayer::~MoELayer() = default;
 
