@@ -1,4 +1,4 @@
-// The differentiable all-to-all of rows, and the timing of what backward does later.
+// The all-to-all of rows with its time, and the timing of what backward does later.
 #pragma once
 
 #include <span>
@@ -11,9 +11,8 @@
 
 namespace troupe {
 
-// x: [sum(send), D] rows in rank order -> [sum(recv), D]. The gradient goes the way back.
-// Collective in forward and in backward: every rank of the group must reach backward, also with
-// zero rows. A group of one rank passes x on.
+// all_to_all_rows, its time and that of its gradient charged to Phase::comm. A group of one rank
+// passes x on.
 Tensor exchange_rows(const Tensor& x_RD, std::span<const int64_t> send,
                      std::span<const int64_t> recv, Communicator& group, const std::string& site,
                      PhaseClock* clock);

@@ -47,11 +47,11 @@ void pad(TokenContext& batch, const std::vector<int64_t>& tokens) {
   }
 }
 
-Tensor rows_of(const Tensor& x, int64_t begin, int64_t end) {
+Tensor rows_of(const Tensor& x, int64_t begin, int64_t end, const std::shared_ptr<Device>& device) {
   const int64_t columns = x.dim(1);
   const std::vector<double> all = x.values();
   const std::vector<double> part(all.begin() + begin * columns, all.begin() + end * columns);
-  return Tensor::from(part, Shape{end - begin, columns}, x.dtype(), x.device());
+  return Tensor::from(part, Shape{end - begin, columns}, x.dtype(), device ? device : x.device());
 }
 
 }  // namespace troupe::testing

@@ -19,7 +19,9 @@ TokenContext part_of(const TokenContext& batch, int64_t first, int64_t count);
 // Marks tokens as padding; global_tokens follows.
 void pad(TokenContext& batch, const std::vector<int64_t>& tokens);
 
-// Rows [begin, end) of x, as a tensor of its own.
-Tensor rows_of(const Tensor& x, int64_t begin, int64_t end);
+// Rows [begin, end) of x, as a tensor of its own, on x's device or another one: ranks that are
+// threads must not compute on one device.
+Tensor rows_of(const Tensor& x, int64_t begin, int64_t end,
+               const std::shared_ptr<Device>& device = nullptr);
 
 }  // namespace troupe::testing

@@ -230,7 +230,8 @@ TEST(HashRouter, BalancedSpreadsTheCorpus) {
   const std::vector<int64_t> table = state.tensors[0].tensor.integers();
   std::vector<int64_t> load(kExperts, 0);
   for (size_t id = 0; id < table.size(); ++id) load[static_cast<size_t>(table[id])] += counts[id];
-  const double mean = static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})) / kExperts;
+  const double mean =
+      static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})) / kExperts;
   EXPECT_LT(static_cast<double>(*std::max_element(load.begin(), load.end())), 1.05 * mean);
   // What a checkpoint brings back is what routes.
   for (int i = 0; i < 32; ++i) state.tensors[0].tensor.data<int32_t>()[i] = 5;

@@ -1,0 +1,250 @@
+#include "tests/moe/layer/fixture.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <mutex>
+
+#include "core/autograd/tape.h"
+#include "moe/routers/table.h"
+#include "parallel/comm/thread_world.h"
+#include "tests/core/ops/gradient_check.h"
+#include "tests/moe/support.h"
+
+namespace troupe::testing {
+namespace {
+
+// The sequences of each micro-batch of a rank: blocks dealt out in turn, zero sequences where a
+// rank has none left, the same number of micro-batches everywhere.
+std::vector<std::pair<int64_t, int64_t>> parts_of(const LayerCase& given, int rank, int ranks) {
+  std::vector<int> fed;
+  for (int r = 0; r < ranks; ++r) {
+    if (r != given.starved) fed.push_back(r);
+  }
+  std::vector<std::vector<std::pair<int64_t, int64_t>>> parts(static_cast<size_t>(ranks));
+  size_t turn = 0;
+  for (int64_t first = 0; first < given.batch.sequences; first += given.micro_batch) {
+    const int64_t count = std::min(given.micro_batch, given.batch.sequences - first);
+    parts[static_cast<size_t>(fed[turn++ % fed.size()])].emplace_back(first, count);
+  }
+  auto mine = parts[static_cast<size_t>(rank)];
+  size_t most = 0;
+  for (const auto& list : parts) most = std::max(most, list.size());
+  mine.resize(most, {0, 0});
+  return mine;
+}
+
+struct Gathered {
+  std::mutex mutex;
+  LayerRun run;
+  // By rank: the part of the gradient that it holds.
+  std::vector<std::map<std::string, std::pair<Box, std::vector<double>>>> gradients;
+  std::map<std::string, Shape> shapes;
+};
+
+void initialize(MoELayer& layer, const LayerCase& given) {
+  layer.parameters([&](Parameter& p) {
+    p.initialize(123);
+    if (given.permutation.empty()) return;
+    // Only for one rank: rows of dim 0 (experts) are moved.
+    const std::vector<double> before = p.value().values();
+    const auto row = before.size() / given.permutation.size();
+    for (size_t e = 0; e < given.permutation.size(); ++e) {
+      for (size_t i = 0; i < row; ++i) {
+        p.value().data<double>()[e * row + i] =
+            before[static_cast<size_t>(given.permutation[e]) * row + i];
+      }
+    }
+    p.value_changed();
+  });
+}
+
+void run_part(MoELayer& layer, const LayerCase& given, std::pair<int64_t, int64_t> part,
+              int64_t step, const std::shared_ptr<Device>& device, RouterStats& stats,
+              Gathered& out) {
+  const auto [first, count] = part;
+  const int64_t seq_len = given.batch.seq_len;
+  const int64_t begin = first * seq_len;
+  const int64_t end = begin + count * seq_len;
+  TokenContext context = part_of(given.batch, first, count);
+  context.step += step;
+  Assignment saved;
+  if (!given.replay.empty() && count > 0) {
+    saved = join_tokens(
+        std::span(given.replay).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+  } else if (!given.replay.empty()) {
+    saved = empty_assignment(given.setup.config.experts);
+  }
+  std::vector<double> dx;
+  const Tensor x = leaf(rows_of(given.x, begin, end, device), [&](Tensor g) { dx = g.values(); });
+  const MoEOutput result = layer.forward(x, context, given.replay.empty() ? nullptr : &saved);
+  std::vector<Tensor> roots{result.y_TD};
+  std::vector<Tensor> seeds{rows_of(given.seed, begin, end, device)};
+  for (const LossTerm& loss : result.losses) {
+    roots.push_back(loss.value);
+    seeds.emplace_back();
+  }
+  backward(roots, seeds);
+  stats.add(result.stats);
+  const std::lock_guard lock(out.mutex);
+  const std::vector<double> y = result.y_TD.values();
+  std::copy(y.begin(), y.end(), out.run.y.begin() + begin * given.setup.dim);
+  std::copy(dx.begin(), dx.end(), out.run.dx.begin() + begin * given.setup.dim);
+  out.run.losses.resize(result.losses.size());
+  for (size_t i = 0; i < result.losses.size(); ++i)
+    out.run.losses[i] += result.losses[i].value.item();
+  for (int64_t b = 0; b < count; ++b) {
+    out.run.assignments[static_cast<size_t>(first + b)] =
+        slice_tokens(result.assignment, b * seq_len, (b + 1) * seq_len);
+  }
+}
+
+void run_rank(const LayerCase& given, int rank, int ep, std::shared_ptr<Communicator> world,
+              Gathered& out) {
+  const int ranks = world->size();
+  const Mesh mesh(MeshShape::data_expert(ranks, ep), std::move(world));
+  const std::shared_ptr<Device> device = Device::cpu(1);
+  MoELayer layer(given.setup, mesh, device);
+  initialize(layer, given);
+  RouterStats stats;
+  for (int64_t step = 0; step < given.steps; ++step) {
+    layer.parameters([](Parameter& p) { p.zero_gradient(); });
+    stats = RouterStats::zeros(given.setup.config.experts);
+    {
+      const std::lock_guard lock(out.mutex);
+      std::fill(out.run.losses.begin(), out.run.losses.end(), 0.0);
+    }
+    mesh.world().barrier("test").wait();
+    for (const auto& part : parts_of(given, rank, ranks))
+      run_part(layer, given, part, step, device, stats, out);
+    layer.parameters([](Parameter& p) { p.finish_gradient(); });
+    add_over_ranks(std::span(&stats, 1), mesh.group(Axis::dp));
+    layer.after_step(stats);
+    mesh.world().barrier("test").wait();
+  }
+  State state;
+  layer.state(state);
+  const std::lock_guard lock(out.mutex);
+  out.run.stats = stats;
+  for (const StateTensor& entry : state.tensors) {
+    const bool real = is_floating(entry.tensor.dtype());
+    std::vector<double> values;
+    if (real) {
+      values = entry.tensor.values();
+    } else {
+      for (const int64_t v : entry.tensor.integers()) values.push_back(static_cast<double>(v));
+    }
+    out.run.state[entry.name] = values;
+  }
+  layer.parameters([&](Parameter& p) {
+    out.shapes[p.name()] = p.layout().global;
+    out.gradients[static_cast<size_t>(rank)][p.name()] = {p.box(), p.gradient().values()};
+  });
+}
+
+// Adds a part of a tensor of rank 2 or 3 that is cut in dim 0.
+void add_part(const Box& box, const std::vector<double>& part, const Shape& global,
+              std::vector<double>& whole) {
+  whole.resize(static_cast<size_t>(global.elements()), 0.0);
+  const int64_t row = global.elements() / global[0];
+  for (size_t i = 0; i < part.size(); ++i)
+    whole[static_cast<size_t>(box.offset[0] * row) + i] += part[i];
+}
+
+double squares(const std::vector<double>& values) {
+  double sum = 0.0;
+  for (const double v : values) sum += v * v;
+  return sum;
+}
+
+double worst_of(const std::vector<double>& a, const std::vector<double>& b, double floor) {
+  if (a.size() != b.size()) return 1e300;
+  double largest = floor;
+  double worst = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, std::abs(a[i]));
+    const double d = std::abs(a[i] - b[i]);
+    worst = std::isnan(d) ? 1e300 : std::max(worst, d);
+  }
+  return worst / largest;
+}
+
+}  // namespace
+
+LayerCase layer_case(const std::string& router, int64_t sequences, int64_t seq_len) {
+  LayerCase out;
+  MoEConfig& config = out.setup.config;
+  config.experts = 12;
+  config.ffn_dim = 6;
+  config.router = router;
+  config.router_options = Options(find_router(router)->fields);
+  config.router_precision = DType::f64;
+  config.min_capacity = 1;
+  out.setup.dim = 8;
+  out.setup.name = "layers.0.moe";
+  out.setup.compute = DType::f64;
+  out.setup.init_std = 0.7;
+  out.setup.down_init_std = 0.7;
+  out.setup.seed = 4;
+  out.setup.vocab = 32;
+  if (router == "expert_choice") set_capacity(out, 2.0);
+  out.batch = whole_batch(sequences, seq_len);
+  out.batch.micro_batch = out.micro_batch;
+  out.x = random_tensor({sequences * seq_len, 8}, 11);
+  out.seed = random_tensor({sequences * seq_len, 8}, 12);
+  return out;
+}
+
+void set_option(LayerCase& given, const std::string& name, FieldValue value) {
+  given.setup.config.router_options.set(name, std::move(value));
+}
+
+void set_capacity(LayerCase& given, double factor) {
+  given.setup.config.capacity_factor = factor;
+  given.setup.config.capacity_factor_eval = factor;
+}
+
+LayerRun run_layer(const LayerCase& given, int ranks, int ep) {
+  Gathered out;
+  const auto tokens = static_cast<size_t>(given.batch.tokens());
+  out.run.y.assign(tokens * static_cast<size_t>(given.setup.dim), 0.0);
+  out.run.dx = out.run.y;
+  out.run.assignments.resize(static_cast<size_t>(given.batch.sequences));
+  out.gradients.resize(static_cast<size_t>(ranks));
+  CommOptions options;
+  options.timeout = std::chrono::seconds(20);
+  run_ranks(
+      ranks,
+      [&](int rank, std::shared_ptr<Communicator> world) {
+        run_rank(given, rank, ep, std::move(world), out);
+      },
+      options);
+  for (const auto& held : out.gradients) {
+    for (const auto& [name, part] : held)
+      add_part(part.first, part.second, out.shapes[name], out.run.gradients[name]);
+  }
+  return out.run;
+}
+
+double difference(const LayerRun& a, const LayerRun& b) {
+  double sum = 0.0;
+  size_t count = 0;
+  for (const auto& [name, gradient] : a.gradients) {
+    sum += squares(gradient);
+    count += gradient.size();
+  }
+  const double floor = 1e-3 * std::sqrt(sum / static_cast<double>(count));
+  double worst = std::max(worst_of(a.y, b.y, 1e-30), worst_of(a.dx, b.dx, floor));
+  for (const auto& [name, gradient] : a.gradients) {
+    const auto other = b.gradients.find(name);
+    if (other == b.gradients.end()) return 1e300;
+    worst = std::max(worst, worst_of(gradient, other->second, floor));
+  }
+  worst = std::max(worst, worst_of(a.losses, b.losses, 1e-30));
+  if (a.state.size() != b.state.size()) return 1e300;
+  for (const auto& [name, values] : a.state)
+    worst = std::max(worst, worst_of(values, b.state.at(name), 1e-30));
+  return worst;
+}
+
+}  // namespace troupe::testing

@@ -1,0 +1,48 @@
+// One MoE layer run over a whole batch on any layout, and what it gives, gathered.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "moe/layer/moe_layer.h"
+
+namespace troupe::testing {
+
+struct LayerCase {
+  MoELayerSetup setup;
+  TokenContext batch;                // whole
+  Tensor x;                          // [tokens, dim]
+  Tensor seed;                       // gradient of y
+  int64_t micro_batch = 2;           // sequences per micro-batch and rank
+  int starved = -1;                  // a rank that gets no sequences
+  int steps = 1;                     // each: forward and backward of the batch, then after_step
+  std::vector<Assignment> replay;    // by sequence; empty = route
+  std::vector<int32_t> permutation;  // expert e gets the weights of permutation[e]
+};
+
+// What the last step gave.
+struct LayerRun {
+  std::vector<double> y;                                 // [tokens, dim] of the whole batch
+  std::vector<double> dx;                                // gradient of x
+  std::map<std::string, std::vector<double>> gradients;  // whole, by logical name
+  std::vector<double> losses;                            // by term, summed over the parts
+  RouterStats stats;                                     // of the whole batch
+  std::vector<Assignment> assignments;                   // by sequence
+  std::map<std::string, std::vector<double>> state;      // after after_step
+};
+
+// 12 experts, dim 8, ffn 6, f64, the router's default options, no balance terms, dropless (expert
+// choice: capacity factor 2).
+LayerCase layer_case(const std::string& router, int64_t sequences = 12, int64_t seq_len = 6);
+
+void set_option(LayerCase& given, const std::string& name, FieldValue value);
+void set_capacity(LayerCase& given, double factor);
+
+LayerRun run_layer(const LayerCase& given, int ranks = 1, int ep = 1);
+
+// Largest max|a - b| / max(max|a|, 1e-3 * RMS of all gradients) over y, dx and each gradient, and
+// relative differences of losses and state.
+double difference(const LayerRun& a, const LayerRun& b);
+
+}  // namespace troupe::testing
