@@ -7,6 +7,7 @@
 
 namespace troupe {
 
+int command_bench(std::span<const std::string> args);
 int command_check(std::span<const std::string> args);
 int command_ckpt(std::span<const std::string> args);
 int command_data(std::span<const std::string> args);

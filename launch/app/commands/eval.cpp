@@ -1,0 +1,93 @@
+// troupe eval DIR|CHECKPOINT: the loss of a trained model on held-out text.
+#include <fmt/core.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "launch/app/command_line.h"
+#include "launch/app/commands.h"
+#include "launch/app/held_out_loss.h"
+#include "launch/app/trained_model.h"
+#include "launch/app/training_data.h"
+#include "moe/dispatch/groups.h"
+
+namespace troupe {
+namespace {
+
+// The run's held-out text, or the whole of another file.
+Corpus evaluation_corpus(const TrainedModel& trained, const std::string& text_file) {
+  if (!text_file.empty()) {
+    return load_corpus(text_file, *trained.tokenizer, trained.config.model.vocab,
+                       trained.config.data.field);
+  }
+  Corpus corpus = load_run_data(data_spec(trained.config), *trained.tokenizer,
+                                trained.config.model.vocab, trained.config.model.seq_len)
+                      .held_out;
+  if (corpus.parts.empty()) {
+    fail(ExitCode::data,
+         "the run holds out no text (data.val_fraction = 0 and no data.val). Give --text FILE");
+  }
+  return corpus;
+}
+
+void warn_about_the_future(const DecoderConfig& model) {
+  for (const auto& moe : model.moe) {
+    if (moe && moe->router == "expert_choice" && sees_the_future(moe->group)) {
+      log::warning(
+          "expert_choice inside groups that hold later tokens sees the future: the loss is too low "
+          "to compare");
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+int command_eval(std::span<const std::string> args) {
+  CommandLine line("eval", "DIR|CHECKPOINT [options]",
+                   "The loss of a trained model on the run's held-out text: nats per token, bits "
+                   "per byte, perplexity.");
+  line.option("text", "FILE", "", "evaluate on this text instead")
+      .flag("json", "one JSON object on standard output")
+      .positionals(1, 1);
+  const std::optional<Arguments> arguments = line.parse(args);
+  if (!arguments) return 0;
+
+  RankRuntime runtime;
+  TrainedModel trained = load_trained_model(arguments->positionals[0], runtime);
+  const std::string text_file = arguments->text("text");
+  const Corpus corpus = evaluation_corpus(trained, text_file);
+  // The same limit as training's evaluations, so that the two agree.
+  const int64_t limit =
+      text_file.empty() && trained.config.eval.tokens > 0 ? trained.config.eval.tokens : -1;
+  const HeldOut held_out(corpus, trained.config.model.seq_len, limit);
+  warn_about_the_future(trained.config.model);
+  const HeldOutLoss loss = held_out_loss(*trained.model, held_out,
+                                         std::max<int64_t>(trained.config.train.micro_batch, 1),
+                                         *trained.mesh, runtime.device());
+  if (!runtime.leader()) return 0;
+  const int64_t bytes = held_out.target_bytes(*trained.tokenizer);
+  const double bits_per_byte = loss.nats_per_token * static_cast<double>(loss.predictions) /
+                               std::log(2.0) / static_cast<double>(std::max<int64_t>(bytes, 1));
+  const double perplexity = std::exp(loss.nats_per_token);
+  if (arguments->flag("json")) {
+    const nlohmann::ordered_json out{
+        {"checkpoint", trained.checkpoint}, {"step", trained.step},
+        {"tokens", loss.predictions},       {"nats_per_token", loss.nats_per_token},
+        {"bits_per_byte", bits_per_byte},   {"perplexity", perplexity}};
+    fmt::print("{}\n", out.dump());
+    return 0;
+  }
+  fmt::print(
+      "checkpoint      {} (step {})\ntokens          {}\nnats/token      {:.6f}\nbits/byte       "
+      "{:.6f}\n"
+      "perplexity      {:.4f}\n",
+      trained.checkpoint, trained.step, loss.predictions, loss.nats_per_token, bits_per_byte,
+      perplexity);
+  return 0;
+}
+
+}  // namespace troupe

@@ -1,0 +1,97 @@
+// troupe generate DIR|CHECKPOINT: lets a trained model write text.
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <iterator>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "launch/app/command_line.h"
+#include "launch/app/commands.h"
+#include "launch/app/text_generator.h"
+#include "launch/app/trained_model.h"
+#include "moe/dispatch/groups.h"
+
+namespace troupe {
+namespace {
+
+std::string read_standard_input() {
+  std::string text;
+  char buffer[4096];
+  size_t count = 0;
+  while ((count = std::fread(buffer, 1, sizeof(buffer), stdin)) > 0) text.append(buffer, count);
+  return text;
+}
+
+// A router whose groups hold later tokens cannot decide token by token what it decided in training.
+void check_causal(const DecoderConfig& model, bool allowed) {
+  for (size_t layer = 0; layer < model.moe.size(); ++layer) {
+    const auto& moe = model.moe[layer];
+    if (!moe || moe->router != "expert_choice" || !sees_the_future(moe->group)) continue;
+    if (!allowed) {
+      fail(ExitCode::usage,
+           "layer {} routes by expert_choice inside groups that hold later tokens, so the model "
+           "has seen the future in "
+           "training and cannot write as it learned. Train with moe.group: {{across: batch, "
+           "sequences: S}}, or give "
+           "--allow-noncausal to see what it writes",
+           layer);
+    }
+    log::warning(
+        "layer {} routes by expert_choice inside groups that hold later tokens: the text shows "
+        "what the model "
+        "makes without them",
+        layer);
+    return;
+  }
+}
+
+}  // namespace
+
+int command_generate(std::span<const std::string> args) {
+  CommandLine line("generate", "DIR|CHECKPOINT [options]",
+                   "Lets a trained model write text; streams whole characters to standard output.");
+  line.option("prompt", "TEXT", "", "text to go on from; - reads standard input")
+      .option("tokens", "N", "200", "tokens to write")
+      .option("temperature", "X", "0.8", "0 = greedy")
+      .option("top-k", "K", "0", "keep the K most probable tokens; 0 = all")
+      .option("top-p", "P", "1",
+              "keep the most probable tokens with this much probability together")
+      .option("seed", "N", "0", "of the random draws")
+      .flag("allow-noncausal", "write although the routing saw later tokens in training")
+      .positionals(1, 1);
+  const std::optional<Arguments> arguments = line.parse(args);
+  if (!arguments) return 0;
+
+  GenerationRequest request;
+  request.tokens = arguments->integer("tokens", 0);
+  request.sampling.temperature = arguments->real("temperature", 0.0, 1e6);
+  request.sampling.top_k = arguments->integer("top-k", 0);
+  request.sampling.top_p = arguments->real("top-p", 0.0, 1.0);
+  request.seed = static_cast<uint64_t>(arguments->integer("seed", 0));
+
+  RankRuntime runtime;
+  if (runtime.size() > 1) {
+    fail(ExitCode::usage, "generate runs on one rank, this job has {}. Start it without mpirun",
+         runtime.size());
+  }
+  TrainedModel trained = load_trained_model(arguments->positionals[0], runtime);
+  check_causal(trained.config.model, arguments->flag("allow-noncausal"));
+  request.prompt =
+      arguments->text("prompt") == "-" ? read_standard_input() : arguments->text("prompt");
+  std::fwrite(request.prompt.data(), 1, request.prompt.size(), stdout);
+  const GenerationResult result =
+      generate_text(*trained.model, *trained.tokenizer, request, [](const std::string& piece) {
+        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        std::fflush(stdout);
+      });
+  std::fputc('\n', stdout);
+  if (result.seconds > 0) {
+    log::info("{} tokens in {:.2f} s: {:.0f} tokens/s", result.ids.size(), result.seconds,
+              static_cast<double>(result.ids.size()) / result.seconds);
+  }
+  return 0;
+}
+
+}  // namespace troupe

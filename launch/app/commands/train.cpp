@@ -1,0 +1,94 @@
+// troupe train CONFIG [key=value...]: trains, under mpirun or alone.
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/io/atomic_file.h"
+#include "launch/app/command_line.h"
+#include "launch/app/commands.h"
+#include "launch/app/stop_request.h"
+#include "launch/app/trainer.h"
+#include "launch/config/load.h"
+#include "launch/config/resolved.h"
+#include "launch/config/resume.h"
+#include "parallel/checkpoint/directory.h"
+
+namespace troupe {
+namespace {
+
+// The checkpoint to go on from; empty = from the beginning.
+std::string find_checkpoint(const RunConfig& config, const RunDirectory& directory,
+                            Communicator& world) {
+  if (config.checkpoint.resume == "never") return {};
+  if (config.checkpoint.resume == "auto")
+    return checkpoint::newest_usable(directory.path(), world).path;
+  return checkpoint::resolve(config.checkpoint.resume, world);
+}
+
+// Refuses to go on with another model, data or optimizer than the checkpoint's.
+void check_changes(const RunConfig& config, const std::string& path, bool force) {
+  const checkpoint::Info info = checkpoint::read_info(path);
+  const RunConfig stored = load_config_text(info.config, path, {}, 0).config;
+  const StateScalar* step = info.scalar("step");
+  for (const std::string& warning :
+       check_resume(stored, config, step != nullptr ? std::get<int64_t>(step->value) : 0, force)) {
+    log::warning("{}", warning);
+  }
+}
+
+int train(const RunConfig& given, RankRuntime& runtime, bool force) {
+  RunConfig config = given;
+  TrainingData data = open_training_data(config);
+  RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
+  const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
+  if (!checkpoint.empty()) check_changes(config, checkpoint, force);
+  Trainer trainer(config, data, runtime, directory, stop_requested);
+  if (!checkpoint.empty()) trainer.resume(checkpoint);
+  if (trainer.completed_steps() >= config.train.steps) {
+    log::info("{} has already run its {} steps ({}). For more: train.steps={}", directory.path(),
+              trainer.completed_steps(), checkpoint, 2 * config.train.steps);
+    return static_cast<int>(ExitCode::ok);
+  }
+  on_leader(*runtime.world(), "resolved configuration", [&] {
+    write_file_atomically(directory.file("config.resolved.yaml"), resolved_yaml(config));
+    for (const std::string& path :
+         checkpoint::set_aside_newer(directory.path(), trainer.completed_steps())) {
+      log::warning("{} lies after the step that training goes on from: renamed to {}.superseded",
+                   path, path);
+    }
+  });
+  return static_cast<int>(trainer.run());
+}
+
+}  // namespace
+
+int command_train(std::span<const std::string> args) {
+  CommandLine line(
+      "train", "CONFIG [key=value...] [options]",
+      "Trains the model that a YAML file describes; key=value overrides one of its keys.");
+  line.flag("dry-run", "check everything, data included, and show the configuration that would run")
+      .flag("force", "resume although keys that must not change have changed")
+      .positionals(1, SIZE_MAX);
+  const std::optional<Arguments> arguments = line.parse(args);
+  if (!arguments) return 0;
+  const ConfigWords words = config_words(arguments->positionals);
+
+  RankRuntime runtime;
+  LoadedConfig loaded = load_config(words.file, words.overrides, runtime.size());
+  for (const std::string& warning : loaded.warnings) log::warning("{}", warning);
+  runtime.configure(loaded.config.runtime.threads, loaded.config.runtime.timeout);
+  if (arguments->flag("dry-run")) {
+    TrainingData data = open_training_data(loaded.config);
+    if (runtime.leader()) {
+      fmt::print("{}\n# data: {}\n",
+                 resolved_yaml(loaded.config, {.folder = std::filesystem::current_path().string()}),
+                 describe(data));
+    }
+    return 0;
+  }
+  return train(loaded.config, runtime, arguments->flag("force"));
+}
+
+}  // namespace troupe

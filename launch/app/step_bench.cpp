@@ -1,0 +1,139 @@
+#include "launch/app/step_bench.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/base/random.h"
+#include "launch/app/trainer.h"
+#include "models/families/decoder_size.h"
+#include "moe/routers/table.h"
+
+namespace troupe {
+namespace {
+
+TokenBatch drawn_batch(const DecoderConfig& model, int64_t step, int64_t global_batch,
+                       const std::vector<int64_t>& samples) {
+  TokenBatch batch;
+  batch.sequences = static_cast<int64_t>(samples.size());
+  batch.seq_len = model.seq_len;
+  batch.samples = samples;
+  batch.predictions = batch.sequences * batch.seq_len;
+  const auto count = static_cast<size_t>(batch.predictions);
+  batch.documents.assign(count, 0);
+  batch.valid.assign(count, 1);
+  const Random random(1, "bench tokens");
+  const auto vocab = static_cast<uint64_t>(model.vocab);
+  for (int64_t sample : samples) {
+    const int64_t first = (step * global_batch + sample) * (model.seq_len + 1);
+    for (int64_t s = 0; s < model.seq_len; ++s) {
+      batch.ids.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s), vocab)));
+      batch.targets.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s + 1), vocab)));
+    }
+  }
+  return batch;
+}
+
+// For every micro-batch and MoE layer; empty where the router decides.
+std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, int64_t micro_batches, int rank) {
+  std::vector<std::vector<Assignment>> out;
+  if (config.bench.routing == "natural") return out;
+  const auto kind = config.bench.routing == "zipf" ? SyntheticRouting::zipf : SyntheticRouting::balanced;
+  const int64_t tokens = config.train.micro_batch * config.model.seq_len;
+  for (int64_t micro = 0; micro < micro_batches; ++micro) {
+    out.emplace_back();
+    for (const auto& moe : config.model.moe) {
+      if (!moe) continue;
+      const int64_t choices = std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
+      out.back().push_back(synthetic_assignment(kind, tokens, moe->experts, choices,
+                                                static_cast<uint64_t>(micro * 1000 + rank)));
+    }
+  }
+  return out;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// The shapes of the model's own products.
+std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
+  const DecoderConfig& model = config.model;
+  const int64_t tokens = config.train.micro_batch * model.seq_len;
+  std::vector<kernels::GemmSize> shapes{{tokens, model.heads * model.head_dim, model.dim},
+                                        {tokens, model.vocab, model.dim}};
+  for (const auto& moe : model.moe) {
+    if (moe) {
+      shapes.push_back({tokens * 2 / moe->experts + 1, 2 * moe->ffn_dim, model.dim});
+      break;
+    }
+  }
+  return shapes;
+}
+
+}  // namespace
+
+StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
+  const Mesh mesh(mesh_shape(config), runtime.world());
+  EngineConfig engine_setup = engine_config(config);
+  engine_setup.steps = warmup + steps;
+  if (engine_setup.token_counts.empty()) {
+    engine_setup.token_counts.assign(static_cast<size_t>(config.model.vocab), 1);
+  }
+  TrainingEngine engine(engine_setup, mesh, runtime.device());
+  RowTotals totals(training_flops(config.model, config.train.global_batch),
+                   config.train.global_batch * config.model.seq_len);
+  const auto routing = made_up_routing(config, engine.micro_batches(), runtime.rank());
+  StepBench out;
+  out.steps = steps;
+  std::vector<double> times;
+  int64_t allocations = 0;
+  StepMetrics row;
+  for (int64_t step = 0; step < warmup + steps; ++step) {
+    // Tokens are made before the clock starts: a training run reads them from memory.
+    std::vector<TokenBatch> batches;
+    for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
+      batches.push_back(drawn_batch(config.model, step, config.train.global_batch,
+                                    micro_batch_samples(engine.config(), mesh.size(Axis::dp),
+                                                        mesh.coordinate(Axis::dp), micro)));
+    }
+    if (step == warmup) {
+      engine.clock().reset();
+      totals = RowTotals(training_flops(config.model, config.train.global_batch),
+                         config.train.global_batch * config.model.seq_len);
+    }
+    if (step == 10) allocations = runtime.device()->memory().system_allocations;
+    const auto begin = std::chrono::steady_clock::now();
+    const StepResult result =
+        engine.step(step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, false,
+                    routing.empty() ? nullptr : &routing);
+    const auto spent = std::chrono::steady_clock::now() - begin;
+    if (step >= warmup) {
+      times.push_back(std::chrono::duration<double, std::milli>(spent).count());
+      totals.add_step(spent);
+    }
+    if (step + 1 == warmup + steps) row = totals.take(step + 1, result, engine, *runtime.device());
+  }
+  if (warmup + steps > 10) out.late_allocations = runtime.device()->memory().system_allocations - allocations;
+  out.step_ms = median(times);
+  out.step_ms_min = *std::min_element(times.begin(), times.end());
+  out.step_ms_max = *std::max_element(times.begin(), times.end());
+  out.mem_peak_bytes = row.mem_peak_bytes;
+  out.dispatch_ms = row.phase_ms.dispatch;
+  out.comm_ms = row.phase_ms.comm;
+  out.optimizer_ms = row.phase_ms.optimizer;
+  out.rank_load_max_over_mean = row.rank_load_max_over_mean;
+  out.tokens_per_s = static_cast<double>(config.train.global_batch * config.model.seq_len) / (out.step_ms / 1e3);
+
+  const kernels::GemmRate rate = kernels::gemm_rate(runtime.device()->stream(), config.model.compute,
+                                                    kernels::gemm_sizes(model_shapes(config)));
+  const Tensor sum = Tensor::full({1}, DType::f64, rate.flops_per_second, runtime.device());
+  runtime.world()->all_reduce_sum(sum.view(), "machine rate").wait();
+  out.gemm_rate = sum.item();
+  out.gemm_shape = rate.size;
+  out.gemm_fraction = training_flops(config.model, config.train.global_batch) / (out.step_ms / 1e3) / out.gemm_rate;
+  return out;
+}
+
+}  // namespace troupe
