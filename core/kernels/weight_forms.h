@@ -43,6 +43,13 @@ class WeightForms {
   // B = W^T [in, out]: x W^T, and B = W [out, in]: dy W.
   WeightOperand forward();
   WeightOperand input_gradient();
+  // Bytes of the copies that these two make when they are first asked for.
+  int64_t copy_bytes() const {
+    const bool plain =
+        wide(compute_) != compute_ && (forward_.block == 0 || input_gradient_.block == 0);
+    const int copies = (forward_.block > 0 ? 1 : 0) + (input_gradient_.block > 0 ? 1 : 0) + plain;
+    return copies * experts_ * out_ * in_ * static_cast<int64_t>(size_of(compute_));
+  }
   // The value in the compute type as it lies, [experts, out, in] flat; the main value itself if it
   // has that type.
   const Tensor& plain();
