@@ -119,6 +119,10 @@ void BpeVocabulary::add_token(AddedToken token, const std::string& place) {
          "{}: added token \"{}\" has id {}, which does not agree with the rest of "
          "the vocabulary",
          place, shown(token.content), token.id);
+  // "\u0120" as an added token would be written like the token of a space.
+  if (known >= 0 && model_.tokens[index] != token.content)
+    fail(ExitCode::data, "{}: added token \"{}\" is written like a token of other bytes", place,
+         shown(token.content));
   model_.added.push_back(std::move(token));
 }
 
