@@ -50,7 +50,5 @@ int packed_block(Device& device, DType dtype, int64_t k, int64_t n);
 
 // Are bf16 products done by hardware here? If not they are computed in f32, slowly.
 bool hardware_bf16();
-// Has the processor tiles (AMX)? There packed weights pay in f32 too.
-bool hardware_tiles();
 
 }  // namespace troupe::kernels

@@ -378,6 +378,4 @@ bool hardware_bf16() {
   }
 }
 
-bool hardware_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }
-
 }  // namespace troupe::kernels
