@@ -44,6 +44,9 @@ void install_stop_handlers() {
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
+  // A file size limit (ulimit -f) then fails the write with EFBIG, which is reported, instead of
+  // ending the process.
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 void restore_stop_signals() {
