@@ -162,19 +162,27 @@ std::string SealedFile::read_all(const SealEntry& entry) const {
 
 void SealedFile::check() const {
   std::vector<char> buffer(static_cast<size_t>(kBufferBytes));
-  const auto read = [&](int64_t offset, void* data, int64_t bytes) {
-    read_exactly(descriptor_, path_, offset, data, bytes);
-  };
   for (const SealEntry& entry : seal_.entries) {
     Hasher hasher;
-    add_range(hasher, entry.offset, entry.bytes, buffer, read);
+    add_range(hasher, entry.offset, entry.bytes, buffer,
+              [&](int64_t offset, void* data, int64_t bytes) {
+                read_exactly(descriptor_, path_, offset, data, bytes);
+              });
     if (const Digest found = hasher.digest(); found != entry.digest) {
       fail_digest(path_, entry.path, entry.digest, found);
     }
   }
+  check_rest();
+}
+
+void SealedFile::check_rest() const {
+  std::vector<char> buffer(static_cast<size_t>(kBufferBytes));
   Hasher rest;
-  for_each_gap(seal_,
-               [&](int64_t begin, int64_t bytes) { add_range(rest, begin, bytes, buffer, read); });
+  for_each_gap(seal_, [&](int64_t begin, int64_t bytes) {
+    add_range(rest, begin, bytes, buffer, [&](int64_t offset, void* data, int64_t part) {
+      read_exactly(descriptor_, path_, offset, data, part);
+    });
+  });
   if (const Digest found = rest.digest(); found != seal_.rest) {
     fail_digest(path_, "the HDF5 structure around the datasets", seal_.rest, found);
   }

@@ -27,6 +27,8 @@ class SealedFile {
   const Seal& seal() const { return seal_; }
   // Reads every byte. The error names the first damaged dataset, expected and found digest.
   void check() const;
+  // Reads what is outside seal and datasets: HDF5's own structure.
+  void check_rest() const;
   // Bytes [begin, begin + bytes) of the entry.
   void read(const SealEntry& entry, int64_t begin, void* out, int64_t bytes) const;
   // The whole entry, its digest checked.

@@ -135,6 +135,17 @@ Choice newest_usable(const std::string& run_dir, Communicator& world) {
   return choice;
 }
 
+std::string newest_to_resume(const std::string& run_dir, Communicator& world) {
+  const Choice choice = newest_usable(run_dir, world);
+  if (choice.path.empty() && !choice.rejected.empty()) {
+    fail(ExitCode::checkpoint,
+         "no usable checkpoint in {}:{}\nTo begin anew, set checkpoint.resume=never or another "
+         "run.dir.",
+         run_dir, describe(choice.rejected));
+  }
+  return choice.path;
+}
+
 std::string resolve(const std::string& dir_or_file, Communicator& world) {
   std::string kind;
   if (world.rank() == 0) {

@@ -35,6 +35,10 @@ struct Choice {
 Choice newest_usable(const std::string& run_dir);
 // The same on all ranks: rank 0 looks and tells. Collective.
 Choice newest_usable(const std::string& run_dir, Communicator& world);
+// For `resume: auto`: the newest usable checkpoint, or "" when the run has no checkpoint file.
+// Collective. Error(checkpoint) when there are files but all are damaged: beginning anew would lose
+// the run silently.
+std::string newest_to_resume(const std::string& run_dir, Communicator& world);
 // DIR or FILE as a user gives it: the file itself, or the newest usable one of the run. Collective.
 // Error(checkpoint) when there is none, with the list of what was rejected.
 std::string resolve(const std::string& dir_or_file, Communicator& world);

@@ -223,6 +223,7 @@ Source open_source(const std::string& path, Communicator& world) {
   agree(attempt([&] {
           if (world.rank() != 0) return;
           source.file.emplace(path);
+          source.file->check_rest();  // the tensors follow as they are read
           block = format_seal(source.file->seal());
           scalars = pack(read_scalars(*source.file));
           tensors_of(source.file->seal(), path);

@@ -123,6 +123,8 @@ TEST_F(CheckpointDamage, TheOneBeforeIsTaken) {
 TEST_F(CheckpointDamage, NoneUsableListsThemAll) {
   for (const auto& file : checkpoint::list(dir_.path())) write_file(file.path, "nothing");
   EXPECT_EQ(checkpoint::newest_usable(dir_.path()).path, "");
+  EXPECT_THROW(checkpoint::newest_to_resume(dir_.path(), *world_), Error);
+  EXPECT_EQ(checkpoint::newest_to_resume(dir_ / "new", *world_), "");
   try {
     checkpoint::resolve(dir_.path(), *world_);
     FAIL();

@@ -1,0 +1,119 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "launch/app/commands.h"
+#include "parallel/checkpoint/directory.h"
+#include "parallel/comm/self_communicator.h"
+#include "tests/core/io/temporary_directory.h"
+
+namespace troupe {
+namespace {
+
+using nlohmann::json;
+
+class CkptCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const int64_t step : {100, 200}) save(step, static_cast<double>(step));
+  }
+  void save(int64_t step, double value) {
+    const auto world = self_communicator();
+    State state;
+    for (const char* name : {"parameters/a", "parameters/b"}) {
+      const Shape shape{2, 3};
+      state.tensors.push_back({name,
+                               Layout::replicated(shape, MeshKind::attention, {}),
+                               {Shape{0, 0}, shape},
+                               Tensor::full(shape, DType::f32, value, Device::cpu())});
+    }
+    state.tensors.back().tensor.data<float>()[0] = 7;
+    state.scalars = {{"step", step}, {"lr", 0.1}};
+    newest_ =
+        checkpoint::save_step(dir_.path(), step, 0, state, *world, {.config = "version: 1\n"});
+  }
+  std::string run(const std::vector<std::string>& args, int expected = 0) {
+    testing::internal::CaptureStdout();
+    int code = -1;
+    try {
+      code = command_ckpt(args);
+    } catch (const Error& error) {
+      ADD_FAILURE() << error.what();
+    }
+    EXPECT_EQ(code, expected);
+    return testing::internal::GetCapturedStdout();
+  }
+  void expect_refused(const std::vector<std::string>& args, ExitCode code) {
+    try {
+      command_ckpt(args);
+      FAIL() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.what();
+    }
+  }
+  void damage(const std::string& path) {
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  }
+  test::TemporaryDirectory dir_;
+  std::string newest_;
+};
+
+TEST_F(CkptCommand, ListsOldestFirst) {
+  const json list = json::parse(run({"ls", dir_.path(), "--json"})).at("checkpoints");
+  ASSERT_EQ(list.size(), 2U);
+  EXPECT_EQ(list[0].at("step"), 100);
+  EXPECT_EQ(list[1].at("file"), newest_);
+  EXPECT_EQ(list[1].at("parameters"), 12);
+  EXPECT_NE(run({"ls", dir_.path()}).find("step-00000200.h5"), std::string::npos);
+  damage(newest_);
+  EXPECT_NE(run({"ls", dir_.path()}, 4).find("truncated"), std::string::npos);
+}
+
+TEST_F(CkptCommand, Shows) {
+  const json shown = json::parse(run({"show", dir_.path(), "--json"}));
+  EXPECT_EQ(shown.at("file"), newest_);
+  EXPECT_EQ(shown.at("format_version"), 1);
+  EXPECT_EQ(shown.at("scalars").at("step"), 200);
+  EXPECT_EQ(shown.at("scalars").at("lr"), 0.1);
+  EXPECT_EQ(shown.at("tensors")[1].at("name"), "parameters/b");
+  EXPECT_EQ(shown.at("tensors")[1].at("shape"), json({2, 3}));
+  EXPECT_EQ(run({"show", newest_, "--config"}), "version: 1\n");
+  EXPECT_NE(run({"show", newest_}).find("parameters/a"), std::string::npos);
+}
+
+TEST_F(CkptCommand, Verifies) {
+  EXPECT_EQ(json::parse(run({"verify", dir_.path(), "--json"})).at("damaged"), 0);
+  damage(newest_);
+  EXPECT_EQ(json::parse(run({"verify", dir_.path(), "--json"}, 4)).at("damaged"), 1);
+  const std::string text = run({"verify", newest_}, 4);
+  EXPECT_NE(text.find(newest_), std::string::npos) << text;
+}
+
+TEST_F(CkptCommand, Diffs) {
+  const std::string first = checkpoint::list(dir_.path())[0].path;
+  EXPECT_NE(run({"diff", first, first}).find("all 2 tensors are equal"), std::string::npos);
+  const std::string text = run({"diff", first, newest_}, 8);
+  EXPECT_NE(text.find("step: 100 and 200"), std::string::npos) << text;
+  EXPECT_NE(text.find("first       parameters/a: 6 elements"), std::string::npos) << text;
+  const json result = json::parse(run({"diff", first, newest_, "--json"}, 8));
+  EXPECT_EQ(result.at("equal"), false);
+  EXPECT_EQ(result.at("first"), "parameters/a");
+  EXPECT_EQ(result.at("largest").at("relative"), 1.0);
+  EXPECT_EQ(result.at("tensors")[1].at("elements"), 5);
+}
+
+TEST_F(CkptCommand, Refusals) {
+  expect_refused({"list", dir_.path()}, ExitCode::usage);
+  expect_refused({"ls"}, ExitCode::usage);
+  expect_refused({"diff", newest_}, ExitCode::usage);
+  expect_refused({"show", newest_, "--jsn"}, ExitCode::usage);
+  expect_refused({"ls", dir_ / "none"}, ExitCode::checkpoint);
+  expect_refused({"show", dir_ / "none.h5"}, ExitCode::checkpoint);
+  damage(newest_);
+  expect_refused({"show", newest_}, ExitCode::checkpoint);
+  expect_refused({"diff", newest_, newest_}, ExitCode::checkpoint);
+}
+
+}  // namespace
+}  // namespace troupe
