@@ -11,6 +11,7 @@
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
 #include "core/kernels/gemm_rate.h"
+#include "core/kernels/weight_forms.h"
 #include "core/ops/linear.h"
 #include "core/ops/linear_cross_entropy.h"
 #include "core/ops/swiglu_experts.h"
@@ -146,6 +147,23 @@ void time_linear(int64_t tokens, DType type, const std::shared_ptr<Device>& devi
          rate);
 }
 
+// What the optimizer's pass adds: writing the packed forms that exist.
+void time_packing(DType type, const std::shared_ptr<Device>& device) {
+  const auto w = weight({kExperts, 2 * kHidden, kDim}, type, device);
+  WeightForms& forms = w->forms();
+  forms.forward();
+  forms.input_gradient();
+  const double seconds = median_seconds(
+      [&] {
+        w->value_changed();
+        w->forms();
+      },
+      9);
+  const double elements = static_cast<double>(w->value().elements());
+  fmt::print("  {:34} {:8.2f} ms for {:.0f} M weights\n", "packing", seconds * 1e3,
+             elements * 1e-6);
+}
+
 void bench(DType type, int threads, int64_t tokens) {
   const auto device = Device::cpu(threads);
   const auto rate = [&] {
@@ -162,6 +180,7 @@ void bench(DType type, int threads, int64_t tokens) {
                type, device, limit, "experts, skewed loads");
   time_loss(tokens, type, device, limit);
   time_linear(tokens, type, device, limit);
+  time_packing(type, device);
 }
 
 }  // namespace

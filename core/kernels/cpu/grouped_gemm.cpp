@@ -57,8 +57,7 @@ void for_row_blocks(Stream& stream, const View& x, RowGroups groups, F&& f) {
   const std::vector<RowPiece> pieces = row_pieces(groups, 1);
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     const RowPiece& p = pieces[static_cast<size_t>(index)];
-    f(p, ActivationBlock{at(x, p.row), x.dtype, x.strides[0], p.rows, padded_rows(p.rows),
-                         x.shape[1]});
+    f(p, RowsBlock{at(x, p.row), x.dtype, x.strides[0], p.rows, padded_rows(p.rows), x.shape[1]});
   });
 }
 
@@ -96,7 +95,7 @@ void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand&
 
 void transpose_groups(Stream& stream, View x, RowGroups groups, void* out) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
-  for_row_blocks(stream, x, groups, [&](const RowPiece& p, const ActivationBlock& block) {
+  for_row_blocks(stream, x, groups, [&](const RowPiece& p, const RowsBlock& block) {
     const int64_t first = p.padded_row - p.row_in_expert;
     transpose_block(block,
                     static_cast<std::byte*>(out) + (first * block.columns + p.row_in_expert) * size,
@@ -107,7 +106,7 @@ void transpose_groups(Stream& stream, View x, RowGroups groups, void* out) {
 void pack_groups(Stream& stream, View x, RowGroups groups, void* out) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const bool packed = right_packed(*stream.device, x.dtype, x.shape[1]);
-  for_row_blocks(stream, x, groups, [&](const RowPiece& p, const ActivationBlock& block) {
+  for_row_blocks(stream, x, groups, [&](const RowPiece& p, const RowsBlock& block) {
     const int64_t first = p.padded_row - p.row_in_expert;
     pack_block(block, p.row_in_expert, padded_rows(p.expert_rows), packed,
                static_cast<std::byte*>(out) + first * block.columns * size);

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "core/kernels/cpu/shuffle.h"
-#include "core/kernels/cpu/vector.h"
 #include "core/kernels/product.h"
 
 namespace troupe::kernels {
@@ -14,14 +13,11 @@ namespace {
 constexpr int64_t kTile = 16;
 constexpr int64_t kPanel = kPanelColumns;
 
-uint16_t* bits(BF16* x) { return reinterpret_cast<uint16_t*>(x); }
-const uint32_t* words(const float* x) { return reinterpret_cast<const uint32_t*>(x); }
-
 // 32 rows of bf16 as 16 rows of words: a word holds the same column of rows r and r + 1.
 constexpr int64_t kPairTile = 64;
 using PairTile = std::array<uint32_t, kTile * kPairTile>;
 
-void load_pairs(const ActivationBlock& block, int64_t row, int64_t column, int64_t columns,
+void load_pairs(const RowsBlock& block, int64_t row, int64_t column, int64_t columns,
                 PairTile& tile) {
   const std::array<uint16_t, kPairTile> zeros{};
   const auto* data = static_cast<const uint16_t*>(block.data) + column;
@@ -31,7 +27,7 @@ void load_pairs(const ActivationBlock& block, int64_t row, int64_t column, int64
   }
 }
 
-void transpose_bf16(const ActivationBlock& block, uint32_t* out, int64_t out_words) {
+void transpose_bf16(const RowsBlock& block, uint32_t* out, int64_t out_words) {
   PairTile tile;
   for (int64_t row = 0; row < block.filled_rows; row += 2 * kTile) {
     for (int64_t column = 0; column < block.columns; column += kPairTile) {
@@ -43,7 +39,7 @@ void transpose_bf16(const ActivationBlock& block, uint32_t* out, int64_t out_wor
   }
 }
 
-void transpose_f32(const ActivationBlock& block, uint32_t* out, int64_t out_ld) {
+void transpose_f32(const RowsBlock& block, uint32_t* out, int64_t out_ld) {
   const auto* data = static_cast<const uint32_t*>(block.data);
   transpose_words(data, block.ld, block.rows, block.columns, out, out_ld);
   for (int64_t c = 0; c < block.columns && block.rows < block.filled_rows; ++c) {
@@ -51,7 +47,7 @@ void transpose_f32(const ActivationBlock& block, uint32_t* out, int64_t out_ld) 
   }
 }
 
-void transpose_f64(const ActivationBlock& block, double* out, int64_t out_ld) {
+void transpose_f64(const RowsBlock& block, double* out, int64_t out_ld) {
   const auto* data = static_cast<const double*>(block.data);
   for (int64_t c = 0; c < block.columns; ++c) {
     for (int64_t r = 0; r < block.filled_rows; ++r) {
@@ -62,47 +58,19 @@ void transpose_f64(const ActivationBlock& block, double* out, int64_t out_ld) {
 
 }  // namespace
 
-void pack_transposed(const float* w, int64_t row, int64_t rows, int64_t in, DType to,
+void pack_transposed(const void* rows, DType dtype, int64_t row, int64_t count, int64_t in,
                      void* packed) {
-  auto* out = static_cast<uint32_t*>(packed);
-  std::array<BF16, kTile * 2 * kTile> tile;
-  const bool bf16 = to == DType::bf16;
-  const int64_t k_words = bf16 ? in / 2 : in;  // words of a packed panel column
-  for (int64_t r = row; r < row + rows; r += kTile) {
-    uint32_t* column = out + r / kPanel * k_words * kPanel + r % kPanel;
-    if (!bf16) {
-      transpose_words(words(w + r * in), in, kTile, in, column, kPanel);
-      continue;
-    }
-    for (int64_t k = 0; k < in; k += 2 * kTile) {
-      for (int64_t i = 0; i < kTile; ++i) {
-        vec::to_bf16(w + (r + i) * in + k, tile.data() + i * 2 * kTile, 2 * kTile);
-      }
-      transpose_words(reinterpret_cast<const uint32_t*>(tile.data()), kTile, kTile, kTile,
-                      column + k / 2 * kPanel, kPanel);
-    }
+  // A word is one f32, or two bf16 that stand side by side in the packed form too.
+  const int64_t words = dtype == DType::bf16 ? in / 2 : in;
+  const auto* from = static_cast<const uint32_t*>(rows);
+  auto* to = static_cast<uint32_t*>(packed);
+  for (int64_t r = row; r < row + count; r += kTile) {
+    transpose_words(from + (r - row) * words, words, kTile, words,
+                    to + r / kPanel * words * kPanel + r % kPanel, kPanel);
   }
 }
 
-void pack_straight(const float* w, int64_t row, int64_t rows, int64_t out, int64_t in, DType to,
-                   void* packed) {
-  if (to != DType::bf16) {
-    const ActivationBlock block{w + row * in, DType::f32, in, rows, rows, in};
-    return pack_block(block, row, out, true, packed);
-  }
-  std::array<BF16, kPanel> first;
-  std::array<BF16, kPanel> second;
-  for (int64_t panel = 0; panel < in / kPanel; ++panel) {
-    for (int64_t k = row; k < row + rows; k += 2) {
-      vec::to_bf16(w + k * in + panel * kPanel, first.data(), kPanel);
-      vec::to_bf16(w + (k + 1) * in + panel * kPanel, second.data(), kPanel);
-      interleave(bits(first.data()), bits(second.data()), kPanel,
-                 static_cast<uint32_t*>(packed) + (panel * out + k) / 2 * kPanel);
-    }
-  }
-}
-
-void transpose_block(const ActivationBlock& block, void* out, int64_t out_ld) {
+void transpose_block(const RowsBlock& block, void* out, int64_t out_ld) {
   switch (block.dtype) {
     case DType::bf16:
       return transpose_bf16(block, static_cast<uint32_t*>(out), out_ld / 2);
@@ -113,7 +81,7 @@ void transpose_block(const ActivationBlock& block, void* out, int64_t out_ld) {
   }
 }
 
-void pack_block(const ActivationBlock& block, int64_t row, int64_t k, bool packed, void* out) {
+void pack_block(const RowsBlock& block, int64_t row, int64_t k, bool packed, void* out) {
   const auto size = static_cast<int64_t>(size_of(block.dtype));
   if (!packed) {
     copy_rows(block.data, block.ld, block.rows, block.filled_rows, block.columns, size,

@@ -11,27 +11,25 @@
 
 namespace troupe::kernels {
 
-// --- weights: from f32 to the compute type ---
-// rows of W [out, in], from `row` on, into B = W^T: k = in, n = out. row and rows: multiples of 16.
-void pack_transposed(const float* w, int64_t row, int64_t rows, int64_t in, DType to, void* packed);
-// rows of W [out, in] into B = W: k = out, n = in. row and rows: even.
-void pack_straight(const float* w, int64_t row, int64_t rows, int64_t out, int64_t in, DType to,
-                   void* packed);
+// `count` rows of W [out, in], from `row` on, into B = W^T: k = in, n = out. `rows` begins at that
+// row; row and count: multiples of 16. f32 or bf16.
+void pack_transposed(const void* rows, DType dtype, int64_t row, int64_t count, int64_t in,
+                     void* packed);
 
-// --- activations: operands of a weight gradient, filled with zeros to a multiple of 32 rows ---
-struct ActivationBlock {
+// Some rows of an operand, to be filled with zero rows.
+struct RowsBlock {
   const void* data = nullptr;  // [rows, columns], contiguous columns
   DType dtype = DType::f32;
   int64_t ld = 0;
   int64_t rows = 0;
-  int64_t filled_rows = 0;  // multiple of 32
+  int64_t filled_rows = 0;  // a multiple of 32 where zeros are needed
   int64_t columns = 0;
 };
 // out [columns, out_ld] at column 0: out[c][r] = data[r][c], zeros from rows to filled_rows.
-void transpose_block(const ActivationBlock& block, void* out, int64_t out_ld);
+void transpose_block(const RowsBlock& block, void* out, int64_t out_ld);
 // Rows [row, row + filled_rows) of B [k, columns]: packed, or as they lie when not packed. row:
 // even.
-void pack_block(const ActivationBlock& block, int64_t row, int64_t k, bool packed, void* out);
+void pack_block(const RowsBlock& block, int64_t row, int64_t k, bool packed, void* out);
 
 // Copies `rows` rows of `columns` elements of `size` bytes and fills up to filled_rows with zeros.
 void copy_rows(const void* from, int64_t from_ld, int64_t rows, int64_t filled_rows,

@@ -127,12 +127,12 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
       return static_cast<std::byte*>(base) + (first * columns + offset) * size;
     };
     const auto block = [&](const View& v) {
-      return ActivationBlock{static_cast<std::byte*>(v.data) + p.row * v.strides[0] * size,
-                             x.dtype,
-                             v.strides[0],
-                             p.rows,
-                             filled,
-                             d};
+      return RowsBlock{static_cast<std::byte*>(v.data) + p.row * v.strides[0] * size,
+                       x.dtype,
+                       v.strides[0],
+                       p.rows,
+                       filled,
+                       d};
     };
     transpose_block(block(dy), place(operands.down_left, d, p.row_in_expert), expert_filled);
     transpose_block({h, x.dtype, 2 * f, p.rows, filled, 2 * f},

@@ -82,22 +82,30 @@ void WeightForms::write_panel(int64_t index) {
 void WeightForms::write(int64_t index, bool plain, bool forward, bool input_gradient) {
   if (!plain && !forward && !input_gradient) return;
   const auto size = static_cast<int64_t>(size_of(compute_));
-  const Panel rows = panel(index);
-  const int64_t expert = rows.first_row / out_;
-  const int64_t row = rows.first_row % out_;
-  const float* w = value_.data<float>() + expert * out_ * in_;
+  const Panel panel_rows = panel(index);
+  const int64_t count = panel_rows.rows;
+  const int64_t expert = panel_rows.first_row / out_;
+  const int64_t row = panel_rows.first_row % out_;
   const auto at = [&](const Tensor& copy) {
     return static_cast<std::byte*>(copy.view().data) + expert * out_ * in_ * size;
   };
+  // The rows in the compute type; bf16 is rounded once for all copies.
+  const auto* from = static_cast<const std::byte*>(value_.view().data) +
+                     panel_rows.first_row * in_ * static_cast<int64_t>(size_of(value_.dtype()));
+  if (compute_ == DType::bf16) {
+    auto* narrow =
+        plain ? at(plain_) + row * in_ * size
+              : static_cast<std::byte*>(kernels::thread_scratch(*device_, count * in_ * size));
+    kernels::vec::to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<BF16*>(narrow),
+                          count * in_);
+    from = narrow;
+  }
   if (forward) {
-    kernels::pack_transposed(w, row, rows.rows, in_, compute_, at(forward_.memory));
+    kernels::pack_transposed(from, compute_, row, count, in_, at(forward_.memory));
   }
   if (input_gradient) {
-    kernels::pack_straight(w, row, rows.rows, out_, in_, compute_, at(input_gradient_.memory));
-  }
-  if (plain) {
-    kernels::vec::to_bf16(w + row * in_, reinterpret_cast<BF16*>(at(plain_)) + row * in_,
-                          rows.rows * in_);
+    const kernels::RowsBlock block{from, compute_, in_, count, count, in_};
+    kernels::pack_block(block, row, out_, true, at(input_gradient_.memory));
   }
 }
 
