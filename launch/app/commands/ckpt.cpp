@@ -111,10 +111,11 @@ int64_t element_count(const checkpoint::Info& info, const std::string& folder) {
 
 int list_files(const Arguments& arguments) {
   need_paths(arguments, 1);
+  const auto files = files_of(arguments.paths[0]);
   json rows = json::array();
   bool damaged = false;
   if (!arguments.as_json) fmt::print("{:>10}  {:>10}  {:>12}  file\n", "step", "size", "tensors");
-  for (const auto& file : files_of(arguments.paths[0])) {
+  for (const auto& file : files) {
     json row = {{"step", file.step}, {"file", file.path}};
     try {
       const checkpoint::Info info = checkpoint::read_info(file.path);
