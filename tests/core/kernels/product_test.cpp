@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/weight_forms.h"
@@ -146,6 +147,43 @@ TEST(WeightForms, PackedProductsEqualPlainOnes) {
       }
     }
   }
+}
+
+// Sizes for which the library has no code for packed operands (here: gaps between the rows of C)
+// must still give the right numbers.
+TEST(Product, PackedOperandWithoutFastCode) {
+  const auto device = Device::cpu(1);
+  for (DType type : {DType::f32, DType::bf16}) {
+    const Tensor w = random({64, 64}, DType::f32, 3, device);
+    WeightForms forms(1, 64, 64, type, device);
+    forms.refresh(w, 1);
+    const WeightOperand b = forms.input_gradient();
+    if (b.block == 0) GTEST_SKIP() << "no packed products on this processor";
+    const Tensor x = random({16, 64}, type, 4, device);
+    const Tensor dense = Tensor::zeros({16, 64}, type, device);
+    const Tensor gaps = Tensor::zeros({16, 100}, type, device);
+    ProductShape shape{.m = 16, .n = 64, .k = 64, .lda = 64, .ldc = 64, .in = type, .out = type};
+    shape.block = b.block;
+    run(product(*device, shape), x.view().data, b.data, dense.view().data);
+    shape.ldc = 100;
+    run(product(*device, shape), x.view().data, b.data, gaps.view().data);
+    for (size_t i = 0; i < 16; ++i) {
+      for (size_t j = 0; j < 100; ++j) {
+        const double right = j < 64 ? dense.values()[i * 64 + j] : 0;
+        ASSERT_NEAR(gaps.values()[i * 100 + j], right,
+                    tolerance(type, type) * (1 + std::abs(right)));
+      }
+    }
+  }
+}
+
+TEST(Product, RefusesTypesThatDoNotFit) {
+  const auto device = Device::cpu(1);
+  ProductShape shape{.m = 1, .n = 1, .k = 1, .lda = 1, .ldb = 1, .ldc = 1};
+  shape.out = DType::bf16;
+  EXPECT_THROW(product(*device, shape), Error);
+  shape.in = DType::i32;
+  EXPECT_THROW(product(*device, shape), Error);
 }
 
 TEST(WeightForms, PanelsRenewEveryCopy) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <thread>
 
 #include "core/base/error.h"
 #include "core/ops/activation.h"
@@ -196,6 +197,29 @@ TEST(SwigluExperts, SameBitsWithOneTwoAndFourThreads) {
     EXPECT_EQ(results[0], results[1]) << name(type);
     EXPECT_EQ(results[0], results[2]) << name(type);
   }
+}
+
+// Ranks may be threads of one process, each with its own device.
+TEST(SwigluExperts, SameBitsOnRanksThatAreThreads) {
+  const Counts counts = {100, 0, 7, 40};
+  std::vector<std::vector<double>> results(3);
+  std::vector<std::thread> ranks;
+  const std::vector<double> x_values = random_tensor({147, 64}, 1).values();
+  for (auto& result : results) {
+    ranks.emplace_back([&] {
+      const auto device = Device::cpu(1);
+      const Experts e = experts(4, 64, 64, DType::f32, device);
+      for (int step = 0; step < 3; ++step) {
+        const Tensor x = Tensor::from(x_values, {147, 64}, DType::f32, device);
+        const Tensor y = swiglu_experts(x, counts, {}, *e.gate_up, *e.down);
+        backward({&y, 1}, {&x, 1});
+      }
+      result = e.gate_up->gradient().values();
+    });
+  }
+  for (std::thread& rank : ranks) rank.join();
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0], results[2]);
 }
 
 }  // namespace
