@@ -248,6 +248,24 @@ struct BackwardTask {
   const AttentionMask& mask;
   const View &q, &out, &lse, &dout;
 
+  T row_dot(const In* a, const In* b) const {
+    if constexpr (std::is_same_v<In, T>) {
+      return vec::dot(a, b, s.head_dim);
+    } else {
+      constexpr int64_t kPart = 256;
+      T wide_a[kPart];
+      T wide_b[kPart];
+      T total = 0;
+      for (int64_t i = 0; i < s.head_dim; i += kPart) {
+        const int64_t n = std::min(kPart, s.head_dim - i);
+        vec::to_f32(a + i, wide_a, n);
+        vec::to_f32(b + i, wide_b, n);
+        total += vec::dot(wide_a, wide_b, n);
+      }
+      return total;
+    }
+  }
+
   // Packs the blocks of one head; at: its place in the forms.
   void prepare(const QueryForms<P>& forms, int64_t b, int64_t head, int64_t block,
                int64_t at) const {
@@ -260,12 +278,9 @@ struct BackwardTask {
     pack_columns<P>(g_block, s.columns, forms.dout_columns + at * forms.columns_size);
     for (int64_t r = 0; r < kBlockRows; ++r) {
       const bool exists = r < q_block.count;
-      T total = 0;
-      for (int64_t i = 0; exists && i < s.head_dim; ++i) {
-        total += widened<In, T>(g_block.data[r * g_block.stride + i]) *
-                 widened<In, T>(o_block.data[r * o_block.stride + i]);
-      }
-      forms.d[at * kBlockRows + r] = total;
+      forms.d[at * kBlockRows + r] =
+          exists ? row_dot(g_block.data + r * g_block.stride, o_block.data + r * o_block.stride)
+                 : T(0);
       forms.lse[at * kBlockRows + r] =
           exists ? lse.as<T>()[(b * s.heads + head) * s.queries + block * kBlockRows + r]
                  : std::numeric_limits<T>::infinity();

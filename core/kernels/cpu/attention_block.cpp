@@ -89,15 +89,13 @@ HWY_INLINE void product(const BlockProduct<typename Dot::Word, float>& p) {
 void ProductF32(const BlockProduct<float, float>& p) { product<F32Dot>(p); }
 void ProductBF16(const BlockProduct<uint32_t, float>& p) { product<BF16Dot>(p); }
 
-// Bits of an f32 rounded to bf16, in the upper half of the word (NaN stays NaN).
+// Bits of an f32 rounded to bf16, in the upper half of the word; the lower half is not cleared. (A
+// NaN made by arithmetic stays one.)
 HWY_INLINE hn::Vec<DU> rounded(V v) {
   const DU du;
   const auto word = hn::BitCast(du, v);
   const auto odd = hn::And(hn::ShiftRight<16>(word), hn::Set(du, 1U));
-  const auto up = hn::Add(word, hn::Add(odd, hn::Set(du, 0x7fffU)));
-  const auto quiet = hn::Or(word, hn::Set(du, 0x400000U));
-  return hn::And(hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, up),
-                 hn::Set(du, 0xffff0000U));
+  return hn::Add(word, hn::Add(odd, hn::Set(du, 0x7fffU)));
 }
 
 HWY_INLINE void store_row(V v, float* row, int64_t column) { hn::StoreU(v, D(), row + column); }
@@ -108,42 +106,59 @@ HWY_INLINE void store_row(V v, uint32_t* row, int64_t column) {
   hn::StoreU(hn::DemoteTo(d16, half), d16, reinterpret_cast<uint16_t*>(row) + column);
 }
 
+// New maxima and the factors by which older sums fade; false if none fades.
+template <typename Word>
+HWY_INLINE bool move_maxima(const ForwardSoftmax<Word, float>& f, float* shifts, float* fades) {
+  const D d;
+  const V lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (int64_t r = 0; r < kBlockRows; ++r) {
+    const float* s = f.s + r * kBlockRows;
+    V top = hn::LoadU(d, s);
+    for (int64_t i = kLanes; i < kBlockRows; i += kLanes) top = hn::Max(top, hn::LoadU(d, s + i));
+    shifts[r] = hn::GetLane(hn::MaxOfLanes(d, top));
+  }
+  bool any = false;
+  for (int64_t r = 0; r < kBlockRows; r += kLanes) {
+    const V before = hn::LoadU(d, f.m + r);
+    const V now = hn::Max(before, hn::Mul(hn::LoadU(d, shifts + r), hn::Set(d, f.scale)));
+    // A row that has seen nothing yet: exp(-infinity - 0) = 0.
+    const V shift = hn::IfThenZeroElse(hn::Eq(now, lowest), now);
+    const V fade = exp_nonpositive(d, hn::Sub(before, shift));
+    any = any || !hn::AllTrue(d, hn::Eq(before, now));
+    hn::StoreU(now, d, f.m + r);
+    hn::StoreU(shift, d, shifts + r);
+    hn::StoreU(fade, d, fades + r);
+  }
+  return any;
+}
+
 template <typename Word>
 HWY_INLINE void forward(const ForwardSoftmax<Word, float>& f) {
   const D d;
-  constexpr int64_t kRowWords =
-      kBlockRows * static_cast<int64_t>(sizeof(Word)) / (std::is_same_v<Word, float> ? 4 : 8);
+  constexpr int64_t kRowWords = std::is_same_v<Word, float> ? kBlockRows : kBlockRows / 2;
+  HWY_ALIGN float shifts[kBlockRows];
+  HWY_ALIGN float fades[kBlockRows];
+  const bool fading = move_maxima(f, shifts, fades);
   const V scale = hn::Set(d, f.scale);
   for (int64_t r = 0; r < kBlockRows; ++r) {
     const float* s = f.s + r * kBlockRows;
     Word* p = f.p + r * kRowWords;
-    V top = hn::LoadU(d, s);
-    for (int64_t i = kLanes; i < kBlockRows; i += kLanes) top = hn::Max(top, hn::LoadU(d, s + i));
-    const float row_top = f.scale * hn::GetLane(hn::MaxOfLanes(d, top));
-    const float before = f.m[r];
-    const float now = row_top > before ? row_top : before;
-    // A row that has seen nothing yet: exp(-infinity - 0) = 0.
-    const float safe = now == -std::numeric_limits<float>::infinity() ? 0.0f : now;
-    const V shift = hn::Set(d, safe);
+    const V shift = hn::Set(d, shifts[r]);
     V total = hn::Zero(d);
     for (int64_t i = 0; i < kBlockRows; i += kLanes) {
-      const V e = exp_vector(d, hn::MulSub(hn::LoadU(d, s + i), scale, shift));
+      const V e = exp_nonpositive(d, hn::MulSub(hn::LoadU(d, s + i), scale, shift));
       total = hn::Add(total, e);
       store_row(e, p, i);
     }
-    const float row_total = hn::GetLane(hn::SumOfLanes(d, total));
-    if (now == before || before == -std::numeric_limits<float>::infinity()) {
-      f.l[r] += row_total;  // nothing to rescale
-    } else {
-      const float fade = hn::GetLane(exp_vector(d, hn::Set(d, before - now)));
-      const V factor = hn::Set(d, fade);
-      f.l[r] = f.l[r] * fade + row_total;
-      float* o = f.o + r * f.n;
-      for (int64_t i = 0; i < f.n; i += kLanes) {
-        hn::StoreU(hn::Mul(hn::LoadU(d, o + i), factor), d, o + i);
-      }
+    f.l[r] = f.l[r] * fades[r] + hn::GetLane(hn::SumOfLanes(d, total));
+  }
+  if (!fading) return;
+  for (int64_t r = 0; r < kBlockRows; ++r) {
+    const V factor = hn::Set(d, fades[r]);
+    float* o = f.o + r * f.n;
+    for (int64_t i = 0; i < f.n; i += kLanes) {
+      hn::StoreU(hn::Mul(hn::LoadU(d, o + i), factor), d, o + i);
     }
-    f.m[r] = now;
   }
 }
 
@@ -157,7 +172,7 @@ void BackwardF32(const BackwardSoftmax<float, float>& f) {
     const V lse = hn::Set(d, f.lse[r]);
     const V pull = hn::Set(d, f.d[r]);
     for (int64_t i = r * kBlockRows; i < (r + 1) * kBlockRows; i += kLanes) {
-      const V p = exp_vector(d, hn::MulSub(hn::LoadU(d, f.s + i), scale, lse));
+      const V p = exp_nonpositive(d, hn::MulSub(hn::LoadU(d, f.s + i), scale, lse));
       const V ds = hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, f.dp + i), pull));
       hn::StoreU(p, d, f.p_columns + i);
       hn::StoreU(ds, d, f.ds_rows + i);
@@ -177,13 +192,14 @@ void BackwardBF16(const BackwardSoftmax<uint32_t, float>& f) {
         const int64_t at = (r + half) * kBlockRows + i;
         const V lse = hn::Set(d, f.lse[r + half]);
         const V pull = hn::Set(d, f.d[r + half]);
-        const V p = exp_vector(d, hn::MulSub(hn::LoadU(d, f.s + at), scale, lse));
+        const V p = exp_nonpositive(d, hn::MulSub(hn::LoadU(d, f.s + at), scale, lse));
         const V ds = hn::Mul(hn::Mul(p, scale), hn::Sub(hn::LoadU(d, f.dp + at), pull));
         store_row(ds, f.ds_rows + (r + half) * kBlockRows / 2, i);
-        const auto p_bits = rounded(p);
-        const auto ds_bits = rounded(ds);
-        p_word = half == 0 ? hn::ShiftRight<16>(p_bits) : hn::Or(p_word, p_bits);
-        ds_word = half == 0 ? hn::ShiftRight<16>(ds_bits) : hn::Or(ds_word, ds_bits);
+        const auto upper = hn::Set(du, 0xffff0000U);
+        p_word =
+            half == 0 ? hn::ShiftRight<16>(rounded(p)) : hn::Or(p_word, hn::And(rounded(p), upper));
+        ds_word = half == 0 ? hn::ShiftRight<16>(rounded(ds))
+                            : hn::Or(ds_word, hn::And(rounded(ds), upper));
       }
       hn::StoreU(p_word, du, f.p_columns + r / 2 * kBlockRows + i);
       hn::StoreU(ds_word, du, f.ds_columns + r / 2 * kBlockRows + i);

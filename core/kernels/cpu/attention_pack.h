@@ -101,22 +101,4 @@ void pack_transposed(const HeadRows<typename P::In>& x, int64_t words, typename 
   }
 }
 
-template <typename In, typename T>
-In narrow_to(T value) {
-  if constexpr (std::is_same_v<In, T>) {
-    return value;
-  } else {
-    return In(value);
-  }
-}
-
-template <typename In, typename T>
-T widened(In value) {
-  if constexpr (std::is_same_v<In, T>) {
-    return value;
-  } else {
-    return static_cast<T>(value);
-  }
-}
-
 }  // namespace troupe::kernels

@@ -15,13 +15,17 @@ HWY_BEFORE_NAMESPACE();
 namespace troupe::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+constexpr float kLowestExponent = -87.33654475f;  // exp of less is not a normal number
+
+// exp of x in [kLowestExponent, 88.37]; NaN for NaN, otherwise meaningless outside.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp_vector(D d, V x) {
+HWY_INLINE V exp_in_range(D d, V x) {
   const hn::RebindToSigned<D> di;
-  const V lowest = hn::Set(d, -87.33654475f);
-  const V clamped = hn::Min(hn::Set(d, 88.3762626647949f), hn::Max(lowest, x));
-  const V n = hn::Round(hn::Mul(clamped, hn::Set(d, 1.44269504088896341f)));
-  V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);
+  // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+  const V magic = hn::Set(d, 12582912.0f);
+  const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504088896341f), magic);
+  const V n = hn::Sub(shifted, magic);
+  V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
   V p = hn::Set(d, 1.9875691500e-4f);
   p = hn::MulAdd(p, r, hn::Set(d, 1.3981999507e-3f));
@@ -30,12 +34,25 @@ HWY_INLINE V exp_vector(D d, V x) {
   p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
   p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, hn::Set(d, 1.0f)));
-  const auto exponent = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, int32_t{127})));
-  V y = hn::Mul(p, hn::BitCast(d, exponent));
-  y = hn::IfThenElse(hn::Lt(x, lowest), hn::Zero(d), y);
-  y = hn::IfThenElse(hn::Gt(x, hn::Set(d, 88.3762626647949f)),
-                     hn::Set(d, std::numeric_limits<float>::infinity()), y);
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  const auto exponent = hn::ShiftLeft<23>(hn::Add(hn::BitCast(di, shifted), hn::Set(di, 127)));
+  return hn::Mul(p, hn::BitCast(d, exponent));
+}
+
+// exp of x <= 0, -infinity included.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_nonpositive(D d, V x) {
+  const V lowest = hn::Set(d, kLowestExponent);
+  return hn::IfThenZeroElse(hn::Lt(x, lowest), exp_in_range(d, hn::Max(lowest, x)));
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_vector(D d, V x) {
+  const V lowest = hn::Set(d, kLowestExponent);
+  const V highest = hn::Set(d, 88.3762626647949f);
+  const V y = exp_in_range(d, hn::Min(highest, hn::Max(lowest, x)));
+  const V inf = hn::Set(d, std::numeric_limits<float>::infinity());
+  const V low = hn::IfThenZeroElse(hn::Lt(x, lowest), y);
+  return hn::IfThenElse(hn::Gt(x, highest), inf, hn::IfThenElse(hn::IsNaN(x), x, low));
 }
 
 // sigmoid(x) = 1 / (1 + exp(-x)); exp(-x) = infinity gives 0.

@@ -11,24 +11,22 @@ void rope_as(Stream& stream, View x, View cosine, View sine, View positions, boo
   const int64_t size = x.dim(2);
   const int64_t half = size / 2;
   const T sign = inverse ? T(-1) : T(1);
-  const Scratch<T> scratch(stream, stream.threads, 2 * size);
+  // Heads that lie next to each other are converted together.
+  const int64_t together = x.strides[1] == size ? heads : 1;
+  const int64_t n = together * size;
+  const Scratch<T> scratch(stream, stream.threads, 2 * n);
   for_row_pieces(stream, x.dim(0), rows_per_piece(heads * size), [&](int64_t first, int64_t last) {
     T* buffer = scratch.slot(thread_index());
     for (int64_t t = first; t < last; ++t) {
       const int64_t position = positions.as<int32_t>()[t];
       const T* c = cosine.as<T>() + position * half;
       const T* s = sine.as<T>() + position * half;
-      for (int64_t h = 0; h < heads; ++h) {
-        const T* in = read_row<T>(x, t * x.strides[0] + h * x.strides[1], size, buffer);
+      for (int64_t h = 0; h < heads; h += together) {
+        const T* in = read_row<T>(x, t * x.strides[0] + h * x.strides[1], n, buffer);
         const int64_t at = (t * heads + h) * size;
-        T* out = result_row<T>(y, at, buffer + size);
-        for (int64_t i = 0; i < half; ++i) {
-          const T a = in[i];
-          const T b = in[i + half];
-          out[i] = a * c[i] - sign * b * s[i];
-          out[i + half] = b * c[i] + sign * a * s[i];
-        }
-        write_row<T>(y, at, size, out);
+        T* out = result_row<T>(y, at, buffer + n);
+        for (int64_t i = 0; i < n; i += size) vec::rotate(in + i, c, s, sign, half, out + i);
+        write_row<T>(y, at, n, out);
       }
     }
   });

@@ -156,6 +156,29 @@ float ExpShifted(const float* x, float shift, float* out, int64_t n) {
   return hn::GetLane(hn::SumOfLanes(d, total)) + rest_total;
 }
 
+void Rotate(const float* x, const float* c, const float* s, float sign, int64_t half, float* out) {
+  const D d;
+  const V turn = hn::Set(d, sign);
+  for_vectors(
+      half,
+      [&](int64_t i) HWY_ATTR {
+        const V a = hn::LoadU(d, x + i);
+        const V b = hn::LoadU(d, x + half + i);
+        const V cosine = hn::LoadU(d, c + i);
+        const V sine = hn::Mul(turn, hn::LoadU(d, s + i));
+        hn::StoreU(hn::NegMulAdd(b, sine, hn::Mul(a, cosine)), d, out + i);
+        hn::StoreU(hn::MulAdd(a, sine, hn::Mul(b, cosine)), d, out + half + i);
+      },
+      [&](int64_t i, int64_t count) {
+        for (int64_t j = i; j < i + count; ++j) {
+          const float a = x[j];
+          const float b = x[j + half];
+          out[j] = a * c[j] - sign * b * s[j];
+          out[j + half] = b * c[j] + sign * a * s[j];
+        }
+      });
+}
+
 void Exp(const float* x, float* out, int64_t n) {
   map(x, out, n, [](V v) HWY_ATTR { return exp_vector(D(), v); });
 }
@@ -236,6 +259,7 @@ HWY_EXPORT(Max);
 HWY_EXPORT(Sum);
 HWY_EXPORT(Dot);
 HWY_EXPORT(ExpShifted);
+HWY_EXPORT(Rotate);
 HWY_EXPORT(Exp);
 HWY_EXPORT(Sigmoid);
 HWY_EXPORT(Silu);
@@ -252,6 +276,9 @@ float sum(const float* x, int64_t n) { return HWY_DYNAMIC_DISPATCH(Sum)(x, n); }
 float dot(const float* a, const float* b, int64_t n) { return HWY_DYNAMIC_DISPATCH(Dot)(a, b, n); }
 float exp_shifted(const float* x, float shift, float* out, int64_t n) {
   return HWY_DYNAMIC_DISPATCH(ExpShifted)(x, shift, out, n);
+}
+void rotate(const float* x, const float* c, const float* s, float sign, int64_t half, float* out) {
+  HWY_DYNAMIC_DISPATCH(Rotate)(x, c, s, sign, half, out);
 }
 void exp(const float* x, float* out, int64_t n) { HWY_DYNAMIC_DISPATCH(Exp)(x, out, n); }
 void sigmoid(const float* x, float* out, int64_t n) { HWY_DYNAMIC_DISPATCH(Sigmoid)(x, out, n); }
@@ -296,6 +323,15 @@ double exp_shifted(const double* x, double shift, double* out, int64_t n) {
   double total = 0;
   for (int64_t i = 0; i < n; ++i) total += out[i] = std::exp(x[i] - shift);
   return total;
+}
+void rotate(const double* x, const double* c, const double* s, double sign, int64_t half,
+            double* out) {
+  for (int64_t i = 0; i < half; ++i) {
+    const double a = x[i];
+    const double b = x[i + half];
+    out[i] = a * c[i] - sign * b * s[i];
+    out[i + half] = b * c[i] + sign * a * s[i];
+  }
 }
 void axpy(double a, const double* x, double* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];

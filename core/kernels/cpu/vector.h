@@ -28,6 +28,11 @@ void axpy(double a, const double* x, double* y, int64_t n);
 void scale(float a, const float* x, float* out, int64_t n);
 void scale(double a, const double* x, double* out, int64_t n);
 
+// out[i] = x[i] c[i] - sign x[i + half] s[i]; out[i + half] = x[i + half] c[i] + sign x[i] s[i].
+void rotate(const float* x, const float* c, const float* s, float sign, int64_t half, float* out);
+void rotate(const double* x, const double* c, const double* s, double sign, int64_t half,
+            double* out);
+
 void exp(const float* x, float* out, int64_t n);
 void sigmoid(const float* x, float* out, int64_t n);
 void silu(const float* x, float* out, int64_t n);
