@@ -7,7 +7,7 @@ namespace troupe {
 
 class Backoff {
  public:
-  explicit Backoff(bool may_spin) : spins_left_(may_spin ? 4000 : 0) {}
+  explicit Backoff(bool may_spin) : spins_left_(may_spin ? 200 : 0) {}
   void pause();
   // Time since the first yield, measured only then; zero while spinning.
   std::chrono::steady_clock::duration waited() const { return waited_; }

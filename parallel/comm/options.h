@@ -13,7 +13,7 @@ struct CommOptions {
   int64_t chunk_bytes = int64_t{1} << 30;
   // Sums are done piece by piece, each rank's piece in segments of this size: bounds the scratch
   // memory and overlaps adding with sending. No influence on bits.
-  int64_t segment_bytes = int64_t{1} << 20;
+  int64_t segment_bytes = int64_t{256} << 10;
 };
 
 }  // namespace troupe
