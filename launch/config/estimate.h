@@ -35,8 +35,8 @@ struct CommunicationEstimate {
   int64_t bytes_per_step = 0;
 };
 
-// The vocabulary must be resolved.
-MemoryEstimate estimate_memory(const RunConfig& config);
+// The vocabulary must be resolved. threads: of one rank.
+MemoryEstimate estimate_memory(const RunConfig& config, int threads);
 CommunicationEstimate estimate_communication(const RunConfig& config);
 
 }  // namespace troupe

@@ -1,7 +1,8 @@
 #include <algorithm>
+#include <bit>
 
 #include "core/device/device.h"
-#include "core/kernels/product.h"
+#include "core/kernels/weight_forms.h"
 #include "launch/config/estimate.h"
 #include "launch/config/parameter_plan.h"
 #include "launch/config/routed_rows.h"
@@ -12,28 +13,30 @@ namespace {
 
 int64_t bytes_of(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }
 
+// What the allocator takes for a block: eight sizes per power of two.
+int64_t block(int64_t bytes) {
+  if (bytes <= 512) return (std::max<int64_t>(bytes, 1) + 63) / 64 * 64;
+  const auto step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes) - 1) / 8);
+  return (bytes + step - 1) / step * step;
+}
+
 // Rows that experts get are filled up to a multiple of this, in the forms of weight gradients: half
 // of it per expert on average.
 constexpr int64_t kRowPad = 32;
 
-// Copies of a matrix in the compute type, one for each of the two products that read it: packed
-// where that is faster, else one plain copy where the main value has another type.
-int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh, Device& device) {
+// Copies of a matrix in the forms that products read.
+int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh,
+                   const std::shared_ptr<Device>& device) {
   if (!parameter.in_products) return 0;
   const Shape local = local_shape(parameter.layout, mesh, coordinates(mesh, 0));
-  const int64_t out = local[-2];
-  const int64_t in = local[-1];
-  const DType compute = parameter.compute;
-  const int64_t bytes = local.elements() * bytes_of(compute);
-  const bool packs = compute == DType::bf16 || (compute == DType::f32 && kernels::hardware_tiles());
-  const bool forward = packs && kernels::packed_block(device, compute, in, out) > 0;
-  const bool backward = packs && kernels::packed_block(device, compute, out, in) > 0;
-  const bool plain = (!forward || !backward) && wide(compute) != compute;
-  return bytes * (forward + backward + plain);
+  const int64_t experts = local.rank() == 3 ? local[0] : 1;
+  const WeightForms forms(experts, local[-2], local[-1], parameter.compute, device);
+  const int64_t one = local.elements() * bytes_of(parameter.compute);
+  return forms.copy_bytes() / std::max<int64_t>(one, 1) * block(one);
 }
 
 // What one block keeps for backward, and what its feed-forward needs besides at the worst moment of
-// its backward. T tokens, D = dim, c and w = bytes of the compute and the wide type.
+// its backward.
 struct BlockMemory {
   int64_t saved = 0;
   int64_t backward = 0;
@@ -49,7 +52,7 @@ class BlockModel {
         c_(bytes_of(model_.compute)),
         w_(bytes_of(wide(model_.compute))) {}
 
-  BlockMemory block(size_t layer) const {
+  BlockMemory memory(size_t layer) const {
     BlockMemory memory;
     memory.saved = attention();
     if (model_.moe[layer]) {
@@ -57,9 +60,12 @@ class BlockModel {
     } else {
       feed_forward(1, tokens_, model_.ffn_dim, memory);
     }
-    if (model_.dropout > 0) memory.saved += 2 * tokens_ * 8;  // rows that the draws are keyed by
+    if (model_.dropout > 0) memory.saved += 2 * block(tokens_ * 8);  // rows that key the draws
     return memory;
   }
+  // A tensor [tokens, width] in the compute type, and in the wide type.
+  int64_t rows(int64_t width) const { return block(tokens_ * width * c_); }
+  int64_t wide_rows(int64_t width) const { return block(tokens_ * width * w_); }
 
  private:
   // Input of the norm and its statistic, output of the norm (input of q, k, v), q and k after RoPE,
@@ -68,10 +74,10 @@ class BlockModel {
   int64_t attention() const {
     const int64_t query = model_.heads * model_.head_dim;
     const int64_t kv = model_.kv_heads * model_.head_dim;
-    int64_t bytes = tokens_ * (3 * model_.dim + 2 * query + 2 * kv) * c_;
-    bytes += tokens_ * ((2 + model_.heads) * w_ + 4);
+    int64_t bytes = 3 * rows(model_.dim) + 2 * rows(query) + 2 * rows(kv);
+    bytes += 2 * wide_rows(1) + wide_rows(model_.heads) + block(tokens_ * 4);
     if (model_.qk_norm) {
-      bytes += tokens_ * ((query + kv) * c_ + (model_.heads + model_.kv_heads) * w_);
+      bytes += rows(query) + rows(kv) + wide_rows(model_.heads) + wide_rows(model_.kv_heads);
     }
     return bytes;
   }
@@ -79,40 +85,40 @@ class BlockModel {
   // SwiGLU over `rows` rows of `experts` experts of width f: keeps its input and the hidden rows;
   // backward adds the operands of both weight gradients and the gradients of input and output.
   void feed_forward(int64_t experts, int64_t rows, int64_t f, BlockMemory& memory) const {
-    const int64_t filled = rows + experts * kRowPad / 2;
-    memory.saved += (rows * model_.dim + filled * 2 * f) * c_;
-    memory.backward =
-        std::max(memory.backward, (filled * (2 * model_.dim + 3 * f) + rows * model_.dim) * c_);
+    const int64_t filled = (rows + experts * kRowPad / 2) * c_;
+    const int64_t d = model_.dim;
+    memory.saved += block(rows * d * c_) + block(filled * 2 * f);
+    memory.backward = std::max(memory.backward, 2 * block(filled * d) + block(filled * f) +
+                                                    block(filled * 2 * f) + block(rows * d * c_));
   }
 
   void experts(const MoEConfig& moe, BlockMemory& memory) const {
     const int64_t ep = config_.parallel.ep;
     const int64_t rows = routed_rows(moe, config_.train.micro_batch, model_.seq_len);
     feed_forward(moe.experts / ep, rows, moe.ffn_dim, memory);
-    memory.backward += rows * model_.dim * c_;  // gradient of the experts' output
-    memory.saved += rows * (2 * w_ + 5 * 4);    // gate weights, indices of rows and pairs
+    memory.backward += block(rows * model_.dim * c_);            // gradient of the experts' output
+    memory.saved += 2 * block(rows * w_) + 5 * block(rows * 4);  // gate weights, row indices
     const RouterDescriptor& router = *find_router(moe.router);
     if (router.has_parameters) {
       const int64_t r = bytes_of(moe.router_precision);
-      memory.saved += tokens_ * model_.dim * r;  // input of the router
-      memory.saved +=
-          tokens_ * moe.experts * r * router_tables(moe);  // logits and what they become
+      memory.saved += block(tokens_ * model_.dim * r);  // input of the router
+      memory.saved += router_tables(moe) * block(tokens_ * moe.experts * r);
     }
     if (moe.shared_experts > 0) {
       BlockMemory shared;
       feed_forward(1, tokens_, moe.shared_experts * moe.shared_ffn_dim, shared);
       if (model_.compute == moe.router_precision && router.has_parameters) {
-        shared.saved -= tokens_ * model_.dim * c_;  // the same rows as the router's input
+        shared.saved -= this->rows(model_.dim);  // the same rows as the router's input
       }
       memory.saved += shared.saved;
       memory.backward = std::max(memory.backward, shared.backward);
     }
-    if (ep > 1) memory.exchanged = rows * model_.dim * c_;
+    if (ep > 1) memory.exchanged = block(rows * model_.dim * c_);
   }
 
   // Tensors [T, E] that the router keeps: scores and probabilities, one more per balance term that
   // reads logits, four with noise.
-  int64_t router_tables(const MoEConfig& moe) const {
+  static int64_t router_tables(const MoEConfig& moe) {
     int64_t tables = 2;
     for (const BalanceTerm& term : moe.balance) tables += term.coef != 0 ? 1 : 0;
     if (moe.router_options.has("noise") && moe.router_options.text("noise") == "learned") {
@@ -128,15 +134,30 @@ class BlockModel {
   int64_t w_;
 };
 
-// The output projection with the loss: gradients of its input and of the head, and the operands of
-// one chunk of tokens.
-int64_t head_bytes(const DecoderConfig& model, int64_t tokens) {
+// Tokens that one thread takes through the output projection at a time.
+constexpr int64_t kLossBlock = 128;
+
+// The output projection with the loss: gradients of its input and of the head, the operands of one
+// chunk of tokens, and per thread the exponentials of a block of tokens.
+struct HeadMemory {
+  int64_t tensors = 0;
+  int64_t scratch = 0;  // stays with the threads
+};
+
+HeadMemory head_memory(const DecoderConfig& model, int64_t tokens, int threads) {
   const int64_t c = bytes_of(model.compute);
   const int64_t w = bytes_of(wide(model.compute));
   const int64_t fitting = (int64_t{32} << 20) / std::max<int64_t>(model.vocab * c, 1);
   const int64_t chunk = std::min(tokens, std::clamp<int64_t>(fitting / 128 * 128, 512, 1024));
-  return tokens * (3 * model.dim * c + 2 * w) + model.vocab * model.dim * w +
-         chunk * (model.vocab + model.dim) * c;
+  const int64_t filled = (chunk + kRowPad - 1) / kRowPad * kRowPad;
+  const int64_t step = std::min(chunk, chunk >= 8 * kLossBlock ? kLossBlock : kLossBlock / 2);
+  HeadMemory memory;
+  memory.tensors = 3 * block(tokens * model.dim * c) + 2 * block(tokens * w) +
+                   block(model.vocab * model.dim * w) + block(model.vocab * filled * c) +
+                   block(filled * model.dim * c);
+  const int64_t busy = std::min<int64_t>(threads, (chunk + step - 1) / step);
+  memory.scratch = busy * block(step * (model.vocab + 2 * model.dim) * c);
+  return memory;
 }
 
 int64_t moments(const RunConfig& config) {
@@ -157,32 +178,30 @@ int64_t MemoryEstimate::of(MemoryKind kind) const {
 // The worst moment is one of two: the loss, when every block's values are kept and the head's
 // gradient is made; or the backward of the last block's feed-forward, when all of them are still
 // kept, too. With recompute blocks keep only their input, and one block at a time the rest.
-MemoryEstimate estimate_memory(const RunConfig& config) {
+MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
   const DecoderConfig& model = config.model;
   const MeshShape mesh = MeshShape::data_expert(config.parallel.dp, config.parallel.ep);
   const std::shared_ptr<Device> device = Device::cpu(1);
   int64_t main = 0;
   int64_t forms = 0;
   for (const PlannedParameter& parameter : planned_parameters(model)) {
-    main += local_elements(parameter, mesh) * bytes_of(wide(parameter.compute));
-    forms += form_bytes(parameter, mesh, *device);
+    main += block(local_elements(parameter, mesh) * bytes_of(wide(parameter.compute)));
+    forms += form_bytes(parameter, mesh, device);
   }
   const int64_t tokens = config.train.micro_batch * model.seq_len;
-  const int64_t c = bytes_of(model.compute);
   const BlockModel blocks(config);
   BlockMemory all;
   BlockMemory worst;
   for (size_t layer = 0; layer < model.moe.size(); ++layer) {
-    const BlockMemory block = blocks.block(layer);
-    all.saved += model.recompute ? tokens * model.dim * c : block.saved;
-    worst.saved = std::max(worst.saved, block.saved);
-    worst.backward = std::max(worst.backward, block.backward);
-    worst.exchanged = std::max(worst.exchanged, block.exchanged);
+    const BlockMemory memory = blocks.memory(layer);
+    all.saved += model.recompute ? blocks.rows(model.dim) : memory.saved;
+    worst.saved = std::max(worst.saved, memory.saved);
+    worst.backward = std::max(worst.backward, memory.backward);
+    worst.exchanged = std::max(worst.exchanged, memory.exchanged);
   }
   const int64_t repeated = model.recompute ? worst.saved : 0;
-  const int64_t residual = 2 * tokens * model.dim * c;
-  const int64_t at_loss = head_bytes(model, tokens);
-  const int64_t in_backward = repeated + worst.backward + residual;
+  const HeadMemory head = head_memory(model, tokens, threads);
+  const int64_t in_backward = repeated + worst.backward + 2 * blocks.rows(model.dim);
   const int64_t tables =
       model.seq_len * model.head_dim * bytes_of(wide(model.compute)) + tokens * 16;
 
@@ -197,8 +216,9 @@ MemoryEstimate estimate_memory(const RunConfig& config) {
   add("gradients", MemoryKind::gradient, main);
   add("optimizer moments", MemoryKind::optimizer, moments(config) * main);
   add("kept for backward", MemoryKind::activation, all.saved + tables);
-  if (at_loss >= in_backward + worst.exchanged) {
-    add("output projection and loss", MemoryKind::activation, at_loss);
+  add("scratch of threads", MemoryKind::activation, head.scratch);
+  if (head.tensors >= in_backward + worst.exchanged) {
+    add("output projection and loss", MemoryKind::activation, head.tensors);
   } else {
     add("backward of one block", MemoryKind::activation, in_backward);
     add("rows on their way", MemoryKind::communication, worst.exchanged);

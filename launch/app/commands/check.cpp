@@ -6,6 +6,7 @@
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/rank_runtime.h"
 #include "launch/config/estimate.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
@@ -98,7 +99,9 @@ int command_check(std::span<const std::string> args) {
   }
   Findings found;
   found.size = decoder_size(loaded.config.model);
-  found.memory = estimate_memory(loaded.config);
+  const int threads = loaded.config.runtime.threads;
+  found.memory = estimate_memory(
+      loaded.config, threads > 0 ? threads : automatic_threads(loaded.config.parallel.dp));
   found.communication = estimate_communication(loaded.config);
   found.config = std::move(loaded.config);
   found.warnings = std::move(loaded.warnings);
