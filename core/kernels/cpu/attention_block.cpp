@@ -225,8 +225,9 @@ HWY_EXPORT(BackwardBF16);
 void run(const BlockProduct<float, float>& p) { HWY_DYNAMIC_DISPATCH(ProductF32)(p); }
 void run(const BlockProduct<uint32_t, float>& p) {
   if (has_bf16_dot()) return run_bf16_dot(p);
-  HWY_DYNAMIC_DISPATCH(ProductBF16)(p);
+  run_bf16_wide(p);
 }
+void run_bf16_wide(const BlockProduct<uint32_t, float>& p) { HWY_DYNAMIC_DISPATCH(ProductBF16)(p); }
 void run(const ForwardSoftmax<float, float>& f) { HWY_DYNAMIC_DISPATCH(ForwardF32)(f); }
 void run(const ForwardSoftmax<uint32_t, float>& f) { HWY_DYNAMIC_DISPATCH(ForwardBF16)(f); }
 void run(const BackwardSoftmax<float, float>& f) { HWY_DYNAMIC_DISPATCH(BackwardF32)(f); }

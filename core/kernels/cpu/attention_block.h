@@ -66,8 +66,10 @@ void run(const BackwardSoftmax<double, double>& f);
 void run(const BackwardSoftmax<float, float>& f);
 void run(const BackwardSoftmax<uint32_t, float>& f);
 
-// Products of bf16 words by the processor's own instruction (AVX512_BF16), where it has one.
+// The two ways of bf16 words: by the processor's own instruction (AVX512_BF16) where it has one,
+// which run() prefers, and by f32 arithmetic.
 bool has_bf16_dot();
 void run_bf16_dot(const BlockProduct<uint32_t, float>& p);
+void run_bf16_wide(const BlockProduct<uint32_t, float>& p);
 
 }  // namespace troupe::kernels
