@@ -29,7 +29,10 @@ std::string tick_text(double value, double step, double largest) {
     if (largest < 1000) break;
   }
   if (value == 0) return "0";
-  if (largest < 1e-3) return fmt::format("{:g}", value);
+  if (largest < 1e-3) {
+    const auto exponent = static_cast<int>(std::floor(std::log10(std::abs(value)) + 1e-9));
+    return fmt::format("{:.3g}e{}", value / std::pow(10.0, exponent), exponent);
+  }
   const int decimals = std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 6);
   return fmt::format("{:.{}f}{}", value, decimals, kUnits[unit]);
 }

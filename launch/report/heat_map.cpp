@@ -88,6 +88,32 @@ std::vector<double> load_over_mean(const ExpertLoads& loads, size_t layer, size_
   return out;
 }
 
+// Round steps below the columns that hold them; a few columns are named one by one.
+std::vector<std::pair<double, std::string>> step_ticks(const std::vector<int64_t>& steps,
+                                                       size_t columns) {
+  std::vector<std::pair<double, std::string>> out;
+  if (columns <= 8) {
+    for (size_t c = 0; c < columns; ++c) {
+      const int64_t last = steps[(c + 1) * steps.size() / columns - 1];
+      out.emplace_back(static_cast<double>(c) + 0.5, fmt::format("{}", last));
+    }
+    return out;
+  }
+  const Axis axis =
+      make_axis({static_cast<double>(steps.front()), static_cast<double>(steps.back())},
+                {.tight = true, .ticks = 4});
+  for (size_t i = 0; i < axis.ticks.size(); ++i) {
+    const auto at = std::lower_bound(steps.begin(), steps.end(), axis.ticks[i] - 1e-9);
+    const auto record =
+        std::min(static_cast<double>(at - steps.begin()), static_cast<double>(steps.size() - 1));
+    const double place =
+        (record + 0.5) * static_cast<double>(columns) / static_cast<double>(steps.size());
+    const bool close = !out.empty() && place - out.back().first < static_cast<double>(columns) / 12;
+    if (!close) out.emplace_back(place, axis.labels[i]);
+  }
+  return out;
+}
+
 size_t last_quarter(const ExpertLoads& loads) {
   return loads.steps.size() - std::max<size_t>(1, loads.steps.size() / 4);
 }
@@ -158,17 +184,7 @@ HeatMap experts_by_steps(const ExpertLoads& loads, size_t layer, size_t columns)
     map.rows.push_back(fmt::format("expert {}", e));
     map.y_ticks.push_back(fmt::format("{}", e));
   }
-  const Axis axis =
-      make_axis({static_cast<double>(loads.steps.front()), static_cast<double>(loads.steps.back())},
-                {.tight = true, .ticks = 4});
-  if (records == 1) map.x_ticks.emplace_back(0.5, fmt::format("{}", loads.steps.front()));
-  for (size_t i = 0; i < axis.ticks.size() && records > 1; ++i) {
-    const auto at = std::lower_bound(loads.steps.begin(), loads.steps.end(), axis.ticks[i] - 1e-9);
-    const auto record = static_cast<double>(at - loads.steps.begin());
-    map.x_ticks.emplace_back((std::min(record, static_cast<double>(records) - 1) + 0.5) *
-                                 static_cast<double>(columns) / static_cast<double>(records),
-                             axis.labels[i]);
-  }
+  map.x_ticks = step_ticks(loads.steps, columns);
   map.summary = fmt::format(
       "{} experts over {} logged steps; at the end the busiest got {:.2f} "
       "times the mean.",

@@ -69,10 +69,9 @@ std::string phase_area(const std::string& id, const RunData& run, size_t run_ind
   const Summary summary = summarise(run);
   std::string out = figure_head(id, "Time of a step by phase", "milliseconds");
   out += legend(phase_legend(summary.phase_ms, /*shares=*/true));
-  const std::string words = fmt::format(
-      "From {:.4g} milliseconds a step at the start to {:.4g} at "
-      "the end.",
-      totals.front(), totals.back());
+  const std::string words =
+      fmt::format("From {} a step at the start to {} at the end.", step_time_text(totals.front()),
+                  step_time_text(totals.back()));
   out += "<div class=\"frame\">" + y_labels(y_axis);
   out += fmt::format(
       "<div class=\"plot\" tabindex=\"0\" role=\"group\" data-chart=\"{0}\" data-run=\"{1}\" "
@@ -126,8 +125,8 @@ std::string phase_bars(const std::string& id, const std::vector<RunData>& runs) 
     out += fmt::format(
         "<div class=\"bar-name\">{}</div><svg viewBox=\"0 0 1000 1\" "
         "preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}: {} "
-        "milliseconds\">{}</svg><div class=\"bar-total\">{:.4g} ms</div>",
-        escape(run.name), escape(run.name), words, parts, all);
+        "milliseconds\">{}</svg><div class=\"bar-total\">{}</div>",
+        escape(run.name), escape(run.name), words, parts, step_time_text(all));
   }
   return out + "</div></figure>\n";
 }

@@ -101,8 +101,8 @@ std::string time_went(const Summary& s) {
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return s.phase_ms[a] > s.phase_ms[b]; });
   const double all = std::accumulate(s.phase_ms.begin(), s.phase_ms.end(), 0.0);
-  std::string out =
-      fmt::format("A step took {:.4g} ms ({} tokens/s)", s.step_ms, short_text(s.tokens_per_s));
+  std::string out = fmt::format("A step took {} ({} tokens/s)", step_time_text(s.step_ms),
+                                short_text(s.tokens_per_s));
   if (all > 0) {
     out += ", most of it in ";
     for (size_t i = 0; i < 3; ++i) {
@@ -180,6 +180,11 @@ const std::array<const char*, 7>& phase_names() {
   static constexpr std::array<const char*, 7> kNames = {
       "forward", "backward", "dispatch", "communication", "optimizer", "data", "other"};
   return kNames;
+}
+
+std::string step_time_text(double ms) {
+  if (ms < 10000) return fmt::format("{:.{}f} ms", ms, ms < 10 ? 2 : ms < 1000 ? 1 : 0);
+  return fmt::format("{:.1f} s", ms / 1000);
 }
 
 std::array<double, 7> phases_of(const StepMetrics& row) {

@@ -155,6 +155,23 @@ TEST(Report, HeatMapsShowLoadOverTheMean) {
   EXPECT_EQ(map["values"][2][3], 0.0);
 }
 
+TEST(HeatMap, StepLabelsStandApart) {
+  ExpertLoads loads;
+  loads.layers = {{0, 2}};
+  for (const size_t records : {1u, 2u, 4u, 9u, 30u, 1000u}) {
+    loads.steps.clear();
+    for (size_t i = 0; i < records; ++i) loads.steps.push_back(static_cast<int64_t>(i) * 5 + 1);
+    loads.counts.assign(records, {3, 1});
+    const auto map = report_page::experts_by_steps(loads, 0, 90);
+    ASSERT_FALSE(map.x_ticks.empty());
+    for (size_t i = 1; i < map.x_ticks.size(); ++i) {
+      const double apart = map.x_ticks[i].first - map.x_ticks[i - 1].first;
+      EXPECT_GE(apart, static_cast<double>(map.columns.size()) / 12) << records;
+    }
+    EXPECT_EQ(map.values[0].back(), 1.5);
+  }
+}
+
 TEST(HeatMap, ClassesDivergeAroundTheMean) {
   EXPECT_EQ(report_page::heat_class(1.0), 5);
   EXPECT_EQ(report_page::heat_class(1.06), 5);
@@ -183,6 +200,11 @@ TEST(Axis, CoversTheValuesWithRoundTicks) {
   EXPECT_EQ(norm.labels, (std::vector<std::string>{"0.01", "0.1", "1", "10", "100"}));
 }
 
+TEST(Axis, SmallNumbersHaveOneNotation) {
+  const auto rates = report_page::make_axis({0, 1.1e-4}, {.from_zero = true});
+  EXPECT_EQ(rates.labels, (std::vector<std::string>{"0", "2e-5", "4e-5", "6e-5", "8e-5", "1e-4"}));
+}
+
 TEST(Axis, SurvivesSingleZeroAndMissingValues) {
   for (const auto& values : std::vector<std::vector<double>>{
            {}, {0}, {5}, {-3}, {NAN}, {INFINITY, 2}, {1e-9, 1e-9}, {1e300}}) {
@@ -206,7 +228,10 @@ TEST(Verdict, SaysWhatHappened) {
   EXPECT_EQ(good[0].rfind("It learned: training loss fell from 4.", 0), 0u) << good[0];
   EXPECT_EQ(good[1].rfind("The experts are well balanced", 0), 0u) << good[1];
   EXPECT_NE(good[1].find("nothing was dropped and no expert is dead"), std::string::npos);
-  EXPECT_NE(good[2].find("most of it in backward (49 %), forward (26 %)"), std::string::npos)
+  EXPECT_NE(
+      good[2].find(
+          "A step took 170.7 ms (48.0k tokens/s), most of it in backward (49 %), forward (26 %)"),
+      std::string::npos)
       << good[2];
   run.skew = 1.5;
   run.dead_expert = 0;
