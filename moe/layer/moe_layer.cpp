@@ -7,6 +7,7 @@
 #include "core/ops/arithmetic.h"
 #include "moe/dispatch/dispatcher.h"
 #include "moe/dispatch/exchange.h"
+#include "moe/dispatch/tie.h"
 #include "moe/experts/expert_bank.h"
 #include "moe/layer/layer_stats.h"
 #include "moe/routers/parts/selection_bias.h"
@@ -96,7 +97,10 @@ struct MoELayer::Impl {
       const CapacityRule rule{*limit, setup.config.min_capacity, setup.config.priority,
                               router->choices(), router->first_choices_first()};
       std::vector<double> weights;
-      if (rule.priority == Priority::gate) weights = assignment.weight.values();
+      if (rule.priority == Priority::gate) {
+        weights = assignment.weight.values();
+        for (double& weight : weights) weight = tie_score(weight, assignment.weight.dtype());
+      }
       apply_capacity(rule, groups, weights, assignment);
     }
     const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/ops/softmax.h"
 #include "moe/dispatch/capacity.h"
+#include "moe/dispatch/tie.h"
 #include "moe/routers/parts/learned.h"
 #include "moe/routers/parts/pair_ops.h"
 #include "moe/routers/parts/select.h"
@@ -23,7 +24,7 @@ class ExpertChoice final : public Router {
     out.logits_TE = router_logits(input.x_TD, *weight_);
     out.probabilities_TE = softmax(out.logits_TE);  // over the experts
     out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
-                                       : choose(input, out.probabilities_TE.values());
+                                       : choose(input, out.probabilities_TE);
     out.assignment.weight =
         take_pairs(out.probabilities_TE, out.assignment.token_begin, out.assignment.expert);
     return out;
@@ -37,7 +38,9 @@ class ExpertChoice final : public Router {
   // Each expert takes min(T, ceil(capacity_factor T / E)) of a group's T valid tokens (at least one
   // where there is one): by probability, ties to the earlier token. A token's experts stand by
   // number. min_capacity is not read: it would let every expert take all of a small group.
-  Assignment choose(const RouterInput& input, const std::vector<double>& p) const {
+  Assignment choose(const RouterInput& input, const Tensor& probabilities_TE) const {
+    const std::vector<double> p = probabilities_TE.values();
+    const DType precision = probabilities_TE.dtype();
     require(input.groups != nullptr && input.capacity_factor.has_value(),
             "expert choice needs groups and a capacity factor");
     const Groups& groups = *input.groups;
@@ -56,7 +59,8 @@ class ExpertChoice final : public Router {
         column.clear();
         for (const int32_t t : tokens) {
           const double score = p[static_cast<size_t>(t * experts_ + e)];
-          column.push_back(std::isnan(score) ? -1.0 : score);  // NaN has no order
+          // NaN has no order.
+          column.push_back(std::isnan(score) ? -1.0 : tie_score(score, precision));
         }
         take_best(column, slots, taken);
         for (const int32_t i : taken) {
