@@ -1,6 +1,9 @@
 #include "moe/routers/parts/learned.h"
 
+#include <algorithm>
+
 #include "core/base/error.h"
+#include "core/device/parallel_for.h"
 #include "core/ops/linear.h"
 #include "core/ops/view.h"
 #include "moe/routers/parts/select.h"
@@ -23,21 +26,49 @@ Tensor router_logits(const Tensor& x_TD, Parameter& weight_ED) {
   return linear(cast(x_TD, weight_ED.compute()), weight_ED);
 }
 
+namespace {
+
+// The best experts of the tokens of one piece: [tokens, choices] in `chosen`.
+template <typename T>
+void choose_rows(const T* scores, std::span<const double> bias, int64_t begin, int64_t end,
+                 int64_t experts, int64_t choices, const TokenContext& context, int32_t* chosen) {
+  std::vector<double> row(static_cast<size_t>(experts));
+  for (int64_t t = begin; t < end; ++t) {
+    if (!context.is_valid(t)) continue;
+    for (size_t e = 0; e < row.size(); ++e) {
+      row[e] = static_cast<double>(scores[t * experts + static_cast<int64_t>(e)]);
+      if (!bias.empty()) row[e] += bias[e];
+    }
+    top_k(row, std::span(chosen + t * choices, static_cast<size_t>(choices)));
+  }
+}
+
+}  // namespace
+
 Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias, int64_t choices,
                           const TokenContext& context) {
+  require(scores_TE.contiguous(), "scores with strides {}", scores_TE.strides().text());
   const int64_t experts = scores_TE.dim(1);
-  std::vector<double> scores = scores_TE.values();
-  std::vector<int32_t> chosen(static_cast<size_t>(choices));
-  Assignment out = empty_assignment(experts);
-  for (int64_t t = 0; t < context.tokens(); ++t) {
-    if (!context.is_valid(t)) {
-      out.append({});
-      continue;
+  const int64_t tokens = context.tokens();
+  std::vector<int32_t> chosen(static_cast<size_t>(tokens * choices));
+  constexpr int64_t kRows = 128;
+  parallel_for(scores_TE.stream(), (tokens + kRows - 1) / kRows, [&](int64_t piece) {
+    const int64_t begin = piece * kRows;
+    const int64_t end = std::min(tokens, begin + kRows);
+    if (scores_TE.dtype() == DType::f64) {
+      choose_rows(scores_TE.data<double>(), bias, begin, end, experts, choices, context,
+                  chosen.data());
+    } else {
+      choose_rows(scores_TE.data<float>(), bias, begin, end, experts, choices, context,
+                  chosen.data());
     }
-    const std::span<double> row(scores.data() + t * experts, static_cast<size_t>(experts));
-    for (size_t e = 0; e < bias.size(); ++e) row[e] += bias[e];
-    top_k(row, chosen);
-    out.append(chosen);
+  });
+  Assignment out = empty_assignment(experts);
+  out.token_begin.reserve(static_cast<size_t>(tokens) + 1);
+  out.expert.reserve(chosen.size());
+  for (int64_t t = 0; t < tokens; ++t) {
+    const auto count = static_cast<size_t>(context.is_valid(t) ? choices : 0);
+    out.append(std::span<const int32_t>(chosen.data() + t * choices, count));
   }
   return out;
 }

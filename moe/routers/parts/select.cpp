@@ -1,7 +1,7 @@
 #include "moe/routers/parts/select.h"
 
 #include <cmath>
-#include <vector>
+#include <limits>
 
 #include "core/base/error.h"
 
@@ -9,17 +9,23 @@ namespace troupe {
 
 void top_k(std::span<const double> scores, std::span<int32_t> out) {
   require(out.size() <= scores.size(), "the best {} of {} scores", out.size(), scores.size());
-  std::vector<bool> taken(scores.size(), false);
+  auto value = [&](size_t i) {
+    return std::isnan(scores[i]) ? -std::numeric_limits<double>::infinity() : scores[i];
+  };
+  // Each is the best of those that come after the one before in the order (score, index): all are
+  // distinct without marking what was taken.
+  double last = std::numeric_limits<double>::infinity();
+  auto last_index = -1;
   for (int32_t& chosen : out) {
-    size_t best = scores.size();
+    auto best = static_cast<size_t>(-1);
     for (size_t i = 0; i < scores.size(); ++i) {
-      if (taken[i]) continue;
-      const bool better = best == scores.size() || scores[i] > scores[best] ||
-                          (std::isnan(scores[best]) && !std::isnan(scores[i]));
-      if (better) best = i;
+      const double score = value(i);
+      const bool after = score < last || (score == last && static_cast<int32_t>(i) > last_index);
+      if (after && (best == static_cast<size_t>(-1) || score > value(best))) best = i;
     }
-    taken[best] = true;
-    chosen = static_cast<int32_t>(best);
+    last = value(best);
+    last_index = static_cast<int32_t>(best);
+    chosen = last_index;
   }
 }
 
