@@ -258,11 +258,9 @@ void check_ids_of(const Sample& sample, const Tokenizer& tokenizer, const std::s
 }
 
 void print_sample(const Sample& sample, const Tokenizer* tokenizer) {
-  fmt::print("\ndocument {}, tokens {} to {}{}\n", sample.document, sample.first,
-             sample.first + static_cast<int64_t>(sample.ids.size()),
-             static_cast<int64_t>(sample.ids.size()) < sample.tokens
-                 ? fmt::format(" (of {})", sample.tokens)
-                 : "");
+  const auto size = static_cast<int64_t>(sample.ids.size());
+  fmt::print("\ndocument {} begins at token {}: {} tokens{}\n", sample.document, sample.first,
+             sample.tokens, size < sample.tokens ? fmt::format(", the first {} are", size) : "");
   std::string pieces = "  text ";
   std::string ids = "  ids  ";
   for (size_t i = 0; i < sample.ids.size(); ++i) {
