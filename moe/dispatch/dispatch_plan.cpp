@@ -94,16 +94,19 @@ void plan_receives(const std::vector<int64_t>& arrived, int64_t slots, DispatchP
 }
 
 DispatchPlan make_plan(const Assignment& assignment, const Placement& placement, Communicator& ep,
-                       const std::string& site) {
+                       const std::string& site, PhaseClock* clock) {
   require(placement.ranks == ep.size(), "experts placed on {} ranks, the group {} has {}",
           placement.ranks, ep.name(), ep.size());
   std::vector<int64_t> counts;
   DispatchPlan plan = plan_sends(assignment, placement, counts);
   std::vector<int64_t> arrived(counts.size());
   const std::vector<int64_t> one_each(static_cast<size_t>(ep.size()), 1);
-  ep.all_to_all(integers(counts, placement.slots), one_each, integers(arrived, placement.slots),
-                one_each, site)
-      .wait();
+  {
+    PhaseScope scope(clock, Phase::comm);
+    ep.all_to_all(integers(counts, placement.slots), one_each, integers(arrived, placement.slots),
+                  one_each, site)
+        .wait();
+  }
   plan_receives(arrived, placement.slots, plan);
   return plan;
 }

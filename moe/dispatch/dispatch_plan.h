@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/phase_clock.h"
 #include "moe/dispatch/assignment.h"
 #include "moe/dispatch/placement.h"
 #include "parallel/comm/communicator.h"
@@ -38,8 +39,8 @@ DispatchPlan plan_sends(const Assignment& assignment, const Placement& placement
 // Fills the rest from the counts that arrived: [source ranks * slots].
 void plan_receives(const std::vector<int64_t>& arrived, int64_t slots, DispatchPlan& plan);
 
-// Both, with one exchange of counts over the expert group. Collective.
+// Both, with one exchange of counts over the expert group, charged to Phase::comm. Collective.
 DispatchPlan make_plan(const Assignment& assignment, const Placement& placement, Communicator& ep,
-                       const std::string& site);
+                       const std::string& site, PhaseClock* clock = nullptr);
 
 }  // namespace troupe

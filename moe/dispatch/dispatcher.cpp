@@ -39,7 +39,7 @@ DispatchedRows Dispatcher::dispatch(const Tensor& x_TD, const Assignment& assign
           x_TD.dim(0));
   PhaseScope scope(clock, Phase::dispatch);
   const auto plan = std::make_shared<const DispatchPlan>(
-      make_plan(assignment, placement_, ep_, site_ + " counts"));
+      make_plan(assignment, placement_, ep_, site_ + " counts", clock));
   const Tensor& weight = assignment.weight;
   const Tensor row_token = index_tensor(plan->row_token, x_TD.device());
   const Tensor row_pair = index_tensor(plan->row_pair, x_TD.device());

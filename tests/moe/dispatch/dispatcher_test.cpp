@@ -1,0 +1,95 @@
+// Dispatch and combine on thread ranks, without experts between them.
+#include "moe/dispatch/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include "core/autograd/tape.h"
+#include "core/base/random.h"
+#include "parallel/comm/thread_world.h"
+
+namespace troupe {
+namespace {
+
+constexpr int64_t kTokens = 7;
+constexpr int64_t kDim = 3;
+constexpr int64_t kExperts = 6;
+
+Assignment assignment_of(int rank) {
+  const Random random(9, "dispatcher");
+  Assignment out = empty_assignment(kExperts);
+  for (int64_t t = 0; t < kTokens; ++t) {
+    const auto first =
+        static_cast<int32_t>(random.below(static_cast<uint64_t>(rank * kTokens + t), kExperts));
+    out.append(std::vector<int32_t>{first, static_cast<int32_t>((first + 2) % kExperts)});
+  }
+  out.kept[3] = 0;
+  return out;
+}
+
+// Without experts, a token gets itself once for each kept choice; its gradient likewise.
+TEST(Dispatcher, CombineOfDispatchCountsTheKeptChoices) {
+  for (const int ranks : {1, 2, 3}) {
+    run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
+      const auto device = Device::cpu(1);
+      const Dispatcher dispatcher(Placement::identity(kExperts, ranks), *world, "test");
+      Assignment assignment = assignment_of(rank);
+      std::vector<double> values;
+      for (int64_t i = 0; i < kTokens * kDim; ++i)
+        values.push_back(static_cast<double>(rank * 1000 + i));
+      std::vector<double> weights;
+      for (int64_t i = 0; i < assignment.pairs(); ++i) weights.push_back(static_cast<double>(i));
+      Tensor dx;
+      Tensor dw;
+      const Tensor x = leaf(Tensor::from(values, Shape{kTokens, kDim}, DType::f64, device),
+                            [&](Tensor g) { dx = g; });
+      assignment.weight = leaf(Tensor::from(weights, Shape{assignment.pairs()}, DType::f64, device),
+                               [&](Tensor g) { dw = g; });
+      const DispatchedRows rows = dispatcher.dispatch(x, assignment);
+      const Tensor y = dispatcher.combine(rows.x_RD, *rows.plan);
+      for (int64_t t = 0; t < kTokens; ++t) {
+        for (int64_t d = 0; d < kDim; ++d) {
+          const double kept = t == 1 ? 1.0 : 2.0;
+          EXPECT_EQ(y.values()[static_cast<size_t>(t * kDim + d)],
+                    kept * values[static_cast<size_t>(t * kDim + d)]);
+        }
+      }
+      // Gate weights go with their rows: twice each is their gradient from twice their sum.
+      const Tensor roots[] = {y, rows.weight_R};
+      const Tensor seeds[] = {Tensor::full(y.shape(), DType::f64, 1.0, device),
+                              Tensor::full(rows.weight_R.shape(), DType::f64, 2.0, device)};
+      backward(roots, seeds);
+      for (size_t i = 0; i < dw.values().size(); ++i)
+        EXPECT_EQ(dw.values()[i], assignment.kept[i] != 0 ? 2.0 : 0.0);
+      EXPECT_EQ(dx.values()[0], 2.0);
+      EXPECT_EQ(dx.values()[kDim], 1.0);
+    });
+  }
+}
+
+// What crosses the ranks: counts once, rows and gate weights each way, nothing for a lone rank.
+TEST(Dispatcher, CountsItsTraffic) {
+  for (const int ranks : {1, 2}) {
+    run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
+      const auto device = Device::cpu(1);
+      const Dispatcher dispatcher(Placement::identity(kExperts, ranks), *world, "test");
+      Assignment assignment = assignment_of(rank);
+      assignment.weight = Tensor::full(Shape{assignment.pairs()}, DType::f64, 1.0, device);
+      const Tensor x = Tensor::full(Shape{kTokens, kDim}, DType::f64, 1.0, device);
+      const DispatchedRows rows = dispatcher.dispatch(x, assignment);
+      dispatcher.combine(rows.x_RD, *rows.plan);
+      auto bytes = [&](const std::string& site) {
+        const auto found = world->traffic().find({CollectiveKind::all_to_all, site});
+        return found == world->traffic().end() ? int64_t{-1} : found->second.bytes;
+      };
+      const int64_t sent = ranks == 1 ? 0 : rows.plan->send_rows[static_cast<size_t>(1 - rank)];
+      const int64_t received = ranks == 1 ? 0 : rows.plan->recv_rows[static_cast<size_t>(1 - rank)];
+      EXPECT_EQ(bytes("test counts"), ranks == 1 ? 0 : 8 * kExperts / ranks);
+      EXPECT_EQ(bytes("test dispatch"), ranks == 1 ? -1 : sent * kDim * 8);
+      EXPECT_EQ(bytes("test gate weights"), ranks == 1 ? -1 : sent * 8);
+      EXPECT_EQ(bytes("test combine"), ranks == 1 ? -1 : received * kDim * 8);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace troupe
