@@ -52,6 +52,10 @@ class KeyMaker {
     key_.unit = unit;
     return *this;
   }
+  KeyMaker& also(const char* shape) {
+    key_.also = shape;
+    return *this;
+  }
   KeyMaker& may_change() {
     key_.on_resume = OnResume::may_change;
     return *this;

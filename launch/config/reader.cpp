@@ -166,6 +166,7 @@ void Reader::members(const YamlNode* node, const std::string& path,
                      const std::vector<SchemaNode>& list, const Place& where) {
   const std::string variant = variant_of(node, list);
   if (node != nullptr) {
+    sheet_.set_section(path, where);
     check_duplicates(*node, path);
     std::set<std::string> done;
     for (size_t i = 0; i < node->keys.size(); ++i) {
@@ -182,7 +183,12 @@ void Reader::members(const YamlNode* node, const std::string& path,
   }
   for (const SchemaNode& member : list) {
     const YamlNode* given = node == nullptr ? nullptr : node->find(member.name);
-    place(given, join(path, member.name), member, variant, where);
+    Place parent = where;
+    if (given != nullptr) {
+      const auto at = std::find(node->keys.begin(), node->keys.end(), member.name);
+      parent = node->key_places[static_cast<size_t>(at - node->keys.begin())];
+    }
+    place(given, join(path, member.name), member, variant, parent);
   }
 }
 
@@ -232,11 +238,11 @@ void Reader::place(const YamlNode* node, const std::string& path, const SchemaNo
   if (node->is_sequence() && !schema.elements.empty()) {
     elements(*node, path, schema);
   } else if (node->is_mapping() && !schema.children.empty()) {
-    members(node, path, schema.children, node->place);
+    members(node, path, schema.children, parent);
   } else if (key != nullptr) {
     leaf(node, path, *key, parent);
   } else {
-    members(nullptr, path, schema.children, node->place);  // an empty section
+    members(nullptr, path, schema.children, parent);  // an empty section
   }
 }
 
@@ -303,15 +309,34 @@ void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
   sheet_.add(std::move(entry));
 }
 
+// "moe.router[0].top_k" -> moe, router, [0], top_k.
+std::vector<std::string> key_parts(const std::string& key) {
+  std::vector<std::string> parts{""};
+  for (const char c : key) {
+    if (c == '.') {
+      parts.emplace_back();
+    } else if (c == '[') {
+      parts.emplace_back("[");
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
 // The member or element of `node` named by one part of an override's key; made when absent. Null
 // when a list has no such element.
 YamlNode* step_into(YamlNode& node, const std::string& part) {
   const Place place{Source::command_line, 0, 0};
-  if (node.is_sequence()) {
-    const bool number = part.find_first_not_of("0123456789") == std::string::npos;
-    if (!number || part.size() > 6) return nullptr;
-    const size_t index = std::stoul(part);
-    return index < node.items.size() ? &node.items[index] : nullptr;
+  const bool index = part[0] == '[';
+  if (node.is_sequence() != index) return nullptr;
+  if (index) {
+    const std::string digits = part.substr(1, part.size() - 2);
+    const bool number = part.back() == ']' && !digits.empty() && digits.size() < 7 &&
+                        digits.find_first_not_of("0123456789") == std::string::npos;
+    if (!number) return nullptr;
+    const size_t at = std::stoul(digits);
+    return at < node.items.size() ? &node.items[at] : nullptr;
   }
   if (!node.is_mapping()) {  // `moe: none` in the file, moe.experts=8 on the command line
     node = YamlNode{};
@@ -357,15 +382,8 @@ void apply_override(YamlNode& root, const std::string& assignment, std::vector<P
     problems.push_back(std::move(problem));
     return;
   }
-  // "moe.router[0].top_k" and "moe.router.0.top_k" name an element.
-  std::vector<std::string> parts{""};
-  for (const char c : key) {
-    if (c == '.' || c == '[') {
-      if (!parts.back().empty() || c == '.') parts.emplace_back();
-    } else if (c != ']') {
-      parts.back() += c;
-    }
-  }
+  const std::vector<std::string> parts = key_parts(key);
+  YamlNode before = root;  // put back when the key leads nowhere
   YamlNode* node = &root;
   for (size_t i = 0; i < parts.size(); ++i) {
     YamlNode* next = parts[i].empty() || i >= static_cast<size_t>(kMaxYamlDepth)
@@ -373,13 +391,15 @@ void apply_override(YamlNode& root, const std::string& assignment, std::vector<P
                          : step_into(*node, parts[i]);
     if (next == nullptr) {
       const std::string fix =
-          node->is_sequence()
+          node->is_sequence() && !node->items.empty()
               ? fmt::format(
                     "the list has {} elements; name one by [0] to [{}], or give the whole "
                     "list",
                     node->items.size(), node->items.size() - 1)
-              : std::string("write a dotted key such as train.steps");
+          : parts[i][0] == '[' ? std::string("there is no list at this place; give the whole list")
+                               : std::string("write a dotted key such as train.steps");
       problems.push_back(Problem{place, key, text, "names no place of this configuration", fix});
+      root = std::move(before);
       return;
     }
     node = next;

@@ -118,6 +118,7 @@ std::string config_hash(const RunConfig& config) {
   std::string canonical;
   for (const Entry& entry : config.sheet.entries()) {
     if (entry.key->on_resume == OnResume::may_change) continue;
+    if (entry.path == "train.micro_batch" && !micro_batch_matters(config)) continue;
     const std::string value = is_file_path(entry)
                                   ? fs::path(std::get<std::string>(entry.value)).filename().string()
                                   : Sheet::shown(entry);

@@ -166,7 +166,11 @@ void RuleList::add(const std::string& key, const std::vector<std::string>& reads
   problem.key = key;
   if (const Entry* entry = sheet_.find(key)) {
     problem.place = entry->place;
-    problem.value = entry->given.empty() ? Sheet::shown(*entry) : entry->given;
+    problem.value = entry->given;
+    if (entry->given.empty()) {
+      problem.place = sheet_.nearest_place(key);
+      problem.value = Sheet::shown(*entry) + (entry->automatic.empty() ? " (default)" : " (auto)");
+    }
   }
   problem.rule = std::move(rule);
   problem.fix = std::move(fix);

@@ -154,8 +154,12 @@ std::vector<std::string> schema_paths() {
   return paths;
 }
 
-std::string describe_values(const Key& key) {
+namespace {
+
+// Without the other shapes.
+std::string describe_single(const Key& key) {
   std::string words = fmt::format("{}", fmt::join(key.words, " | "));
+  if (key.kind == ValueKind::choice && key.choices.empty()) return words;
   if (!words.empty()) words += " | ";
   switch (key.kind) {
     case ValueKind::boolean:
@@ -185,6 +189,12 @@ std::string describe_values(const Key& key) {
       return words + "path, relative to the working directory";
   }
   return words;
+}
+
+}  // namespace
+
+std::string describe_values(const Key& key) {
+  return describe_single(key) + (key.also.empty() ? "" : " | " + key.also);
 }
 
 std::string format_key_value(const Key& key, const FieldValue& value) {

@@ -140,9 +140,11 @@ std::vector<Key> moe_keys() {
   std::vector<Key> keys{
       KeyMaker("moe", ValueKind::choice, "none = no experts: every layer is dense.")
           .words({"none"})
-          .word("none"),
+          .word("none")
+          .also("a section of keys"),
       KeyMaker("moe.layers", ValueKind::integer_list,
                "Numbers of the layers with experts, from 0, instead of the rule.")
+          .also("a mapping {every, first_dense}")
           .from(0)
           .to(4095),
       integer_key("moe.layers.every",
@@ -199,6 +201,7 @@ std::vector<Key> moe_keys() {
           "position of S consecutive sequences.")
           .words({"sequence"})
           .word("sequence")
+          .also("{across: batch, sequences: S}")
           .from(1)
           .to(1 << 30),
       KeyMaker("moe.group.across", ValueKind::choice, "Group the same position of sequences.")
@@ -220,6 +223,7 @@ std::vector<Key> moe_keys() {
       KeyMaker("moe.balance", ValueKind::choice,
                "Loss terms that keep the experts evenly loaded: a list of {type, coef, scope}, or "
                "none. With several routers a term acts on the layers where it has a gradient.")
+          .also("a list of {type, coef, scope}")
           .words({"none"})
           .word("none"),
       KeyMaker("moe.balance[].type", ValueKind::choice,

@@ -14,6 +14,7 @@ std::vector<Key> data_keys() {
       KeyMaker("data.train", ValueKind::path,
                "What is trained on: a text file, the prefix of a .bin/.idx pair, a folder, or a "
                "list of {path, weight}.")
+          .also("a list of {path, weight}")
           .required(),
       KeyMaker("data.train[].path", ValueKind::path, "One source of the mixture.").required(),
       real_key("data.train[].weight", "Its share of the samples, relative to the others.")
@@ -73,7 +74,9 @@ std::vector<Key> schedule_keys() {
                  "How the learning rate moves; all begin with a linear warm-up.")};
   for (const Variant& variant : variants) {
     for (const Field& field : variant.fields) {
-      keys.push_back(key_of_field("schedule", variant.name, field));
+      Key key = key_of_field("schedule", variant.name, field);
+      key.on_resume = OnResume::fixed;  // a resumed run goes on along the same curve
+      keys.push_back(std::move(key));
     }
   }
   return keys;

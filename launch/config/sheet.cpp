@@ -25,6 +25,17 @@ bool Sheet::broken(const std::string& path) const {
   });
 }
 
+Place Sheet::nearest_place(const std::string& path) const {
+  std::string outer = path;
+  for (;;) {
+    const auto found = sections_.find(outer);
+    if (found != sections_.end()) return found->second;
+    const size_t end = outer.find_last_of(".[");
+    if (outer.empty()) return {};
+    outer.resize(end == std::string::npos ? 0 : end);
+  }
+}
+
 const Entry* Sheet::find(const std::string& path) const {
   const auto found = index_.find(path);
   return found == index_.end() ? nullptr : &entries_[found->second];

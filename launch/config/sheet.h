@@ -29,6 +29,10 @@ class Sheet {
   // This place has a problem: rules that read it, or a place below or above it, are not applied.
   void mark_broken(const std::string& path) { broken_.push_back(path); }
   bool broken(const std::string& path) const;
+  // Where a section or list element begins; the place of a value that is not given is that of the
+  // innermost one around it.
+  void set_section(const std::string& path, const Place& place) { sections_[path] = place; }
+  Place nearest_place(const std::string& path) const;
   const std::vector<Entry>& entries() const { return entries_; }
   const Entry* find(const std::string& path) const;
   // Elements of a list of mappings ("moe.balance" -> 2); 0 when there is none.
@@ -63,6 +67,7 @@ class Sheet {
   std::vector<Entry> entries_;
   std::map<std::string, size_t> index_;
   std::vector<std::string> broken_;
+  std::map<std::string, Place> sections_;
 };
 
 }  // namespace troupe

@@ -1,0 +1,187 @@
+#include "launch/config/load.h"
+
+#include <gtest/gtest.h>
+
+#include "launch/config/help.h"
+#include "launch/config/resolved.h"
+#include "launch/config/schema.h"
+#include "tests/launch/config/support/sound.h"
+
+namespace troupe {
+namespace {
+
+TEST(Load, ValuesDefaultsAndAuto) {
+  const RunConfig config = load({}, 2);
+  EXPECT_EQ(config.run.name, "small");
+  EXPECT_EQ(config.run.dir, "runs/small");
+  EXPECT_EQ(config.run.seed, 7U);
+  EXPECT_EQ(config.model.head_dim, 16);
+  EXPECT_EQ(config.model.vocab, 256);
+  EXPECT_EQ(config.parallel.dp, 2);
+  EXPECT_EQ(config.data.train.at(0).path, "dir/text.txt");
+  EXPECT_EQ(config.data.val_fraction, 0.1);
+  ASSERT_EQ(config.model.moe.size(), 4U);
+  ASSERT_TRUE(config.model.moe[3].has_value());
+  const MoEConfig& moe = *config.model.moe[3];
+  EXPECT_EQ(moe.router_options.integer("top_k"), 2);
+  EXPECT_EQ(moe.shared_ffn_dim, 64);
+  EXPECT_FALSE(moe.capacity_factor.has_value());
+  ASSERT_EQ(moe.balance.size(), 1U);
+  EXPECT_EQ(moe.balance[0].type, "switch");
+  EXPECT_EQ(config.runtime.timeout, std::chrono::minutes(10));
+  EXPECT_EQ(config.optimizer.options.reals("betas"), (std::vector<double>{0.9, 0.95}));
+}
+
+TEST(Load, CommandLineGoesThroughTheSameChecks) {
+  const RunConfig config = load({"train.steps=1_000", "moe.capacity_factor=1.25",
+                                 "optimizer={type: sgd, momentum: 0.5}", "moe.balance[0].coef=0.5",
+                                 "moe.layers=[1, 3]", "data.val=held.txt", "eval.tokens=64k"});
+  EXPECT_EQ(config.train.steps, 1000);
+  EXPECT_EQ(config.model.moe[1]->capacity_factor, 1.25);
+  EXPECT_EQ(config.model.moe[1]->capacity_factor_eval, 1.25);
+  EXPECT_FALSE(config.model.moe[0].has_value());
+  EXPECT_EQ(config.optimizer.type, "sgd");
+  EXPECT_EQ(config.optimizer.options.real("momentum"), 0.5);
+  EXPECT_EQ(config.model.moe[1]->balance[0].coef, 0.5);
+  EXPECT_EQ(config.data.val, "held.txt");  // relative to the working directory
+  EXPECT_EQ(config.eval.tokens, 64000);
+}
+
+TEST(Load, NoMoeSectionIsDense) {
+  for (const RunConfig& config : {load({"moe=none"}), load({"moe=none", "model.ffn_dim=96"})}) {
+    for (const auto& moe : config.model.moe) EXPECT_FALSE(moe.has_value());
+  }
+  EXPECT_EQ(load({"moe=none"}).model.ffn_dim, 192);  // 8/3 of 64, rounded up to 32
+}
+
+TEST(Load, RoutersByLayer) {
+  const RunConfig config =
+      load({"moe.router=[{type: topk, top_k: 1, layers: [0, 2]}, {type: hash, layers: [1, 3]}]"});
+  EXPECT_EQ(config.model.moe[0]->router, "topk");
+  EXPECT_EQ(config.model.moe[0]->router_options.integer("top_k"), 1);
+  EXPECT_EQ(config.model.moe[1]->router, "hash");
+  EXPECT_EQ(config.model.moe[0]->balance.size(), 1U);
+  EXPECT_EQ(config.model.moe[1]->balance.size(), 0U);  // hash has no gradient for it
+  EXPECT_NE(refusal({"moe.router=[{type: topk, layers: [0, 1]}]"}).find("no router serves"),
+            std::string::npos);
+  EXPECT_NE(refusal({"moe.router=[{type: topk, layers: [0, 1, 2, 3]}, {type: hash, layers: [3]}]"})
+                .find("already served by moe.router[0]"),
+            std::string::npos);
+  EXPECT_NE(refusal({"moe.router={type: topk, layers: [0]}"}).find("moe.router.layers"),
+            std::string::npos);
+}
+
+TEST(Load, LayersWithExperts) {
+  const auto layers = [](const std::vector<std::string>& overrides) {
+    std::string text;
+    for (const auto& moe : load(overrides).model.moe) text += moe ? 'x' : '.';
+    return text;
+  };
+  EXPECT_EQ(layers({}), "xxxx");
+  EXPECT_EQ(layers({"moe.layers.every=2"}), ".x.x");
+  EXPECT_EQ(layers({"moe.layers.first_dense=1"}), ".xxx");
+  EXPECT_EQ(layers({"moe.layers={every: 2, first_dense: 1}"}), "..x.");
+  EXPECT_EQ(layers({"moe.layers=[0]"}), "x...");
+}
+
+TEST(Load, GroupsAndTheirRules) {
+  EXPECT_EQ(load({"moe.group=64"}).model.moe[0]->group.tokens, 64);
+  const RunConfig across = load({"moe.group={across: batch, sequences: 2}"});
+  EXPECT_EQ(across.model.moe[0]->group.kind, GroupRule::Kind::across_batch);
+  EXPECT_NE(
+      refusal({"moe.group=48"}).find("2 x 32 = 64 must be a multiple of it: 64 = 1 x 48 + 16"),
+      std::string::npos);
+  EXPECT_NE(refusal({"moe.group={across: batch, sequences: 3}"}).find("2 = 0 x 3 + 2"),
+            std::string::npos);
+}
+
+TEST(Load, MixturesOfData) {
+  const RunConfig config = load({"data.train=[{path: a.txt, weight: 2}, {path: /b/c.jsonl}]"});
+  ASSERT_EQ(config.data.train.size(), 2U);
+  EXPECT_EQ(config.data.train[0].weight, 2.0);
+  EXPECT_EQ(config.data.train[1].path, "/b/c.jsonl");
+  EXPECT_EQ(config.data.train[1].weight, 1.0);
+}
+
+// Every key of the schema, by hand set to its default, is accepted.
+TEST(Load, TheDefaultOfEveryKeyIsLegal) {
+  int tried = 0;
+  for (const std::string& path : schema_paths()) {
+    if (path.find("[]") != std::string::npos) continue;
+    for (const Key& key : find_schema(path)->keys) {
+      if (!key.has_default || path == "moe" || path.rfind("moe.layers", 0) == 0) continue;
+      const std::string value = format_key_value(key, key.default_value);
+      std::vector<std::string> overrides{path + "=" + value};
+      if (!key.variant.empty()) {
+        const std::string section = path.substr(0, path.rfind('.'));
+        overrides.push_back(section + ".type=" + key.variant);
+        if (key.variant == "expert_choice") overrides.emplace_back("moe.capacity_factor=1");
+        overrides.emplace_back("moe.balance=none");
+      }
+      EXPECT_EQ(refusal(overrides), "") << path << " " << key.variant;
+      ++tried;
+    }
+  }
+  EXPECT_GT(tried, 60);
+}
+
+TEST(Load, HelpKnowsEveryKey) {
+  for (const std::string& path : schema_paths()) {
+    const std::string text = explain_key(path);
+    EXPECT_NE(text.find(path), std::string::npos);
+    for (const Key& key : find_schema(path)->keys) EXPECT_FALSE(key.help.empty()) << path;
+  }
+  EXPECT_NE(explain_key("top_k").find("moe.router.top_k"), std::string::npos);
+  EXPECT_THROW(explain_key("modle"), Error);
+}
+
+TEST(Resolved, LoadsBackToTheSame) {
+  const std::vector<std::vector<std::string>> cases{
+      {},
+      {"moe=none"},
+      {"moe.router=[{type: topk, layers: [0, 2]}, {type: hash, layers: [1, 3]}]"},
+      {"moe.group={across: batch, sequences: 2}", "optimizer={type: sgd, momentum: 0.9}"},
+      {"data.train=[{path: 'odd name: # \"x\".txt', weight: 0.25}]", "run.name='true'"},
+      {"moe.layers=[1, 2]", "moe.balance=[]", "checkpoint.resume=never", "eval.every=0"},
+      {"schedule={type: wsd, decay_fraction: 0.3}", "optimizer.eps=1e-12", "run.dir='a b'"}};
+  for (const auto& overrides : cases) {
+    const RunConfig first = load(overrides, 2);
+    const std::string text = resolved_yaml(first, {.folder = "else/where"});
+    const RunConfig second = load_config_text(text, "else/where/config.yaml", {}, 2).config;
+    EXPECT_EQ(config_hash(first), config_hash(second));
+    ASSERT_EQ(first.sheet.entries().size(), second.sheet.entries().size()) << text;
+    for (size_t i = 0; i < first.sheet.entries().size(); ++i) {
+      const Entry& a = first.sheet.entries()[i];
+      const Entry& b = second.sheet.entries()[i];
+      EXPECT_EQ(a.path, b.path);
+      if (a.key->kind != ValueKind::path) EXPECT_EQ(a.value, b.value) << a.path;
+    }
+    EXPECT_EQ(second.data.train[0].path.empty(), false);
+    const RunConfig alone = load_config_text(resolved_yaml(first, {.for_checkpoint = true}),
+                                             "x/y.h5", {}, 0, Purpose::eval)
+                                .config;
+    EXPECT_EQ(config_hash(first), config_hash(alone));
+  }
+}
+
+TEST(Resolved, DoesNotDependOnTheLayoutInCheckpoints) {
+  const auto text = [](const std::vector<std::string>& overrides, int world) {
+    return resolved_yaml(load(overrides, world), {.for_checkpoint = true});
+  };
+  EXPECT_EQ(text({}, 1), text({"train.micro_batch=1"}, 4));
+  EXPECT_EQ(text({}, 1), text({"parallel.ep=2", "runtime.threads=3"}, 2));
+  EXPECT_NE(text({}, 1), text({"model.dim=32"}, 1));
+}
+
+TEST(Hash, ChangesWithWhatIsTrainedOnly) {
+  const std::string hash = config_hash(load({}));
+  EXPECT_EQ(hash, config_hash(load({"train.steps=99", "logging.every=1", "parallel.ep=2"}, 2)));
+  for (const char* change :
+       {"run.seed=8", "model.dim=32", "optimizer.lr=1e-4", "moe.experts=16", "moe.router.top_k=1",
+        "moe.balance[0].coef=0.02", "data.train=b.txt"}) {
+    EXPECT_NE(hash, config_hash(load({change}))) << change;
+  }
+}
+
+}  // namespace
+}  // namespace troupe

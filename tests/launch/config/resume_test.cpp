@@ -1,0 +1,77 @@
+#include "launch/config/resume.h"
+
+#include <gtest/gtest.h>
+
+#include "launch/config/resolved.h"
+#include "tests/launch/config/support/sound.h"
+
+namespace troupe {
+namespace {
+
+std::string refused(const std::vector<std::string>& overrides, int world = 1) {
+  try {
+    check_resume(load({}), load(overrides, world), 5, false);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return {};
+}
+
+TEST(Resume, WhatMayChange) {
+  EXPECT_EQ(refused({"train.steps=20", "checkpoint.every=1", "eval.every=3", "logging.every=1",
+                     "runtime.threads=2", "parallel.ep=2", "train.micro_batch=1", "run.dir=other"},
+                    4),
+            "");
+}
+
+TEST(Resume, WhatMayNot) {
+  for (const char* change :
+       {"model.dim=32", "model.recompute=full", "moe.experts=16", "moe.router.top_k=1",
+        "moe.balance[0].scope=microbatch", "moe.capacity_factor=1", "optimizer.lr=1e-4",
+        "optimizer.type=sgd", "schedule.type=linear", "schedule.warmup=3", "data.train=b.txt",
+        "train.global_batch=16", "precision.compute=bf16", "run.seed=8", "moe=none"}) {
+    EXPECT_NE(refused({change}), "") << change;
+  }
+  const std::string message = refused({"model.dim=32", "optimizer.lr=1e-4"});
+  EXPECT_NE(message.find("command line: model.dim: was 64, is 32"), std::string::npos) << message;
+  EXPECT_NE(message.find("optimizer.lr: was 0.001, is 0.0001"), std::string::npos) << message;
+  EXPECT_NE(message.find("--force"), std::string::npos);
+}
+
+TEST(Resume, MicroBatchCountsForTermsOfItsScope) {
+  const RunConfig stored = load({"moe.balance[0].scope=microbatch"});
+  const RunConfig now = load({"moe.balance[0].scope=microbatch", "train.micro_batch=1"});
+  EXPECT_THROW(check_resume(stored, now, 0, false), Error);
+}
+
+TEST(Resume, ForceWarns) {
+  const auto warnings = check_resume(load({}), load({"model.dim=32"}), 5, true);
+  ASSERT_FALSE(warnings.empty());
+  EXPECT_NE(warnings[0].find("model.dim was 64"), std::string::npos);
+}
+
+TEST(Resume, StepsWarnOfTheLearningRate) {
+  const std::vector<std::string> short_warmup{"schedule.warmup=1"};
+  const RunConfig stored = load(short_warmup);
+  const auto warnings =
+      check_resume(stored, load({"schedule.warmup=1", "train.steps=100"}), 5, false);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("learning rate at step 6"), std::string::npos) << warnings[0];
+  const auto constant =
+      check_resume(load({"schedule={type: constant, warmup: 1}"}),
+                   load({"schedule={type: constant, warmup: 1}", "train.steps=100"}), 5, false);
+  EXPECT_TRUE(constant.empty());
+}
+
+// The text that a checkpoint keeps is what resumes are compared with.
+TEST(Resume, AgainstTheTextOfACheckpoint) {
+  const RunConfig now = load({"parallel.ep=2"}, 2);
+  const std::string text = resolved_yaml(now, {.for_checkpoint = true});
+  const RunConfig stored =
+      load_config_text(text, "runs/small/checkpoints/step-00000005.h5", {}, 0).config;
+  EXPECT_NO_THROW(check_resume(stored, now, 5, false));
+}
+
+}  // namespace
+}  // namespace troupe
