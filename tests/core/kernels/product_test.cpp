@@ -131,6 +131,7 @@ TEST(WeightForms, PackedProductsEqualPlainOnes) {
         run(product(*device, shape), x.view().data, b.expert(1), y.view().data);
         const std::vector<double> xv = x.values();
         const std::vector<double> wv = Tensor::from(w.values(), w.shape(), type, device).values();
+        const std::vector<double> yv = y.values();
         const auto offset = static_cast<size_t>(out_dim * in_dim);
         for (int64_t i = 0; i < 16; ++i) {
           for (int64_t j = 0; j < b.n; ++j) {
@@ -139,7 +140,7 @@ TEST(WeightForms, PackedProductsEqualPlainOnes) {
               right += xv[static_cast<size_t>(i * b.k + k)] *
                        wv[offset + static_cast<size_t>(forward ? j * in_dim + k : k * in_dim + j)];
             }
-            ASSERT_NEAR(y.values()[static_cast<size_t>(i * b.n + j)], right,
+            ASSERT_NEAR(yv[static_cast<size_t>(i * b.n + j)], right,
                         tolerance(wide(type), type) * (1 + std::abs(right)))
                 << name(type) << " " << out_dim << "x" << in_dim << " block " << b.block;
           }
@@ -167,11 +168,12 @@ TEST(Product, PackedOperandWithoutFastCode) {
     run(product(*device, shape), x.view().data, b.data, dense.view().data);
     shape.ldc = 100;
     run(product(*device, shape), x.view().data, b.data, gaps.view().data);
+    const std::vector<double> expected_values = dense.values();
+    const std::vector<double> got = gaps.values();
     for (size_t i = 0; i < 16; ++i) {
       for (size_t j = 0; j < 100; ++j) {
-        const double right = j < 64 ? dense.values()[i * 64 + j] : 0;
-        ASSERT_NEAR(gaps.values()[i * 100 + j], right,
-                    tolerance(type, type) * (1 + std::abs(right)));
+        const double right = j < 64 ? expected_values[i * 64 + j] : 0;
+        ASSERT_NEAR(got[i * 100 + j], right, tolerance(type, type) * (1 + std::abs(right)));
       }
     }
   }
