@@ -16,6 +16,7 @@ int command_generate(std::span<const std::string> args);
 int command_help(std::span<const std::string> args);
 int command_launch(std::span<const std::string> args);
 int command_report(std::span<const std::string> args);
+int command_selftest(std::span<const std::string> args);
 int command_train(std::span<const std::string> args);
 int command_version(std::span<const std::string> args);
 

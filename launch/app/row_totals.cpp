@@ -7,16 +7,20 @@ namespace {
 
 PhaseMs mean_phases(const PhaseClock& clock, int64_t steps) {
   const auto spent = clock.milliseconds();
-  auto mean = [&](Phase phase) { return spent[static_cast<size_t>(phase)] / static_cast<double>(std::max<int64_t>(steps, 1)); };
+  auto mean = [&](Phase phase) {
+    return spent[static_cast<size_t>(phase)] / static_cast<double>(std::max<int64_t>(steps, 1));
+  };
   return {mean(Phase::forward), mean(Phase::backward),  mean(Phase::dispatch),
           mean(Phase::comm),    mean(Phase::optimizer), mean(Phase::data)};
 }
 
 // Every rank's values, rank after rank.
-std::vector<int64_t> gather(Communicator& world, const std::vector<int64_t>& own, const std::shared_ptr<Device>& device) {
+std::vector<int64_t> gather(Communicator& world, const std::vector<int64_t>& own,
+                            const std::shared_ptr<Device>& device) {
   const auto count = static_cast<int64_t>(own.size());
   const Tensor in = Tensor::from(std::span<const int64_t>(own), {count}, device);
-  const Tensor out = Tensor::empty({count * world.size()}, DType::i64, device, MemoryKind::communication);
+  const Tensor out =
+      Tensor::empty({count * world.size()}, DType::i64, device, MemoryKind::communication);
   world.all_gather(in.view(), out.view(), "metrics").wait();
   return out.integers();
 }
@@ -34,12 +38,14 @@ void fill_routing(const StepResult& result, StepMetrics& row) {
   }
   if (!result.layers.empty()) entropy /= static_cast<double>(result.layers.size());
   row.router_entropy = entropy;
-  row.dropped_fraction = pairs > 0 ? static_cast<double>(dropped) / static_cast<double>(pairs) : 0.0;
+  row.dropped_fraction =
+      pairs > 0 ? static_cast<double>(dropped) / static_cast<double>(pairs) : 0.0;
 }
 
 }  // namespace
 
-StepMetrics RowTotals::take(int64_t step, const StepResult& result, TrainingEngine& engine, Device& device) {
+StepMetrics RowTotals::take(int64_t step, const StepResult& result, TrainingEngine& engine,
+                            Device& device) {
   StepMetrics row;
   row.step = step;
   row.tokens = step * tokens_per_step_;
@@ -75,7 +81,8 @@ StepMetrics RowTotals::take(int64_t step, const StepResult& result, TrainingEngi
     if (column == 0) {
       row.mem_peak_bytes = largest;
     } else if (sum > 0) {
-      const double ratio = static_cast<double>(largest) * static_cast<double>(ranks) / static_cast<double>(sum);
+      const double ratio =
+          static_cast<double>(largest) * static_cast<double>(ranks) / static_cast<double>(sum);
       row.rank_load_max_over_mean = std::max(row.rank_load_max_over_mean, ratio);
     }
   }

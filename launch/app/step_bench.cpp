@@ -26,24 +26,29 @@ TokenBatch drawn_batch(const DecoderConfig& model, int64_t step, int64_t global_
   for (int64_t sample : samples) {
     const int64_t first = (step * global_batch + sample) * (model.seq_len + 1);
     for (int64_t s = 0; s < model.seq_len; ++s) {
-      batch.ids.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s), vocab)));
-      batch.targets.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s + 1), vocab)));
+      batch.ids.push_back(
+          static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s), vocab)));
+      batch.targets.push_back(
+          static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s + 1), vocab)));
     }
   }
   return batch;
 }
 
 // For every micro-batch and MoE layer; empty where the router decides.
-std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, int64_t micro_batches, int rank) {
+std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, int64_t micro_batches,
+                                                     int rank) {
   std::vector<std::vector<Assignment>> out;
   if (config.bench.routing == "natural") return out;
-  const auto kind = config.bench.routing == "zipf" ? SyntheticRouting::zipf : SyntheticRouting::balanced;
+  const auto kind =
+      config.bench.routing == "zipf" ? SyntheticRouting::zipf : SyntheticRouting::balanced;
   const int64_t tokens = config.train.micro_batch * config.model.seq_len;
   for (int64_t micro = 0; micro < micro_batches; ++micro) {
     out.emplace_back();
     for (const auto& moe : config.model.moe) {
       if (!moe) continue;
-      const int64_t choices = std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
+      const int64_t choices =
+          std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
       out.back().push_back(synthetic_assignment(kind, tokens, moe->experts, choices,
                                                 static_cast<uint64_t>(micro * 1000 + rank)));
     }
@@ -105,9 +110,9 @@ StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warm
     }
     if (step == 10) allocations = runtime.device()->memory().system_allocations;
     const auto begin = std::chrono::steady_clock::now();
-    const StepResult result =
-        engine.step(step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, false,
-                    routing.empty() ? nullptr : &routing);
+    const StepResult result = engine.step(
+        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, false,
+        routing.empty() ? nullptr : &routing);
     const auto spent = std::chrono::steady_clock::now() - begin;
     if (step >= warmup) {
       times.push_back(std::chrono::duration<double, std::milli>(spent).count());
@@ -115,7 +120,8 @@ StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warm
     }
     if (step + 1 == warmup + steps) row = totals.take(step + 1, result, engine, *runtime.device());
   }
-  if (warmup + steps > 10) out.late_allocations = runtime.device()->memory().system_allocations - allocations;
+  if (warmup + steps > 10)
+    out.late_allocations = runtime.device()->memory().system_allocations - allocations;
   out.step_ms = median(times);
   out.step_ms_min = *std::min_element(times.begin(), times.end());
   out.step_ms_max = *std::max_element(times.begin(), times.end());
@@ -124,15 +130,17 @@ StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warm
   out.comm_ms = row.phase_ms.comm;
   out.optimizer_ms = row.phase_ms.optimizer;
   out.rank_load_max_over_mean = row.rank_load_max_over_mean;
-  out.tokens_per_s = static_cast<double>(config.train.global_batch * config.model.seq_len) / (out.step_ms / 1e3);
+  out.tokens_per_s =
+      static_cast<double>(config.train.global_batch * config.model.seq_len) / (out.step_ms / 1e3);
 
-  const kernels::GemmRate rate = kernels::gemm_rate(runtime.device()->stream(), config.model.compute,
-                                                    kernels::gemm_sizes(model_shapes(config)));
+  const kernels::GemmRate rate = kernels::gemm_rate(
+      runtime.device()->stream(), config.model.compute, kernels::gemm_sizes(model_shapes(config)));
   const Tensor sum = Tensor::full({1}, DType::f64, rate.flops_per_second, runtime.device());
   runtime.world()->all_reduce_sum(sum.view(), "machine rate").wait();
   out.gemm_rate = sum.item();
   out.gemm_shape = rate.size;
-  out.gemm_fraction = training_flops(config.model, config.train.global_batch) / (out.step_ms / 1e3) / out.gemm_rate;
+  out.gemm_fraction =
+      training_flops(config.model, config.train.global_batch) / (out.step_ms / 1e3) / out.gemm_rate;
   return out;
 }
 

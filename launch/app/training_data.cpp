@@ -10,7 +10,8 @@ namespace troupe {
 
 DataSpec data_spec(const RunConfig& config) {
   DataSpec spec;
-  for (const DataSource& source : config.data.train) spec.train.push_back({source.path, source.weight});
+  for (const DataSource& source : config.data.train)
+    spec.train.push_back({source.path, source.weight});
   spec.val = config.data.val;
   spec.val_fraction = config.data.val_fraction;
   spec.field = config.data.field;
@@ -21,7 +22,8 @@ TrainingData open_training_data(RunConfig& config) {
   TrainingData data;
   data.tokenizer = load_tokenizer(config.data.tokenizer);
   resolve_vocab(config, data.tokenizer->vocab_size());
-  data.corpus = load_run_data(data_spec(config), *data.tokenizer, config.model.vocab, config.model.seq_len);
+  data.corpus =
+      load_run_data(data_spec(config), *data.tokenizer, config.model.vocab, config.model.seq_len);
   data.sampler =
       std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed);
   if (!data.corpus.held_out.parts.empty()) {

@@ -2,8 +2,8 @@
 // threads.
 #include <gtest/gtest.h>
 
+#include "launch/app/layout_law.h"
 #include "tests/support/law_cases.h"
-#include "tests/support/law_run.h"
 
 namespace troupe::laws {
 namespace {

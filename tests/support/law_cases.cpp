@@ -1,7 +1,7 @@
 #include "tests/support/law_cases.h"
 
+#include "launch/app/layout_law.h"
 #include "moe/balance/balance.h"
-#include "tests/support/law_run.h"
 
 namespace troupe::laws {
 namespace {

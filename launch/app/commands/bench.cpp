@@ -13,10 +13,13 @@ namespace troupe {
 namespace {
 
 constexpr const char* kSummary =
-    "step: times whole training steps on drawn tokens and compares them with the machine's matrix-product rate.\n"
+    "step: times whole training steps on drawn tokens and compares them with the machine's "
+    "matrix-product rate.\n"
     "gemm: measures that rate.";
 
-std::string shape_text(const kernels::GemmSize& size) { return fmt::format("{}x{}x{}", size.m, size.n, size.k); }
+std::string shape_text(const kernels::GemmSize& size) {
+  return fmt::format("{}x{}x{}", size.m, size.n, size.k);
+}
 
 int bench_step_command(const Arguments& arguments) {
   const ConfigWords words =
@@ -25,7 +28,8 @@ int bench_step_command(const Arguments& arguments) {
   RunConfig config = load_config(words.file, words.overrides, runtime.size()).config;
   resolve_vocab(config, 256);
   runtime.configure(config.runtime.threads, config.runtime.timeout);
-  const StepBench bench = bench_step(config, runtime, arguments.integer("warmup", 1), arguments.integer("steps", 1));
+  const StepBench bench =
+      bench_step(config, runtime, arguments.integer("warmup", 1), arguments.integer("steps", 1));
   if (!runtime.leader()) return 0;
   if (arguments.flag("json")) {
     const nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
@@ -45,15 +49,18 @@ int bench_step_command(const Arguments& arguments) {
     fmt::print("{}\n", out.dump());
     return 0;
   }
-  fmt::print("step              {:.1f} ms median of {} ({:.1f} to {:.1f})\n", bench.step_ms, bench.steps,
-             bench.step_ms_min, bench.step_ms_max);
+  fmt::print("step              {:.1f} ms median of {} ({:.1f} to {:.1f})\n", bench.step_ms,
+             bench.steps, bench.step_ms_min, bench.step_ms_max);
   fmt::print("tokens/s          {:.0f}\n", bench.tokens_per_s);
-  fmt::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} (at {}, packed weights)\n", bench.gemm_fraction,
-             bench.gemm_rate / 1e9, name(config.model.compute), shape_text(bench.gemm_shape));
+  fmt::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} (at {}, packed weights)\n",
+             bench.gemm_fraction, bench.gemm_rate / 1e9, name(config.model.compute),
+             shape_text(bench.gemm_shape));
   fmt::print("routing           {:.1f} % of the step in router, dispatch and combine\n",
              100 * bench.dispatch_ms / bench.step_ms);
-  fmt::print("optimizer         {:.1f} ms, communication {:.1f} ms\n", bench.optimizer_ms, bench.comm_ms);
-  fmt::print("peak memory       {:.2f} GB on the heaviest rank\n", static_cast<double>(bench.mem_peak_bytes) / 1e9);
+  fmt::print("optimizer         {:.1f} ms, communication {:.1f} ms\n", bench.optimizer_ms,
+             bench.comm_ms);
+  fmt::print("peak memory       {:.2f} GB on the heaviest rank\n",
+             static_cast<double>(bench.mem_peak_bytes) / 1e9);
   fmt::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
   return 0;
 }
@@ -63,11 +70,14 @@ int bench_gemm_command(const Arguments& arguments) {
   runtime.configure(0, std::chrono::minutes(10));
   nlohmann::ordered_json out;
   for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
-    const kernels::GemmRate rate = kernels::gemm_rate(runtime.device()->stream(), dtype, kernels::gemm_sizes());
-    out[name(dtype)] = {{"flops_per_second", rate.flops_per_second}, {"shape", shape_text(rate.size)}};
+    const kernels::GemmRate rate =
+        kernels::gemm_rate(runtime.device()->stream(), dtype, kernels::gemm_sizes());
+    out[name(dtype)] = {{"flops_per_second", rate.flops_per_second},
+                        {"shape", shape_text(rate.size)}};
     if (!arguments.flag("json")) {
-      fmt::print("{:5} {:8.1f} GFLOP/s at {}, {} thread{}\n", name(dtype), rate.flops_per_second / 1e9,
-                 shape_text(rate.size), runtime.threads(), runtime.threads() == 1 ? "" : "s");
+      fmt::print("{:5} {:8.1f} GFLOP/s at {}, {} thread{}\n", name(dtype),
+                 rate.flops_per_second / 1e9, shape_text(rate.size), runtime.threads(),
+                 runtime.threads() == 1 ? "" : "s");
     }
   }
   if (arguments.flag("json")) fmt::print("{}\n", out.dump());
@@ -82,7 +92,9 @@ int command_bench(std::span<const std::string> args) {
       .option("warmup", "N", "3", "steps before them")
       .flag("json", "one JSON object on standard output")
       .positionals(1, SIZE_MAX)
-      .details("examples:\n  troupe bench step configs/bench/moe_8x2.yaml precision.compute=bf16\n  troupe bench gemm");
+      .details(
+          "examples:\n  troupe bench step configs/bench/moe_8x2.yaml precision.compute=bf16\n  "
+          "troupe bench gemm");
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
   const std::string& what = arguments->positionals[0];

@@ -23,7 +23,7 @@ std::string find_checkpoint(const RunConfig& config, const RunDirectory& directo
                             Communicator& world) {
   if (config.checkpoint.resume == "never") return {};
   if (config.checkpoint.resume == "auto")
-    return checkpoint::newest_usable(directory.path(), world).path;
+    return checkpoint::newest_to_resume(directory.path(), world);
   return checkpoint::resolve(config.checkpoint.resume, world);
 }
 

@@ -1,9 +1,9 @@
 // The layout law again under mpirun, and the same bits as on ranks as threads.
 #include <gtest/gtest.h>
 
+#include "launch/app/layout_law.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/support/law_cases.h"
-#include "tests/support/law_run.h"
 #include "tests/support/mpi_test.h"
 
 namespace troupe::laws {

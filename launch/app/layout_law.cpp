@@ -1,4 +1,4 @@
-#include "tests/support/law_run.h"
+#include "launch/app/layout_law.h"
 
 #include <xxhash.h>
 
@@ -187,6 +187,14 @@ EngineConfig small_engine(DType compute, const std::string& router) {
   return engine;
 }
 
+std::function<TokenBatch(int64_t micro)> law_batches(TrainingEngine& engine, int64_t step) {
+  return [&engine, step](int64_t micro) {
+    const Communicator& world = engine.mesh().world();
+    return make_batch(engine.config(), step,
+                      micro_batch_samples(engine.config(), world.size(), world.rank(), micro));
+  };
+}
+
 LawResult run_law(const LawCase& law, std::shared_ptr<Communicator> world) {
   auto device = Device::cpu(law.threads);
   const Mesh mesh(MeshShape::data_expert(world->size(), law.ep), world);
@@ -197,11 +205,9 @@ LawResult run_law(const LawCase& law, std::shared_ptr<Communicator> world) {
     replay = replay_for(*law.replay, law.engine, world->size(), world->rank());
   for (int64_t step = 0; step < law.steps; ++step) {
     engine.keep_assignments(step == 0);
-    auto batch = [&](int64_t micro) {
-      return make_batch(law.engine, step,
-                        micro_batch_samples(law.engine, world->size(), world->rank(), micro));
-    };
-    record_step(engine.step(step, batch, false, law.replay != nullptr ? &replay : nullptr), result);
+    record_step(engine.step(step, law_batches(engine, step), false,
+                            law.replay != nullptr ? &replay : nullptr),
+                result);
     if (step == 0) {
       result.gradients = gather_all(engine, true, device);
       result.assignments = gather_assignments(engine, device);

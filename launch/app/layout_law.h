@@ -1,7 +1,7 @@
 // Trains a small model on any layout and gathers everything that a layout must not change.
 #pragma once
 
-#include <map>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +43,10 @@ LawResult run_law_on_threads(const LawCase& law, int ranks);
 
 // 2 layers (one dense, one MoE with a shared expert), 12 experts, dim 12, 36 sequences of 8 tokens.
 EngineConfig small_engine(DType compute, const std::string& router);
+
+// The drawn batches of one step on this rank of the engine's mesh: a pure function of step and
+// sample.
+std::function<TokenBatch(int64_t micro)> law_batches(TrainingEngine& engine, int64_t step = 0);
 
 // max|a-b| / max(max|a|, 1e-3 x RMS of all the lists of a), the worst of all lists; `where` names
 // it.
