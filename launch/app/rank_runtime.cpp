@@ -49,6 +49,7 @@ void RankRuntime::configure(int threads, std::chrono::milliseconds timeout) {
                     cores, cores == 1 ? "" : "s", threads_, cores));
   }
   device_ = Device::cpu(threads_);
+  world_->set_device(device_);
 }
 
 RankRuntime::~RankRuntime() = default;

@@ -30,6 +30,7 @@ class RankRuntime {
   int rank() const { return world_->rank(); }
   int size() const { return world_->size(); }
   bool leader() const { return rank() == 0; }
+  int local_ranks() const { return local_ranks_; }  // ranks on this machine
   int threads() const { return threads_; }
   // Things a user should know before a run: too small an affinity mask, bf16 without hardware for
   // it.

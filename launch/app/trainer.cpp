@@ -8,6 +8,7 @@
 #include "core/io/atomic_file.h"
 #include "launch/app/held_out_loss.h"
 #include "launch/app/machine_rate.h"
+#include "launch/config/estimate.h"
 #include "launch/config/resolved.h"
 #include "models/families/decoder_size.h"
 #include "moe/routers/table.h"
@@ -210,6 +211,7 @@ void Trainer::show_banner() {
   info.resume_step = completed_;
   info.resume_from = resumed_from_;
   info.threads = runtime_.threads();
+  info.memory_estimate_bytes = estimate_memory(config_, runtime_.threads()).total_bytes;
   info.warnings = runtime_.warnings();
   progress_->message(banner(info));
 }

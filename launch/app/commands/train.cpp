@@ -8,6 +8,7 @@
 #include "core/io/atomic_file.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/memory_check.h"
 #include "launch/app/stop_request.h"
 #include "launch/app/trainer.h"
 #include "launch/config/load.h"
@@ -41,6 +42,7 @@ void check_changes(const RunConfig& config, const std::string& path, bool force)
 int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   RunConfig config = given;
   TrainingData data = open_training_data(config);
+  check_memory(config, runtime);
   RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
   const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
   if (!checkpoint.empty()) check_changes(config, checkpoint, force);
@@ -81,6 +83,7 @@ int command_train(std::span<const std::string> args) {
   runtime.configure(loaded.config.runtime.threads, loaded.config.runtime.timeout);
   if (arguments->flag("dry-run")) {
     TrainingData data = open_training_data(loaded.config);
+    check_memory(loaded.config, runtime);
     if (runtime.leader()) {
       fmt::print("{}\n# data: {}\n",
                  resolved_yaml(loaded.config, {.folder = std::filesystem::current_path().string()}),
