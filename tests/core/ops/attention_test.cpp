@@ -89,8 +89,7 @@ TEST(Attention, GradientsOfSmallShapes) {
     expect_gradients([&](auto in) { return attention(in[0], in[1], in[2], options_for(c)); },
                      inputs_for(c));
   }
-  for (const Case& c :
-       std::vector<Case>{{0, 3, 2, 1, 2}, {2, 0, 2, 1, 2}, {1, 70, 1, 1, 1}, {1, 1, 2, 1, 3}}) {
+  for (const Case& c : std::vector<Case>{{0, 3, 2, 1, 2}, {2, 0, 2, 1, 2}, {1, 1, 2, 1, 3}}) {
     expect_correct([&](auto in) { return attention(in[0], in[1], in[2], options_for(c)); },
                    inputs_for(c));
   }

@@ -72,6 +72,80 @@ class SpoiltInputs : public InputGradients {
   int input_;
 };
 
+using Gradients = std::vector<std::vector<double>>;  // empty where none came
+
+double largest_error(const Gradients& numeric, const Gradients& given) {
+  double worst = 0;
+  for (size_t i = 0; i < numeric.size(); ++i) {
+    if (numeric[i].size() != given[i].size()) return 1e300;
+    for (size_t j = 0; j < numeric[i].size(); ++j) {
+      worst = std::max(worst, error_of(numeric[i][j], given[i][j]));
+    }
+  }
+  return worst;
+}
+
+void run_backward(const Tensor& out) {
+  const Tensor seed = weights_for(out);
+  backward(std::span<const Tensor>(&out, 1), std::span<const Tensor>(&seed, 1));
+}
+
+Gradients given_gradients(const Function& f, const std::vector<Tensor>& inputs) {
+  Gradients given(inputs.size());
+  std::vector<Tensor> leaves;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    leaves.push_back(
+        leaf(inputs[i], [&given, i](const Tensor& gradient) { given[i] = gradient.values(); }));
+  }
+  run_backward(f(leaves));
+  return given;
+}
+
+Gradients numeric_gradients(const Function& f, const std::vector<Tensor>& inputs) {
+  NoGrad no_grad;
+  std::vector<Tensor> values;
+  for (const Tensor& input : inputs) values.push_back(copy_of(input));
+  Gradients numeric(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    auto* data = values[i].data<double>();
+    for (int64_t j = 0; j < values[i].elements(); ++j) {
+      numeric[i].push_back(central_difference([&] { return weighted_sum(f(values)); }, data + j));
+    }
+  }
+  return numeric;
+}
+
+Gradients given_gradients(const std::function<Tensor()>& f,
+                          const std::vector<Parameter*>& parameters) {
+  for (Parameter* parameter : parameters) parameter->zero_gradient();
+  run_backward(f());
+  Gradients given;
+  for (Parameter* parameter : parameters) {
+    parameter->finish_gradient();
+    given.push_back(parameter->gradient().values());
+  }
+  return given;
+}
+
+Gradients numeric_gradients(const std::function<Tensor()>& f,
+                            const std::vector<Parameter*>& parameters) {
+  NoGrad no_grad;
+  Gradients numeric;
+  for (Parameter* parameter : parameters) {
+    const auto value = [&] {
+      parameter->value_changed();
+      return weighted_sum(f());
+    };
+    auto* data = parameter->value().data<double>();
+    numeric.emplace_back();
+    for (int64_t j = 0; j < parameter->value().elements(); ++j) {
+      numeric.back().push_back(central_difference(value, data + j));
+    }
+    parameter->value_changed();
+  }
+  return numeric;
+}
+
 constexpr Mutant kMutants[] = {Mutant::negated, Mutant::doubled, Mutant::missing_term};
 
 }  // namespace
@@ -109,56 +183,12 @@ std::unique_ptr<Parameter> random_parameter(const Shape& shape, uint64_t key, DT
 }
 
 double gradient_error(const Function& f, const std::vector<Tensor>& inputs) {
-  std::vector<Tensor> values;
-  std::vector<Tensor> received(inputs.size());
-  std::vector<Tensor> leaves;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    values.push_back(copy_of(inputs[i]));
-    leaves.push_back(leaf(values[i], [&received, i](Tensor g) { received[i] = std::move(g); }));
-  }
-  {
-    const Tensor out = f(leaves);
-    const Tensor seed = weights_for(out);
-    backward(std::span<const Tensor>(&out, 1), std::span<const Tensor>(&seed, 1));
-  }
-  NoGrad no_grad;
-  double worst = 0;
-  const auto value = [&] { return weighted_sum(f(values)); };
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!received[i].defined()) return 1e300;
-    const std::vector<double> given = received[i].values();
-    auto* data = values[i].data<double>();
-    for (size_t j = 0; j < given.size(); ++j) {
-      worst = std::max(worst, error_of(central_difference(value, data + j), given[j]));
-    }
-  }
-  return worst;
+  return largest_error(numeric_gradients(f, inputs), given_gradients(f, inputs));
 }
 
 double parameter_gradient_error(const std::function<Tensor()>& f,
                                 const std::vector<Parameter*>& parameters) {
-  for (Parameter* parameter : parameters) parameter->zero_gradient();
-  {
-    const Tensor out = f();
-    const Tensor seed = weights_for(out);
-    backward(std::span<const Tensor>(&out, 1), std::span<const Tensor>(&seed, 1));
-  }
-  NoGrad no_grad;
-  double worst = 0;
-  const auto value = [&] {
-    for (Parameter* parameter : parameters) parameter->value_changed();
-    return weighted_sum(f());
-  };
-  for (Parameter* parameter : parameters) {
-    parameter->finish_gradient();
-    const std::vector<double> given = parameter->gradient().values();
-    auto* data = parameter->value().data<double>();
-    for (size_t j = 0; j < given.size(); ++j) {
-      worst = std::max(worst, error_of(central_difference(value, data + j), given[j]));
-    }
-    parameter->value_changed();
-  }
-  return worst;
+  return largest_error(numeric_gradients(f, parameters), given_gradients(f, parameters));
 }
 
 Function mutated(const Function& f, Mutant mutant, int input) {
@@ -182,11 +212,15 @@ void expect_correct(const Function& f, const std::vector<Tensor>& inputs, double
 }
 
 void expect_gradients(const Function& f, const std::vector<Tensor>& inputs, double tolerance) {
-  expect_correct(f, inputs, tolerance);
+  std::string shapes;
+  for (const Tensor& input : inputs) shapes += input.shape().text();
+  const Gradients numeric = numeric_gradients(f, inputs);
+  EXPECT_LE(largest_error(numeric, given_gradients(f, inputs)), tolerance) << "inputs " << shapes;
   for (int i = 0; i < static_cast<int>(inputs.size()); ++i) {
     if (inputs[static_cast<size_t>(i)].elements() == 0) continue;
     for (Mutant mutant : kMutants) {
-      EXPECT_GT(gradient_error(mutated(f, mutant, i), inputs), 100 * tolerance)
+      EXPECT_GT(largest_error(numeric, given_gradients(mutated(f, mutant, i), inputs)),
+                100 * tolerance)
           << "mutant " << static_cast<int>(mutant) << " of input " << i << " was not caught";
     }
   }
@@ -194,7 +228,8 @@ void expect_gradients(const Function& f, const std::vector<Tensor>& inputs, doub
 
 void expect_parameter_gradients(const std::function<Tensor()>& f,
                                 const std::vector<Parameter*>& parameters, double tolerance) {
-  EXPECT_LE(parameter_gradient_error(f, parameters), tolerance);
+  const Gradients numeric = numeric_gradients(f, parameters);
+  EXPECT_LE(largest_error(numeric, given_gradients(f, parameters)), tolerance);
   // The weight half of a node adds straight into main gradients, so its mutants spoil the output
   // gradient that it is given.
   for (Mutant mutant : kMutants) {
@@ -206,7 +241,7 @@ void expect_parameter_gradients(const std::function<Tensor()>& f,
       }
       return out;
     };
-    EXPECT_GT(parameter_gradient_error(wrong, parameters), 100 * tolerance)
+    EXPECT_GT(largest_error(numeric, given_gradients(wrong, parameters)), 100 * tolerance)
         << "mutant " << static_cast<int>(mutant) << " of a weight gradient was not caught";
   }
 }
