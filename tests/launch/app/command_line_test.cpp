@@ -1,0 +1,77 @@
+#include "launch/app/command_line.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+
+namespace troupe {
+namespace {
+
+CommandLine syntax() {
+  CommandLine line("try", "FILE [options]", "Tries.");
+  line.option("ranks,n", "N", "1", "ranks").flag("json", "JSON").positionals(1, 2);
+  return line;
+}
+
+Arguments parse(const std::vector<std::string>& words) { return *syntax().parse(words); }
+
+std::string misuse(const CommandLine& line, const std::vector<std::string>& words) {
+  try {
+    line.parse(words);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(CommandLine, OptionsAndWordsInAnyOrder) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"file", "-n", "3", "--json"},
+        std::vector<std::string>{"--json", "--ranks=3", "file"},
+        std::vector<std::string>{"--ranks", "3", "--json", "--", "file"}}) {
+    const Arguments arguments = parse(words);
+    EXPECT_EQ(arguments.positionals, std::vector<std::string>{"file"});
+    EXPECT_EQ(arguments.integer("ranks", 1), 3);
+    EXPECT_TRUE(arguments.flag("json"));
+    EXPECT_TRUE(arguments.given("ranks"));
+  }
+  EXPECT_FALSE(parse({"file"}).given("ranks"));
+  EXPECT_EQ(parse({"file"}).integer("ranks", 1), 1);
+  EXPECT_EQ(parse({"file", "model.window=-1"}).positionals[1], "model.window=-1");
+}
+
+TEST(CommandLine, Misuse) {
+  EXPECT_NE(misuse(syntax(), {"file", "--jsn"}).find("did you mean --json"), std::string::npos);
+  EXPECT_NE(misuse(syntax(), {}).find("something is missing"), std::string::npos);
+  EXPECT_NE(misuse(syntax(), {"a", "b", "c"}).find("unexpected 'c'"), std::string::npos);
+  EXPECT_NE(misuse(syntax(), {"a", "-n"}).find("usage: troupe try"), std::string::npos);
+  EXPECT_NE(misuse(syntax(), {"a", "-x"}).find("unknown option -x"), std::string::npos);
+  EXPECT_THROW(parse({"a", "-n", "0"}).integer("ranks", 1), Error);
+  EXPECT_THROW(parse({"a", "-n", "1x"}).integer("ranks", 1), Error);
+  EXPECT_THROW(parse({"a", "-n", "nan"}).real("ranks", 0, 1), Error);
+}
+
+TEST(CommandLine, TheRestBelongsToAnotherCommand) {
+  CommandLine line("outer", "[-n N] [--] COMMAND ...", "Starts.");
+  line.option("ranks,n", "N", "", "ranks").positionals(1, SIZE_MAX).rest_is_positional();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"-n", "2", "train", "c.yaml", "--force"},
+        std::vector<std::string>{"-n", "2", "--", "train", "c.yaml", "--force"}}) {
+    const Arguments arguments = *line.parse(words);
+    EXPECT_EQ(arguments.integer("ranks", 1), 2);
+    EXPECT_EQ(arguments.positionals, (std::vector<std::string>{"train", "c.yaml", "--force"}));
+  }
+  EXPECT_NE(misuse(line, {"--rank", "2", "train"}).find("did you mean --ranks"), std::string::npos);
+}
+
+TEST(CommandLine, ConfigurationAndOverrides) {
+  const ConfigWords words = config_words({"a.yaml", "b.c=1", "d=[x=1]"});
+  EXPECT_EQ(words.file, "a.yaml");
+  EXPECT_EQ(words.overrides, (std::vector<std::string>{"b.c=1", "d=[x=1]"}));
+  EXPECT_THROW(config_words({"a=1"}), Error);
+  EXPECT_THROW(config_words({"a.yaml", "b.yaml"}), Error);
+}
+
+}  // namespace
+}  // namespace troupe
