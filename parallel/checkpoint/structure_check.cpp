@@ -17,7 +17,7 @@
 namespace troupe::checkpoint {
 namespace {
 
-constexpr rlim_t kMemoryBytes = 1ULL << 30;
+[[maybe_unused]] constexpr rlim_t kMemoryBytes = 1ULL << 30;
 constexpr rlim_t kSeconds = 60;
 
 void limit(int resource, rlim_t value) {
@@ -31,8 +31,10 @@ void limit(int resource, rlim_t value) {
 [[noreturn]] void look(const std::string& path, int pipe) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, kSeconds);
-  // Data, not address space: the sanitizers and OpenMP reserve more of that than they use.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // The sanitizers reserve more than this for themselves.
   limit(RLIMIT_DATA, kMemoryBytes);
+#endif
   std::string found;
   try {
     const SealedFile file(path);

@@ -199,7 +199,9 @@ void limit(__rlimit_resource_t resource, rlim_t value) {
 }
 
 [[noreturn]] void run_child(const std::string& dir, uint64_t begin, uint64_t end, Shared& shared) {
-  limit(RLIMIT_DATA, 1ULL << 30);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  limit(RLIMIT_DATA, 1ULL << 30);  // the sanitizers reserve more for themselves
+#endif
   limit(RLIMIT_CORE, 0);
   try {
     const std::string original = fuzz_original();
