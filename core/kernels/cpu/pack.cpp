@@ -29,9 +29,10 @@ void load_pairs(const RowsBlock& block, int64_t row, int64_t column, int64_t col
 
 void transpose_bf16(const RowsBlock& block, uint32_t* out, int64_t out_words) {
   PairTile tile;
-  for (int64_t row = 0; row < block.filled_rows; row += 2 * kTile) {
-    for (int64_t column = 0; column < block.columns; column += kPairTile) {
-      const int64_t columns = std::min(kPairTile, block.columns - column);
+  // Rows innermost: the pieces of an output row follow each other.
+  for (int64_t column = 0; column < block.columns; column += kPairTile) {
+    const int64_t columns = std::min(kPairTile, block.columns - column);
+    for (int64_t row = 0; row < block.filled_rows; row += 2 * kTile) {
       load_pairs(block, row, column, columns, tile);
       transpose_words(tile.data(), kPairTile, kTile, columns, out + column * out_words + row / 2,
                       out_words);

@@ -2,6 +2,8 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 // 128-bit vectors of the baseline: these loops wait for memory, wider ones gain nothing.
 namespace troupe::kernels {
 namespace {
@@ -24,6 +26,21 @@ void transpose_four(const uint32_t* in, int64_t in_ld, uint32_t* out, int64_t ou
   hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, ab_upper, ce_upper)), d, out + 3 * out_ld);
 }
 
+void transpose_tile(const uint32_t* in, int64_t in_ld, int64_t rows, int64_t columns, uint32_t* out,
+                    int64_t out_ld) {
+  for (int64_t c = 0; c < columns; c += 4) {
+    int64_t r = 0;
+    if (c + 4 <= columns) {
+      for (; r + 4 <= rows; r += 4) {
+        transpose_four(in + r * in_ld + c, in_ld, out + c * out_ld + r, out_ld);
+      }
+    }
+    for (; r < rows; ++r) {
+      for (int64_t j = c; j < c + 4 && j < columns; ++j) out[j * out_ld + r] = in[r * in_ld + j];
+    }
+  }
+}
+
 }  // namespace
 
 void interleave(const uint16_t* a, const uint16_t* b, int64_t count, uint32_t* out) {
@@ -41,19 +58,11 @@ void interleave(const uint16_t* a, const uint16_t* b, int64_t count, uint32_t* o
 
 void transpose_words(const uint32_t* in, int64_t in_ld, int64_t rows, int64_t columns,
                      uint32_t* out, int64_t out_ld) {
-  constexpr int64_t tile = 16;  // a cache line of the output
-  for (int64_t r0 = 0; r0 < rows; r0 += tile) {
-    const int64_t r1 = r0 + tile < rows ? r0 + tile : rows;
-    for (int64_t c = 0; c < columns; c += 4) {
-      int64_t r = r0;
-      if (c + 4 <= columns) {
-        for (; r + 4 <= r1; r += 4) {
-          transpose_four(in + r * in_ld + c, in_ld, out + c * out_ld + r, out_ld);
-        }
-      }
-      for (; r < r1; ++r) {
-        for (int64_t j = c; j < c + 4 && j < columns; ++j) out[j * out_ld + r] = in[r * in_ld + j];
-      }
+  constexpr int64_t tile = 16;  // a cache line of both sides
+  for (int64_t c0 = 0; c0 < columns; c0 += tile) {
+    for (int64_t r0 = 0; r0 < rows; r0 += tile) {
+      transpose_tile(in + r0 * in_ld + c0, in_ld, std::min(tile, rows - r0),
+                     std::min(tile, columns - c0), out + c0 * out_ld + r0, out_ld);
     }
   }
 }
