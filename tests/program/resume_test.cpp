@@ -1,0 +1,123 @@
+// A run that was cut anywhere goes on to the bits of the run that was not.
+#include <filesystem>
+
+#include "tiny_run.h"
+
+namespace troupe::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Resume : public TinyRun {
+ protected:
+  void expect_code(const Outcome& outcome, int code, const std::string& said) const {
+    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, said), 1) << said << "\n" << outcome.err;
+  }
+  // As though the run had been killed after its first checkpoint was complete.
+  void forget_after(const std::string& name, int step) const {
+    for (const auto& entry : fs::directory_iterator(path(name) + "/checkpoints")) {
+      if (entry.path() > fs::path(checkpoint(name, step))) fs::remove(entry.path());
+    }
+  }
+};
+
+TEST_F(Resume, OneRank) {
+  ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
+  ASSERT_EQ(run(alone(train("cut", {}))).code, 0);
+  expect_equal("whole", "cut", 12);
+  forget_after("cut", 4);
+  expect_code(run(alone(train("cut", {}))), 0, "step-00000004.h5");
+  expect_equal("whole", "cut", 12);
+  expect_equal_rows("whole", "cut", 12);
+  const std::string before = read_text(path("cut") + "/metrics.jsonl");
+  expect_code(run(alone(train("cut", {}))), 0, "has already run its 12 steps");
+  EXPECT_EQ(read_text(path("cut") + "/metrics.jsonl"), before);
+}
+
+TEST_F(Resume, TwoRanksWithExpertsApart) {
+  const auto job = [&](const std::string& name) {
+    return run(under_mpirun(2, train(name, {"parallel.ep=2"})));
+  };
+  ASSERT_EQ(job("whole").code, 0);
+  ASSERT_EQ(job("cut").code, 0);
+  forget_after("cut", 8);
+  expect_code(job("cut"), 0, "step-00000008.h5");
+  expect_equal("whole", "cut", 12);
+  expect_equal_rows("whole", "cut", 12);
+  expect_code(job("cut"), 0, "has already run its 12 steps");
+}
+
+TEST_F(Resume, OnOtherLayoutsWithOtherSteps) {
+  ASSERT_EQ(run(under_mpirun(2, train("run", {"parallel.ep=2", "train.steps=4"}))).code, 0);
+  const Outcome alone_now =
+      run(alone(train("run", {"train.steps=8", "eval.every=2", "checkpoint.every=3",
+                              "logging.tensorboard=false"})));
+  EXPECT_EQ(alone_now.code, 0) << alone_now.err;
+  const Outcome four = run(under_mpirun(4, train("run", {"train.steps=10", "parallel.ep=4"})));
+  EXPECT_EQ(four.code, 0) << four.err;
+  EXPECT_TRUE(fs::exists(checkpoint("run", 10)));
+  const auto all = rows("run");
+  ASSERT_EQ(all.size(), 10U);
+  for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i]["step"], i + 1);
+}
+
+TEST_F(Resume, AChangedKeyIsRefusedUnlessForced) {
+  ASSERT_EQ(run(alone(train("run", {"train.steps=4"}))).code, 0);
+  const Outcome refused =
+      run(alone(train("run", {"train.steps=6", "optimizer.lr=0.01", "data.val_fraction=0.3"})));
+  expect_code(refused, 2, "optimizer.lr");
+  expect_code(refused, 2, "data.val_fraction");
+  EXPECT_NE(refused.err.find("0.003"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("0.01"), std::string::npos) << refused.err;
+  EXPECT_FALSE(fs::exists(checkpoint("run", 6)));
+  expect_code(run(under_mpirun(2, train("run", {"train.steps=6", "optimizer.lr=0.01"}))), 2,
+              "optimizer.lr");
+  const Outcome forced =
+      run(alone(train("run", {"train.steps=6", "optimizer.lr=0.01", "--force"})));
+  EXPECT_EQ(forced.code, 0) << forced.err;
+  EXPECT_TRUE(fs::exists(checkpoint("run", 6)));
+}
+
+TEST_F(Resume, NeverMovesARunAsideAndLeavesOthersAlone) {
+  const auto fresh = [&](const std::string& name) {
+    return run(alone(train(name, {"train.steps=2", "checkpoint.resume=never"})));
+  };
+  ASSERT_EQ(fresh("run").code, 0);
+  write_text(path("run") + "/mine", "a note");
+  ASSERT_EQ(fresh("run").code, 0);
+  ASSERT_EQ(fresh("run").code, 0);
+  EXPECT_EQ(read_text(path("run.old-1") + "/mine"), "a note");
+  EXPECT_TRUE(fs::exists(checkpoint("run.old-2", 2)));
+  EXPECT_TRUE(fs::exists(checkpoint("run", 2)));
+  EXPECT_FALSE(fs::exists(path("run") + "/mine"));
+
+  fs::create_directory(path("photos"));
+  write_text(path("photos") + "/one.jpg", "pixels");
+  expect_code(fresh("photos"), 2, "left alone");
+  EXPECT_EQ(read_text(path("photos") + "/one.jpg"), "pixels");
+  EXPECT_EQ(std::distance(fs::directory_iterator(path("photos")), {}), 1);
+  EXPECT_FALSE(fs::exists(path("photos.old-1")));
+}
+
+TEST_F(Resume, FromAGivenCheckpoint) {
+  ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
+  const Outcome from = run(alone(train("other", {"checkpoint.resume=" + checkpoint("whole", 8)})));
+  EXPECT_EQ(from.code, 0) << from.err;
+  expect_equal("whole", "other", 12);
+}
+
+TEST_F(Resume, ADamagedCheckpointIsNamedAndTheOneBeforeTaken) {
+  ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
+  ASSERT_EQ(run(alone(train("cut", {}))).code, 0);
+  fs::remove(checkpoint("cut", 12));
+  fs::resize_file(checkpoint("cut", 8), fs::file_size(checkpoint("cut", 8)) / 2);
+  const Outcome outcome = run(alone(train("cut", {})));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("step-00000008.h5"), std::string::npos) << outcome.err;
+  expect_equal("whole", "cut", 12);
+  expect_equal_rows("whole", "cut", 12);
+}
+
+}  // namespace
+}  // namespace troupe::program
