@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,6 +51,11 @@ std::vector<std::pair<std::string, std::string>> mpirun_environment(const Launch
     environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
   }
   if (!plan.temporary.empty()) environment.emplace_back("TMPDIR", plan.temporary);
+  // Ranks write to a pipe: tell them how wide the terminal behind it is, if there is one.
+  winsize size{};
+  if (isatty(STDERR_FILENO) == 1 && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    environment.emplace_back("TROUPE_LIVE_COLUMNS", std::to_string(size.ws_col));
+  }
   return environment;
 }
 
