@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/base/error.h"
 #include "launch/config/nearest.h"
 #include "launch/config/schema.h"
@@ -38,15 +40,28 @@ std::string explain(const Key& key) {
   return text;
 }
 
-// One line of a section's list.
-std::string row(const Key& key) {
-  std::string name = key.path;
-  if (!key.variant.empty()) name += fmt::format(" ({})", key.variant);
-  return fmt::format("  {:<38} {:<28} default {}\n", name, describe_values(key), default_text(key));
+// One line of a section's list: a key, with the types that read it.
+std::string row(const Key& key, const std::string& types) {
+  const std::string name = key.path + (types.empty() ? "" : " (" + types + ")");
+  return fmt::format("  {:<38} {}; default {}\n", name, describe_values(key), default_text(key));
 }
 
 void rows(const SchemaNode& node, std::string& out) {
-  for (const Key& key : node.keys) out += row(key);
+  for (size_t i = 0; i < node.keys.size(); ++i) {
+    const Key& key = node.keys[i];
+    const auto same = [&](const Key& other) {
+      return describe_values(other) == describe_values(key) &&
+             default_text(other) == default_text(key);
+    };
+    if (std::any_of(node.keys.begin(), node.keys.begin() + static_cast<std::ptrdiff_t>(i), same)) {
+      continue;
+    }
+    std::string types = key.variant;
+    for (size_t j = i + 1; j < node.keys.size(); ++j) {
+      if (same(node.keys[j])) types += ", " + node.keys[j].variant;
+    }
+    out += row(key, types);
+  }
   for (const SchemaNode& child : node.children) rows(child, out);
   for (const SchemaNode& child : node.elements) {
     if (child.path.rfind("moe.router[]", 0) == 0 && child.name != "layers") continue;

@@ -145,6 +145,17 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
                             "dropless (none)",
                             entry.type),
                 "write a number: 1.0 gives each token one expert on average");
+    } else if (router.needs_capacity && sheet.is_word("moe.capacity_factor_eval", "none")) {
+      rules.add("moe.capacity_factor_eval", {entry.path},
+                fmt::format("router {} fills each expert up to its capacity, in evaluation too",
+                            entry.type),
+                "write a number, or same");
+    }
+    const std::string renormalize = entry.path + ".renormalize";
+    if (changed(sheet, renormalize) && entry.options.text("score") == "softmax_after") {
+      rules.add(renormalize, {entry.path},
+                "has no effect: score softmax_after makes the chosen weights sum to 1",
+                "remove it");
     }
   }
   const auto ineffective = [&](const char* key) {

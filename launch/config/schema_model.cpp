@@ -40,7 +40,7 @@ std::vector<Key> model_keys() {
           .words({"auto"})
           .word("auto")
           .from(2)
-          .to(1 << 16),
+          .to(1 << 20),
       integer_key("model.ffn_dim",
                   "Hidden width of dense SwiGLU layers. auto = 8/3 dim, rounded up to a multiple "
                   "of 32.")

@@ -25,7 +25,7 @@ TEST(Fuzz, Corpus) {
     std::ostringstream text;
     text << stream.rdbuf();
     FuzzSummary summary;
-    EXPECT_EQ(check_input(text.str(), summary), "") << file.path();
+    EXPECT_EQ(check_input({text.str(), {}}, summary), "") << file.path();
     ++seen;
   }
   EXPECT_GT(seen, 0);

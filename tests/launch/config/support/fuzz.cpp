@@ -1,6 +1,7 @@
 #include "tests/launch/config/support/fuzz.h"
 
 #include <fmt/core.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -116,6 +117,21 @@ std::string key(Generator& random) {
   return path.substr(path.rfind('.') + 1);
 }
 
+// For the command line: mostly sound.
+std::string assignment(Generator& random) {
+  static const std::vector<std::string> paths = schema_paths();
+  std::string path = paths[below(random, paths.size())];
+  while (path.find("[]") != std::string::npos) {
+    path.replace(path.find("[]"), 2, "[" + std::to_string(below(random, 3)) + "]");
+  }
+  const size_t kind = below(random, 12);
+  if (kind == 0) path += "." + key(random);
+  if (kind == 1) path = key(random);
+  if (kind == 2) path.insert(below(random, path.size()), ".");
+  if (kind == 3) return path;
+  return path + "=" + value(random);
+}
+
 void change_value(std::string& line, Generator& random) {
   const size_t colon = line.find(": ");
   if (colon != std::string::npos) line = line.substr(0, colon + 2) + value(random);
@@ -208,7 +224,7 @@ std::vector<std::string> fuzz_seeds() {
   return seeds;
 }
 
-std::string fuzz_case(const std::vector<std::string>& seeds, uint64_t number) {
+FuzzCase fuzz_case(const std::vector<std::string>& seeds, uint64_t number) {
   Generator random(number * 0x9e3779b97f4a7c15U + 1);
   std::vector<std::string> lines = lines_of(seeds[below(random, seeds.size())]);
   const std::vector<std::string> others = lines_of(seeds[below(random, seeds.size())]);
@@ -216,10 +232,15 @@ std::string fuzz_case(const std::vector<std::string>& seeds, uint64_t number) {
   for (size_t i = 0; i < changes; ++i) change_lines(lines, others, random);
   std::string text = join(lines);
   if (below(random, 4) == 0) change_text(text, random);
-  return text;
+  FuzzCase out{text, {}};
+  for (size_t i = below(random, 2) * below(random, 4); i > 0; --i) {
+    out.overrides.push_back(assignment(random));
+  }
+  return out;
 }
 
-std::string check_input(const std::string& text, FuzzSummary& summary) {
+std::string check_input(const FuzzCase& input, FuzzSummary& summary) {
+  const std::string& text = input.text;
   const auto start = std::chrono::steady_clock::now();
   std::string broken;
   try {
@@ -230,7 +251,7 @@ std::string check_input(const std::string& text, FuzzSummary& summary) {
     broken = std::string("the parser threw: ") + error.what();
   }
   try {
-    const RunConfig config = load_config_text(text, "fuzz/case.yaml", {}, 0).config;
+    const RunConfig config = load_config_text(text, "fuzz/case.yaml", input.overrides, 0).config;
     ++summary.accepted;
     const std::string written = resolved_yaml(config, {.folder = "fuzz"});
     const RunConfig again = load_config_text(written, "fuzz/again.yaml", {}, 0).config;
@@ -256,11 +277,12 @@ FuzzSummary fuzz_configs(uint64_t first, int64_t cases) {
   FuzzSummary summary;
   for (int64_t i = 0; i < cases; ++i) {
     const uint64_t number = first + static_cast<uint64_t>(i);
-    const std::string text = fuzz_case(seeds, number);
-    const std::string broken = check_input(text, summary);
+    const FuzzCase input = fuzz_case(seeds, number);
+    const std::string broken = check_input(input, summary);
     if (!broken.empty() && summary.failures.size() < 10) {
-      summary.failures.push_back(
-          fmt::format("case {}: {}\n{}", number, broken, text.substr(0, 3000)));
+      summary.failures.push_back(fmt::format("case {}: {}\n{}\n{}", number, broken,
+                                             fmt::join(input.overrides, "\n"),
+                                             input.text.substr(0, 3000)));
     }
   }
   rusage usage{};

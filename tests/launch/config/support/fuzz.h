@@ -17,12 +17,16 @@ struct FuzzSummary {
   std::vector<std::string> failures;  // cases that broke a promise, with what they did
 };
 
-std::string fuzz_case(const std::vector<std::string>& seeds, uint64_t number);
+struct FuzzCase {
+  std::string text;
+  std::vector<std::string> overrides;  // of the command line
+};
+FuzzCase fuzz_case(const std::vector<std::string>& seeds, uint64_t number);
 
 // One input through parser, reader, rules and writer. Promises: Error(usage) or acceptance, nothing
 // else, within 2 s; what is accepted is written out and loads back to the same hash. Returns what
 // broke, or "".
-std::string check_input(const std::string& text, FuzzSummary& summary);
+std::string check_input(const FuzzCase& input, FuzzSummary& summary);
 
 // Numbers [first, first + cases). Seeds are the samples of the project and of the tests.
 FuzzSummary fuzz_configs(uint64_t first, int64_t cases);
