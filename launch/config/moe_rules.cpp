@@ -113,6 +113,20 @@ void check_layers(const RunConfig& config, const std::vector<RouterEntry>& route
   }
 }
 
+// What a router says of its options; it may begin with the name of one: "router.seed is ...".
+void add_router_problem(const RouterEntry& entry, const std::string& text, RuleList& rules) {
+  std::string key = entry.path + ".type";
+  std::string rule = text;
+  if (text.rfind("router.", 0) == 0) {
+    const std::string option = text.substr(7, text.find(' ') - 7);
+    if (rules.sheet().has(entry.path + "." + option)) {
+      key = entry.path + "." + option;
+      rule = text.substr(text.find(' ') + 1);
+    }
+  }
+  rules.add(key, {entry.path, "moe.experts"}, rule, "see `troupe help moe.router`");
+}
+
 void check_routers(const RunConfig& config, const std::vector<RouterEntry>& routers,
                    RuleList& rules) {
   const Sheet& sheet = config.sheet;
@@ -135,8 +149,7 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
                                                            : fmt::format("moe.experts: {}", k)));
     } else if (router.problem != nullptr) {
       if (const std::string text = router.problem(entry.options, experts); !text.empty()) {
-        rules.add(entry.path + ".type", {entry.path, "moe.experts"}, text,
-                  fmt::format("see `troupe help moe.router`"));
+        add_router_problem(entry, text, rules);
       }
     }
     if (router.needs_capacity && sheet.is_word("moe.capacity_factor", "none")) {
