@@ -59,8 +59,19 @@ void TinyRun::TearDown() { fs::remove_all(folder_); }
 
 std::vector<std::string> TinyRun::train(const std::string& name,
                                         const std::vector<std::string>& keys) const {
-  std::vector<std::string> words{"train", path("tiny.yaml"), "run.dir=" + path(name)};
-  words.insert(words.end(), keys.begin(), keys.end());
+  std::vector<std::string> words{"train", path("tiny.yaml")};
+  const auto add = [&](const std::string& word) {
+    const std::string key = word.substr(0, word.find('=') + 1);
+    for (std::string& earlier : words) {
+      if (!key.empty() && earlier.rfind(key, 0) == 0) {
+        earlier = word;
+        return;
+      }
+    }
+    words.push_back(word);
+  };
+  add("run.dir=" + path(name));
+  for (const std::string& key : keys) add(key);
   return words;
 }
 

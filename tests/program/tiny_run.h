@@ -17,7 +17,7 @@ class TinyRun : public testing::Test {
   void TearDown() override;
 
   std::string path(const std::string& name) const { return folder_ + "/" + name; }
-  // train CONFIG run.dir=FOLDER/NAME KEYS...
+  // train CONFIG run.dir=FOLDER/NAME KEYS...; of a key that is there twice the last one holds.
   std::vector<std::string> train(const std::string& name,
                                  const std::vector<std::string>& keys) const;
   // All checkpoints of the two runs that are at the same step are equal in every bit, and at least

@@ -1,0 +1,133 @@
+// Ranks that are killed or fall silent: the others leave, nothing is left behind, and the run goes
+// on to the bits of one that was not disturbed.
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "tiny_run.h"
+
+namespace troupe::program {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kSteps = 60;
+
+class Faults : public TinyRun {
+ protected:
+  std::vector<std::string> job(const std::string& name) const {
+    return under_mpirun(2, train(name, {"parallel.ep=2", "train.steps=" + std::to_string(kSteps),
+                                        "checkpoint.every=3", "eval.every=20"}));
+  }
+  int rows_so_far(const std::string& name) const {
+    return occurrences(read_text(path(name) + "/metrics.jsonl"), "\n");
+  }
+  bool saving(const std::string& name) const {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(path(name) + "/checkpoints", error)) {
+      if (entry.path().extension() == ".tmp") return true;
+    }
+    return false;
+  }
+  // Waits for the moment, then kills the rank. False when the job ended before.
+  template <typename Moment>
+  bool kill_rank_at(Job& job, int rank, Moment moment) const {
+    const pid_t victim = job.rank(rank);
+    while (job.running() && !moment()) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    return job.running() && kill(victim, SIGKILL) == 0;
+  }
+  void expect_clean_end(Job& job) const {
+    const auto killed = Clock::now();
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5))) << job.said();
+    const Outcome outcome = job.wait();
+    EXPECT_FALSE(outcome.expired) << outcome.err;
+    EXPECT_TRUE(outcome.code == 137 || outcome.code == 7) << outcome.code << "\n" << outcome.err;
+    EXPECT_LT(Clock::now() - killed, std::chrono::seconds(6));
+    EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
+  }
+  // Kills at random steps (even rounds) and during saves (odd rounds), a new run each time.
+  void kill_and_resume(int rounds, uint32_t seed) const {
+    const Outcome whole = run(job("whole"));
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    std::mt19937 random(seed);
+    int killed = 0;
+    for (int round = 0; round < rounds; ++round) {
+      const std::string name = "round" + std::to_string(round);
+      const int rank = static_cast<int>(random() % 2);
+      const int step = 1 + static_cast<int>(random() % (kSteps / 2));
+      SCOPED_TRACE(name + ", rank " + std::to_string(rank) + ", step " + std::to_string(step));
+      {
+        Job cut(job(name));
+        const bool during_save = round % 2 == 1;
+        killed += kill_rank_at(
+            cut, rank, [&] { return rows_so_far(name) >= step && (!during_save || saving(name)); });
+        expect_clean_end(cut);
+      }
+      const Outcome resumed = run(job(name));
+      EXPECT_EQ(resumed.code, 0) << resumed.err;
+      expect_equal_rows("whole", name, kSteps);
+      EXPECT_EQ(
+          run(alone({"ckpt", "diff", checkpoint("whole", kSteps), checkpoint(name, kSteps)})).code,
+          0);
+      EXPECT_FALSE(saving(name));
+      fs::remove_all(path(name));
+    }
+    EXPECT_EQ(killed, rounds);
+  }
+};
+
+TEST_F(Faults, AKilledRankAtAnyMoment) { kill_and_resume(4, 11); }
+
+TEST_F(Faults, LongAKilledRankAtAnyMoment) {
+  kill_and_resume(20, static_cast<uint32_t>(Clock::now().time_since_epoch().count()));
+}
+
+TEST_F(Faults, ASilentRankIsNamedAndTheJobEnds) {
+  for (int silent = 0; silent < 2; ++silent) {
+    const std::string name = "run" + std::to_string(silent);
+    Job job(under_mpirun(2, train(name, {"train.steps=100000", "checkpoint.every=0", "eval.every=0",
+                                         "runtime.timeout=3s"})));
+    const pid_t victim = job.rank(silent);
+    while (job.running() && rows_so_far(name) < 3) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ASSERT_TRUE(job.running()) << job.said();
+    kill(victim, SIGSTOP);
+    const auto stopped = Clock::now();
+    const Outcome outcome = job.wait();
+    EXPECT_FALSE(outcome.expired) << outcome.err;
+    EXPECT_EQ(outcome.code, 7) << outcome.err;
+    EXPECT_LT(Clock::now() - stopped, std::chrono::seconds(3 + 5));
+    EXPECT_EQ(occurrences(outcome.err, "no answer from rank " + std::to_string(silent)), 1)
+        << outcome.err;
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+    EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
+  }
+}
+
+TEST_F(Faults, TwoRunsOnOneDirectory) {
+  Job first(alone(train("run", {"train.steps=100000", "checkpoint.every=0", "eval.every=0"})));
+  while (first.running() && rows_so_far("run") < 2) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  for (const auto& keys :
+       {std::vector<std::string>{}, std::vector<std::string>{"checkpoint.resume=never"}}) {
+    const Outcome second = run(alone(train("run", keys)));
+    EXPECT_EQ(second.code, 2) << second.err;
+    EXPECT_EQ(occurrences(second.err, "the run directory is in use"), 1) << second.err;
+    const Outcome ranks = run(under_mpirun(2, train("run", keys)));
+    EXPECT_EQ(ranks.code, 2) << ranks.err;
+    EXPECT_EQ(occurrences(ranks.err, "the run directory is in use"), 1) << ranks.err;
+  }
+  EXPECT_TRUE(first.running());
+  kill(first.pid(), SIGTERM);
+  EXPECT_EQ(first.wait().code, 75);
+  EXPECT_EQ(rows("run").back()["step"], rows("run").size());
+}
+
+}  // namespace
+}  // namespace troupe::program

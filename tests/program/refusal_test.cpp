@@ -1,0 +1,168 @@
+// What cannot work is refused with one message and the documented exit code, on one rank and two.
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "tiny_run.h"
+
+namespace troupe::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Refusal : public TinyRun {
+ protected:
+  // The command fails alike alone and on two ranks, and `said` is said once.
+  void expect_refused(const std::vector<std::string>& keys, int code, const std::string& said) {
+    for (const int ranks : {1, 2}) {
+      SCOPED_TRACE(std::to_string(ranks) + " ranks");
+      const auto words = train("run", keys);
+      expect_failed(run(ranks == 1 ? alone(words) : under_mpirun(ranks, words)), code, said);
+    }
+  }
+  static void expect_failed(const Outcome& outcome, int code, const std::string& said) {
+    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, said), 1) << said << "\n" << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "terminate called"), 0) << outcome.err;
+    EXPECT_TRUE(outcome.out.empty()) << outcome.out;
+  }
+};
+
+TEST_F(Refusal, MissingConfigurationFile) {
+  expect_failed(run(alone({"train", path("none.yaml")})), 2, "none.yaml");
+  expect_failed(run(under_mpirun(2, {"train", path("none.yaml")})), 2, "none.yaml");
+}
+
+TEST_F(Refusal, MissingText) {
+  expect_refused({"data.train=" + path("none.txt")}, 3, "none.txt");
+  expect_refused({"data.tokenizer=" + path("none.json")}, 3, "none.json");
+}
+
+TEST_F(Refusal, UnreadableText) {
+  fs::create_directory(path("folder"));
+  expect_refused({"data.train=" + path("folder")}, 3, "folder");
+}
+
+TEST_F(Refusal, TextOfThreeBytes) {
+  write_text(path("short.txt"), "abc");
+  expect_refused({"data.train=" + path("short.txt")}, 3, "short.txt");
+  write_text(path("short.txt"), "");
+  expect_refused({"data.train=" + path("short.txt")}, 3, "short.txt");
+}
+
+TEST_F(Refusal, VocabularyTooSmall) { expect_refused({"model.vocab=100"}, 3, "model.vocab"); }
+
+TEST_F(Refusal, WrongNumberOfRanks) {
+  const Outcome three =
+      run(under_mpirun(3, train("run", {"parallel.ep=2", "train.global_batch=6"})));
+  expect_failed(three, 2, "parallel.ep");
+  const Outcome fixed = run(under_mpirun(2, train("run", {"parallel.dp=4"})));
+  expect_failed(fixed, 2, "parallel.dp");
+  const Outcome experts =
+      run(under_mpirun(3, train("run", {"parallel.ep=3", "train.global_batch=6"})));
+  expect_failed(experts, 2, "moe.experts");
+}
+
+TEST_F(Refusal, RunDirectoryIsAFile) {
+  write_text(path("run"), "a file");
+  expect_refused({}, 5, "run.dir");
+  EXPECT_EQ(read_text(path("run")), "a file");
+  write_text(path("plain"), "a file");
+  expect_refused({"run.dir=" + path("plain") + "/below"}, 5, "plain");
+}
+
+TEST_F(Refusal, NotANumberInTheLoss) {
+  ASSERT_EQ(run(alone(train("run", {}))).code, 0);
+  for (const int ranks : {1, 2}) {
+    const auto words = train("run", {"optimizer.lr=1e30", "optimizer.clip=0", "train.steps=100",
+                                     "checkpoint.every=1000", "eval.every=0", "--force"});
+    const Outcome outcome = run(ranks == 1 ? alone(words) : under_mpirun(ranks, words));
+    EXPECT_EQ(outcome.code, 6) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "optimizer.lr"), 1 + ranks / 3 + 1) << outcome.err;
+    EXPECT_EQ(run(alone({"ckpt", "verify", path("run")})).code, 0);
+    EXPECT_TRUE(fs::exists(checkpoint("run", 12)));
+    EXPECT_FALSE(fs::exists(checkpoint("run", 100)));
+  }
+}
+
+TEST_F(Refusal, NotANumberInTheFirstStep) {
+  expect_refused({"model.init_std=1e30"}, 6, "the loss is");
+}
+
+// Root may write anywhere, so the directory lies on a file system that is mounted read-only, or
+// full, in a mount namespace of its own.
+class Mounted : public Refusal {
+ protected:
+  void SetUp() override {
+    Refusal::SetUp();
+    fs::create_directory(path("disk"));
+    if (run({"unshare", "-m", "true"}).code != 0) GTEST_SKIP() << "no mount namespaces here";
+  }
+  std::vector<std::string> with_disk(const std::string& preparation,
+                                     const std::vector<std::string>& command) const {
+    std::vector<std::string> words{"unshare", "-m", "sh", "-c", preparation + " && exec \"$@\"",
+                                   "sh"};
+    words.insert(words.end(), command.begin(), command.end());
+    return words;
+  }
+  std::string tmpfs(const std::string& options) const {
+    return "mount -t tmpfs -o " + options + " none " + path("disk");
+  }
+};
+
+TEST_F(Mounted, ReadOnlyDirectory) {
+  const auto words = train("disk/run", {});
+  const std::string read_only = tmpfs("ro");
+  expect_failed(run(with_disk(read_only, alone(words))), 5, "disk/run");
+  expect_failed(run(with_disk(read_only, under_mpirun(2, words))), 5, "disk/run");
+}
+
+TEST_F(Mounted, ReadOnlyDirectoryOfAnEarlierRun) {
+  const std::string prepared = tmpfs("size=8m") + " && " + alone({})[0] + " train " +
+                               path("tiny.yaml") + " run.dir=" + path("disk/run") +
+                               " train.steps=4 2> /dev/null && mount -o remount,ro " + path("disk");
+  const auto words = train("disk/run", {});
+  expect_failed(run(with_disk(prepared, alone(words))), 5, "disk/run");
+  expect_failed(run(with_disk(prepared, under_mpirun(2, words))), 5, "disk/run");
+}
+
+TEST_F(Mounted, DiskFullDuringASave) {
+  // Room for about three checkpoints.
+  const std::string size = "size=" + std::to_string(700) + "k";
+  const auto words = train("disk/run", {"train.steps=100", "checkpoint.every=1", "eval.every=0"});
+  for (const int ranks : {1, 2}) {
+    const auto command = ranks == 1 ? alone(words) : under_mpirun(ranks, words);
+    const std::string kept = path("kept" + std::to_string(ranks));
+    auto line = with_disk(
+        tmpfs(size),
+        {"sh", "-c", "\"$@\"; code=$?; cp -r " + path("disk/run") + " " + kept + "; exit $code",
+         "sh"});
+    line.insert(line.end(), command.begin(), command.end());
+    const Outcome outcome = run(line);
+    EXPECT_EQ(outcome.code, 5) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("No space left"), std::string::npos) << outcome.err;
+    EXPECT_EQ(run(alone({"ckpt", "verify", kept})).code, 0);
+    // With room again, the run goes on.
+    const auto rest =
+        train("kept" + std::to_string(ranks), {"train.steps=12", "checkpoint.every=0"});
+    const Outcome resumed = run(ranks == 1 ? alone(rest) : under_mpirun(ranks, rest));
+    EXPECT_EQ(resumed.code, 0) << resumed.err;
+  }
+}
+
+TEST_F(Refusal, FileSizeLimit) {
+  const auto words = train("run", {"train.steps=4", "checkpoint.every=2", "eval.every=0"});
+  std::vector<std::string> line{"sh", "-c", "ulimit -f 40; exec \"$@\"", "sh"};
+  const auto command = alone(words);
+  line.insert(line.end(), command.begin(), command.end());
+  const Outcome outcome = run(line);
+  EXPECT_EQ(outcome.code, 5) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
+}
+
+}  // namespace
+}  // namespace troupe::program

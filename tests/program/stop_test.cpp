@@ -1,0 +1,161 @@
+// Asked to stop, a job saves at the next step and leaves with code 75; the same command goes on.
+#include <signal.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "tiny_run.h"
+
+namespace troupe::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Stop : public TinyRun {
+ protected:
+  // Runs for longer than any test; a key of `more` replaces one of these.
+  std::vector<std::string> endless(const std::string& name,
+                                   const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> keys{"train.steps=100000", "checkpoint.every=0", "eval.every=0",
+                                  "schedule.type=constant", "logging.tensorboard=false"};
+    keys.insert(keys.end(), more.begin(), more.end());
+    return train(name, keys);
+  }
+  bool trains(Job& job, const std::string& name) const {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (job.running() && std::chrono::steady_clock::now() < end) {
+      if (occurrences(read_text(path(name) + "/metrics.jsonl"), "\n") >= 3) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+  // The step of the only checkpoint.
+  int saved_step(const std::string& name) const {
+    int step = 0;
+    int files = 0;
+    for (const auto& entry : fs::directory_iterator(path(name) + "/checkpoints")) {
+      step = std::stoi(entry.path().filename().string().substr(5, 8));
+      ++files;
+    }
+    EXPECT_EQ(files, 1);
+    return step;
+  }
+  void expect_stopped(Job& job, const std::string& name) const {
+    const Outcome outcome = job.wait();
+    EXPECT_FALSE(outcome.expired) << outcome.err;
+    EXPECT_EQ(outcome.code, 75) << outcome.err;
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+    EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
+    EXPECT_FALSE(fs::exists(path(name) + "/.lock"));
+    // Saved at the step that was running: no row follows the checkpoint's.
+    EXPECT_EQ(rows(name).size(), static_cast<size_t>(saved_step(name)));
+  }
+  // The stopped run, gone on for some steps, has the bits of a run without a stop.
+  void expect_resumes(const std::string& name, int ranks) const {
+    const int steps = saved_step(name) + 3;
+    const auto start = [&](const std::string& which) {
+      const auto words = endless(which, {"train.steps=" + std::to_string(steps)});
+      return run(ranks == 1 ? alone(words) : under_mpirun(ranks, words));
+    };
+    const Outcome resumed = start(name);
+    EXPECT_EQ(resumed.code, 0) << resumed.err;
+    const Outcome whole = start("whole");
+    EXPECT_EQ(whole.code, 0) << whole.err;
+    expect_equal("whole", name, steps);
+    expect_equal_rows("whole", name, steps);
+  }
+};
+
+TEST_F(Stop, EachSignalToOneRankAlone) {
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+    const std::string name = "run" + std::to_string(signal);
+    Job job(alone(endless(name)));
+    ASSERT_TRUE(trains(job, name)) << job.said();
+    kill(job.pid(), signal);
+    expect_stopped(job, name);
+  }
+  expect_resumes("run" + std::to_string(SIGTERM), 1);
+}
+
+TEST_F(Stop, EachSignalToOneOfTwoRanks) {
+  int target = 0;
+  for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) {
+    const std::string name = "run" + std::to_string(signal);
+    Job job(under_mpirun(2, endless(name)));
+    ASSERT_TRUE(trains(job, name)) << job.said();
+    kill(job.rank(target), signal);
+    expect_stopped(job, name);
+    target = 1 - target;
+  }
+  expect_resumes("run" + std::to_string(SIGUSR1), 2);
+}
+
+TEST_F(Stop, Usr1ToMpirun) {
+  Job job(under_mpirun(2, endless("run", {"parallel.ep=2"})));
+  ASSERT_TRUE(trains(job, "run")) << job.said();
+  kill(job.pid(), SIGUSR1);
+  expect_stopped(job, "run");
+}
+
+// The value that follows `key` in the line that launch prints.
+std::string value_after(const std::string& text, const std::string& key) {
+  const size_t begin = text.find(key);
+  if (begin == std::string::npos) return {};
+  const size_t from = begin + key.size();
+  return text.substr(from, text.find_first_of(" \n", from) - from);
+}
+
+TEST_F(Stop, TerminateAndInterruptToLaunch) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const std::string name = "run" + std::to_string(signal);
+    std::vector<std::string> words{"launch", "-n", "2"};
+    const std::vector<std::string> rest = endless(name);
+    words.insert(words.end(), rest.begin(), rest.end());
+    Job job(alone(words));
+    ASSERT_TRUE(trains(job, name)) << job.said();
+    const std::string memory = value_after(job.said(), "btl_vader_backing_directory ");
+    const std::string temporary = value_after(job.said(), "TMPDIR=");
+    EXPECT_TRUE(fs::exists(memory)) << job.said();
+    EXPECT_TRUE(fs::exists(temporary)) << job.said();
+    kill(job.pid(), signal);
+    expect_stopped(job, name);
+    EXPECT_FALSE(fs::exists(memory));
+    EXPECT_FALSE(fs::exists(temporary));
+  }
+  expect_resumes("run" + std::to_string(SIGTERM), 2);
+}
+
+TEST_F(Stop, ASecondInterruptEndsLaunchAtOnce) {
+  std::vector<std::string> words{"launch", "-n", "2"};
+  const std::vector<std::string> rest = endless("run");
+  words.insert(words.end(), rest.begin(), rest.end());
+  Job job(alone(words));
+  ASSERT_TRUE(trains(job, "run")) << job.said();
+  // A rank that cannot answer: the job would never reach its next step.
+  kill(job.rank(1), SIGSTOP);
+  kill(job.pid(), SIGINT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(800));
+  EXPECT_TRUE(job.running());
+  const auto pressed = std::chrono::steady_clock::now();
+  kill(job.pid(), SIGINT);
+  const Outcome outcome = job.wait();
+  EXPECT_FALSE(outcome.expired) << outcome.err;
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - pressed, std::chrono::seconds(10));
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+  EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
+}
+
+// OpenMPI itself turns these into a kill (documented): the checkpoint before stays valid.
+TEST_F(Stop, TerminateToMpirunKeepsTheCheckpointBefore) {
+  Job job(under_mpirun(2, endless("run", {"checkpoint.every=2"})));
+  ASSERT_TRUE(trains(job, "run")) << job.said();
+  kill(job.pid(), SIGTERM);
+  const Outcome outcome = job.wait();
+  EXPECT_FALSE(outcome.expired) << outcome.err;
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+  EXPECT_EQ(run(alone({"ckpt", "verify", path("run")})).code, 0);
+}
+
+}  // namespace
+}  // namespace troupe::program
