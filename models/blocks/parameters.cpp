@@ -8,8 +8,10 @@ std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
   const Layout layout = Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp});
   const MeshShape& mesh = context.mesh->shape();
   const Box box = local_box(layout, mesh, coordinates(mesh, context.mesh->world().rank()));
-  return std::make_unique<Parameter>(name, layout, box, context.compute, init, decay,
-                                     context.device);
+  auto parameter =
+      std::make_unique<Parameter>(name, layout, box, context.compute, init, decay, context.device);
+  parameter->initialize(context.seed);
+  return parameter;
 }
 
 }  // namespace troupe

@@ -20,8 +20,8 @@ struct ModuleContext {
       0;  // of matrices that write into the residual stream: init_std / sqrt(2 layers)
 };
 
-// A parameter that every attention rank holds whole (the model draws its values). Tokens are spread over dp and cp,
-// so its gradient is partial there.
+// A parameter that every attention rank holds whole, with its initial value. Tokens are spread over
+// dp and cp, so its gradient is partial there.
 std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
                                                 const std::string& name, const Shape& shape,
                                                 Init init, bool decay);

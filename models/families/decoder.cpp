@@ -74,7 +74,6 @@ Decoder::Decoder(const DecoderConfig& config, const Mesh& mesh,
     head_ = replicated_parameter(context, "head.weight", {config.vocab, config.dim}, normal, true);
     parameters_.push_back(head_.get());
   }
-  for (Parameter* parameter : parameters_) parameter->initialize(seed);
   rope_table_ =
       make_rope_table(config.seq_len, config.head_dim, config.rope_theta, config.compute, device);
 }

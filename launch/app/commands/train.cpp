@@ -29,13 +29,13 @@ std::string find_checkpoint(const RunConfig& config, const RunDirectory& directo
 }
 
 // Refuses to go on with another model, data or optimizer than the checkpoint's.
-void check_changes(const RunConfig& config, const std::string& path, bool force) {
+void check_changes(const RunConfig& config, const std::string& path, bool force, bool leader) {
   const checkpoint::Info info = checkpoint::read_info(path);
   const RunConfig stored = load_config_text(info.config, path, {}, 0).config;
   const StateScalar* step = info.scalar("step");
   for (const std::string& warning :
        check_resume(stored, config, step != nullptr ? std::get<int64_t>(step->value) : 0, force)) {
-    log::warning("{}", warning);
+    if (leader) log::warning("{}", warning);
   }
 }
 
@@ -45,7 +45,7 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   check_memory(config, runtime);
   RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
   const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
-  if (!checkpoint.empty()) check_changes(config, checkpoint, force);
+  if (!checkpoint.empty()) check_changes(config, checkpoint, force, runtime.leader());
   Trainer trainer(config, data, runtime, directory, stop_requested);
   if (!checkpoint.empty()) trainer.resume(checkpoint);
   if (trainer.completed_steps() >= config.train.steps) {
@@ -79,7 +79,9 @@ int command_train(std::span<const std::string> args) {
 
   RankRuntime runtime;
   LoadedConfig loaded = load_config(words.file, words.overrides, runtime.size());
-  for (const std::string& warning : loaded.warnings) log::warning("{}", warning);
+  if (runtime.leader()) {
+    for (const std::string& warning : loaded.warnings) log::warning("{}", warning);
+  }
   runtime.configure(loaded.config.runtime.threads, loaded.config.runtime.timeout);
   if (arguments->flag("dry-run")) {
     TrainingData data = open_training_data(loaded.config);
