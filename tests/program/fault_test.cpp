@@ -59,7 +59,8 @@ class Faults : public TinyRun {
       const std::string name = "round" + std::to_string(round);
       const int rank = static_cast<int>(random() % 2);
       const int step = 1 + static_cast<int>(random() % (kSteps / 2));
-      SCOPED_TRACE(name + ", rank " + std::to_string(rank) + ", step " + std::to_string(step));
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", " + name + ", rank " + std::to_string(rank) +
+                   ", step " + std::to_string(step));
       {
         Job cut(job(name));
         const bool during_save = round % 2 == 1;
@@ -82,7 +83,9 @@ class Faults : public TinyRun {
 
 TEST_F(Faults, AKilledRankAtAnyMoment) { kill_and_resume(4, 11); }
 
-TEST_F(Faults, LongAKilledRankAtAnyMoment) {
+// Another random seed each time; the trace names it.
+class LongFaults : public Faults {};
+TEST_F(LongFaults, AKilledRankAtAnyMoment) {
   kill_and_resume(20, static_cast<uint32_t>(Clock::now().time_since_epoch().count()));
 }
 

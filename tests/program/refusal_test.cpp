@@ -40,9 +40,9 @@ TEST_F(Refusal, MissingText) {
   expect_refused({"data.tokenizer=" + path("none.json")}, 3, "none.json");
 }
 
-TEST_F(Refusal, UnreadableText) {
+TEST_F(Refusal, EmptyFolder) {
   fs::create_directory(path("folder"));
-  expect_refused({"data.train=" + path("folder")}, 3, "folder");
+  expect_refused({"data.train=" + path("folder")}, 3, "the folder holds no files");
 }
 
 TEST_F(Refusal, TextOfThreeBytes) {
@@ -67,29 +67,27 @@ TEST_F(Refusal, WrongNumberOfRanks) {
 
 TEST_F(Refusal, RunDirectoryIsAFile) {
   write_text(path("run"), "a file");
-  expect_refused({}, 5, "run.dir");
+  expect_refused({}, 5, "is a file, not a directory");
   EXPECT_EQ(read_text(path("run")), "a file");
   write_text(path("plain"), "a file");
   expect_refused({"run.dir=" + path("plain") + "/below"}, 5, "plain");
 }
 
+// A decay of lr x weight_decay = 100 makes every weight grow by 99 a step until it overflows.
 TEST_F(Refusal, NotANumberInTheLoss) {
   ASSERT_EQ(run(alone(train("run", {}))).code, 0);
   for (const int ranks : {1, 2}) {
-    const auto words = train("run", {"optimizer.lr=1e30", "optimizer.clip=0", "train.steps=100",
-                                     "checkpoint.every=1000", "eval.every=0", "--force"});
+    const auto words =
+        train("run", {"optimizer.lr=1000", "optimizer.weight_decay=0.1", "schedule.type=constant",
+                      "train.steps=100", "checkpoint.every=50", "eval.every=0", "--force"});
     const Outcome outcome = run(ranks == 1 ? alone(words) : under_mpirun(ranks, words));
     EXPECT_EQ(outcome.code, 6) << outcome.err;
     EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
-    EXPECT_EQ(occurrences(outcome.err, "optimizer.lr"), 1 + ranks / 3 + 1) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "Lower optimizer.lr (1000"), 1) << outcome.err;
     EXPECT_EQ(run(alone({"ckpt", "verify", path("run")})).code, 0);
     EXPECT_TRUE(fs::exists(checkpoint("run", 12)));
-    EXPECT_FALSE(fs::exists(checkpoint("run", 100)));
+    EXPECT_FALSE(fs::exists(checkpoint("run", 50)));
   }
-}
-
-TEST_F(Refusal, NotANumberInTheFirstStep) {
-  expect_refused({"model.init_std=1e30"}, 6, "the loss is");
 }
 
 // Root may write anywhere, so the directory lies on a file system that is mounted read-only, or
@@ -135,20 +133,20 @@ TEST_F(Mounted, DiskFullDuringASave) {
   const auto words = train("disk/run", {"train.steps=100", "checkpoint.every=1", "eval.every=0"});
   for (const int ranks : {1, 2}) {
     const auto command = ranks == 1 ? alone(words) : under_mpirun(ranks, words);
-    const std::string kept = path("kept" + std::to_string(ranks));
-    auto line = with_disk(
-        tmpfs(size),
-        {"sh", "-c", "\"$@\"; code=$?; cp -r " + path("disk/run") + " " + kept + "; exit $code",
-         "sh"});
+    const std::string name = "kept/run" + std::to_string(ranks);
+    const std::string kept = path(name);
+    auto line = with_disk(tmpfs(size), {"sh", "-c",
+                                        "\"$@\"; code=$?; mkdir -p " + path("kept") + "; cp -r " +
+                                            path("disk/run") + " " + kept + "; exit $code",
+                                        "sh"});
     line.insert(line.end(), command.begin(), command.end());
     const Outcome outcome = run(line);
     EXPECT_EQ(outcome.code, 5) << outcome.err;
     EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
-    EXPECT_NE(outcome.err.find("No space left"), std::string::npos) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "error: not enough space in "), 1) << outcome.err;
     EXPECT_EQ(run(alone({"ckpt", "verify", kept})).code, 0);
     // With room again, the run goes on.
-    const auto rest =
-        train("kept" + std::to_string(ranks), {"train.steps=12", "checkpoint.every=0"});
+    const auto rest = train(name, {"train.steps=12", "checkpoint.every=0"});
     const Outcome resumed = run(ranks == 1 ? alone(rest) : under_mpirun(ranks, rest));
     EXPECT_EQ(resumed.code, 0) << resumed.err;
   }
