@@ -10,7 +10,7 @@ namespace troupe {
 struct ResolvedOptions {
   // Where the text will stand: paths of data are written relative to it. Empty = run.dir, or
   // run.dir/checkpoints for a checkpoint.
-  std::string folder;
+  std::string folder = {};
   // Leaves out what depends on the job at hand: layout, threads, run.dir, origins. Two layouts then
   // write the same text.
   bool for_checkpoint = false;
