@@ -65,6 +65,11 @@ TEST_F(Refusal, WrongNumberOfRanks) {
   expect_failed(experts, 2, "moe.experts");
 }
 
+TEST_F(Refusal, MoreMemoryThanTheMachineHas) {
+  expect_refused({"model.dim=65536", "model.layers=200"}, 5, "this run needs about");
+  EXPECT_FALSE(fs::exists(path("run")));
+}
+
 TEST_F(Refusal, RunDirectoryIsAFile) {
   write_text(path("run"), "a file");
   expect_refused({}, 5, "is a file, not a directory");

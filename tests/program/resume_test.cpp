@@ -54,6 +54,7 @@ TEST_F(Resume, OnOtherLayoutsWithOtherSteps) {
       run(alone(train("run", {"train.steps=8", "eval.every=2", "checkpoint.every=3",
                               "logging.tensorboard=false"})));
   EXPECT_EQ(alone_now.code, 0) << alone_now.err;
+  EXPECT_NE(alone_now.err.find("learning rate"), std::string::npos) << alone_now.err;
   const Outcome four = run(under_mpirun(4, train("run", {"train.steps=10", "parallel.ep=4"})));
   EXPECT_EQ(four.code, 0) << four.err;
   EXPECT_TRUE(fs::exists(checkpoint("run", 10)));
@@ -105,6 +106,28 @@ TEST_F(Resume, FromAGivenCheckpoint) {
   const Outcome from = run(alone(train("other", {"checkpoint.resume=" + checkpoint("whole", 8)})));
   EXPECT_EQ(from.code, 0) << from.err;
   expect_equal("whole", "other", 12);
+}
+
+TEST_F(Resume, WithoutACheckpointTheSameDirectoryBeginsAnew) {
+  ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
+  ASSERT_EQ(run(alone(train("cut", {}))).code, 0);
+  fs::remove_all(path("cut") + "/checkpoints");
+  EXPECT_EQ(run(alone(train("cut", {}))).code, 0);
+  expect_equal("whole", "cut", 12);
+  expect_equal_rows("whole", "cut", 12);
+  EXPECT_FALSE(fs::exists(path("cut.old-1")));
+}
+
+TEST_F(Resume, GoingBackSetsNewerCheckpointsAside) {
+  ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
+  ASSERT_EQ(run(alone(train("back", {}))).code, 0);
+  const std::string from = "checkpoint.resume=" + checkpoint("back", 4);
+  const Outcome outcome = run(alone(train("back", {from, "runtime.threads=2"})));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, ".superseded"), 2) << outcome.err;
+  EXPECT_TRUE(fs::exists(checkpoint("back", 8) + ".superseded"));
+  expect_equal("whole", "back", 12);
+  expect_equal_rows("whole", "back", 12);
 }
 
 TEST_F(Resume, ADamagedCheckpointIsNamedAndTheOneBeforeTaken) {

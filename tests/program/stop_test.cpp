@@ -21,6 +21,12 @@ class Stop : public TinyRun {
     keys.insert(keys.end(), more.begin(), more.end());
     return train(name, keys);
   }
+  std::vector<std::string> launch(const std::string& name) const {
+    std::vector<std::string> words{"launch", "-n", "2"};
+    const std::vector<std::string> rest = endless(name);
+    words.insert(words.end(), rest.begin(), rest.end());
+    return alone(words);
+  }
   bool trains(Job& job, const std::string& name) const {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (job.running() && std::chrono::steady_clock::now() < end) {
@@ -108,10 +114,7 @@ std::string value_after(const std::string& text, const std::string& key) {
 TEST_F(Stop, TerminateAndInterruptToLaunch) {
   for (const int signal : {SIGTERM, SIGINT}) {
     const std::string name = "run" + std::to_string(signal);
-    std::vector<std::string> words{"launch", "-n", "2"};
-    const std::vector<std::string> rest = endless(name);
-    words.insert(words.end(), rest.begin(), rest.end());
-    Job job(alone(words));
+    Job job(launch(name));
     ASSERT_TRUE(trains(job, name)) << job.said();
     const std::string memory = value_after(job.said(), "btl_vader_backing_directory ");
     const std::string temporary = value_after(job.said(), "TMPDIR=");
@@ -125,11 +128,31 @@ TEST_F(Stop, TerminateAndInterruptToLaunch) {
   expect_resumes("run" + std::to_string(SIGTERM), 2);
 }
 
+// Ranks that have just been started may have no handler yet: launch asks when they can hear.
+TEST_F(Stop, TerminateToLaunchWhileItStarts) {
+  Job job(launch("run"));
+  ASSERT_TRUE(job.says("mpirun ")) << job.said();
+  kill(job.pid(), SIGTERM);
+  expect_stopped(job, "run");
+}
+
+// Nothing can clean up after this; but no process goes on unseen.
+TEST_F(Stop, KilledLaunchOrMpirunTakesTheRanksWithIt) {
+  for (const bool launched : {true, false}) {
+    const std::string name = launched ? "launched" : "mpirun";
+    Job job(launched ? launch(name) : under_mpirun(2, endless(name)));
+    ASSERT_TRUE(trains(job, name)) << job.said();
+    kill(job.pid(), SIGKILL);
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(10))) << name;
+    if (launched) {
+      fs::remove_all(value_after(job.said(), "btl_vader_backing_directory "));
+      fs::remove_all(value_after(job.said(), "TMPDIR="));
+    }
+  }
+}
+
 TEST_F(Stop, ASecondInterruptEndsLaunchAtOnce) {
-  std::vector<std::string> words{"launch", "-n", "2"};
-  const std::vector<std::string> rest = endless("run");
-  words.insert(words.end(), rest.begin(), rest.end());
-  Job job(alone(words));
+  Job job(launch("run"));
   ASSERT_TRUE(trains(job, "run")) << job.said();
   // A rank that cannot answer: the job would never reach its next step.
   kill(job.rank(1), SIGSTOP);

@@ -1,0 +1,206 @@
+// What is done with a trained model: eval, generate and the looks into files, as a user calls them.
+#include <cmath>
+#include <filesystem>
+
+#include "tiny_run.h"
+
+namespace troupe::program {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// stdout must be one JSON object and nothing else.
+json object_of(const Outcome& outcome) {
+  EXPECT_FALSE(outcome.out.empty()) << outcome.err;
+  const json value = json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
+  EXPECT_TRUE(value.is_object()) << outcome.out;
+  return value;
+}
+
+class Use : public TinyRun {
+ protected:
+  void SetUp() override {
+    TinyRun::SetUp();
+    const Outcome outcome = run(under_mpirun(2, train("run", {"parallel.ep=2"})));
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+  }
+  std::vector<std::string> generate(const std::vector<std::string>& options) const {
+    std::vector<std::string> words{"generate", path("run")};
+    words.insert(words.end(), options.begin(), options.end());
+    return alone(words);
+  }
+};
+
+bool is_utf8(const std::string& text) {
+  return !json(text).dump(-1, ' ', false, json::error_handler_t::ignore).empty() &&
+         json(text).dump(-1, ' ', false, json::error_handler_t::replace) ==
+             json(text).dump(-1, ' ', false, json::error_handler_t::ignore);
+}
+
+TEST_F(Use, EvalGivesOneValueOnAnyNumberOfRanks) {
+  const json trained = rows("run").back();
+  ASSERT_TRUE(trained.contains("val_loss")) << trained;
+  std::vector<double> values;
+  for (const int ranks : {1, 2, 3}) {
+    const std::vector<std::string> words{"eval", path("run"), "--json"};
+    const Outcome outcome = run(ranks == 1 ? alone(words) : under_mpirun(ranks, words));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const json value = object_of(outcome);
+    values.push_back(value["nats_per_token"]);
+    EXPECT_EQ(value["step"], 12);
+    EXPECT_EQ(value["tokens"], 800);  // of 801 held-out bytes all but the first are predicted
+    EXPECT_NEAR(value["bits_per_byte"].get<double>(), values.back() / std::log(2.0), 1e-12);
+    EXPECT_NEAR(value["perplexity"].get<double>(), std::exp(values.back()), 1e-9);
+  }
+  EXPECT_EQ(values[0], values[1]);
+  EXPECT_EQ(values[0], values[2]);
+  EXPECT_EQ(values[0], trained["val_loss"].get<double>());
+}
+
+TEST_F(Use, EvalOfOtherThings) {
+  write_text(path("other.txt"), "the king speaks of the actor and waits again\n");
+  const Outcome text = run(alone({"eval", path("run"), "--text", path("other.txt"), "--json"}));
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_EQ(object_of(text)["tokens"], 44);
+  const Outcome older = run(alone({"eval", checkpoint("run", 4), "--json"}));
+  EXPECT_EQ(older.code, 0) << older.err;
+  EXPECT_EQ(object_of(older)["step"], 4);
+  EXPECT_EQ(run(alone({"eval", path("run"), "--text", path("none.txt")})).code, 3);
+  EXPECT_EQ(run(alone({"eval", path("none")})).code, 4);
+}
+
+TEST_F(Use, GenerateFollowsItsSeed) {
+  const auto text = [&](const std::vector<std::string>& options) {
+    const Outcome outcome = run(generate(options));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string one = text({"--tokens", "60", "--seed", "1"});
+  EXPECT_EQ(one, text({"--tokens", "60", "--seed", "1"}));
+  EXPECT_NE(one, text({"--tokens", "60", "--seed", "2"}));
+  const std::string greedy = text({"--tokens", "60", "--temperature", "0", "--seed", "1"});
+  EXPECT_EQ(greedy, text({"--tokens", "60", "--temperature", "0", "--seed", "2"}));
+  EXPECT_EQ(greedy, text({"--tokens", "60", "--top-k", "1"}));
+}
+
+TEST_F(Use, GenerateTakesItsPromptFromStandardInput) {
+  const std::string prompt = "the king\nspeaks";
+  const Outcome given = run(generate({"--prompt", prompt, "--tokens", "40", "--temperature", "0"}));
+  const Outcome piped =
+      run(generate({"--prompt", "-", "--tokens", "40", "--temperature", "0"}), prompt);
+  EXPECT_EQ(given.code, 0) << given.err;
+  EXPECT_EQ(given.out, piped.out);
+  EXPECT_EQ(given.out.rfind(prompt, 0), 0U) << given.out;
+}
+
+// At a high temperature all bytes come up, also those that are no UTF-8.
+TEST_F(Use, GenerateWritesWholeCharacters) {
+  const Outcome outcome = run(generate({"--tokens", "300", "--temperature", "50"}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(is_utf8(outcome.out)) << outcome.out;
+  EXPECT_NE(outcome.out.find("\xef\xbf\xbd"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Use, GenerateIsForOneRank) {
+  EXPECT_EQ(run(under_mpirun(2, {"generate", path("run")})).code, 2);
+  EXPECT_EQ(run(alone({"generate", path("none")})).code, 4);
+}
+
+// Experts that choose among all tokens of a sequence see later ones.
+TEST_F(Use, ExpertChoiceSaysThatItSeesTheFuture) {
+  const std::vector<std::string> router{"moe.router={type: expert_choice}", "moe.capacity_factor=1",
+                                        "train.steps=3", "moe.balance=[{type: z, coef: 0.001}]"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), router.begin(), router.end());
+    return more;
+  };
+  const Outcome trained = run(alone(train("future", with({}))));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  std::vector<std::string> check = train("future", with({"--json"}));
+  check[0] = "check";
+  const Outcome checked = run(alone(check));
+  EXPECT_EQ(checked.code, 0);
+  EXPECT_NE(object_of(checked)["warnings"].dump().find("future"), std::string::npos) << checked.out;
+  const Outcome evaluated = run(alone({"eval", path("future"), "--json"}));
+  EXPECT_EQ(evaluated.code, 0);
+  EXPECT_EQ(occurrences(evaluated.err, "sees the future"), 1) << evaluated.err;
+  object_of(evaluated);
+  const Outcome refused = run(alone({"generate", path("future"), "--tokens", "5"}));
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_TRUE(refused.out.empty());
+  EXPECT_NE(refused.err.find("--allow-noncausal"), std::string::npos) << refused.err;
+  const Outcome allowed =
+      run(alone({"generate", path("future"), "--tokens", "5", "--allow-noncausal"}));
+  EXPECT_EQ(allowed.code, 0) << allowed.err;
+  EXPECT_NE(allowed.err.find("warning"), std::string::npos) << allowed.err;
+
+  const std::string across = "moe.group={across: batch, sequences: 2}";
+  const Outcome causal = run(alone(train("causal", with({across, "train.micro_batch=2"}))));
+  ASSERT_EQ(causal.code, 0) << causal.err;
+  const Outcome written = run(alone({"generate", path("causal"), "--tokens", "5"}));
+  EXPECT_EQ(written.code, 0) << written.err;
+  EXPECT_EQ(occurrences(written.err, "warning"), 0) << written.err;
+  EXPECT_EQ(occurrences(run(alone({"eval", path("causal")})).err, "future"), 0);
+}
+
+TEST_F(Use, JsonIsOneObject) {
+  ASSERT_EQ(run(alone({"data", "build", path("text.txt"), "--tokenizer", "byte", "--out",
+                       path("tokens")}))
+                .code,
+            0);
+  const std::vector<std::vector<std::string>> commands{
+      {"version"},
+      {"check", path("tiny.yaml")},
+      {"eval", path("run")},
+      {"ckpt", "ls", path("run")},
+      {"ckpt", "show", path("run")},
+      {"ckpt", "verify", path("run")},
+      {"ckpt", "diff", checkpoint("run", 4), checkpoint("run", 4)},
+      {"data", "inspect", path("tokens")},
+      {"data", "verify", path("tokens")},
+  };
+  for (std::vector<std::string> words : commands) {
+    words.emplace_back("--json");
+    const Outcome outcome = run(alone(words));
+    SCOPED_TRACE(words[0] + " " + words[1]);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    object_of(outcome);
+  }
+  // A difference and an error keep stdout clean, too.
+  const Outcome differs =
+      run(alone({"ckpt", "diff", checkpoint("run", 4), checkpoint("run", 8), "--json"}));
+  EXPECT_EQ(differs.code, 8);
+  EXPECT_EQ(object_of(differs)["equal"], false);
+  const Outcome missing = run(alone({"eval", path("none"), "--json"}));
+  EXPECT_EQ(missing.code, 4);
+  EXPECT_TRUE(missing.out.empty()) << missing.out;
+}
+
+// Measuring the machine's rate takes its time.
+class LongUse : public Use {};
+TEST_F(LongUse, JsonOfBenchIsOneObject) {
+  const Outcome gemm = run(alone({"bench", "gemm", "--json"}));
+  EXPECT_EQ(gemm.code, 0) << gemm.err;
+  EXPECT_GT(object_of(gemm)["f32"]["flops_per_second"], 0);
+  const Outcome step =
+      run(alone({"bench", "step", path("tiny.yaml"), "--steps", "2", "--warmup", "1", "--json"}));
+  EXPECT_EQ(step.code, 0) << step.err;
+  const json value = object_of(step);
+  for (const char* key :
+       {"tokens_per_s", "step_ms", "gemm_fraction", "gemm_rate", "mem_peak_bytes"}) {
+    EXPECT_GT(value[key], 0) << key;
+  }
+  EXPECT_TRUE(value["gemm_shape"].is_string()) << value;
+}
+
+TEST_F(Use, DryRunLeavesNothing) {
+  const Outcome outcome = run(alone(train("dry", {"--dry-run"})));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("3202 tokens to train on"), std::string::npos) << outcome.out;
+  EXPECT_FALSE(fs::exists(path("dry")));
+  EXPECT_EQ(run(alone(train("dry", {"--dry-run", "data.train=" + path("none")}))).code, 3);
+}
+
+}  // namespace
+}  // namespace troupe::program
