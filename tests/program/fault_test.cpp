@@ -7,7 +7,7 @@
 #include <random>
 #include <thread>
 
-#include "tiny_run.h"
+#include "tests/program/tiny_run.h"
 
 namespace troupe::program {
 namespace {

@@ -1,10 +1,11 @@
-#include "job.h"
+#include "tests/program/job.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +74,7 @@ Job::Job(std::vector<std::string> words, const std::string& input) : started_(Cl
   memory_ = new_directory("/dev/shm");
   mark_ = "TROUPE_TEST_JOB=" + folder_;
   fs::create_directory(folder_ + "/tmp");
+  fs::create_directory(folder_ + "/cwd");
   write_text(folder_ + "/in", input);
   if (words[0] == "mpirun") {
     words.insert(words.begin() + 1, {"--mca", "btl_vader_backing_directory", memory_});
@@ -80,6 +82,12 @@ Job::Job(std::vector<std::string> words, const std::string& input) : started_(Cl
   pid_ = fork();
   if (pid_ == 0) {
     setpgid(0, 0);
+    // A crash shall leave a core file here, so that the test sees it.
+    rlimit core{};
+    getrlimit(RLIMIT_CORE, &core);
+    core.rlim_cur = core.rlim_max;
+    setrlimit(RLIMIT_CORE, &core);
+    if (chdir((folder_ + "/cwd").c_str()) != 0) _exit(126);
     redirect(folder_ + "/in", STDIN_FILENO, O_RDONLY);
     redirect(folder_ + "/out", STDOUT_FILENO, O_WRONLY | O_CREAT);
     redirect(folder_ + "/err", STDERR_FILENO, O_WRONLY | O_CREAT | O_APPEND);
@@ -175,14 +183,9 @@ bool Job::gone_within(std::chrono::milliseconds limit) const {
 
 std::vector<std::string> Job::left_overs() const {
   std::vector<std::string> found;
-  for (const std::string& place : {folder_ + "/tmp", memory_}) {
+  for (const std::string& place : {folder_ + "/tmp", folder_ + "/cwd", memory_}) {
     for (const auto& entry : fs::recursive_directory_iterator(place)) {
       if (!entry.is_directory()) found.push_back(entry.path());
-    }
-  }
-  for (const auto& entry : fs::directory_iterator(".")) {
-    if (entry.path().filename().string().rfind("core", 0) == 0 && entry.is_regular_file()) {
-      found.push_back(fs::absolute(entry.path()));
     }
   }
   return found;

@@ -17,8 +17,8 @@ struct Outcome {
   std::string err;
 };
 
-// One job in a directory of its own for TMPDIR and for OpenMPI's shared memory. Every process of it
-// carries a mark in its environment, by which it is found again, whatever its group.
+// One job in a working directory of its own, as are its TMPDIR and OpenMPI's shared memory. Every
+// process of it carries a mark in its environment, by which it is found again, whatever its group.
 class Job {
  public:
   explicit Job(std::vector<std::string> words, const std::string& input = {});
@@ -36,7 +36,8 @@ class Job {
   std::vector<pid_t> processes() const;
   // Polls until no process of the job is left; false after the limit.
   bool gone_within(std::chrono::milliseconds limit) const;
-  // Files that the job left in its temporary directory, in its shared memory, and cores of its.
+  // Files that the job left in its temporary directory, its shared memory and its working
+  // directory (core files).
   std::vector<std::string> left_overs() const;
   // What it said on stderr so far.
   std::string said() const;
@@ -48,7 +49,7 @@ class Job {
   int status_ = 0;
   pid_t pid_ = -1;
   std::string mark_;
-  std::string folder_;  // stdout, stderr, TMPDIR
+  std::string folder_;  // stdin, stdout, stderr, tmp, cwd
   std::string memory_;  // below /dev/shm
   std::chrono::steady_clock::time_point started_;
 };

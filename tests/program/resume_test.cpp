@@ -1,7 +1,7 @@
 // A run that was cut anywhere goes on to the bits of the run that was not.
 #include <filesystem>
 
-#include "tiny_run.h"
+#include "tests/program/tiny_run.h"
 
 namespace troupe::program {
 namespace {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "tiny_run.h"
+#include "tests/program/tiny_run.h"
 
 namespace troupe::program {
 namespace {

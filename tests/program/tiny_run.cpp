@@ -1,4 +1,4 @@
-#include "tiny_run.h"
+#include "tests/program/tiny_run.h"
 
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "job.h"
+#include "tests/program/job.h"
 
 namespace troupe::program {
 

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "tiny_run.h"
+#include "tests/program/tiny_run.h"
 
 namespace troupe::program {
 namespace {
