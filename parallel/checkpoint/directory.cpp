@@ -96,7 +96,11 @@ std::vector<StepFile> list(const std::string& run_dir) {
   return out;
 }
 
-Choice newest_usable(const std::string& run_dir) {
+namespace {
+
+// One look at the folder. A file that a running training removed meanwhile is no damaged one: then
+// `vanished` is set and nothing is said about it.
+Choice look_for_usable(const std::string& run_dir, bool& vanished) {
   Choice choice;
   std::vector<StepFile> files = list(run_dir);
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
@@ -106,9 +110,27 @@ Choice newest_usable(const std::string& run_dir) {
       choice.step = file->step;
       break;
     } catch (const Error& error) {
+      std::error_code ignored;
+      if (!fs::exists(file->path, ignored)) {
+        vanished = true;
+        continue;
+      }
       choice.rejected.push_back({file->path, error.what()});
       log::warning("checkpoint rejected: {}", error.what());
     }
+  }
+  return choice;
+}
+
+}  // namespace
+
+Choice newest_usable(const std::string& run_dir) {
+  constexpr int kLooks = 100;  // a training that saves faster than a file is read
+  Choice choice;
+  for (int look = 0; look < kLooks; ++look) {
+    bool vanished = false;
+    choice = look_for_usable(run_dir, vanished);
+    if (!choice.path.empty() || !vanished) break;
   }
   if (!choice.rejected.empty() && !choice.path.empty()) {
     log::warning("falling back to the older checkpoint {}", choice.path);
