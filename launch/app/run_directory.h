@@ -30,7 +30,4 @@ class RunDirectory {
 // Runs f on rank 0; if it throws an Error, every rank of the world throws the same. Collective.
 void on_leader(Communicator& world, const std::string& site, const std::function<void()>& f);
 
-// The text of rank 0, on every rank. Collective.
-std::string broadcast_text(Communicator& world, const std::string& text, const std::string& site);
-
 }  // namespace troupe
