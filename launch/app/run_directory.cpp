@@ -33,6 +33,13 @@ void set_aside(const fs::path& path) {
   log::info("{} held an earlier run: it is now {}", path.string(), target.string());
 }
 
+// "runs/a/" and "runs/a/." are runs/a: its neighbour is runs/a.old-1.
+std::string without_last_slash(const std::string& path) {
+  std::string normal = fs::path(path).lexically_normal().string();
+  while (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+  return normal;
+}
+
 void refuse_foreign(const fs::path& path) {
   if (fs::exists(path) && !fs::is_directory(path)) {
     fail(ExitCode::resource, "run.dir = {} is a file, not a directory. Give another run.dir",
@@ -46,7 +53,8 @@ void on_leader(Communicator& world, const std::string& site, const std::function
   checkpoint::agree(world.rank() == 0 ? checkpoint::attempt(f) : std::nullopt, world, site);
 }
 
-RunDirectory::RunDirectory(const std::string& path, bool fresh, Communicator& world) : path_(path) {
+RunDirectory::RunDirectory(const std::string& path, bool fresh, Communicator& world)
+    : path_(without_last_slash(path)) {
   on_leader(world, "run directory", [&] {
     refuse_foreign(path_);
     if (fresh) set_aside(path_);

@@ -87,7 +87,7 @@ TEST_F(Resume, NeverMovesARunAsideAndLeavesOthersAlone) {
   ASSERT_EQ(fresh("run").code, 0);
   write_text(path("run") + "/mine", "a note");
   ASSERT_EQ(fresh("run").code, 0);
-  ASSERT_EQ(fresh("run").code, 0);
+  ASSERT_EQ(fresh("run/").code, 0);
   EXPECT_EQ(read_text(path("run.old-1") + "/mine"), "a note");
   EXPECT_TRUE(fs::exists(checkpoint("run.old-2", 2)));
   EXPECT_TRUE(fs::exists(checkpoint("run", 2)));
