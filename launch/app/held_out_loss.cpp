@@ -1,5 +1,8 @@
 #include "launch/app/held_out_loss.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "core/base/error.h"
 #include "launch/app/batch_tensors.h"
 
@@ -21,10 +24,26 @@ void add_window_losses(const TokenBatch& batch, const Tensor& nll_T, double* win
   }
 }
 
+// At least `sequences`, and so many that every group of every layer is whole on one rank.
+int64_t whole_groups(const DecoderConfig& model, int64_t sequences) {
+  int64_t together = 1;
+  for (const auto& moe : model.moe) {
+    if (!moe) continue;
+    const GroupRule& rule = moe->group;
+    const int64_t size = rule.kind == GroupRule::Kind::across_batch ? rule.sequences
+                         : rule.kind == GroupRule::Kind::tokens
+                             ? std::max<int64_t>(rule.tokens / model.seq_len, 1)
+                             : 1;
+    together = std::lcm(together, size);
+  }
+  return (sequences + together - 1) / together * together;
+}
+
 }  // namespace
 
-HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t sequences,
+HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t at_least,
                           const Mesh& mesh, const std::shared_ptr<Device>& device) {
+  const int64_t sequences = whole_groups(model.config(), at_least);
   Communicator& group = mesh.group(Axis::dp);
   const Tensor losses = Tensor::zeros({held_out.windows()}, DType::f64, device);
   const int64_t batches = held_out.batches(group.size(), sequences);

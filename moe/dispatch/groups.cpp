@@ -11,11 +11,13 @@ namespace troupe {
 namespace {
 
 // Fails unless this rank holds the whole block of samples [block * S, (block + 1) * S), as far as
-// the batch has them.
+// the batch has them; samples beyond the batch are padding.
 void check_whole_blocks(int64_t sequences, const TokenContext& context) {
   if (sequences <= 1) return;
   std::map<int64_t, int64_t> held;
-  for (const int64_t sample : context.samples) ++held[sample / sequences];
+  for (const int64_t sample : context.samples) {
+    if (sample < context.global_sequences) ++held[sample / sequences];
+  }
   for (const auto& [block, count] : held) {
     const int64_t end = std::min((block + 1) * sequences, context.global_sequences);
     const int64_t whole = end - block * sequences;

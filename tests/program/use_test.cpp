@@ -58,6 +58,25 @@ TEST_F(Use, EvalGivesOneValueOnAnyNumberOfRanks) {
   EXPECT_EQ(values[0], trained["val_loss"].get<double>());
 }
 
+// Groups of two sequences: also when a rank would get one sequence of a batch, and with an odd
+// number of windows, the last of which is short.
+TEST_F(Use, EvalKeepsGroupsOfSequencesWhole) {
+  for (const char* group : {"moe.group={across: batch, sequences: 2}", "moe.group=32"}) {
+    SCOPED_TRACE(group);
+    const std::string name = std::string("run") + group[10];
+    const Outcome trained = run(
+        under_mpirun(2, train(name, {group, "moe.router={type: switch}", "moe.capacity_factor=1",
+                                     "train.micro_batch=2", "train.steps=6", "eval.tokens=330"})));
+    ASSERT_EQ(trained.code, 0) << trained.err;
+    const double value = rows(name).back()["val_loss"];
+    for (const int ranks : {1, 3, 4}) {
+      const Outcome outcome = run(under_mpirun(ranks, {"eval", path(name), "--json"}));
+      EXPECT_EQ(outcome.code, 0) << outcome.err;
+      EXPECT_EQ(object_of(outcome)["nats_per_token"].get<double>(), value) << ranks;
+    }
+  }
+}
+
 TEST_F(Use, EvalOfOtherThings) {
   write_text(path("other.txt"), "the king speaks of the actor and waits again\n");
   const Outcome text = run(alone({"eval", path("run"), "--text", path("other.txt"), "--json"}));

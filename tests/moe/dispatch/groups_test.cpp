@@ -47,6 +47,16 @@ TEST(Groups, PaddingIsInNone) {
   EXPECT_EQ(groups.group, (std::vector<int32_t>{0, 0, 0, -1, -1, -1, -1, -1}));
 }
 
+// Held-out text of three windows, filled up to four sequences.
+TEST(Groups, SequencesBeyondTheBatchFillItsLastGroup) {
+  TokenContext batch = whole_batch(4, 2);
+  batch.global_sequences = 3;
+  pad(batch, {6, 7});
+  EXPECT_EQ(make_groups({GroupRule::Kind::across_batch, 0, 2}, batch).size,
+            (std::vector<int64_t>{2, 2, 1, 1}));
+  EXPECT_EQ(make_groups({GroupRule::Kind::tokens, 4, 0}, batch).size, (std::vector<int64_t>{4, 2}));
+}
+
 TEST(Groups, CutGroupsAreRefused) {
   const TokenContext batch = whole_batch(8, 4);
   EXPECT_THROW(make_groups({GroupRule::Kind::across_batch, 0, 4}, part_of(batch, 2, 4)), Error);
