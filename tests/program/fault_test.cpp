@@ -112,6 +112,33 @@ TEST_F(Faults, ASilentRankIsNamedAndTheJobEnds) {
   }
 }
 
+TEST_F(Faults, AKilledOrSilentRankUnderLaunch) {
+  for (const int signal : {SIGKILL, SIGSTOP}) {
+    const std::string name = "run" + std::to_string(signal);
+    std::vector<std::string> words{"launch", "-n", "2"};
+    const auto rest = train(
+        name, {"train.steps=100000", "checkpoint.every=0", "eval.every=0", "runtime.timeout=3s"});
+    words.insert(words.end(), rest.begin(), rest.end());
+    Job job(alone(words));
+    const pid_t victim = job.rank(1);
+    while (job.running() && rows_so_far(name) < 3) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ASSERT_TRUE(job.running()) << job.said();
+    const std::string said = job.said();
+    const size_t memory = said.find("/dev/shm/troupe-");
+    ASSERT_NE(memory, std::string::npos) << said;
+    kill(victim, signal);
+    const auto killed = Clock::now();
+    const Outcome outcome = job.wait();
+    EXPECT_EQ(outcome.code, signal == SIGKILL ? 137 : 7) << outcome.err;
+    EXPECT_LT(Clock::now() - killed, std::chrono::seconds(signal == SIGKILL ? 5 : 8));
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(1)));
+    EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
+    EXPECT_FALSE(fs::exists(said.substr(memory, said.find(' ', memory) - memory)));
+  }
+}
+
 TEST_F(Faults, TwoRunsOnOneDirectory) {
   Job first(alone(train("run", {"train.steps=100000", "checkpoint.every=0", "eval.every=0"})));
   while (first.running() && rows_so_far("run") < 2) {
