@@ -87,6 +87,7 @@ int command_generate(std::span<const std::string> args) {
         std::fflush(stdout);
       });
   std::fputc('\n', stdout);
+  std::fflush(stdout);
   if (result.seconds > 0) {
     log::info("{} tokens in {:.2f} s: {:.0f} tokens/s", result.ids.size(), result.seconds,
               static_cast<double>(result.ids.size()) / result.seconds);

@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "core/base/random.h"
-#include "launch/app/training_engine.h"
+#include "launch/app/trainer.h"
 #include "launch/config/load.h"
 #include "launch/config/parameter_plan.h"
 #include "models/families/decoder_size.h"
@@ -26,19 +26,6 @@ train: {steps: 10, global_batch: 8, micro_batch: 4}
 
 RunConfig config_with(const std::vector<std::string>& overrides, int ranks) {
   return load_config_text(kBase, "estimate.yaml", overrides, ranks).config;
-}
-
-EngineConfig engine_of(const RunConfig& config) {
-  EngineConfig engine;
-  engine.model = config.model;
-  engine.optimizer = config.optimizer.type;
-  engine.optimizer_options = config.optimizer.options;
-  engine.schedule = config.schedule.type;
-  engine.schedule_options = config.schedule.options;
-  engine.steps = config.train.steps;
-  engine.global_batch = config.train.global_batch;
-  engine.micro_batch = config.train.micro_batch;
-  return engine;
 }
 
 TokenBatch random_batch(const EngineConfig& config, int64_t step,
@@ -86,7 +73,7 @@ Measured measure(const RunConfig& config) {
     const auto device = Device::cpu(1);
     world->set_device(device);
     const Mesh mesh(MeshShape::data_expert(config.parallel.dp, config.parallel.ep), world);
-    TrainingEngine engine(engine_of(config), mesh, device);
+    TrainingEngine engine(engine_config(config), mesh, device);
     TrafficTable before;
     for (int64_t step = 0; step < 2; ++step) {
       before = mesh.traffic();

@@ -87,7 +87,7 @@ TEST(Program, CheckAsJson) {
 }
 
 TEST(Program, CheckForPeople) {
-  const Result result = run({"check", kSample, "train.micro_batch=8", "--ranks", "4"});
+  const Result result = run({"check", kSample, "train.micro_batch=2", "--ranks", "4"});
   EXPECT_EQ(result.code, 0);
   EXPECT_TRUE(contains(result.out, "dp: 4 "));
   EXPECT_TRUE(contains(result.out, "auto -> 4"));
