@@ -53,7 +53,8 @@ std::vector<std::pair<std::string, std::string>> mpirun_environment(const Launch
   if (!plan.temporary.empty()) environment.emplace_back("TMPDIR", plan.temporary);
   // Ranks write to a pipe: tell them how wide the terminal behind it is, if there is one.
   winsize size{};
-  if (isatty(STDERR_FILENO) == 1 && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+  if (isatty(STDERR_FILENO) == 1 && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 &&
+      size.ws_col > 0) {
     environment.emplace_back("TROUPE_LIVE_COLUMNS", std::to_string(size.ws_col));
   }
   return environment;

@@ -1,4 +1,5 @@
-// The decoder against an independent PyTorch model of the same weights (tools/crosscheck/decoder_parity.py).
+// The decoder against an independent PyTorch model of the same weights
+// (tools/crosscheck/decoder_parity.py).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -78,7 +79,8 @@ void check_against_fixture(DType compute, double tolerance) {
   Decoder model(config, mesh, device, 1);
   Shape shape;
   for (Parameter* parameter : model.parameters()) {
-    const std::vector<double> values = read_doubles(file, "/parameters/" + parameter->name(), shape);
+    const std::vector<double> values =
+        read_doubles(file, "/parameters/" + parameter->name(), shape);
     ASSERT_EQ(shape.elements(), parameter->value().elements()) << parameter->name();
     store(*parameter, values);
     parameter->value_changed();
@@ -95,7 +97,8 @@ void check_against_fixture(DType compute, double tolerance) {
   tokens.global_sequences = tokens.micro_batch = sequences;
   tokens.global_tokens = count;
   tokens.training = true;
-  const Tensor target_T = Tensor::from(std::vector<int32_t>(targets.begin(), targets.end()), {count}, device);
+  const Tensor target_T =
+      Tensor::from(std::vector<int32_t>(targets.begin(), targets.end()), {count}, device);
 
   const DecoderOutput out = model.forward(tokens, target_T);
   EXPECT_NEAR(out.loss.item(), read_doubles(file, "/loss", shape)[0], tolerance * 4);
@@ -106,12 +109,14 @@ void check_against_fixture(DType compute, double tolerance) {
   EXPECT_NEAR(balance, read_doubles(file, "/balance", shape)[0], tolerance);
   const std::vector<int64_t> counts = read_integers(file, "/counts", shape);
   for (size_t layer = 0; layer < out.routing.size(); ++layer) {
-    for (size_t e = 0; e < 4; ++e) EXPECT_EQ(out.routing[layer].stats.selected[e], counts[layer * 4 + e]);
+    for (size_t e = 0; e < 4; ++e)
+      EXPECT_EQ(out.routing[layer].stats.selected[e], counts[layer * 4 + e]);
   }
 
   backward(out.loss);
   for (Parameter* parameter : model.parameters()) {
-    const std::vector<double> expected = read_doubles(file, "/gradients/" + parameter->name(), shape);
+    const std::vector<double> expected =
+        read_doubles(file, "/gradients/" + parameter->name(), shape);
     parameter->finish_gradient();
     const std::vector<double> found = parameter->gradient().values();
     double largest = 1e-6;
