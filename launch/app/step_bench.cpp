@@ -70,7 +70,10 @@ std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
                                         {tokens, model.vocab, model.dim}};
   for (const auto& moe : model.moe) {
     if (moe) {
-      shapes.push_back({tokens * 2 / moe->experts + 1, 2 * moe->ffn_dim, model.dim});
+      const int64_t choices =
+          std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
+      const int64_t rows = std::max<int64_t>(tokens * choices / moe->experts, 1);
+      shapes.push_back({rows, 2 * moe->ffn_dim, model.dim});
       break;
     }
   }

@@ -178,7 +178,7 @@ ExitCode Trainer::run() {
   bool stopping = false;
   while (completed_ < config_.train.steps && !stopping) {
     const StepResult result = train_step(completed_);
-    if (completed_ == 0 || totals_.gemm_rate() == 0) {
+    if (totals_.gemm_rate() == 0) {
       // Measured after the first step, so that nothing delays it; all ranks at once, as in
       // training.
       totals_.set_gemm_rate(

@@ -114,11 +114,9 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
   result.grad_norm = sync_->gradient_norm();
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
     fail(ExitCode::numbers,
-         "step {}: the loss is {} and the gradient norm {}; training stops here and the parameters "
-         "of the step before "
-         "are kept in the last checkpoint. Lower optimizer.lr ({}), lengthen schedule.warmup or "
-         "tighten optimizer.clip "
-         "({})",
+         "step {}: the loss is {} and the gradient norm {}; training stops before this update, and "
+         "the checkpoints saved so far stay as they are. Lower optimizer.lr ({}), lengthen "
+         "schedule.warmup or tighten optimizer.clip ({})",
          step + 1, result.loss, result.grad_norm, config_.lr, config_.clip);
   }
   result.lr = learning_rate(step);

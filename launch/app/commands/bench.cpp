@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/step_bench.h"
@@ -26,7 +27,9 @@ int bench_step_command(const Arguments& arguments) {
       config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
   RankRuntime runtime;
   RunConfig config = load_config(words.file, words.overrides, runtime.size()).config;
-  resolve_vocab(config, 256);
+  if (config.model.vocab == 0) {
+    resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
+  }
   runtime.configure(config.runtime.threads, config.runtime.timeout);
   const StepBench bench =
       bench_step(config, runtime, arguments.integer("warmup", 1), arguments.integer("steps", 1));
