@@ -27,7 +27,8 @@ const std::vector<Command>& commands() {
       {"data", "build|inspect|verify ...", "turn text into tokens, look at them", command_data},
       {"report", "DIR... [--out FILE]", "one HTML page about runs", command_report},
       {"selftest", "", "does this build compute right on this machine?", command_selftest},
-      {"bench", "step CONFIG | gemm", "speed beside the machine's own limit", command_bench},
+      {"bench", "step|generate|checkpoint ...", "speed beside the machine's own limit",
+       command_bench},
       {"help", "[KEY]", "this text, or what a configuration key means", command_help},
       {"version", "", "version and build", command_version},
   };

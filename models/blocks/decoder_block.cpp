@@ -100,13 +100,13 @@ Tensor DecoderBlock::forward(const Tensor& x_TD, const TokenContext& tokens,
 }
 
 Tensor DecoderBlock::decode(const Tensor& x_TD, const TokenContext& tokens,
-                            const RopeTable& rope_table, const Tensor& positions, KvCache& cache) {
+                            const RopeTable& rope_table, const Tensor& positions, KvCache& cache,
+                            RoutingRecord& record) {
   const double eps = config_.attention.norm_eps;
   const Tensor middle_TD = add(
       x_TD, attention_.decode(rms_norm(x_TD, *attention_norm_, eps), rope_table, positions, cache));
-  RoutingRecord ignored;
   return add(middle_TD,
-             feed_forward(rms_norm(middle_TD, *feed_forward_norm_, eps), tokens, ignored, nullptr));
+             feed_forward(rms_norm(middle_TD, *feed_forward_norm_, eps), tokens, record, nullptr));
 }
 
 void DecoderBlock::parameters(std::vector<Parameter*>& out) {

@@ -43,7 +43,7 @@ class DecoderBlock {
                  const Assignment* replay = nullptr);
   // n new tokens of one sequence.
   Tensor decode(const Tensor& x_TD, const TokenContext& tokens, const RopeTable& rope_table,
-                const Tensor& positions, KvCache& cache);
+                const Tensor& positions, KvCache& cache, RoutingRecord& record);
 
   const AttentionBlock& attention() const { return attention_; }
   MoELayer* moe() { return moe_.get(); }

@@ -121,7 +121,8 @@ Decoder::Cache Decoder::make_cache(int64_t capacity) const {
   return cache;
 }
 
-Tensor Decoder::decode(const std::vector<int32_t>& ids, Cache& cache) {
+Tensor Decoder::decode(const std::vector<int32_t>& ids, Cache& cache,
+                       std::vector<RoutingRecord>* routing) {
   NoGrad no_grad;
   const auto count = static_cast<int64_t>(ids.size());
   TokenContext tokens;
@@ -136,7 +137,10 @@ Tensor Decoder::decode(const std::vector<int32_t>& ids, Cache& cache) {
   const Tensor positions = positions_of(1, count, cache.length, device_);
   Tensor x_TD = embedding(*embedding_, tokens.token_ids);
   for (size_t layer = 0; layer < blocks_.size(); ++layer) {
-    x_TD = blocks_[layer]->decode(x_TD, tokens, rope_table_, positions, cache.layers[layer]);
+    RoutingRecord record;
+    x_TD =
+        blocks_[layer]->decode(x_TD, tokens, rope_table_, positions, cache.layers[layer], record);
+    if (routing != nullptr && blocks_[layer]->is_moe()) routing->push_back(std::move(record));
   }
   cache.length += count;
   const Tensor last = narrow(x_TD, 0, count - 1, 1);

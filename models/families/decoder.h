@@ -29,13 +29,14 @@ class Decoder {
   Tensor nll(const TokenContext& tokens, const Tensor& targets);
 
   // Generation of one sequence: feeds n new ids and returns the logits [vocab] after the last one
-  // (wide type).
+  // (wide type). routing: gets one record per MoE layer.
   struct Cache {
     std::vector<KvCache> layers;
     int64_t length = 0;
   };
   Cache make_cache(int64_t capacity) const;
-  Tensor decode(const std::vector<int32_t>& ids, Cache& cache);
+  Tensor decode(const std::vector<int32_t>& ids, Cache& cache,
+                std::vector<RoutingRecord>* routing = nullptr);
 
   const DecoderConfig& config() const { return config_; }
   // In a fixed order: the order of gradient buckets.

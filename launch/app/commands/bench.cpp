@@ -1,22 +1,35 @@
-// troupe bench step CONFIG | gemm: speed beside the machine's own limit.
+// troupe bench step CONFIG | gemm | generate CONFIG|RUN | tokenizer T | checkpoint CONFIG: speed
+// beside the machine's own limit.
 #include <fmt/core.h>
+#include <fmt/format.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/commands/bench_parts.h"
 #include "launch/app/step_bench.h"
 #include "launch/config/load.h"
+#include "launch/config/nearest.h"
 
 namespace troupe {
 namespace {
 
+constexpr const char* kSynopsis =
+    "step CONFIG [key=value...] | gemm | generate CONFIG|RUN | tokenizer FOLDER|FILE | checkpoint "
+    "CONFIG";
 constexpr const char* kSummary =
     "step: times whole training steps on drawn tokens and compares them with the machine's "
     "matrix-product rate.\n"
-    "gemm: measures that rate.";
+    "gemm: measures that rate.\n"
+    "generate: times decoding token by token beside the rate at which memory gives the weights "
+    "that "
+    "a token reads.\n"
+    "tokenizer: times encoding and decoding beside the byte tokenizer on the same text.\n"
+    "checkpoint: times save, load and verify beside a plain write and read of as many bytes.";
 
 std::string shape_text(const kernels::GemmSize& size) {
   return fmt::format("{}x{}x{}", size.m, size.n, size.k);
@@ -87,23 +100,68 @@ int bench_gemm_command(const Arguments& arguments) {
   return 0;
 }
 
+struct Bench {
+  const char* name;
+  const char* operand;  // what stands behind the name; empty: nothing
+  const char* options;  // that it reads, besides --json
+  int (*run)(const Arguments&);
+};
+
+constexpr std::array kBenches{
+    Bench{"step", "CONFIG", "steps warmup", bench_step_command},
+    Bench{"gemm", "", "", bench_gemm_command},
+    Bench{"generate", "CONFIG|RUN", "tokens repeats", bench_generate_command},
+    Bench{"tokenizer", "FOLDER|tokenizer.json|byte", "text repeats", bench_tokenizer_command},
+    Bench{"checkpoint", "CONFIG", "dir repeats", bench_checkpoint_command}};
+
+// Options and words that this benchmark does not read would be silently without effect.
+void check_use(const Bench& bench, const Arguments& arguments) {
+  for (const char* option : {"steps", "warmup", "tokens", "text", "dir", "repeats"}) {
+    const std::string read = fmt::format(" {} ", bench.options);
+    if (arguments.given(option) && read.find(fmt::format(" {} ", option)) == std::string::npos) {
+      fail(ExitCode::usage, "bench {}: --{} has no effect here{}", bench.name, option,
+           *bench.options == 0 ? "" : fmt::format("; it reads: {}", bench.options));
+    }
+  }
+  const bool operand = *bench.operand != 0;
+  if (operand && arguments.positionals.size() < 2) {
+    fail(ExitCode::usage, "bench {}: name a {}", bench.name, bench.operand);
+  }
+  if (!operand && arguments.positionals.size() > 1) {
+    fail(ExitCode::usage, "bench {} takes no '{}'", bench.name, arguments.positionals[1]);
+  }
+}
+
 }  // namespace
 
 int command_bench(std::span<const std::string> args) {
-  CommandLine line("bench", "step CONFIG [key=value...] | gemm", kSummary);
-  line.option("steps", "N", "15", "timed steps")
-      .option("warmup", "N", "3", "steps before them")
+  CommandLine line("bench", kSynopsis, kSummary);
+  line.option("steps", "N", "15", "step: timed steps")
+      .option("warmup", "N", "3", "step: steps before them")
+      .option("tokens", "N", "200", "generate: timed tokens of one repetition")
+      .option("text", "FILE", "", "tokenizer: this text instead of one drawn from its own tokens")
+      .option("dir", "DIR", "", "checkpoint: measure in this directory instead of beside run.dir")
+      .option("repeats", "N", "5", "generate, tokenizer, checkpoint: the median is of so many")
       .flag("json", "one JSON object on standard output")
       .positionals(1, SIZE_MAX)
       .details(
           "examples:\n  troupe bench step configs/bench/moe_8x2.yaml precision.compute=bf16\n  "
-          "troupe bench gemm");
+          "troupe bench gemm\n  troupe bench generate runs/shakespeare\n  "
+          "troupe bench tokenizer gpt2/ --text book.txt\n  "
+          "troupe bench checkpoint configs/bench/moe_8x2.yaml --repeats 3");
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
   const std::string& what = arguments->positionals[0];
-  if (what == "step") return bench_step_command(*arguments);
-  if (what == "gemm" && arguments->positionals.size() == 1) return bench_gemm_command(*arguments);
-  fail(ExitCode::usage, "bench: unknown benchmark '{}'. Known: step CONFIG, gemm", what);
+  for (const Bench& bench : kBenches) {
+    if (what != bench.name) continue;
+    check_use(bench, *arguments);
+    return bench.run(*arguments);
+  }
+  std::vector<std::string> names;
+  for (const Bench& bench : kBenches) names.emplace_back(bench.name);
+  const std::string near = nearest(what, names);
+  fail(ExitCode::usage, "bench: unknown benchmark '{}'{}. Known: {}", what,
+       near.empty() ? "" : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
 }
 
 }  // namespace troupe

@@ -1,0 +1,29 @@
+// Times saving, loading and verifying the training state of a configuration beside the disk's own
+// rate for a file of the same size.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "launch/app/rank_runtime.h"
+#include "launch/config/run_config.h"
+
+namespace troupe {
+
+struct CheckpointBench {
+  int64_t file_bytes = 0;
+  std::string directory;  // where it was measured
+  // Bytes of the file per second, medians.
+  double save_rate = 0;  // gather, write, fsync, read back and compare
+  double load_rate = 0;  // read, compare digests, fill the tensors
+  double verify_rate = 0;
+  double disk_write_rate = 0;  // a plain write with fsync
+  double disk_read_rate = 0;   // a plain read
+};
+
+// In a directory of its own, made beside run.dir (in the nearest parent that exists) or in
+// `directory`, and removed again. Collective.
+CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
+                                 const std::string& directory, int64_t repeats);
+
+}  // namespace troupe

@@ -1,0 +1,57 @@
+// troupe bench checkpoint CONFIG [key=value...] [--dir DIR]
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/text/tokenizer.h"
+#include "launch/app/checkpoint_bench.h"
+#include "launch/app/commands/bench_parts.h"
+#include "launch/app/memory_check.h"
+#include "launch/config/load.h"
+
+namespace troupe {
+
+int bench_checkpoint_command(const Arguments& arguments) {
+  const int64_t repeats = arguments.integer("repeats", 1);
+  const ConfigWords words =
+      config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
+  RankRuntime runtime;
+  RunConfig config = load_config(words.file, words.overrides, runtime.size(), Purpose::eval).config;
+  if (config.model.vocab == 0) {
+    resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
+  }
+  runtime.configure(config.runtime.threads, config.runtime.timeout);
+  check_memory(config, runtime);
+  const CheckpointBench bench = bench_checkpoint(config, runtime, arguments.text("dir"), repeats);
+  if (!runtime.leader()) return 0;
+  const double save_fraction = bench.save_rate / bench.disk_write_rate;
+  const double load_fraction = bench.load_rate / bench.disk_read_rate;
+  if (arguments.flag("json")) {
+    const nlohmann::ordered_json out{{"save_bytes_per_s", bench.save_rate},
+                                     {"load_bytes_per_s", bench.load_rate},
+                                     {"verify_bytes_per_s", bench.verify_rate},
+                                     {"disk_write_bytes_per_s", bench.disk_write_rate},
+                                     {"disk_read_bytes_per_s", bench.disk_read_rate},
+                                     {"save_fraction", save_fraction},
+                                     {"load_fraction", load_fraction},
+                                     {"file_bytes", bench.file_bytes},
+                                     {"directory", bench.directory},
+                                     {"repeats", repeats}};
+    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    return 0;
+  }
+  fmt::print("file              {:.1f} MB in {}\n", static_cast<double>(bench.file_bytes) / 1e6,
+             bench.directory);
+  fmt::print("save              {:.3f} GB/s median of {}: write, fsync, read back and compare\n",
+             bench.save_rate / 1e9, repeats);
+  fmt::print("disk write        {:.3f} GB/s: plain write and fsync; save is {:.2f} of it\n",
+             bench.disk_write_rate / 1e9, save_fraction);
+  fmt::print("load              {:.3f} GB/s: read, compare digests, fill the tensors\n",
+             bench.load_rate / 1e9);
+  fmt::print("verify            {:.3f} GB/s\n", bench.verify_rate / 1e9);
+  fmt::print("disk read         {:.3f} GB/s: plain read; load is {:.2f} of it\n",
+             bench.disk_read_rate / 1e9, load_fraction);
+  return 0;
+}
+
+}  // namespace troupe

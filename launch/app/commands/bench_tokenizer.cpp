@@ -1,0 +1,60 @@
+// troupe bench tokenizer FOLDER|tokenizer.json|byte [--text FILE]
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/text/mapped_file.h"
+#include "launch/app/commands/bench_parts.h"
+#include "launch/app/tokenizer_bench.h"
+
+namespace troupe {
+namespace {
+
+constexpr int64_t kDrawnBytes = 4 << 20;
+
+std::string bench_text(const Arguments& arguments, const Tokenizer& tokenizer) {
+  if (!arguments.given("text")) return text_of_tokens(tokenizer, kDrawnBytes);
+  const MappedFile file(arguments.text("text"));
+  if (file.bytes().empty()) {
+    fail(ExitCode::data, "{} is empty; give a text", arguments.text("text"));
+  }
+  return std::string(file.bytes());
+}
+
+}  // namespace
+
+int bench_tokenizer_command(const Arguments& arguments) {
+  const int64_t repeats = arguments.integer("repeats", 1);
+  if (arguments.positionals.size() > 2) {
+    fail(ExitCode::usage, "bench tokenizer takes one tokenizer, not also '{}'",
+         arguments.positionals[2]);
+  }
+  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(arguments.positionals[1]);
+  const std::string text = bench_text(arguments, *tokenizer);
+  const TokenizerBench bench = bench_tokenizer(*tokenizer, text, repeats);
+  if (arguments.flag("json")) {
+    const nlohmann::ordered_json out{{"encode_bytes_per_s", bench.encode_rate},
+                                     {"decode_bytes_per_s", bench.decode_rate},
+                                     {"byte_encode_bytes_per_s", bench.byte_encode_rate},
+                                     {"copy_bytes_per_s", bench.copy_rate},
+                                     {"text_bytes", bench.text_bytes},
+                                     {"tokens", bench.tokens},
+                                     {"repeats", repeats}};
+    fmt::print("{}\n", out.dump());
+    return 0;
+  }
+  fmt::print("tokenizer         {}\n", tokenizer->description());
+  fmt::print("text              {}, {:.2f} MB, {} tokens, {:.2f} bytes a token\n",
+             arguments.given("text") ? arguments.text("text") : "drawn from its own tokens",
+             static_cast<double>(bench.text_bytes) / 1e6, bench.tokens,
+             static_cast<double>(bench.text_bytes) / static_cast<double>(bench.tokens));
+  fmt::print("encode            {:.2f} MB/s median of {}, one thread\n", bench.encode_rate / 1e6,
+             repeats);
+  fmt::print("decode            {:.1f} MB/s\n", bench.decode_rate / 1e6);
+  fmt::print("limits            {:.0f} MB/s byte tokenizer, {:.0f} MB/s copying the text\n",
+             bench.byte_encode_rate / 1e6, bench.copy_rate / 1e6);
+  return 0;
+}
+
+}  // namespace troupe
