@@ -86,8 +86,8 @@ void Optimizer::append(State& state, const std::string& what,
                        const std::vector<Tensor>& moments) const {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = *parameters_[i];
-    state.tensors.push_back({"optimizer/" + what + "/" + parameter.name(), parameter.layout(),
-                             parameter.box(), moments[i]});
+    append_parts(state, "optimizer/" + what + "/" + parameter.name(), parameter.layout(),
+                 parameter.slice(), moments[i]);
   }
 }
 

@@ -34,4 +34,11 @@ Layout& Layout::shard(int dim, Axis axis, Cut cut) {
   return *this;
 }
 
+LocalSlice::LocalSlice(const Box& box) : shape(box.size) {
+  if (box.size.elements() == 0) return;
+  Shape origin = box.size;
+  for (int dim = 0; dim < origin.rank(); ++dim) origin[dim] = 0;
+  parts.push_back({box, origin});
+}
+
 }  // namespace troupe

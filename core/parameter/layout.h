@@ -56,4 +56,22 @@ struct Box {
   bool operator==(const Box& other) const = default;
 };
 
+// A part of the global tensor and where it begins in the local one.
+struct LocalPart {
+  Box global;
+  Shape local_offset;
+};
+
+// What a rank holds of a global tensor: the sizes of its local tensor, and the boxes that fill it,
+// each element once (one for plain block cuts, several with sections or zigzag cuts, none if the
+// rank holds nothing).
+struct LocalSlice {
+  Shape shape;
+  std::vector<LocalPart> parts;
+  LocalSlice() = default;
+  LocalSlice(Shape local, std::vector<LocalPart> boxes) : shape(local), parts(std::move(boxes)) {}
+  // One box is the whole local tensor.
+  LocalSlice(const Box& box);  // NOLINT(google-explicit-constructor)
+};
+
 }  // namespace troupe

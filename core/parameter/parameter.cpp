@@ -47,26 +47,39 @@ void fill(const Tensor& tensor, double value) {
   }
 }
 
+void check_slice(const std::string& name, const Shape& global, const LocalSlice& slice) {
+  int64_t held = 0;
+  for (const LocalPart& part : slice.parts) {
+    const Box& box = part.global;
+    require(box.size.rank() == global.rank() && box.offset.rank() == global.rank(),
+            "parameter {}: a box of rank {} in a tensor of shape {}", name, box.size.rank(),
+            global.text());
+    for (int dim = 0; dim < global.rank(); ++dim) {
+      require(box.offset[dim] + box.size[dim] <= global[dim],
+              "parameter {}: the box at {} of size {} leaves the global shape {}", name,
+              box.offset.text(), box.size.text(), global.text());
+      require(part.local_offset[dim] + box.size[dim] <= slice.shape[dim],
+              "parameter {}: the box at {} of size {} leaves the local shape {}", name,
+              part.local_offset.text(), box.size.text(), slice.shape.text());
+    }
+    held += box.size.elements();
+  }
+  require(held == slice.shape.elements(), "parameter {}: boxes of {} elements for a local {}", name,
+          held, slice.shape.text());
+}
+
 }  // namespace
 
-Parameter::Parameter(std::string name, Layout layout, Box box, DType compute, Init init, bool decay,
-                     const std::shared_ptr<Device>& device)
+Parameter::Parameter(std::string name, Layout layout, LocalSlice slice, DType compute, Init init,
+                     bool decay, const std::shared_ptr<Device>& device)
     : name_(std::move(name)),
       layout_(std::move(layout)),
-      box_(box),
+      slice_(std::move(slice)),
       compute_(compute),
       init_(init),
       decay_(decay) {
-  const Shape& global = layout_.global;
-  require(box_.size.rank() == global.rank() && box_.offset.rank() == global.rank(),
-          "parameter {}: a box of rank {} in a tensor of shape {}", name_, box_.size.rank(),
-          global.text());
-  for (int dim = 0; dim < global.rank(); ++dim) {
-    require(box_.offset[dim] + box_.size[dim] <= global[dim],
-            "parameter {}: the box at {} of size {} leaves the global shape {}", name_,
-            box_.offset.text(), box_.size.text(), global.text());
-  }
-  value_ = Tensor::empty(box_.size, wide(compute_), device, MemoryKind::parameter);
+  check_slice(name_, layout_.global, slice_);
+  value_ = Tensor::empty(slice_.shape, wide(compute_), device, MemoryKind::parameter);
 }
 
 Parameter::~Parameter() = default;
@@ -80,20 +93,28 @@ void Parameter::initialize(uint64_t seed) {
     fill(value_, constant);
     return;
   }
-  if (value_.elements() == 0) return;
   const Random random(seed, "init", name_);
-  const int rank = box_.size.rank();
-  const int64_t row = rank > 0 ? box_.size[-1] : 1;
-  const Shape strides = contiguous_strides(layout_.global);
-  parallel_for(value_.stream(), value_.elements() / row, [&](int64_t piece) {
+  for (const LocalPart& part : slice_.parts) draw_part(random, part);
+}
+
+void Parameter::draw_part(const Random& random, const LocalPart& part) {
+  const Shape& size = part.global.size;
+  const int rank = size.rank();
+  const int64_t row = rank > 0 ? size[-1] : 1;
+  const Shape global_strides = contiguous_strides(layout_.global);
+  const Shape local_strides = contiguous_strides(slice_.shape);
+  parallel_for(value_.stream(), size.elements() / row, [&](int64_t piece) {
     int64_t rest = piece;
-    int64_t global = rank > 0 ? box_.offset[-1] : 0;
+    int64_t global = rank > 0 ? part.global.offset[-1] : 0;
+    int64_t local = rank > 0 ? part.local_offset[-1] : 0;
     for (int dim = rank - 2; dim >= 0; --dim) {
-      global += (box_.offset[dim] + rest % box_.size[dim]) * strides[dim];
-      rest /= box_.size[dim];
+      const int64_t at = rest % size[dim];
+      global += (part.global.offset[dim] + at) * global_strides[dim];
+      local += (part.local_offset[dim] + at) * local_strides[dim];
+      rest /= size[dim];
     }
     auto* to = static_cast<std::byte*>(value_.view().data) +
-               piece * row * static_cast<int64_t>(size_of(value_.dtype()));
+               local * static_cast<int64_t>(size_of(value_.dtype()));
     draw_row(random, init_, global, row, value_.dtype(), to);
   });
 }
@@ -102,14 +123,14 @@ const Tensor& Parameter::compute_value() {
   if (compute_ == value_.dtype()) return value_;
   const Tensor& plain = forms().plain();
   if (!compute_value_.defined() || compute_value_.storage() != plain.storage()) {
-    compute_value_ = plain.strided(box_.size, contiguous_strides(box_.size), 0);
+    compute_value_ = plain.strided(slice_.shape, contiguous_strides(slice_.shape), 0);
   }
   return compute_value_;
 }
 
 WeightForms& Parameter::forms() {
   if (!forms_) {
-    const Bank bank = bank_of(box_.size);
+    const Bank bank = bank_of(slice_.shape);
     forms_ =
         std::make_unique<WeightForms>(bank.experts, bank.out, bank.in, compute_, value_.device());
   }

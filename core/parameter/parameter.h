@@ -12,6 +12,7 @@
 
 namespace troupe {
 
+class Random;
 class WeightForms;  // core/kernels/weight_forms.h: packed copies, one per orientation
 
 // How the initial value is drawn: a pure function of (seed, name, global index).
@@ -22,9 +23,10 @@ struct Init {
 
 class Parameter final : public UseTracker {
  public:
-  // name: logical and global ("layers.3.moe.experts.w1"); box: this rank's part of layout.global.
+  // name: logical and global ("layers.3.moe.experts.w1"); slice: this rank's part of
+  // layout.global.
   // compute: type of products and activations; the main value and gradient use wide(compute).
-  Parameter(std::string name, Layout layout, Box box, DType compute, Init init, bool decay,
+  Parameter(std::string name, Layout layout, LocalSlice slice, DType compute, Init init, bool decay,
             const std::shared_ptr<Device>& device);
   ~Parameter() override;
   Parameter(const Parameter&) = delete;
@@ -32,7 +34,7 @@ class Parameter final : public UseTracker {
 
   const std::string& name() const { return name_; }
   const Layout& layout() const { return layout_; }
-  const Box& box() const { return box_; }
+  const LocalSlice& slice() const { return slice_; }
   const Init& init() const { return init_; }
   bool decays() const {
     return decay_;
@@ -83,9 +85,11 @@ class Parameter final : public UseTracker {
   void use_dropped() override { --pending_; }
 
  private:
+  void draw_part(const Random& random, const LocalPart& part);
+
   std::string name_;
   Layout layout_;
-  Box box_;
+  LocalSlice slice_;
   DType compute_;
   Init init_;
   bool decay_;

@@ -12,8 +12,8 @@
 
 namespace troupe {
 
-// A tensor of the global state by logical name. `tensor` is this rank's part (box) and is written
-// in place on load.
+// A box of a tensor of the global state, by logical name. `tensor` has the size of the box, any
+// strides, and is written in place on load. A rank lists a name once for each box that it holds.
 struct StateTensor {
   std::string
       name;  // "parameters/layers.0.moe.experts.w1", "optimizer/first_moment/...", "router/..."
@@ -32,5 +32,9 @@ struct State {
   std::vector<StateTensor> tensors;
   std::vector<StateScalar> scalars;
 };
+
+// Lists the boxes of a local tensor: a view of `tensor` for each part of `slice`.
+void append_parts(State& state, const std::string& name, const Layout& layout,
+                  const LocalSlice& slice, const Tensor& tensor);
 
 }  // namespace troupe

@@ -38,32 +38,28 @@ TokenBatch make_batch(const EngineConfig& config, int64_t step,
   return batch;
 }
 
-// The global tensor from the boxes of all ranks: each element comes from the lowest rank that holds
+// The global tensor from the boxes of all ranks: each element comes from one of the ranks that hold
 // it.
 std::vector<double> gather(const Parameter& parameter, const Tensor& local, const Mesh& mesh,
                            const std::shared_ptr<Device>& device) {
-  const Shape& global = parameter.layout().global;
-  const Tensor sum = Tensor::zeros(global, DType::f64, device);
-  const auto coordinates = troupe::coordinates(mesh.shape(), mesh.world().rank());
-  bool owner = true;
-  for (Axis axis : parameter.layout().mesh == MeshKind::experts ? std::vector<Axis>{Axis::edp}
-                                                                : std::vector<Axis>{Axis::dp}) {
-    owner = owner && coordinates[static_cast<size_t>(axis)] == 0;
-  }
-  if (owner) {
-    const Box& box = parameter.box();
-    const Shape strides = contiguous_strides(global);
-    int64_t offset = 0;
-    for (int i = 0; i < global.rank(); ++i) offset += box.offset[i] * strides[i];
+  const Layout& layout = parameter.layout();
+  const Tensor sum = Tensor::zeros(layout.global, DType::f64, device);
+  if (replica_index(layout, mesh.shape(), mesh.coordinates()) == 0) {
     const std::vector<double> values = local.values();
-    std::array<int64_t, kMaxRank> position{};
-    for (double value : values) {
-      int64_t at = offset;
-      for (int i = 0; i < global.rank(); ++i) at += position[static_cast<size_t>(i)] * strides[i];
-      sum.data<double>()[at] = value;
-      for (int i = global.rank() - 1; i >= 0; --i) {
-        if (++position[static_cast<size_t>(i)] < box.size[i]) break;
-        position[static_cast<size_t>(i)] = 0;
+    const Shape strides = contiguous_strides(layout.global);
+    const Shape local_strides = contiguous_strides(parameter.slice().shape);
+    for (const LocalPart& part : parameter.slice().parts) {
+      for (int64_t i = 0; i < part.global.size.elements(); ++i) {
+        int64_t rest = i;
+        int64_t global = 0;
+        int64_t here = 0;
+        for (int dim = layout.global.rank() - 1; dim >= 0; --dim) {
+          const int64_t at = rest % part.global.size[dim];
+          rest /= part.global.size[dim];
+          global += (part.global.offset[dim] + at) * strides[dim];
+          here += (part.local_offset[dim] + at) * local_strides[dim];
+        }
+        sum.data<double>()[global] = values[static_cast<size_t>(here)];
       }
     }
   }

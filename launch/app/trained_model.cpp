@@ -45,8 +45,8 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
       std::make_unique<Decoder>(out.config.model, *out.mesh, runtime.device(), out.config.run.seed);
   State state;
   for (Parameter* parameter : out.model->parameters()) {
-    state.tensors.push_back({"parameters/" + parameter->name(), parameter->layout(),
-                             parameter->box(), parameter->value()});
+    append_parts(state, "parameters/" + parameter->name(), parameter->layout(), parameter->slice(),
+                 parameter->value());
   }
   for (MoELayer* layer : out.model->moe_layers()) layer->state(state);
   state.scalars = {{"step", int64_t{0}}};

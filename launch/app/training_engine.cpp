@@ -132,8 +132,8 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
 State TrainingEngine::state() {
   State state;
   for (Parameter* parameter : model_.parameters()) {
-    state.tensors.push_back({"parameters/" + parameter->name(), parameter->layout(),
-                             parameter->box(), parameter->value()});
+    append_parts(state, "parameters/" + parameter->name(), parameter->layout(), parameter->slice(),
+                 parameter->value());
   }
   optimizer_->state(state);
   for (MoELayer* layer : model_.moe_layers()) layer->state(state);

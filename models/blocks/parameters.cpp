@@ -7,9 +7,9 @@ std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
                                                 Init init, bool decay) {
   const Layout layout = Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp});
   const MeshShape& mesh = context.mesh->shape();
-  const Box box = local_box(layout, mesh, coordinates(mesh, context.mesh->world().rank()));
-  auto parameter =
-      std::make_unique<Parameter>(name, layout, box, context.compute, init, decay, context.device);
+  const LocalSlice slice = local_slice(layout, mesh, context.mesh->coordinates());
+  auto parameter = std::make_unique<Parameter>(name, layout, slice, context.compute, init, decay,
+                                               context.device);
   parameter->initialize(context.seed);
   return parameter;
 }

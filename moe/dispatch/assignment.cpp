@@ -128,6 +128,20 @@ bool Assignment::same_routing(const Assignment& other) const {
          token_begin == other.token_begin && expert == other.expert && kept == other.kept;
 }
 
+Assignment take_tokens(const Assignment& assignment, std::span<const int32_t> tokens,
+                       std::vector<int32_t>& pairs) {
+  Assignment out = empty_assignment(assignment.experts);
+  pairs.clear();
+  for (int32_t token : tokens) {
+    append_range(out, assignment, token, token + 1);
+    for (int64_t i = assignment.token_begin[static_cast<size_t>(token)];
+         i < assignment.token_begin[static_cast<size_t>(token) + 1]; ++i) {
+      pairs.push_back(static_cast<int32_t>(i));
+    }
+  }
+  return out;
+}
+
 Assignment slice_tokens(const Assignment& assignment, int64_t begin, int64_t end) {
   require(0 <= begin && begin <= end && end <= assignment.tokens,
           "tokens [{}, {}) of an assignment of {}", begin, end, assignment.tokens);

@@ -41,6 +41,10 @@ struct Assignment {
 
 Assignment empty_assignment(int64_t experts);
 
+// The given tokens, in that order, as an assignment of their own without weights; `pairs` gets the
+// pair numbers that it took.
+Assignment take_tokens(const Assignment& assignment, std::span<const int32_t> tokens,
+                       std::vector<int32_t>& pairs);
 // Tokens [begin, end) as an assignment of their own, without weights.
 Assignment slice_tokens(const Assignment& assignment, int64_t begin, int64_t end);
 // One after the other, without weights. With slice_tokens it moves a saved assignment from one

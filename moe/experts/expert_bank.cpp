@@ -7,13 +7,6 @@ namespace {
 
 Init normal(double scale) { return {Init::Kind::normal, scale}; }
 
-Box box_of(const Layout& layout, const Mesh& mesh) {
-  std::array<int, kAxes> coordinates{};
-  for (int axis = 0; axis < kAxes; ++axis)
-    coordinates[static_cast<size_t>(axis)] = mesh.coordinate(static_cast<Axis>(axis));
-  return local_box(layout, mesh.shape(), coordinates);
-}
-
 Layout bank_layout(const Shape& global) {
   return Layout::replicated(global, MeshKind::experts, {Axis::edp}).shard(0, Axis::ep);
 }
@@ -29,8 +22,8 @@ Layout shared_layout(const Shape& global) {
 
 Parameter make(const std::string& name, const Layout& layout, const Mesh& mesh, DType compute,
                double init_std, const std::shared_ptr<Device>& device) {
-  return Parameter(name, layout, box_of(layout, mesh), compute, normal(init_std), /*decay=*/true,
-                   device);
+  return Parameter(name, layout, local_slice(layout, mesh.shape(), mesh.coordinates()), compute,
+                   normal(init_std), /*decay=*/true, device);
 }
 
 }  // namespace

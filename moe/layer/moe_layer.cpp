@@ -5,6 +5,8 @@
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/ops/arithmetic.h"
+#include "core/ops/rows.h"
+#include "core/ops/view.h"
 #include "moe/dispatch/dispatcher.h"
 #include "moe/dispatch/exchange.h"
 #include "moe/dispatch/tie.h"
@@ -12,6 +14,7 @@
 #include "moe/layer/layer_stats.h"
 #include "moe/routers/parts/selection_bias.h"
 #include "moe/routers/table.h"
+#include "parallel/collectives/collectives.h"
 
 namespace troupe {
 namespace {
@@ -57,8 +60,10 @@ void store(const std::vector<T>& values, const Tensor& into) {
 }  // namespace
 
 struct MoELayer::Impl {
-  Impl(const MoELayerSetup& given, const Mesh& mesh, const std::shared_ptr<Device>& device)
+  Impl(const MoELayerSetup& given, const Mesh& on, const std::shared_ptr<Device>& device)
       : setup(given),
+        mesh(on),
+        token_group(mesh.group(Axis::cp, Axis::tp)),
         router(make_router(given, device)),
         dispatcher(Placement::identity(given.config.experts, mesh.size(Axis::ep)),
                    mesh.group(Axis::ep), given.name),
@@ -84,12 +89,19 @@ struct MoELayer::Impl {
     return context.training ? setup.config.capacity_factor : setup.config.capacity_factor_eval;
   }
 
-  Routing route(const Tensor& x_TD, const TokenContext& context, const Assignment* replay) {
+  // x: own rows.
+  Routing route(const Tensor& x_TD, const TokenContext& context, const TokenSharding* sharding,
+                const Assignment* replay) {
     PhaseScope scope(context.clock, Phase::dispatch);
     const std::optional<double> limit = factor(context);
     Groups groups;
     if (limit && replay == nullptr) groups = make_groups(setup.config.group, context);
-    Routing routing = router->route({x_TD, context, &groups, limit}, replay);
+    RouterInput input{x_TD, context, &groups, limit, {}, {}};
+    if (sharding != nullptr) {
+      input.held = sharding->own_rows();
+      input.gather = [this, sharding](const Tensor& rows) { return whole(rows, *sharding); };
+    }
+    Routing routing = router->route(input, replay);
     Assignment& assignment = routing.assignment;
     if (replay != nullptr) {
       assignment.kept = replay->kept;
@@ -108,11 +120,40 @@ struct MoELayer::Impl {
     return routing;
   }
 
+  // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
+  Tensor whole(const Tensor& rows, const TokenSharding& sharding) const {
+    const Tensor gathered =
+        all_rows(rows, sharding.own_counts(), token_group, setup.name + " router rows");
+    const auto& place = sharding.place_of_token();
+    return gather_rows(gathered, Tensor::from(std::span<const int32_t>(place),
+                                              {static_cast<int64_t>(place.size())}, rows.device()));
+  }
+
+  // What this rank dispatches: the pairs of its own tokens.
+  Assignment own_part(const Assignment& assignment, const TokenSharding& sharding) const {
+    std::vector<int32_t> pairs;
+    Assignment own = take_tokens(assignment, sharding.own_rows(), pairs);
+    const auto count = static_cast<int64_t>(pairs.size());
+    const Tensor& weight = assignment.weight;
+    own.weight = reshape(
+        gather_rows(reshape(weight, Shape{weight.dim(0), 1}),
+                    Tensor::from(std::span<const int32_t>(pairs), {count}, weight.device())),
+        Shape{count});
+    return own;
+  }
+
+  // Stream rows to own rows and back: without sp the stream is the same on all tp ranks.
+  bool sliced(const TokenSharding* sharding) const {
+    return sharding != nullptr && !mesh.parallelism().sp && mesh.size(Axis::tp) > 1;
+  }
+
   BatchLoad previous() const {
     return {shares(pairs_before), shares(probability_before), shares(load_before)};
   }
 
   MoELayerSetup setup;
+  const Mesh& mesh;
+  Communicator& token_group;  // the ranks over which a micro-batch is spread
   std::unique_ptr<Router> router;
   Dispatcher dispatcher;
   ExpertBank bank;
@@ -133,16 +174,31 @@ MoELayer::MoELayer(const MoELayerSetup& setup, const Mesh& mesh,
 MoELayer::~MoELayer() = default;
 
 MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
-                            const Assignment* replay) {
+                            const Assignment* replay, const TokenSharding* sharding) {
   Impl& layer = *impl_;
-  require(x_TD.rank() == 2 && x_TD.dim(0) == context.tokens() && x_TD.dim(1) == layer.setup.dim,
-          "{} given {} for {} tokens of width {}", layer.setup.name, x_TD.shape().text(),
-          context.tokens(), layer.setup.dim);
-  const Routing routing = layer.route(x_TD, context, replay);
+  if (sharding != nullptr && sharding->whole()) sharding = nullptr;
+  const int64_t stream =
+      sharding == nullptr ? context.tokens() : static_cast<int64_t>(sharding->stream_rows().size());
+  require(x_TD.rank() == 2 && x_TD.dim(0) == stream && x_TD.dim(1) == layer.setup.dim,
+          "{} given {} for {} tokens of width {}", layer.setup.name, x_TD.shape().text(), stream,
+          layer.setup.dim);
+  const bool sliced = layer.sliced(sharding);
+  Communicator& tp = layer.mesh.group(Axis::tp);
+  const Tensor own_TD =
+      sliced ? own_rows(x_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " own rows")
+             : x_TD;
+  const Routing routing = layer.route(own_TD, context, sharding, replay);
   MoEOutput out;
-  const DispatchedRows rows = layer.dispatcher.dispatch(x_TD, routing.assignment, context.clock);
+  const DispatchedRows rows = layer.dispatcher.dispatch(
+      own_TD,
+      sharding == nullptr ? routing.assignment : layer.own_part(routing.assignment, *sharding),
+      context.clock);
   const Tensor done = layer.bank.forward(rows.x_RD, rows.plan->expert_rows, rows.weight_R);
   out.y_TD = layer.dispatcher.combine(done, *rows.plan, context.clock);
+  if (sliced) {
+    out.y_TD =
+        all_rows(out.y_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " all rows");
+  }
   if (layer.shared) out.y_TD = add(out.y_TD, layer.shared->forward(x_TD));
   PhaseScope scope(context.clock, Phase::dispatch);
   if (context.training && !layer.setup.config.balance.empty()) {

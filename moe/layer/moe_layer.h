@@ -14,6 +14,7 @@
 #include "moe/layer/moe_config.h"
 #include "moe/routers/router_stats.h"
 #include "parallel/mesh/mesh.h"
+#include "parallel/mesh/token_sharding.h"
 
 namespace troupe {
 
@@ -31,9 +32,10 @@ struct MoELayerSetup {
 };
 
 struct MoEOutput {
-  Tensor y_TD;                   // compute type
+  Tensor y_TD;  // rows of x, compute type
+  // Of the whole micro-batch, the same on all ranks of a data rank.
   std::vector<LossTerm> losses;  // only in training
-  RouterStats stats;             // of this micro-batch on this rank
+  RouterStats stats;             // `rows`: what this rank's experts computed
   Assignment assignment;         // with drops, without weights: can be saved and replayed
 };
 
@@ -46,11 +48,13 @@ class MoELayer {
   MoELayer(const MoELayer&) = delete;
   MoELayer& operator=(const MoELayer&) = delete;
 
-  // x: [context.tokens(), dim]. Entered by every rank of the ep group, with zero tokens if need be.
-  // Changes no state: calling it twice (recompute, evaluation) gives the same. replay: an
-  // assignment of the same tokens whose experts and drops are taken instead of routing.
+  // x: the stream rows of the micro-batch that `context` describes whole ([tokens, dim] where
+  // sharding is null: this rank holds them all). Entered by every rank of the expert mesh, with
+  // zero tokens if need be. Changes no state: calling it twice (recompute, evaluation) gives the
+  // same. replay: an assignment of the micro-batch whose experts and drops are taken instead of
+  // routing.
   MoEOutput forward(const Tensor& x_TD, const TokenContext& context,
-                    const Assignment* replay = nullptr);
+                    const Assignment* replay = nullptr, const TokenSharding* sharding = nullptr);
 
   // Once per optimizer step, with the whole batch's statistics (see add_over_ranks): moves the
   // selection bias and keeps the load for scope global_batch.

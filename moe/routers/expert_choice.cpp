@@ -21,7 +21,7 @@ class ExpertChoice final : public Router {
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
     Routing out;
-    out.logits_TE = router_logits(input.x_TD, *weight_);
+    out.logits_TE = router_logits(input, input.x_TD, *weight_);
     out.probabilities_TE = softmax(out.logits_TE);  // over the experts
     out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
                                        : choose(input, out.probabilities_TE);

@@ -18,14 +18,23 @@
 
 namespace troupe {
 
+// A micro-batch may be spread over ranks. Each projects the tokens that it holds; what is decided
+// is decided on the whole micro-batch by all of them alike, so groups, capacity and balance terms
+// never see the layout. Gradients of the whole flow back to the rank of each token.
 struct RouterInput {
-  Tensor x_TD;                            // hidden states, compute type
-  const TokenContext& context;            // ids, valid mask, keys of random draws
+  Tensor x_TD;                  // hidden states of the tokens that this rank holds, compute type
+  const TokenContext& context;  // of the whole micro-batch: ids, valid mask, keys of random draws
   const Groups* groups = nullptr;         // given to routers that need a capacity
   std::optional<double> capacity_factor;  // none = dropless
+  std::span<const int32_t> held;          // tokens of the rows of x; empty = all, in order
+  // [rows of x, n] -> [tokens of the micro-batch, n]; empty = x holds all.
+  std::function<Tensor(const Tensor&)> gather;
+
+  int64_t token(int64_t row) const { return held.empty() ? row : held[static_cast<size_t>(row)]; }
 };
 
-// What one forward of a router gives. Tensors are in router precision and carry gradients.
+// What one forward of a router gives, for the whole micro-batch. Tensors are in router precision
+// and carry gradients.
 struct Routing {
   Assignment assignment;    // before drops; weights inside
   Tensor logits_TE;         // without noise and bias; undefined for hash

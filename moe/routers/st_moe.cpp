@@ -22,7 +22,7 @@ class StMoe final : public Router {
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
     Routing out;
-    out.logits_TE = router_logits(input.x_TD, *weight_);
+    out.logits_TE = router_logits(input, input.x_TD, *weight_);
     out.probabilities_TE = softmax(out.logits_TE);
     // The weights of both choices are normalised before the second one may be left out.
     const Assignment both = replay != nullptr

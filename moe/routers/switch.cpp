@@ -24,11 +24,11 @@ class Switch final : public Router {
   Routing route(const RouterInput& input, const Assignment* replay) override {
     Tensor x_TD = cast(input.x_TD, weight_->compute());
     if (input.context.training && jitter_ > 0.0) {
-      x_TD = mul(x_TD, jitter_factors(input.context, name_, x_TD.dim(1), jitter_, x_TD.dtype(),
-                                      x_TD.device()));
+      x_TD = mul(x_TD,
+                 jitter_factors(input, name_, x_TD.dim(1), jitter_, x_TD.dtype(), x_TD.device()));
     }
     Routing out;
-    out.logits_TE = router_logits(x_TD, *weight_);
+    out.logits_TE = router_logits(input, x_TD, *weight_);
     out.probabilities_TE = softmax(out.logits_TE);
     if (replay != nullptr) {
       out.assignment = replayed(*replay, input.context, experts_);

@@ -42,7 +42,7 @@ class TopK final : public Router {
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
     Routing out;
-    out.logits_TE = router_logits(input.x_TD, *weight_);
+    out.logits_TE = router_logits(input, input.x_TD, *weight_);
     Tensor noisy_TE = out.logits_TE;
     if (noise_ && input.context.training) noisy_TE = add_noise(input, out);
     const Tensor scores_TE = scores(noisy_TE);
@@ -65,7 +65,8 @@ class TopK final : public Router {
   // Noisy logits: x W^T + N(0, 1) softplus(x Wn^T) (eq. 4); also the smooth load of eq. 9.
   Tensor add_noise(const RouterInput& input, Routing& out) {
     const Tensor& clean = out.logits_TE;
-    const Tensor std_TE = affine(softplus(router_logits(input.x_TD, *noise_)), 1.0, kNoiseFloor);
+    const Tensor std_TE =
+        affine(softplus(router_logits(input, input.x_TD, *noise_)), 1.0, kNoiseFloor);
     const Tensor normals =
         normal_noise(input.context, name_, experts_, clean.dtype(), clean.device());
     Tensor noisy = add(clean, mul(std_TE, normals));

@@ -7,13 +7,33 @@
 namespace troupe::checkpoint {
 namespace {
 
-// Where the element at global `position` stands in the row-major array that holds `box`.
-int64_t index_in(const Box& box, const Shape& position) {
+// Where the element at global `position` stands in the array, in elements.
+int64_t index_in(const BoxArray& array, const Shape& position) {
   int64_t index = 0;
   for (int i = 0; i < position.rank(); ++i) {
-    index = index * box.size[i] + (position[i] - box.offset[i]);
+    index += (position[i] - array.box.offset[i]) * array.strides[i];
   }
   return index;
+}
+
+// The dims [outer, rank) of a region that stand in one run of `count` consecutive elements.
+struct Run {
+  int outer = 0;
+  int64_t count = 1;
+};
+
+// The longest run that is one in every array.
+Run longest_run(const Shape& size, std::initializer_list<const BoxArray*> arrays) {
+  Run run{size.rank(), 1};
+  while (run.outer > 0) {
+    const int dim = run.outer - 1;
+    for (const BoxArray* array : arrays) {
+      if (size[dim] != 1 && array->strides[dim] != run.count) return run;
+    }
+    run.outer = dim;
+    run.count *= size[dim];
+  }
+  return run;
 }
 
 // The next position in the box over dims [0, dims), row-major; false after the last.
@@ -102,26 +122,35 @@ void for_each_piece(const Shape& global, size_t element_bytes, int64_t limit,
   } while (advance(position, all, cut));
 }
 
-void copy_region(const Box& region, size_t element_bytes, const void* from, const Box& from_box,
-                 void* to, const Box& to_box) {
+BoxArray packed(const Box& box, void* data) {
+  return {box, contiguous_strides(box.size), static_cast<std::byte*>(data)};
+}
+
+BoxArray array_of(const StateTensor& entry) {
+  const View view = entry.tensor.view();
+  return {entry.box, view.strides, static_cast<std::byte*>(view.data)};
+}
+
+void copy_region(const Box& region, size_t element_bytes, const BoxArray& from,
+                 const BoxArray& to) {
   if (volume(region) == 0) return;
-  const int rank = region.size.rank();
-  // Dims [outer, rank) are one run of consecutive elements in both arrays.
-  int outer = std::max(0, rank - 1);
-  int64_t run = rank == 0 ? 1 : region.size[rank - 1];
-  while (outer > 0 && region.size[outer] == from_box.size[outer] &&
-         region.size[outer] == to_box.size[outer]) {
-    --outer;
-    run *= region.size[outer];
-  }
-  const size_t bytes = static_cast<size_t>(run) * element_bytes;
-  const auto* source = static_cast<const std::byte*>(from);
-  auto* target = static_cast<std::byte*>(to);
+  const Run run = longest_run(region.size, {&from, &to});
+  const size_t bytes = static_cast<size_t>(run.count) * element_bytes;
   Shape position = region.offset;
   do {
-    std::memcpy(target + static_cast<size_t>(index_in(to_box, position)) * element_bytes,
-                source + static_cast<size_t>(index_in(from_box, position)) * element_bytes, bytes);
-  } while (advance(position, region, outer));
+    std::memcpy(to.data + static_cast<size_t>(index_in(to, position)) * element_bytes,
+                from.data + static_cast<size_t>(index_in(from, position)) * element_bytes, bytes);
+  } while (advance(position, region, run.outer));
+}
+
+void for_each_run(const BoxArray& array, size_t element_bytes,
+                  const std::function<void(std::byte* begin, int64_t count)>& visit) {
+  if (volume(array.box) == 0) return;
+  const Run run = longest_run(array.box.size, {&array});
+  Shape position = array.box.offset;
+  do {
+    visit(array.data + static_cast<size_t>(index_in(array, position)) * element_bytes, run.count);
+  } while (advance(position, array.box, run.outer));
 }
 
 }  // namespace troupe::checkpoint

@@ -1,11 +1,12 @@
-// Arithmetic of boxes of a global tensor, and copies between boxes held in row-major order.
+// Arithmetic of boxes of a global tensor, and copies between boxes in memory.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 
-#include "core/parameter/layout.h"
+#include "core/parameter/state.h"
 
 namespace troupe::checkpoint {
 
@@ -22,9 +23,21 @@ std::string text(const Box& box);  // "[0:4, 2:6]"
 void for_each_piece(const Shape& global, size_t element_bytes, int64_t limit,
                     const std::function<void(const Box&)>& visit);
 
-// Copies `region` (a part of both boxes) from an array that holds `from_box` to one that holds
-// `to_box`.
-void copy_region(const Box& region, size_t element_bytes, const void* from, const Box& from_box,
-                 void* to, const Box& to_box);
+// Where the elements of a box stand in memory.
+struct BoxArray {
+  Box box;
+  Shape strides;  // in elements
+  std::byte* data = nullptr;
+};
+// Row-major, without gaps.
+BoxArray packed(const Box& box, void* data);
+BoxArray array_of(const StateTensor& entry);
+
+// Copies `region`, a part of both boxes.
+void copy_region(const Box& region, size_t element_bytes, const BoxArray& from, const BoxArray& to);
+
+// Calls visit(begin, count) for the runs of consecutive elements of an array, in order.
+void for_each_run(const BoxArray& array, size_t element_bytes,
+                  const std::function<void(std::byte* begin, int64_t count)>& visit);
 
 }  // namespace troupe::checkpoint

@@ -21,6 +21,8 @@ void add_claim(TensorPlan& plan, const Claim& claim, int rank) {
   if (volume(claim.box) == 0) return;
   for (Part& part : plan.parts) {
     if (part.box == claim.box) {
+      require(part.holders.back() != rank, "checkpoint: rank {} lists {} of {} twice", rank,
+              text(claim.box), claim.name);
       part.holders.push_back(rank);
       return;
     }
@@ -149,10 +151,8 @@ std::string pack_scalars(const State& state, bool values) {
 
 void check_local(const State& state) {
   for (const StateTensor& entry : state.tensors) {
-    require(entry.tensor.defined() && entry.tensor.contiguous() &&
-                entry.tensor.shape() == entry.box.size,
-            "checkpoint: the tensor of {} is not a contiguous {}", entry.name,
-            entry.box.size.text());
+    require(entry.tensor.defined() && entry.tensor.shape() == entry.box.size,
+            "checkpoint: the tensor of {} is not a {}", entry.name, entry.box.size.text());
   }
 }
 
@@ -161,9 +161,7 @@ void check_local(const State& state) {
 CoveragePlan make_plan(const std::vector<std::vector<Claim>>& claims) {
   std::map<std::string, TensorPlan> by_name;
   for (size_t rank = 0; rank < claims.size(); ++rank) {
-    std::map<std::string, int> seen;
     for (const Claim& claim : claims[rank]) {
-      require(++seen[claim.name] == 1, "checkpoint: rank {} lists {} twice", rank, claim.name);
       auto [at, fresh] = by_name.try_emplace(claim.name);
       if (fresh) at->second = {claim.name, claim.dtype, claim.global, {}};
       add_claim(at->second, claim, static_cast<int>(rank));
@@ -179,6 +177,27 @@ CoveragePlan make_plan(const std::vector<std::vector<Claim>>& claims) {
     plan.tensors.push_back(std::move(entry));
   }
   return plan;
+}
+
+LocalParts::LocalParts(const State& state) {
+  for (const StateTensor& entry : state.tensors) by_name_[entry.name].push_back(&entry);
+}
+
+const StateTensor* LocalParts::find(const std::string& name, const Box& box) const {
+  const auto at = by_name_.find(name);
+  if (at == by_name_.end()) return nullptr;
+  for (const StateTensor* entry : at->second) {
+    if (entry->box == box) return entry;
+  }
+  return nullptr;
+}
+
+int64_t LocalParts::elements(const std::string& name) const {
+  const auto at = by_name_.find(name);
+  int64_t sum = 0;
+  if (at == by_name_.end()) return sum;
+  for (const StateTensor* entry : at->second) sum += volume(entry->box);
+  return sum;
 }
 
 CoveragePlan gather_plan(const State& state, bool same_values, Communicator& world) {

@@ -2,6 +2,7 @@
 // anything is written, it proves that every element is written once and read once.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ struct CoveragePlan {
   std::vector<TensorPlan> tensors;  // ordered by name
 };
 
-// What one rank says it holds of one tensor.
+// A box that one rank says it holds of one tensor.
 struct Claim {
   std::string name;
   DType dtype = DType::f32;
@@ -35,9 +36,23 @@ struct Claim {
   Box box;
 };
 
-// claims[rank]. Error(internal) names the tensor, ranks and boxes when a rank claims a name twice,
-// ranks differ in shape or type, boxes overlap without being equal, or elements are missing.
+// claims[rank], a name once for each box. Error(internal) names the tensor, ranks and boxes when a
+// rank claims a box twice, ranks differ in shape or type, boxes overlap without being equal, or
+// elements are missing.
 CoveragePlan make_plan(const std::vector<std::vector<Claim>>& claims);
+
+// This rank's parts of each tensor.
+class LocalParts {
+ public:
+  explicit LocalParts(const State& state);
+  // Null where this rank does not hold that very box.
+  const StateTensor* find(const std::string& name, const Box& box) const;
+  // Elements of a tensor that this rank holds.
+  int64_t elements(const std::string& name) const;
+
+ private:
+  std::map<std::string, std::vector<const StateTensor*>> by_name_;
+};
 
 // Collective: the same plan on every rank. Also checks that all ranks have the same names of
 // scalars, and the same values when `same_values`.

@@ -25,13 +25,14 @@ bool wanted(const std::string& name, const LoadOptions& options) {
 
 // NaN for floating types, the most negative number for integers: an element that is not loaded
 // cannot pass for a value.
-void poison(const Tensor& tensor) {
-  const View view = tensor.view();
+void poison(const StateTensor& entry) {
+  const DType dtype = entry.tensor.dtype();
   const auto fill = [&](auto value) {
-    auto* data = static_cast<decltype(value)*>(view.data);
-    std::fill(data, data + view.elements(), value);
+    for_each_run(array_of(entry), size_of(dtype), [&](std::byte* begin, int64_t count) {
+      std::fill_n(reinterpret_cast<decltype(value)*>(begin), count, value);
+    });
   };
-  switch (view.dtype) {
+  switch (dtype) {
     case DType::f64:
       return fill(std::numeric_limits<double>::quiet_NaN());
     case DType::f32:
@@ -121,26 +122,27 @@ class Comparison {
 // Hands the pieces of one tensor from rank 0 to every rank that holds a part of them.
 class Scatterer {
  public:
-  Scatterer(const TensorPlan& plan, const StateTensor* local, Communicator& world)
+  Scatterer(const TensorPlan& plan, const LocalParts& local, Communicator& world)
       : plan_(plan), local_(local), world_(world), element_(size_of(plan.dtype)) {}
 
   // data: the piece on rank 0, null elsewhere.
-  void piece(const Box& piece, const void* data) {
+  void piece(const Box& piece, void* data) {
     for (const Part& part : plan_.parts) {
       const auto region = intersection(part.box, piece);
       if (!region) continue;
-      for (const int holder : part.holders) hand_over(*region, piece, data, holder);
+      for (const int holder : part.holders) hand_over(part.box, *region, piece, data, holder);
     }
   }
   int64_t filled() const { return filled_; }
 
  private:
-  void hand_over(const Box& region, const Box& piece, const void* data, int holder) {
+  // data is only read; copies take both ends as arrays.
+  void hand_over(const Box& box, const Box& region, const Box& piece, void* data, int holder) {
     const int64_t elements = volume(region);
     const bool mine = holder == world_.rank();
     if (mine) filled_ += elements;
     if (holder == 0) {
-      if (mine) copy_region(region, element_, data, piece, target(), local_->box);
+      if (mine) copy_region(region, element_, packed(piece, data), target(box));
       return;
     }
     if (!mine && world_.rank() != 0) return;
@@ -149,16 +151,16 @@ class Scatterer {
     const std::string site = "checkpoint load " + plan_.name;
     if (mine) {
       world_.receive(view, 0, site).wait();
-      copy_region(region, element_, parcel_.data(), region, target(), local_->box);
+      copy_region(region, element_, packed(region, parcel_.data()), target(box));
     } else {
-      copy_region(region, element_, data, piece, parcel_.data(), region);
+      copy_region(region, element_, packed(piece, data), packed(region, parcel_.data()));
       world_.send(view, holder, site).wait();
     }
   }
-  void* target() const { return local_->tensor.view().data; }
+  BoxArray target(const Box& box) const { return array_of(*local_.find(plan_.name, box)); }
 
   const TensorPlan& plan_;
-  const StateTensor* local_;
+  const LocalParts& local_;
   Communicator& world_;
   size_t element_;
   int64_t filled_ = 0;
@@ -240,7 +242,7 @@ Source open_source(const std::string& path, Communicator& world) {
 // Reads one tensor and hands it out. Returns the failure of rank 0, which keeps sending after one
 // so that no peer waits for ever.
 std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
-                                   const StateTensor* local, Communicator& world,
+                                   const LocalParts& local, Communicator& world,
                                    int64_t piece_bytes) {
   std::optional<Failure> failure;
   const SealEntry* entry = source.file ? source.file->seal().find(tensor_path(plan.name)) : nullptr;
@@ -262,10 +264,9 @@ std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
     failure = attempt(
         [&] { fail_digest(source.file->path(), plan.name, entry->digest, hasher.digest()); });
   }
-  if (local != nullptr && scatterer.filled() != volume(local->box) && !failure) {
-    failure =
-        Failure{ExitCode::internal, fmt::format("checkpoint: {} of {} elements of {} loaded",
-                                                scatterer.filled(), volume(local->box), plan.name)};
+  if (const int64_t held = local.elements(plan.name); scatterer.filled() != held && !failure) {
+    failure = Failure{ExitCode::internal, fmt::format("checkpoint: {} of {} elements of {} loaded",
+                                                      scatterer.filled(), held, plan.name)};
   }
   return failure;
 }
@@ -289,22 +290,17 @@ void load(const std::string& path, State& state, Communicator& world, const Load
   comparison.scalars(source.scalars, state.scalars, options);
   comparison.finish(path);
 
-  std::map<std::string, const StateTensor*> local;
-  for (const StateTensor& entry : state.tensors) {
-    local[entry.name] = &entry;
-    poison(entry.tensor);
-  }
+  const LocalParts local(state);
+  for (const StateTensor& entry : state.tensors) poison(entry);
   std::optional<Failure> failure;
   for (const TensorPlan& tensor : plan.tensors) {
-    const auto at = local.find(tensor.name);
-    auto found = load_tensor(source, tensor, at == local.end() ? nullptr : at->second, world,
-                             options.piece_bytes);
+    auto found = load_tensor(source, tensor, local, world, options.piece_bytes);
     if (!failure) failure = std::move(found);
   }
   try {
     agree(failure, world, "checkpoint load");
   } catch (...) {
-    for (const StateTensor& entry : state.tensors) poison(entry.tensor);
+    for (const StateTensor& entry : state.tensors) poison(entry);
     throw;
   }
   for (const StateTensor& entry : state.tensors) entry.tensor.storage()->written_in_place();

@@ -1,4 +1,3 @@
-#include <map>
 #include <optional>
 
 #include "core/base/error.h"
@@ -14,7 +13,7 @@ namespace {
 // Gathers the pieces of one tensor on rank 0, which hands each to `take`.
 class Gatherer {
  public:
-  Gatherer(const TensorPlan& plan, const StateTensor* local, Communicator& world)
+  Gatherer(const TensorPlan& plan, const LocalParts& local, Communicator& world)
       : plan_(plan), local_(local), world_(world), element_(size_of(plan.dtype)) {}
 
   template <typename Take>
@@ -25,7 +24,7 @@ class Gatherer {
       const auto region = intersection(part.box, piece);
       if (!region) continue;
       if (part.writer() == world_.rank()) {
-        give(*region, piece);
+        give(*local_.find(plan_.name, part.box), *region, piece);
       } else if (root) {
         receive(*region, piece, part.writer());
       }
@@ -35,25 +34,24 @@ class Gatherer {
 
  private:
   // This rank's share: straight into place on rank 0, else packed and sent.
-  void give(const Box& region, const Box& piece) {
-    const void* data = local_->tensor.view().data;
+  void give(const StateTensor& entry, const Box& region, const Box& piece) {
     if (world_.rank() == 0) {
-      copy_region(region, element_, data, local_->box, assembled_.data(), piece);
+      copy_region(region, element_, array_of(entry), packed(piece, assembled_.data()));
       return;
     }
     parcel_.resize(static_cast<size_t>(volume(region)) * element_);
-    copy_region(region, element_, data, local_->box, parcel_.data(), region);
+    copy_region(region, element_, array_of(entry), packed(region, parcel_.data()));
     world_.send(parcel_view(), 0, "checkpoint save " + plan_.name).wait();
   }
   void receive(const Box& region, const Box& piece, int from) {
     parcel_.resize(static_cast<size_t>(volume(region)) * element_);
     world_.receive(parcel_view(), from, "checkpoint save " + plan_.name).wait();
-    copy_region(region, element_, parcel_.data(), region, assembled_.data(), piece);
+    copy_region(region, element_, packed(region, parcel_.data()), packed(piece, assembled_.data()));
   }
   View parcel_view() { return bytes_view(parcel_.data(), static_cast<int64_t>(parcel_.size())); }
 
   const TensorPlan& plan_;
-  const StateTensor* local_;
+  const LocalParts& local_;
   Communicator& world_;
   size_t element_;
   std::vector<std::byte> assembled_;
@@ -65,8 +63,7 @@ class Gatherer {
 void save(const std::string& path, const State& state, Communicator& world,
           const SaveOptions& options) {
   const CoveragePlan plan = gather_plan(state, true, world);
-  std::map<std::string, const StateTensor*> local;
-  for (const StateTensor& entry : state.tensors) local[entry.name] = &entry;
+  const LocalParts local(state);
 
   std::optional<FileWriter> writer;
   std::optional<Failure> failure;
@@ -80,8 +77,7 @@ void save(const std::string& path, const State& state, Communicator& world,
     if (writer && !failure) failure = attempt(work);
   };
   for (const TensorPlan& tensor : plan.tensors) {
-    const auto at = local.find(tensor.name);
-    Gatherer gatherer(tensor, at == local.end() ? nullptr : at->second, world);
+    Gatherer gatherer(tensor, local, world);
     on_disk([&] { writer->begin(tensor); });
     for_each_piece(tensor.global, size_of(tensor.dtype), options.piece_bytes,
                    [&](const Box& piece) {

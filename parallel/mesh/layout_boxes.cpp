@@ -107,12 +107,13 @@ std::vector<Intervals> all_intervals(const Layout& layout, const MeshShape& shap
 
 }  // namespace
 
-std::vector<LocalPart> local_parts(const Layout& layout, const MeshShape& shape,
-                                   const std::array<int, kAxes>& coordinates) {
-  std::vector<LocalPart> parts(1);
+LocalSlice local_slice(const Layout& layout, const MeshShape& shape,
+                       const std::array<int, kAxes>& coordinates) {
+  LocalSlice slice;
+  slice.parts.resize(1);
   for (const Intervals& intervals : all_intervals(layout, shape, coordinates)) {
     std::vector<LocalPart> next;
-    for (const LocalPart& part : parts) {
+    for (const LocalPart& part : slice.parts) {
       int64_t at = 0;
       for (const Interval& interval : intervals) {
         LocalPart grown = part;
@@ -123,31 +124,15 @@ std::vector<LocalPart> local_parts(const Layout& layout, const MeshShape& shape,
         at += interval.size;
       }
     }
-    parts = std::move(next);
+    slice.parts = std::move(next);
+    slice.shape.append(length(intervals));
   }
-  return parts;
+  return slice;
 }
 
 Shape local_shape(const Layout& layout, const MeshShape& shape,
                   const std::array<int, kAxes>& coordinates) {
-  Shape out;
-  for (const Intervals& intervals : all_intervals(layout, shape, coordinates)) {
-    out.append(length(intervals));
-  }
-  return out;
-}
-
-Box local_box(const Layout& layout, const MeshShape& shape,
-              const std::array<int, kAxes>& coordinates) {
-  Box box;
-  for (const Intervals& intervals : all_intervals(layout, shape, coordinates)) {
-    require(intervals.size() <= 1,
-            "the local part of a tensor of shape {} is {} boxes in one dim: use local_parts",
-            layout.global.text(), intervals.size());
-    box.offset.append(intervals.empty() ? 0 : intervals[0].begin);
-    box.size.append(intervals.empty() ? 0 : intervals[0].size);
-  }
-  return box;
+  return local_slice(layout, shape, coordinates).shape;
 }
 
 namespace {

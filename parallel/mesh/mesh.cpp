@@ -99,17 +99,17 @@ std::array<int, kAxes> coordinates(const MeshShape& shape, int rank) {
   return out;
 }
 
-Mesh::Mesh(const MeshShape& shape, std::shared_ptr<Communicator> world)
-    : shape_(shape), world_(std::move(world)) {
-  check_shape(shape_, world_->size());
-  coordinates_ = coordinates(shape_, world_->rank());
-  for (uint8_t set : group_sets(shape_)) {
+Mesh::Mesh(const Parallelism& parallelism, std::shared_ptr<Communicator> world)
+    : parallelism_(parallelism), world_(std::move(world)) {
+  check_shape(shape(), world_->size());
+  coordinates_ = troupe::coordinates(shape(), world_->rank());
+  for (uint8_t set : group_sets(shape())) {
     // Ranks that agree on every axis of the folding but those of the set form a group; the other
     // folding says nothing about them.
     const bool experts = (set & (bit(Axis::edp) | bit(Axis::ep) | bit(Axis::etp))) != 0;
     int color = 0;
     const auto fold = [&](Axis axis) {
-      if ((set & bit(axis)) == 0) color = color * shape_[axis] + coordinate(axis);
+      if ((set & bit(axis)) == 0) color = color * shape()[axis] + coordinate(axis);
     };
     fold(Axis::pp);
     for (Axis axis : experts ? kExperts : kAttention) fold(axis);
@@ -119,7 +119,7 @@ Mesh::Mesh(const MeshShape& shape, std::shared_ptr<Communicator> world)
   for (int i = 0; i < kAxes; ++i) {
     const auto axis = static_cast<Axis>(i);
     // Of one rank each: nobody else takes part, so the color is the rank.
-    if (shape_[axis] == 1) {
+    if (shape()[axis] == 1) {
       alone_[static_cast<size_t>(i)] = world_->split(world_->rank(), 0, name(axis));
     }
   }
@@ -129,7 +129,7 @@ Communicator& Mesh::group_of(Axes axes, Axis first) const {
   Axes set = 0;
   for (int i = 0; i < kAxes; ++i) {
     const auto axis = static_cast<Axis>(i);
-    if ((axes & bit(axis)) != 0 && shape_[axis] > 1) set |= bit(axis);
+    if ((axes & bit(axis)) != 0 && shape()[axis] > 1) set |= bit(axis);
   }
   if (set == 0) {
     const auto& alone = alone_[static_cast<size_t>(first)];
@@ -141,6 +141,8 @@ Communicator& Mesh::group_of(Axes axes, Axis first) const {
 }
 
 Communicator& Mesh::group(Axis axis) const { return group_of(bit(axis), axis); }
+
+Communicator& Mesh::group(Axis a, Axis b) const { return group_of(bit(a) | bit(b), a); }
 
 Communicator& Mesh::gradient_group(const Layout& layout) const {
   Axes set = 0;

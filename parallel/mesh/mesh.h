@@ -4,39 +4,31 @@
 // are valid groups.
 #pragma once
 
-#include <array>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "core/parameter/layout.h"
 #include "parallel/comm/communicator.h"
+#include "parallel/mesh/parallelism.h"
 
 namespace troupe {
-
-struct MeshShape {
-  std::array<int, kAxes> size{1, 1, 1, 1, 1, 1, 1};
-  int operator[](Axis axis) const { return size[static_cast<size_t>(axis)]; }
-  int& operator[](Axis axis) { return size[static_cast<size_t>(axis)]; }
-  int world() const;  // pp * dp * cp * tp
-  // dp data ranks, of which groups of ep share the experts: edp = dp / ep.
-  static MeshShape data_expert(int dp, int ep);
-};
-
-// Where `rank` stands on every axis. Pure arithmetic, no communicator.
-std::array<int, kAxes> coordinates(const MeshShape& shape, int rank);
 
 class Mesh {
  public:
   // Splits the world into one communicator per axis. Collective. Throws Error(usage) when the shape
   // does not fit the world, with the arithmetic.
-  Mesh(const MeshShape& shape, std::shared_ptr<Communicator> world);
+  Mesh(const Parallelism& parallelism, std::shared_ptr<Communicator> world);
 
-  const MeshShape& shape() const { return shape_; }
-  int size(Axis axis) const { return shape_[axis]; }
+  const Parallelism& parallelism() const { return parallelism_; }
+  const MeshShape& shape() const { return parallelism_.shape; }
+  int size(Axis axis) const { return shape()[axis]; }
+  const std::array<int, kAxes>& coordinates() const { return coordinates_; }
   int coordinate(Axis axis) const { return coordinates_[static_cast<size_t>(axis)]; }
   Communicator& world() const { return *world_; }
   Communicator& group(Axis axis) const;
+  // The ranks that differ from this one on these two axes of one folding only, in rank order.
+  Communicator& group(Axis a, Axis b) const;
   // The ranks over which a gradient of this layout is summed (the product of its partial axes).
   Communicator& gradient_group(const Layout& layout) const;
   // Sum of the traffic of the world and of all groups of this mesh, by kind and call site.
@@ -44,7 +36,7 @@ class Mesh {
 
  private:
   using Axes = uint8_t;  // a set of axes, one bit each
-  MeshShape shape_;
+  Parallelism parallelism_;
   std::array<int, kAxes> coordinates_{};
   std::shared_ptr<Communicator> world_;
   // One group for every set of axes that some layout may sum over: all subsets of {dp, cp, tp} and
@@ -55,23 +47,13 @@ class Mesh {
   Communicator& group_of(Axes axes, Axis first) const;
 };
 
-// A part of the global tensor and where it begins in the local one.
-struct LocalPart {
-  Box global;
-  Shape local_offset;
-};
-// All parts that the rank at these coordinates holds, in row-major order of the local tensor: one
-// for plain block cuts, several with sections or zigzag cuts. Empty parts are left out. Throws
-// Error(usage) when a block cut does not divide.
-std::vector<LocalPart> local_parts(const Layout& layout, const MeshShape& shape,
-                                   const std::array<int, kAxes>& coordinates);
+// What the rank at these coordinates holds, its parts in row-major order of the local tensor.
+// Throws Error(usage) when a block cut does not divide.
+LocalSlice local_slice(const Layout& layout, const MeshShape& shape,
+                       const std::array<int, kAxes>& coordinates);
 // Sizes of the local tensor.
 Shape local_shape(const Layout& layout, const MeshShape& shape,
                   const std::array<int, kAxes>& coordinates);
-// The part of a tensor that the rank at these coordinates holds, where it is one box (of size 0 if
-// the rank holds nothing). Throws Error(usage) when a block cut does not divide.
-Box local_box(const Layout& layout, const MeshShape& shape,
-              const std::array<int, kAxes>& coordinates);
 // On how many ranks of one pipeline stage the same element of the value stands (a parameter lives
 // on one stage; a tied one is counted by its owner).
 int64_t replicas(const Layout& layout, const MeshShape& shape);

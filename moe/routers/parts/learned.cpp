@@ -18,12 +18,13 @@ std::unique_ptr<Parameter> router_matrix(const RouterSetup& setup, const std::st
   init.scale = init_std;
   return std::make_unique<Parameter>(
       setup.name + "." + suffix,
-      Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp}), Box{Shape{0, 0}, shape},
-      setup.precision, init, /*decay=*/true, setup.device);
+      Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp, Axis::tp}),
+      Box{Shape{0, 0}, shape}, setup.precision, init, /*decay=*/true, setup.device);
 }
 
-Tensor router_logits(const Tensor& x_TD, Parameter& weight_ED) {
-  return linear(cast(x_TD, weight_ED.compute()), weight_ED);
+Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED) {
+  const Tensor logits = linear(cast(x_TD, weight_ED.compute()), weight_ED);
+  return input.gather ? input.gather(logits) : logits;
 }
 
 namespace {

@@ -15,8 +15,8 @@ namespace troupe {
 std::unique_ptr<Parameter> router_matrix(const RouterSetup& setup, const std::string& suffix,
                                          double init_std);
 
-// x W^T in router precision: [T, E].
-Tensor router_logits(const Tensor& x_TD, Parameter& weight_ED);
+// x W^T in router precision, of the whole micro-batch: [T, E]. x: input.x_TD or made from it.
+Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED);
 
 // The k best experts of every valid token by score + bias ([T, E] values; bias may be empty).
 Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias, int64_t choices,

@@ -138,7 +138,8 @@ void run_rank(const LayerCase& given, int rank, int ep, std::shared_ptr<Communic
   }
   layer.parameters([&](Parameter& p) {
     out.shapes[p.name()] = p.layout().global;
-    out.gradients[static_cast<size_t>(rank)][p.name()] = {p.box(), p.gradient().values()};
+    out.gradients[static_cast<size_t>(rank)][p.name()] = {p.slice().parts.at(0).global,
+                                                          p.gradient().values()};
   });
 }
 

@@ -110,9 +110,16 @@ TEST(PairOps, SmoothLoadIsTheChanceOfBeingChosen) {
 TEST(Draws, BelongToTheGlobalPosition) {
   const TokenContext batch = whole_batch(6, 3);
   const TokenContext part = testing::part_of(batch, 2, 3);
-  const auto whole = jitter_factors(batch, "l", 5, 0.1, DType::f64, test_device());
-  EXPECT_EQ(testing::rows_of(whole, 6, 15).values(),
-            jitter_factors(part, "l", 5, 0.1, DType::f64, test_device()).values());
+  const auto factors = [](const TokenContext& context, std::span<const int32_t> held) {
+    const auto rows = held.empty() ? context.tokens() : static_cast<int64_t>(held.size());
+    const RouterInput input{
+        Tensor::zeros({rows, 5}, DType::f64, test_device()), context, nullptr, {}, held, {}};
+    return jitter_factors(input, "l", 5, 0.1, DType::f64, test_device());
+  };
+  const auto whole = factors(batch, {});
+  EXPECT_EQ(testing::rows_of(whole, 6, 15).values(), factors(part, {}).values());
+  const std::vector<int32_t> held = {6, 7, 8, 9, 10, 11, 12, 13, 14};
+  EXPECT_EQ(testing::rows_of(whole, 6, 15).values(), factors(batch, held).values());
   const auto noise = normal_noise(batch, "l", 5, DType::f64, test_device());
   EXPECT_EQ(testing::rows_of(noise, 6, 15).values(),
             normal_noise(part, "l", 5, DType::f64, test_device()).values());

@@ -24,8 +24,9 @@ TEST(CheckpointBoxes, PiecesFollowEachOther) {
       for_each_piece(shape, 8, limit, [&](const Box& piece) {
         ASSERT_LE(volume(piece) * 8, std::max<int64_t>(8, limit));
         std::vector<int64_t> part(static_cast<size_t>(volume(piece)));
-        checkpoint::copy_region(piece, 8, numbers.data(), checkpoint::whole(shape), part.data(),
-                                piece);
+        checkpoint::copy_region(piece, 8,
+                                checkpoint::packed(checkpoint::whole(shape), numbers.data()),
+                                checkpoint::packed(piece, part.data()));
         seen.insert(seen.end(), part.begin(), part.end());
       });
       EXPECT_EQ(seen, numbers) << shape.text() << " limit " << limit;
@@ -49,10 +50,27 @@ TEST(CheckpointBoxes, CopiesBetweenBoxes) {
   const Box target{Shape{1, 2}, Shape{3, 3}};
   const Box region{Shape{2, 3}, Shape{2, 2}};
   std::vector<int32_t> to(9, -1);
-  checkpoint::copy_region(region, 4, from.data(), whole, to.data(), target);
+  checkpoint::copy_region(region, 4, checkpoint::packed(whole, from.data()),
+                          checkpoint::packed(target, to.data()));
   EXPECT_EQ(to, (std::vector<int32_t>{-1, -1, -1, -1, 15, 16, -1, 21, 22}));
   EXPECT_EQ(checkpoint::intersection(whole, target), target);
   EXPECT_FALSE(checkpoint::intersection(target, Box{Shape{0, 2}, Shape{1, 3}}).has_value());
+}
+
+TEST(CheckpointBoxes, CopiesIntoAStridedArray) {
+  std::vector<int32_t> from = {1, 2, 3, 4};
+  std::vector<int32_t> to(12, 0);
+  const Box box{Shape{5, 7}, Shape{2, 2}};
+  checkpoint::BoxArray strided{box, Shape{6, 2}, reinterpret_cast<std::byte*>(to.data())};
+  checkpoint::copy_region(box, 4, checkpoint::packed(box, from.data()), strided);
+  EXPECT_EQ(to, (std::vector<int32_t>{1, 0, 2, 0, 0, 0, 3, 0, 4, 0, 0, 0}));
+  std::vector<int64_t> counts;
+  checkpoint::for_each_run(strided, 4, [&](std::byte*, int64_t count) { counts.push_back(count); });
+  EXPECT_EQ(counts, (std::vector<int64_t>{1, 1, 1, 1}));
+  std::vector<int32_t> rows(12, 0);
+  strided = {box, Shape{6, 1}, reinterpret_cast<std::byte*>(rows.data())};
+  checkpoint::copy_region(box, 4, checkpoint::packed(box, from.data()), strided);
+  EXPECT_EQ(rows, (std::vector<int32_t>{1, 2, 0, 0, 0, 0, 3, 4, 0, 0, 0, 0}));
 }
 
 }  // namespace

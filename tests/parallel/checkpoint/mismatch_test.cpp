@@ -161,7 +161,7 @@ TEST(CoveragePlan, OverlapGapAndDisagreementAreNamed) {
   Claim other = claim("w", 5, 5);
   other.dtype = DType::f64;
   EXPECT_TRUE(has(refusal({{claim("w", 0, 5)}, {other}}), "f64"));
-  EXPECT_TRUE(has(refusal({{claim("w", 0, 5), claim("w", 0, 5)}}), "lists w twice"));
+  EXPECT_TRUE(has(refusal({{claim("w", 0, 5), claim("w", 0, 5)}}), "lists [0:5, 0:2] of w twice"));
   EXPECT_TRUE(has(refusal({{claim("w", 5, 6)}}), "rank 0 holds [5:11, 0:2]"));
 }
 

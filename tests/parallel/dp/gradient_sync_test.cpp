@@ -28,7 +28,7 @@ struct Model {
         int64_t rows = 30) {
     const auto at = coordinates(shape, rank);
     const auto add = [&](const std::string& name, const Layout& layout, bool decay) {
-      owned.push_back(std::make_unique<Parameter>(name, layout, local_box(layout, shape, at),
+      owned.push_back(std::make_unique<Parameter>(name, layout, local_slice(layout, shape, at),
                                                   compute, Init{Init::Kind::normal, 0.02}, decay,
                                                   device));
       owned.back()->initialize(1);
@@ -58,7 +58,7 @@ double block_gradient(const Random& random, int block, int64_t index) {
 Tensor local_gradient(const Parameter& p, int begin, int end,
                       const std::shared_ptr<Device>& device) {
   const int64_t row = p.layout().global.elements() / std::max<int64_t>(p.layout().global[0], 1);
-  const int64_t first = p.box().offset[0] * row;
+  const int64_t first = p.slice().parts.at(0).global.offset[0] * row;
   std::vector<double> values(static_cast<size_t>(p.value().elements()), 0.0);
   const Random random(2, "gradient", p.name());
   for (int block = begin; block < end; ++block) {
@@ -187,7 +187,7 @@ TEST(GradientSync, ClippedUpdatesDoNotDependOnTheMesh) {
             continue;
           }
           const int64_t row = p->layout().global.elements() / p->layout().global[0];
-          const auto offset = static_cast<size_t>(p->box().offset[0] * row);
+          const auto offset = static_cast<size_t>(p->slice().parts.at(0).global.offset[0] * row);
           const auto& whole = expected.at(p->name());
           for (size_t i = 0; i < values.size(); ++i) {
             ASSERT_NEAR(values[i], whole[offset + i], 1e-12) << p->name() << " " << type;

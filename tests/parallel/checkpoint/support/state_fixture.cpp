@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/base/random.h"
+#include "parallel/checkpoint/boxes.h"
 
 namespace troupe::test {
 namespace {
@@ -28,6 +29,12 @@ std::vector<Spec> specs() {
   inner.shard(1, Axis::ep);
   Layout moment = replicated(Shape{16, 3});
   moment.shard(0, Axis::dp);
+  // Several boxes a rank, the first with gaps between its rows.
+  Layout gate_up = Layout::replicated(Shape{2, 24, 3}, MeshKind::experts, {Axis::edp});
+  gate_up.shard(1, Axis::ep);
+  gate_up.dims[1].sections = {12, 12};
+  Layout zigzag = replicated(Shape{96});
+  zigzag.shard(0, Axis::dp, Cut::zigzag);
   return {
       {"parameters/embedding", DType::f32, replicated(Shape{37, 12})},
       {"parameters/layers.0.norm", DType::f64, replicated(Shape{12})},
@@ -35,6 +42,8 @@ std::vector<Spec> specs() {
       {"parameters/layers.0.moe.experts.inner", DType::bf16, inner},
       {"optimizer/first_moment/embedding", DType::f32, moment},
       {"optimizer/first_moment/layers.0.moe.experts.w1", DType::f64, expert(Shape{8, 5, 7})},
+      {"parameters/layers.0.moe.experts.gate_up", DType::f32, gate_up},
+      {"parameters/layers.0.zigzag", DType::f64, zigzag},
       {"router/layers.0.bias", DType::f64, replicated(Shape{8})},
       {"router/layers.0.table", DType::i32, replicated(Shape{257})},
       {"router/layers.0.counts", DType::i64, expert(Shape{8, 2})},
@@ -75,16 +84,19 @@ void fill(StateTensor& entry, uint64_t seed) {
   const Random random(seed, "state", entry.name);
   const Shape& global = entry.layout.global;
   void* data = entry.tensor.view().data;
+  const Shape& strides = entry.tensor.strides();
   for (int64_t i = 0; i < entry.tensor.elements(); ++i) {
     int64_t rest = i;
     int64_t position = 0;
+    int64_t here = 0;
     int64_t stride = 1;
     for (int d = global.rank() - 1; d >= 0; --d) {
       position += (entry.box.offset[d] + rest % entry.box.size[d]) * stride;
+      here += rest % entry.box.size[d] * strides[d];
       rest /= entry.box.size[d];
       stride *= global[d];
     }
-    put(data, entry.tensor.dtype(), i, random, position);
+    put(data, entry.tensor.dtype(), here, random, position);
   }
 }
 
@@ -94,11 +106,11 @@ State make_state(const MeshShape& shape, int rank, const std::shared_ptr<Device>
                  uint64_t seed) {
   State state;
   for (const Spec& spec : specs()) {
-    const Box box = local_box(spec.layout, shape, coordinates(shape, rank));
-    StateTensor entry{spec.name, spec.layout, box, Tensor::empty(box.size, spec.dtype, device)};
-    fill(entry, seed);
-    state.tensors.push_back(std::move(entry));
+    const LocalSlice slice = local_slice(spec.layout, shape, coordinates(shape, rank));
+    append_parts(state, spec.name, spec.layout, slice,
+                 Tensor::empty(slice.shape, spec.dtype, device));
   }
+  for (StateTensor& entry : state.tensors) fill(entry, seed);
   state.scalars = {{"step", static_cast<int64_t>(seed)},
                    {"lr", 0.1 * static_cast<double>(seed)},
                    {"name", "run " + std::to_string(seed)},
@@ -112,14 +124,22 @@ State make_blank(const MeshShape& shape, int rank, const std::shared_ptr<Device>
   return state;
 }
 
+// The elements of a box, packed.
+std::vector<std::byte> bytes_of(const StateTensor& entry) {
+  std::vector<std::byte> out(entry.tensor.bytes());
+  checkpoint::copy_region(entry.box, size_of(entry.tensor.dtype()), checkpoint::array_of(entry),
+                          checkpoint::packed(entry.box, out.data()));
+  return out;
+}
+
 std::string difference(const State& a, const State& b) {
   if (a.tensors.size() != b.tensors.size()) return "number of tensors";
   for (const StateTensor& left : a.tensors) {
-    const auto right = std::find_if(b.tensors.begin(), b.tensors.end(),
-                                    [&](const StateTensor& t) { return t.name == left.name; });
+    const auto right = std::find_if(b.tensors.begin(), b.tensors.end(), [&](const StateTensor& t) {
+      return t.name == left.name && t.box == left.box;
+    });
     if (right == b.tensors.end()) return left.name + " is missing";
-    if (left.tensor.bytes() != right->tensor.bytes() ||
-        std::memcmp(left.tensor.view().data, right->tensor.view().data, left.tensor.bytes()) != 0) {
+    if (left.tensor.bytes() != right->tensor.bytes() || bytes_of(left) != bytes_of(*right)) {
       return left.name + " differs";
     }
   }
