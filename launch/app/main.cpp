@@ -6,5 +6,6 @@
 
 int main(int argc, char** argv) {
   troupe::install_stop_handlers();
+  troupe::end_with_launcher();
   return troupe::run_program(std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -1,10 +1,12 @@
 #include "launch/app/stop_request.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 
 namespace troupe {
 namespace {
@@ -47,6 +49,10 @@ void install_stop_handlers() {
   // A file size limit (ulimit -f) then fails the write with EFBIG, which is reported, instead of
   // ending the process.
   ::signal(SIGXFSZ, SIG_IGN);
+}
+
+void end_with_launcher() {
+  if (std::getenv("OMPI_COMM_WORLD_RANK") != nullptr) prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 void restore_stop_signals() {

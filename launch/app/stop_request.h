@@ -7,6 +7,9 @@ namespace troupe {
 // second after the first ends the process at once. First thing in main, so that no early signal
 // kills a rank.
 void install_stop_handlers();
+// A rank that mpirun has started is killed when its mpirun or daemon dies, even while it is stopped
+// (SIGSTOP): no rank goes on unseen.
+void end_with_launcher();
 // For commands that never ask: the signals end the process again, also one that has come already.
 // SIGUSR1 stays harmless.
 void restore_stop_signals();

@@ -28,10 +28,11 @@ constexpr std::chrono::milliseconds kStart(1000);
 constexpr std::chrono::milliseconds kRepeat(2000);
 constexpr std::chrono::milliseconds kGrace(2000);
 
-[[noreturn]] void become(const std::vector<std::string>& words,
+[[noreturn]] void become(pid_t supervisor, const std::vector<std::string>& words,
                          const std::vector<std::pair<std::string, std::string>>& environment) {
   setpgid(0, 0);  // Ctrl-C of the terminal must not reach mpirun: it would kill the job
   prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != supervisor) _exit(static_cast<int>(ExitCode::internal));  // it died before that
   signal(SIGTERM, SIG_DFL);
   signal(SIGINT, SIG_DFL);
   signal(SIGUSR1, SIG_IGN);         // until mpirun has its own handler
@@ -109,9 +110,10 @@ int supervise(const std::vector<std::string>& words,
               const std::vector<std::pair<std::string, std::string>>& environment) {
   keep_second_interrupt();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  const pid_t supervisor = getpid();
   const pid_t job = fork();
   if (job < 0) fail(ExitCode::resource, "cannot start {}: {}", words[0], strerror(errno));
-  if (job == 0) become(words, environment);
+  if (job == 0) become(supervisor, words, environment);
   Stopper stopper(job);
   int status = 0;
   for (;;) {

@@ -12,6 +12,7 @@
 #include "launch/app/command_table.h"
 #include "launch/app/commands.h"
 #include "launch/app/mpirun.h"
+#include "launch/app/private_directory.h"
 #include "launch/config/load.h"
 
 namespace troupe {
@@ -24,7 +25,10 @@ CommandLine syntax() {
       "returns the job's exit code.");
   line.option("ranks,n", "N", "",
               "number of ranks; default: the smallest that the configuration allows")
-      .option("hosts", "LIST|FILE", "", "machines: host:slots,host:slots or an OpenMPI hostfile")
+      .option("hosts", "LIST|FILE", "",
+              "machines: host:slots,host:slots or an OpenMPI hostfile; default ranks: all slots")
+      .option("network", "CIDR|NAME", "",
+              "the network between the machines where they have several: 10.1.0.0/16 or eth0")
       .flag("print", "print the mpirun line and do nothing")
       .positionals(1, SIZE_MAX)
       .rest_is_positional()
@@ -36,25 +40,56 @@ CommandLine syntax() {
   return line;
 }
 
-// The ranks of the job; a configuration is checked before anything starts.
-int ranks_of(const Arguments& arguments) {
-  const int given =
+// What launch must know of a `train` before it starts.
+struct Job {
+  int ranks = 1;
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);
+};
+
+int world_of(const ParallelSection& parallel) {
+  return parallel.pp * parallel.dp * parallel.cp * parallel.tp;
+}
+
+// A configuration is checked before anything starts.
+Job job_of(const Arguments& arguments, const Hosts& hosts) {
+  int given =
       arguments.given("ranks") ? static_cast<int>(arguments.integer("ranks", 1, 1 << 20)) : 0;
+  if (given == 0) given = hosts.slots();
   if (arguments.positionals[0] != "train") {
     if (given == 0) {
       fail(ExitCode::usage, "say on how many ranks: troupe launch -n N {} ...",
            arguments.positionals[0]);
     }
-    return given;
+    return {given};
   }
   std::vector<std::string> words;
   for (size_t i = 1; i < arguments.positionals.size(); ++i) {
     const std::string& word = arguments.positionals[i];
-    if (word == "--help" || word == "-h") return std::max(given, 1);
+    if (word == "--help" || word == "-h") return {std::max(given, 1)};
     if (word.empty() || word[0] != '-') words.push_back(word);
   }
-  const ConfigWords config = config_words(words);
-  return load_config(config.file, config.overrides, given).config.parallel.dp;
+  const ConfigWords named = config_words(words);
+  const RunConfig config = load_config(named.file, named.overrides, given).config;
+  return {given > 0 ? given : world_of(config.parallel), config.runtime.timeout};
+}
+
+// A job over several machines: mpirun's own codes, told in Troupe's terms.
+int explained(int code, const LaunchPlan& plan) {
+  if (plan.hosts.hosts.empty()) return code;
+  const bool by_troupe = (code >= 0 && code <= 8) || code == 75;
+  const bool by_signal = code > 128 && code <= 128 + 64;
+  if (!by_troupe && !by_signal) {
+    log::error("a host is lost: its OpenMPI daemon does not answer (mpirun's code {})", code);
+    return static_cast<int>(ExitCode::distributed);
+  }
+  if (code == 1 || by_signal) {
+    log::error(
+        "mpirun ended with code {}. If nothing was started: `ssh HOST` must work without a "
+        "password, and the program and the working directory must be at the same path on each "
+        "host. The mpirun line above says more without --quiet",
+        code);
+  }
+  return code;
 }
 
 std::string temporary_parent() {
@@ -75,13 +110,24 @@ int command_launch(std::span<const std::string> args) {
          arguments->positionals[0], "troupe launch -n 2 train CONFIG");
   }
   LaunchPlan plan;
-  plan.ranks = ranks_of(*arguments);
-  plan.hosts = arguments->text("hosts");
+  if (arguments->given("hosts")) plan.hosts = parse_hosts(arguments->text("hosts"));
+  const Job job = job_of(*arguments, plan.hosts);
+  plan.ranks = job.ranks;
+  plan.timeout = job.timeout;
+  const bool local = plan.hosts.hosts.empty();
+  if (!local) {
+    plan.hosts = with_slots(plan.hosts, plan.ranks);
+    plan.directory = std::filesystem::current_path().string();
+  }
+  plan.network = arguments->text("network");
+  if (local && !plan.network.empty()) {
+    fail(ExitCode::usage, "--network {} is of use only with --hosts", plan.network);
+  }
   std::error_code error;
   plan.words.push_back(std::filesystem::read_symlink("/proc/self/exe", error).string());
   plan.words.insert(plan.words.end(), arguments->positionals.begin(), arguments->positionals.end());
   plan.root = geteuid() == 0;
-  plan.oversubscribe = plan.hosts.empty() && plan.ranks > physical_cores();
+  plan.oversubscribe = local && plan.ranks > physical_cores();
   if (arguments->flag("print")) {
     fmt::print("{}\n", shell_line(mpirun_environment(plan), mpirun_line(plan)));
     return 0;
@@ -91,13 +137,15 @@ int command_launch(std::span<const std::string> args) {
         "running as root: OMPI_ALLOW_RUN_AS_ROOT and OMPI_ALLOW_RUN_AS_ROOT_CONFIRM are set "
         "for OpenMPI");
   }
-  const bool local = plan.hosts.empty();
-  const PrivateDirectory temporary(local ? temporary_parent() : "/nonexistent");
+  remove_abandoned_directories(temporary_parent());
+  remove_abandoned_directories("/dev/shm");
+  const PrivateDirectory temporary(temporary_parent());
+  // Its place would be passed on to the other hosts, where it does not exist.
   const PrivateDirectory memory(local ? "/dev/shm" : "/nonexistent");
   plan.temporary = temporary.path();
   plan.shared_memory = memory.path();
   log::info("{}", shell_line(mpirun_environment(plan), mpirun_line(plan)));
-  return supervise(mpirun_line(plan), mpirun_environment(plan));
+  return explained(supervise(mpirun_line(plan), mpirun_environment(plan)), plan);
 }
 
 }  // namespace troupe

@@ -5,12 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "launch/app/mpirun.h"
+#include "launch/app/private_directory.h"
 #include "launch/app/stop_request.h"
 
 namespace troupe {
@@ -119,25 +122,52 @@ TEST(Mpirun, TheLine) {
             "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 TMPDIR=/tmp/t mpirun "
             "--quiet -n 4 --bind-to none --oversubscribe --mca btl_vader_backing_directory "
             "/dev/shm/t /bin/troupe train 'a b.yaml' 'data.train=[{path: x}]'");
-  LaunchPlan far;
-  far.ranks = 2;
-  far.hosts = "a:1,b:1";
-  far.words = {"x"};
-  EXPECT_EQ(shell_line(mpirun_environment(far), mpirun_line(far)),
-            "mpirun --quiet -n 2 --bind-to none --host a:1,b:1 x");
 }
 
-TEST(Mpirun, PrivateDirectoriesGoWithAllTheyHold) {
-  std::string path;
-  {
-    const PrivateDirectory folder("/tmp");
-    path = folder.path();
-    ASSERT_FALSE(path.empty());
-    fs::create_directories(path + "/a/b");
-    std::ofstream(path + "/a/b/file") << "x";
+TEST(Mpirun, TheLineOfSeveralHosts) {
+  LaunchPlan plan;
+  plan.ranks = 2;
+  plan.hosts = parse_hosts("a:1,b:1");
+  plan.words = {"x"};
+  plan.directory = "/work";
+  plan.network = "10.1.0.0/16";
+  plan.timeout = 80s;
+  const std::string line = shell_line({}, mpirun_line(plan));
+  EXPECT_EQ(line.substr(0, line.find(" -x ")),
+            "mpirun --quiet -n 2 --bind-to none --host a:1,b:1 --mca oob_tcp_if_include "
+            "10.1.0.0/16 --mca btl_tcp_if_include 10.1.0.0/16 --mca oob_tcp_keepalive_time 40 "
+            "--mca oob_tcp_keepalive_intvl 10 --mca oob_tcp_keepalive_probes 3 --wdir /work");
+}
+
+// Before the ranks' own deadline, however short or long that is.
+TEST(Mpirun, ALostHostIsNoticedBeforeTheDeadline) {
+  for (const auto deadline : {2s, 3s, 4s, 10s, 60s, 600s, 100000s}) {
+    LaunchPlan plan;
+    plan.hosts = parse_hosts("a:1,b:1");
+    plan.words = {"x"};
+    plan.timeout = deadline;
+    const std::vector<std::string> line = mpirun_line(plan);
+    const auto number = [&](const std::string& key) {
+      return std::stoi(*(std::find(line.begin(), line.end(), "oob_tcp_keepalive_" + key) + 1));
+    };
+    EXPECT_LE(number("time") + number("intvl") * number("probes"), deadline.count());
+    EXPECT_GE(number("probes"), 1);
   }
-  EXPECT_FALSE(fs::exists(path));
-  EXPECT_TRUE(PrivateDirectory("/nonexistent").path().empty());
+}
+
+TEST(Mpirun, VariablesForOtherHosts) {
+  setenv("OMP_NUM_THREADS", "3", 1);
+  setenv("AN_UNRELATED_VARIABLE", "x", 1);
+  const std::vector<std::string> names = passed_on_variables({{"TROUPE_LIVE_COLUMNS", "80"}});
+  const auto has = [&](const std::string& name) {
+    return std::count(names.begin(), names.end(), name);
+  };
+  EXPECT_EQ(has("OMP_NUM_THREADS"), 1);
+  EXPECT_EQ(has("TROUPE_LIVE_COLUMNS"), 1);
+  EXPECT_EQ(has("AN_UNRELATED_VARIABLE"), 0);
+  EXPECT_EQ(has("PATH"), 0);
+  unsetenv("OMP_NUM_THREADS");
+  unsetenv("AN_UNRELATED_VARIABLE");
 }
 
 }  // namespace

@@ -1,0 +1,171 @@
+// `troupe launch --hosts` on several machines: TCP between them, shared memory inside.
+#include <signal.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "tests/cluster/cluster.h"
+#include "tests/program/tiny_run.h"
+
+namespace troupe::cluster {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace program;
+using Clock = std::chrono::steady_clock;
+
+class SeveralHosts : public TinyRun {
+ protected:
+  // The line that launches a training from host1.
+  std::vector<std::string> launch(const Cluster& cluster, const std::vector<std::string>& options,
+                                  const std::string& name,
+                                  const std::vector<std::string>& keys) const {
+    std::vector<std::string> words = alone({"launch"});
+    words.insert(words.end(), options.begin(), options.end());
+    words.push_back("--");
+    const std::vector<std::string> rest = train(name, keys);
+    words.insert(words.end(), rest.begin(), rest.end());
+    return cluster.on(1, words);
+  }
+  Outcome run_to_end(const Cluster& cluster, const std::vector<std::string>& line,
+                     int hosts) const {
+    const Outcome outcome = run(line);
+    for (int host = 1; host <= hosts; ++host) {
+      const std::vector<std::string> left = cluster.left_overs(host);
+      EXPECT_TRUE(left.empty()) << "host" << host << ": " << left.front();
+    }
+    return outcome;
+  }
+  bool trains(Job& job, const std::string& name) const {
+    while (job.running()) {
+      if (occurrences(read_text(path(name) + "/metrics.jsonl"), "\n") >= 3) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+};
+
+TEST_F(SeveralHosts, TheSameBitsAsOneHost) {
+  const std::vector<std::string> keys{"parallel.ep=2"};
+  const Outcome one = run(under_mpirun(4, train("one", keys)));
+  ASSERT_EQ(one.code, 0) << one.err;
+  const Cluster two(2);
+  NEED(two);
+  const auto expect_same = [&](const std::vector<std::string>& options, const std::string& name) {
+    const Outcome outcome = run_to_end(two, launch(two, options, name, keys), 2);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    expect_equal("one", name, 12);
+    expect_equal_rows("one", name, 12);
+  };
+  expect_same({"-n", "4", "--hosts", "host1,host2"}, "list");
+  write_text(path("hosts"), "host1 slots=2\nhost2 slots=2\n");
+  // An address that all hosts have on a network that leads nowhere, as container software makes it.
+  for (const int host : {1, 2}) {
+    two.ask(host, {"sh", "-c",
+                   "ip link add docker0 type bridge && "
+                   "ip address add 172.17.0.1/16 dev docker0 && ip link set docker0 up"});
+  }
+  expect_same({"--hosts", path("hosts"), "--network", "10.77.0.0/24"}, "file");
+}
+
+TEST_F(SeveralHosts, FourHosts) {
+  const Outcome one = run(under_mpirun(4, train("one", {"parallel.ep=4"})));
+  ASSERT_EQ(one.code, 0) << one.err;
+  const Cluster four(4);
+  NEED(four);
+  const Outcome outcome = run_to_end(
+      four, launch(four, {"--hosts", "host1:1,host2:1,host3:1,host4:1"}, "four", {"parallel.ep=4"}),
+      4);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  expect_equal("one", "four", 12);
+  expect_equal_rows("one", "four", 12);
+}
+
+TEST_F(SeveralHosts, RanksElsewhereGetTheEnvironmentAndTheDirectory) {
+  const Cluster two(2);
+  NEED(two);
+  // Rank 0 runs on host2: what it says it has from launch.
+  std::vector<std::string> line =
+      launch(two, {"--hosts", "host2:1,host1:1"}, "run", {"runtime.threads=auto", "train.steps=2"});
+  line.insert(line.begin() + 4, {"env", "OMP_NUM_THREADS=3"});
+  const Outcome outcome = run_to_end(two, line, 2);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("3 threads each"), std::string::npos) << outcome.err;
+  // /dev/shm is each host's own: the directory is missing on host2, which is said.
+  line = launch(two, {"--hosts", "host1:1,host2:1"}, "other", {});
+  line.insert(line.begin() + 4, {"env", "-C", "/dev/shm/only-here"});
+  two.ask(1, {"mkdir", "/dev/shm/only-here"});
+  const Outcome lost = run_to_end(two, line, 2);
+  EXPECT_NE(lost.code, 0);
+  EXPECT_NE(lost.err.find("the working directory must be at the same path"), std::string::npos)
+      << lost.err;
+  EXPECT_FALSE(fs::exists(path("other") + "/metrics.jsonl"));
+}
+
+TEST_F(SeveralHosts, ALostHostEndsTheJob) {
+  constexpr std::chrono::seconds kDeadline(4);
+  for (const std::string how : {"power", "link"}) {
+    const Cluster two(2);
+    NEED(two);
+    Job job(launch(two, {"--hosts", "host1:2,host2:2"}, how,
+                   {"parallel.ep=2", "train.steps=100000", "checkpoint.every=0", "eval.every=0",
+                    "runtime.timeout=4s"}));
+    ASSERT_TRUE(trains(job, how)) << job.said();
+    const auto lost = Clock::now();
+    if (how == "power") {
+      two.lose(2);
+    } else {
+      two.link(2, "down");
+    }
+    const Outcome outcome = job.wait();
+    EXPECT_LT(Clock::now() - lost, kDeadline + std::chrono::seconds(5));
+    EXPECT_EQ(outcome.code, 7) << how << "\n" << outcome.err;
+    EXPECT_TRUE(job.gone_within(std::chrono::duration_cast<std::chrono::milliseconds>(
+        lost + kDeadline + std::chrono::seconds(5) - Clock::now())))
+        << how;
+    EXPECT_TRUE(two.left_overs(1).empty()) << two.left_overs(1).front();
+  }
+}
+
+TEST_F(SeveralHosts, AStopRequestReachesAllHosts) {
+  const Cluster two(2);
+  NEED(two);
+  Job job(launch(two, {"--hosts", "host1:1,host2:1"}, "run",
+                 {"train.steps=100000", "checkpoint.every=0", "eval.every=0"}));
+  ASSERT_TRUE(trains(job, "run")) << job.said();
+  for (const pid_t process : job.processes()) {
+    if (read_text("/proc/" + std::to_string(process) + "/cmdline").rfind("mpirun", 0) == 0) {
+      kill(process, SIGUSR1);
+    }
+  }
+  const Outcome outcome = job.wait();
+  EXPECT_EQ(outcome.code, 75) << outcome.err;
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+}
+
+TEST_F(SeveralHosts, AHostThatCannotBeReached) {
+  const Cluster two(2);
+  NEED(two);
+  const Outcome outcome =
+      run_to_end(two, launch(two, {"--hosts", "host1:1,host9:1"}, "run", {}), 2);
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_NE(outcome.err.find("`ssh HOST` must work"), std::string::npos) << outcome.err;
+}
+
+// The machines themselves: none is left, however their owner ends.
+TEST(Hosts, AreGoneWithTheirOwner) {
+  const std::string script = TROUPE_SOURCE_DIR "/tests/cluster/hosts";
+  {
+    const Cluster probe(1);
+    NEED(probe);
+  }
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    Job job({script, "run", "2", "sh", "-c", "echo up >&2; sleep 100"});
+    ASSERT_TRUE(job.says("up"));
+    kill(job.pid(), signal);
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5))) << signal;
+  }
+}
+
+}  // namespace
+}  // namespace troupe::cluster
