@@ -221,9 +221,10 @@ std::vector<std::string> under_mpirun(int ranks, const std::vector<std::string>&
   return line;
 }
 
-Outcome run(const std::vector<std::string>& words, const std::string& input) {
+Outcome run(const std::vector<std::string>& words, const std::string& input,
+            std::chrono::seconds limit) {
   Job job(words, input);
-  Outcome outcome = job.wait();
+  Outcome outcome = job.wait(limit);
   EXPECT_FALSE(outcome.expired) << outcome.err;
   EXPECT_TRUE(job.gone_within(std::chrono::seconds(5))) << outcome.err;
   const std::vector<std::string> left = job.left_overs();

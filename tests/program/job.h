@@ -60,7 +60,8 @@ std::vector<std::string> alone(const std::vector<std::string>& words);
 std::vector<std::string> under_mpirun(int ranks, const std::vector<std::string>& words);
 
 // Runs to the end. The test fails when it expires or leaves anything behind.
-Outcome run(const std::vector<std::string>& words, const std::string& input = {});
+Outcome run(const std::vector<std::string>& words, const std::string& input = {},
+            std::chrono::seconds limit = std::chrono::seconds(100));
 
 // Number of times that `part` occurs in `text`.
 int occurrences(const std::string& text, const std::string& part);

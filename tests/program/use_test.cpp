@@ -199,11 +199,13 @@ TEST_F(Use, JsonIsOneObject) {
 // Measuring the machine's rate takes its time.
 class LongUse : public Use {};
 TEST_F(LongUse, JsonOfBenchIsOneObject) {
-  const Outcome gemm = run(alone({"bench", "gemm", "--json"}));
+  const std::chrono::minutes limit(10);  // products of 4096: half a minute of one core, alone
+  const Outcome gemm = run(alone({"bench", "gemm", "--json"}), {}, limit);
   EXPECT_EQ(gemm.code, 0) << gemm.err;
   EXPECT_GT(object_of(gemm)["f32"]["flops_per_second"], 0);
   const Outcome step =
-      run(alone({"bench", "step", path("tiny.yaml"), "--steps", "2", "--warmup", "1", "--json"}));
+      run(alone({"bench", "step", path("tiny.yaml"), "--steps", "2", "--warmup", "1", "--json"}),
+          {}, limit);
   EXPECT_EQ(step.code, 0) << step.err;
   const json value = object_of(step);
   for (const char* key :
