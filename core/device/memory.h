@@ -18,7 +18,7 @@ struct MemoryUse {
 struct MemoryReport {
   std::array<MemoryUse, kMemoryKinds> by_kind;
   MemoryUse total;                 // peak of the sum, not the sum of the peaks
-  int64_t system_bytes = 0;        // held from the system, cached blocks included
+  int64_t system_bytes = 0;        // address space held from the system, free blocks included
   int64_t system_allocations = 0;  // how often the system was asked
   const MemoryUse& of(MemoryKind kind) const { return by_kind[static_cast<int>(kind)]; }
 };

@@ -48,7 +48,7 @@ TEST(Allocator, KeepsBlocksAndGivesThemBack) {
   EXPECT_EQ(device->memory().system_allocations, asked);
   void* third = device->allocate(9900, MemoryKind::communication);
   EXPECT_NE(third, second);
-  EXPECT_EQ(device->memory().system_allocations, asked + 1);
+  EXPECT_EQ(device->memory().total.current, 2 * 10240);
   device->release(second, 9900, MemoryKind::communication);
   device->release(third, 9900, MemoryKind::communication);
   device->trim();
