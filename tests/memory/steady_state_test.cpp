@@ -1,0 +1,151 @@
+// After the first steps a training step takes nothing from the system.
+#include <gtest/gtest.h>
+
+#include <sys/mman.h>
+#include <cstdlib>
+
+#include "core/base/random.h"
+#include "launch/app/trainer.h"
+#include "launch/config/load.h"
+#include "parallel/comm/self_communicator.h"
+#include "tests/support/allocation_counter.h"
+
+namespace troupe {
+namespace {
+
+using testing_support::allocation_counts;
+using testing_support::AllocationCounts;
+using testing_support::reset_allocation_counts;
+
+constexpr int64_t kFirst = 10;  // steps before the counting begins
+constexpr int64_t kSteps = 100;
+
+const char* const kConfig = R"(
+model: {layers: 2, dim: 64, heads: 4, kv_heads: 2, ffn_dim: 128, seq_len: 128, vocab: 512}
+moe: {experts: 8, ffn_dim: 96, router: {type: topk, top_k: 2}}
+data: {tokenizer: byte, train: none.txt}
+train: {steps: 100, global_batch: 4, micro_batch: 2}
+)";
+
+TokenBatch batch_of(const EngineConfig& config, int64_t step, std::vector<int64_t> samples) {
+  TokenBatch batch;
+  batch.sequences = static_cast<int64_t>(samples.size());
+  batch.seq_len = config.model.seq_len;
+  batch.predictions = batch.sequences * batch.seq_len;
+  const Random random(3, "tokens");
+  for (const int64_t sample : samples) {
+    for (int64_t s = 0; s < batch.seq_len; ++s) {
+      const auto at =
+          static_cast<uint64_t>((step * config.global_batch + sample) * batch.seq_len + s);
+      batch.ids.push_back(
+          static_cast<int32_t>(random.below(at, static_cast<uint64_t>(config.model.vocab))));
+      batch.targets.push_back(
+          static_cast<int32_t>(random.below(at + 1, static_cast<uint64_t>(config.model.vocab))));
+      batch.documents.push_back(0);
+      batch.valid.push_back(1);
+    }
+  }
+  batch.samples = std::move(samples);
+  return batch;
+}
+
+struct StepRecord {
+  int64_t rows = 0;             // most rows that an expert got in the step
+  int64_t device_requests = 0;  // to the system, by the device, in the step
+  AllocationCounts counts;
+};
+
+std::vector<StepRecord> train_one_rank(const std::string& precision, bool balanced) {
+  const RunConfig config =
+      load_config_text(kConfig, "steady.yaml", {"precision.compute=" + precision}, 1).config;
+  const auto world = self_communicator();
+  const auto device = Device::cpu(1);
+  const Mesh mesh(MeshShape::data_expert(1, 1), world);
+  TrainingEngine engine(engine_config(config), mesh, device);
+  std::vector<std::vector<Assignment>> routing;
+  for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
+    routing.emplace_back();
+    for (int layer = 0; layer < 2; ++layer) {
+      routing.back().push_back(synthetic_assignment(SyntheticRouting::balanced, 2 * 128, 8, 2, 1));
+    }
+  }
+  std::vector<StepRecord> out;
+  out.reserve(kSteps);
+  for (int64_t step = 0; step < kSteps; ++step) {
+    std::vector<TokenBatch> batches;
+    for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
+      batches.push_back(
+          batch_of(engine.config(), step, micro_batch_samples(engine.config(), 1, 0, micro)));
+    }
+    const int64_t before = device->memory().system_allocations;
+    reset_allocation_counts();
+    const StepResult result = engine.step(
+        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, false,
+        balanced ? &routing : nullptr);
+    StepRecord record;
+    record.counts = allocation_counts();
+    record.device_requests = device->memory().system_allocations - before;
+    for (const RouterStats& layer : result.layers) {
+      for (const int64_t rows : layer.selected) record.rows = std::max(record.rows, rows);
+    }
+    out.push_back(record);
+  }
+  return out;
+}
+
+TEST(AllocationCounter, SeesMallocNewAndMaps) {
+  reset_allocation_counts();
+  void* volatile small = std::malloc(100);
+  auto* volatile fresh = new std::vector<char>(100000);
+  void* map = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const AllocationCounts counts = allocation_counts();
+  std::free(small);
+  delete fresh;
+  munmap(map, 4096);
+  EXPECT_EQ(counts.calls, 3);
+  EXPECT_EQ(counts.large, 1);
+  EXPECT_EQ(counts.largest, 100000);
+  EXPECT_EQ(counts.maps, 1);
+}
+
+class SteadyState : public testing::TestWithParam<std::string> {};
+
+TEST_P(SteadyState, BalancedStepsTakeNothingFromTheSystem) {
+  const std::vector<StepRecord> steps = train_one_rank(GetParam(), true);
+  int64_t small = 0;
+  for (size_t i = kFirst; i < steps.size(); ++i) {
+    SCOPED_TRACE("step " + std::to_string(i + 1));
+    EXPECT_EQ(steps[i].device_requests, 0);
+    EXPECT_EQ(steps[i].counts.maps, 0);
+    EXPECT_EQ(steps[i].counts.large, 0) << steps[i].counts.largest << " bytes";
+    EXPECT_EQ(steps[i].counts.held_by_malloc, steps[kFirst - 1].counts.held_by_malloc);
+    small = std::max(small, steps[i].counts.calls);
+  }
+  std::printf("%s: at most %ld small calls of malloc in a step\n", GetParam().c_str(), small);
+  RecordProperty("small_calls_per_step", std::to_string(small));
+}
+
+// Row counts change with every step. What is counted apart: oneDNN maps pages for the code of a
+// product when it meets a shape for the first time, whatever the largest count was.
+TEST_P(SteadyState, NaturalRoutingTakesMoreOnlyAtANewLargestRowCount) {
+  const std::vector<StepRecord> steps = train_one_rank(GetParam(), false);
+  int64_t most = 0;
+  int64_t with_new_code = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (i >= kFirst && steps[i].rows <= most) {
+      SCOPED_TRACE("step " + std::to_string(i + 1));
+      EXPECT_EQ(steps[i].device_requests, 0);
+      EXPECT_EQ(steps[i].counts.large, 0) << steps[i].counts.largest << " bytes";
+      with_new_code += steps[i].counts.maps > 0 ? 1 : 0;
+    }
+    most = std::max(most, steps[i].rows);
+  }
+  std::printf("%s: %ld of %ld steps met a new shape of a product\n", GetParam().c_str(),
+              with_new_code, kSteps - kFirst);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, SteadyState, testing::Values("f32", "bf16"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace troupe
