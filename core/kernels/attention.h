@@ -6,23 +6,29 @@
 
 namespace troupe::kernels {
 
-// Which keys a query sees: one interval, rising with the query. Query s of sequence b sees keys
-// [first[b, s], min(s + q_offset, Sk - 1)].
+// Which of the given keys a query sees: query s of sequence b keys [first[b, s], end[b, s]). Both
+// rise with the query.
 struct AttentionMask {
-  View first;            // i32 [B, S], contiguous
-  int64_t q_offset = 0;  // position of query 0 minus that of key 0
+  View first;  // i32 [B, S], contiguous
+  View end;    // the same, at most Sk
 };
 
-// q [B, S, H, hd], k, v [B, Sk, Hkv, hd], last dim contiguous; out contiguous [B, S, H, hd]; lse
-// [B, H, S] in the wide type: log-sum-exp of each row's scaled scores, +infinity for a row that
-// sees nothing.
-void attention(Stream& stream, View q, View k, View v, double scale, const AttentionMask& mask,
-               View out, View lse);
+// The keys of a query may come in parts. A further part joins what the outputs hold of the earlier
+// ones; these outputs then have the wide type.
+enum class KeyPart : uint8_t { first, further };
 
-// dout, out, dq, dk, dv contiguous.
+// q [B, S, H, hd], k, v [B, Sk, Hkv, hd], last dim contiguous; out contiguous [B, S, H, hd], of q's
+// type or the wide one; lse [B, H, S] in the wide type: log-sum-exp of each row's scaled scores,
+// +infinity for a row that sees nothing. A further part makes out and lse those of all keys so far.
+void attention(Stream& stream, View q, View k, View v, double scale, const AttentionMask& mask,
+               View out, View lse, KeyPart part = KeyPart::first);
+
+// dout, out, dq, dk, dv contiguous; dq, dk, dv of q's type or the wide one. out and lse are those
+// over the keys of all parts. A further part adds to dq; dk and dv belong to this part's keys
+// alone.
 void attention_gradient(Stream& stream, View q, View k, View v, double scale,
                         const AttentionMask& mask, View out, View lse, View dout, View dq, View dk,
-                        View dv);
+                        View dv, KeyPart part = KeyPart::first);
 
 // Few queries against a long cache: no blocks, one pass over keys and one over values.
 void attention_decode(Stream& stream, View q, View k, View v, double scale,

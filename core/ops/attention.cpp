@@ -32,19 +32,44 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOpt
           "attention of {} with documents {}", q.shape().text(), options.documents.shape().text());
 }
 
-double scale_of(const Tensor& q, const AttentionOptions& options) {
-  return options.scale != 0 ? options.scale : 1.0 / std::sqrt(static_cast<double>(q.dim(3)));
+// The keys that each query sees, as kernels read them.
+struct Range {
+  Tensor first;
+  Tensor end;
+  kernels::AttentionMask mask() const { return {first.view(), end.view()}; }
+};
+
+// Query s of a sequence stands at position s + q_offset of its keys.
+Range range_of(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
+  const int64_t queries = q.dim(1);
+  const int64_t keys = k.dim(1);
+  Range range{first_visible(q.dim(0), queries, options, q.device()),
+              Tensor::empty({q.dim(0), queries}, DType::i32, q.device())};
+  auto* end = range.end.data<int32_t>();
+  for (int64_t i = 0; i < q.dim(0) * queries; ++i) {
+    end[i] = static_cast<int32_t>(std::min(i % queries + options.q_offset + 1, keys));
+  }
+  return range;
 }
 
-// First key that each query sees: documents rise along a sequence, so the keys of its own document
-// are those since the document's start.
-Tensor first_keys(const Tensor& q, const AttentionOptions& options) {
-  const int64_t queries = q.dim(1);
-  Tensor first = Tensor::empty({q.dim(0), queries}, DType::i32, q.device());
+// The value with a contiguous last dim.
+Tensor dense_rows(const Tensor& x) {
+  return x.strides()[-1] == 1 || x.dim(-1) == 1 ? x.detach() : raw::contiguous(x);
+}
+
+}  // namespace
+
+double AttentionOptions::scale_for(int64_t head_dim) const {
+  return scale != 0 ? scale : 1.0 / std::sqrt(static_cast<double>(head_dim));
+}
+
+Tensor first_visible(int64_t sequences, int64_t queries, const AttentionOptions& options,
+                     const std::shared_ptr<Device>& device) {
+  Tensor first = Tensor::empty({sequences, queries}, DType::i32, device);
   auto* to = first.data<int32_t>();
   const int32_t* document =
       options.documents.defined() ? options.documents.data<int32_t>() : nullptr;
-  for (int64_t b = 0; b < q.dim(0); ++b) {
+  for (int64_t b = 0; b < sequences; ++b) {
     int64_t start = 0;
     for (int64_t s = 0; s < queries; ++s) {
       const int64_t at = b * queries + s;
@@ -61,29 +86,21 @@ Tensor first_keys(const Tensor& q, const AttentionOptions& options) {
   return first;
 }
 
-// The value with a contiguous last dim.
-Tensor dense_rows(const Tensor& x) {
-  return x.strides()[-1] == 1 || x.dim(-1) == 1 ? x.detach() : raw::contiguous(x);
-}
-
-}  // namespace
-
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionOptions& options) {
   check(q, k, v, options);
-  const double scale = scale_of(q, options);
-  const Tensor first = first_keys(q, options);
+  const double scale = options.scale_for(q.dim(3));
+  const Range range = range_of(q, k, options);
   const Tensor query = dense_rows(q);
   const Tensor key = dense_rows(k);
   const Tensor value = dense_rows(v);
   Tensor out = Tensor::empty(q.shape(), q.dtype(), q.device());
   const Tensor lse = Tensor::empty({q.dim(0), q.dim(2), q.dim(1)}, wide(q.dtype()), q.device());
-  const int64_t offset = options.q_offset;
-  kernels::attention(out.stream(), query.view(), key.view(), value.view(), scale,
-                     {first.view(), offset}, out.view(), lse.view());
+  kernels::attention(out.stream(), query.view(), key.view(), value.view(), scale, range.mask(),
+                     out.view(), lse.view());
   return record("attention", out, {q, k, v},
                 [query = Saved(query), key = Saved(key), value = Saved(value), out = Saved(out),
-                 lse, first, scale, offset](const Tensor& dy, InputGradients& inputs) {
+                 lse, range, scale](const Tensor& dy, InputGradients& inputs) {
                   const Tensor& q = query.get("attention");
                   const Tensor& k = key.get("attention");
                   const Tensor& v = value.get("attention");
@@ -92,9 +109,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
                   const Tensor dv = Tensor::empty(v.shape(), v.dtype(), v.device());
                   const Tensor g = raw::contiguous(dy);
                   kernels::attention_gradient(g.stream(), q.view(), k.view(), v.view(), scale,
-                                              {first.view(), offset}, out.get("attention").view(),
-                                              lse.view(), g.view(), dq.view(), dk.view(),
-                                              dv.view());
+                                              range.mask(), out.get("attention").view(), lse.view(),
+                                              g.view(), dq.view(), dk.view(), dv.view());
                   inputs.add(0, dq);
                   inputs.add(1, dk);
                   inputs.add(2, dv);
@@ -117,8 +133,8 @@ Tensor attention_decode(const Tensor& q, const Tensor& k, const Tensor& v, int64
   }
   Tensor out = Tensor::empty(q.shape(), q.dtype(), q.device());
   kernels::attention_decode(out.stream(), dense_rows(q).view(), dense_rows(k).view(),
-                            dense_rows(v).view(), scale_of(q, options),
-                            {first_keys(q, options).view(), options.q_offset}, out.view());
+                            dense_rows(v).view(), options.scale_for(q.dim(3)),
+                            range_of(q, k, options).mask(), out.view());
   return out;
 }
 
@@ -128,12 +144,11 @@ Tensor attention_composite(const Tensor& q, const Tensor& k, const Tensor& v,
   const int64_t queries = q.dim(1);
   const int64_t keys = k.dim(1);
   const int64_t group = q.dim(2) / k.dim(2);
-  const Tensor first = first_keys(q, options);
+  const Range range = range_of(q, k, options);
   std::vector<double> mask;  // [B, 1, S, Sk]
   for (int64_t i = 0; i < q.dim(0) * queries; ++i) {
-    const int64_t last = i % queries + options.q_offset;
     for (int64_t j = 0; j < keys; ++j) {
-      const bool seen = j >= first.data<int32_t>()[i] && j <= last;
+      const bool seen = j >= range.first.data<int32_t>()[i] && j < range.end.data<int32_t>()[i];
       mask.push_back(seen ? 0.0 : -std::numeric_limits<double>::infinity());
     }
   }
@@ -148,7 +163,7 @@ Tensor attention_composite(const Tensor& q, const Tensor& k, const Tensor& v,
     return reshape(turned, {x.dim(0), q.dim(2), 1, x.dim(1), x.dim(3)});
   };
   const Tensor rows = reshape(transpose(q, 1, 2), {q.dim(0), q.dim(2), queries, 1, q.dim(3)});
-  const Tensor scores = scale(sum(mul(rows, repeated(k)), -1), scale_of(q, options));
+  const Tensor scores = scale(sum(mul(rows, repeated(k)), -1), options.scale_for(q.dim(3)));
   const Tensor p = softmax(add(scores, hidden));
   const Tensor spread = reshape(p, {q.dim(0), q.dim(2), queries, keys, 1});
   return transpose(sum(mul(spread, repeated(v)), 3), 1, 2);

@@ -12,6 +12,8 @@ struct AttentionOptions {
   Tensor documents;      // i32 [B, S], rising along S: a query sees its own document only;
                          // undefined = one
   int64_t q_offset = 0;  // position of the first query minus that of the first key (KV cache)
+
+  double scale_for(int64_t head_dim) const;
 };
 
 // q [B, S, H, hd], k and v [B, Sk, Hkv, hd] with H % Hkv == 0 (head h reads kv head h / (H / Hkv))
@@ -21,7 +23,12 @@ struct AttentionOptions {
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionOptions& options = {});
 
-// The same by whole score matrices made of simple ops: the oracle of attention(), for tests and
+// i32 [sequences, queries]: the first position that each query sees: by the window, and by the
+// document, since ids rise along a sequence. Queries stand at positions q_offset and up.
+Tensor first_visible(int64_t sequences, int64_t queries, const AttentionOptions& options,
+                     const std::shared_ptr<Device>& device);
+
+// attention() by whole score matrices made of simple ops: its oracle, for tests and
 // tiny inputs.
 Tensor attention_composite(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionOptions& options = {});

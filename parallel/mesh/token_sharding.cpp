@@ -4,10 +4,8 @@
 #include "parallel/mesh/mesh.h"
 
 namespace troupe {
-namespace {
 
-// The positions of a sequence that cp rank `cp` holds, rising within each of its chunks.
-std::vector<int64_t> positions_of(const Parallelism& parallelism, int cp, int64_t seq_len) {
+std::vector<int64_t> context_positions(const Parallelism& parallelism, int cp, int64_t seq_len) {
   Layout layout = Layout::replicated({seq_len}, MeshKind::attention, {});
   layout.shard(0, Axis::cp, parallelism.cp_kind == CpKind::ring ? Cut::zigzag : Cut::block);
   std::array<int, kAxes> at{};
@@ -20,9 +18,11 @@ std::vector<int64_t> positions_of(const Parallelism& parallelism, int cp, int64_
   return positions;
 }
 
+namespace {
+
 std::vector<int32_t> rows_of(const Parallelism& parallelism, int cp, int64_t sequences,
                              int64_t seq_len) {
-  const std::vector<int64_t> positions = positions_of(parallelism, cp, seq_len);
+  const std::vector<int64_t> positions = context_positions(parallelism, cp, seq_len);
   std::vector<int32_t> rows;
   rows.reserve(static_cast<size_t>(sequences) * positions.size());
   for (int64_t b = 0; b < sequences; ++b) {

@@ -16,6 +16,10 @@
 
 namespace troupe {
 
+// The positions of a sequence that the cp rank holds, rising. Throws Error(usage) when seq_len does
+// not divide over cp.
+std::vector<int64_t> context_positions(const Parallelism& parallelism, int cp, int64_t seq_len);
+
 class TokenSharding {
  public:
   // coordinates: of this rank. Throws Error(usage) when S does not divide over cp and, with sp, tp.

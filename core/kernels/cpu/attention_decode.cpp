@@ -21,7 +21,7 @@ void decode_head(const View& q, const View& k, const View& v, T scale, const Att
   T* sums = query + queries * group * n;   // [queries * group, n]
   T* scores = sums + queries * group * n;  // [queries * group, keys]
   const auto* first = mask.first.as<int32_t>() + b * queries;
-  const auto last = [&](int64_t s) { return std::min(s + mask.q_offset, keys - 1); };
+  const auto* end = mask.end.as<int32_t>() + b * queries;
   for (int64_t s = 0; s < queries; ++s) {
     for (int64_t g = 0; g < group; ++g) {
       const int64_t at = b * q.strides[0] + s * q.strides[1] + (kv * group + g) * q.strides[2];
@@ -33,7 +33,7 @@ void decode_head(const View& q, const View& k, const View& v, T scale, const Att
   for (int64_t j = 0; j < keys; ++j) {
     const T* key = read_row<T>(k, b * k.strides[0] + j * k.strides[1] + kv * k.strides[2], n, row);
     for (int64_t i = 0; i < queries * group; ++i) {
-      const bool seen = j >= first[i / group] && j <= last(i / group);
+      const bool seen = j >= first[i / group] && j < end[i / group];
       scores[i * keys + j] =
           seen ? vec::dot(query + i * n, key, n) : -std::numeric_limits<T>::infinity();
     }
@@ -50,7 +50,7 @@ void decode_head(const View& q, const View& k, const View& v, T scale, const Att
     const T* value =
         read_row<T>(v, b * v.strides[0] + j * v.strides[1] + kv * v.strides[2], n, row);
     for (int64_t i = 0; i < queries * group; ++i) {
-      const bool seen = j >= first[i / group] && j <= last(i / group);
+      const bool seen = j >= first[i / group] && j < end[i / group];
       if (seen) vec::axpy(scores[i * keys + j], value, sums + i * n, n);
     }
   }
