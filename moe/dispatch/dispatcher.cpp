@@ -4,66 +4,75 @@
 #include "core/ops/rows.h"
 #include "core/ops/view.h"
 #include "moe/dispatch/exchange.h"
+#include "moe/dispatch/row_order.h"
 
 namespace troupe {
 namespace {
 
-Tensor index_tensor(const std::vector<int32_t>& index, const std::shared_ptr<Device>& device) {
-  return Tensor::from(std::span<const int32_t>(index), Shape{static_cast<int64_t>(index.size())},
-                      device);
-}
-
-// Position of each arrival in the order of the experts.
-std::vector<int32_t> inverse(const std::vector<int32_t>& order) {
-  std::vector<int32_t> out(order.size());
-  for (size_t i = 0; i < order.size(); ++i)
-    out[static_cast<size_t>(order[i])] = static_cast<int32_t>(i);
-  return out;
-}
-
-Tensor reorder(const Tensor& rows, const std::vector<int32_t>& order) {
-  return order.empty() ? rows : gather_rows(rows, index_tensor(order, rows.device()));
+RowLists token_lists(const DispatchPlan& plan, const std::shared_ptr<Device>& device) {
+  return {index_tensor(plan.token_offset, device), index_tensor(plan.token_rows, device)};
 }
 
 }  // namespace
 
-Dispatcher::Dispatcher(Placement placement, Communicator& ep, std::string site)
-    : placement_(std::move(placement)), ep_(ep), site_(std::move(site)) {
-  require(placement_.ranks == ep_.size(), "experts placed on {} ranks, the group has {}",
-          placement_.ranks, ep_.size());
+Dispatcher::Dispatcher(Placement placement, const ExpertGroups& groups, std::string site,
+                       int64_t chunks)
+    : placement_(std::move(placement)), groups_(groups), site_(std::move(site)), chunks_(chunks) {
+  require(placement_.ranks == groups_.ep.size(), "experts placed on {} ranks, the group has {}",
+          placement_.ranks, groups_.ep.size());
 }
 
-DispatchedRows Dispatcher::dispatch(const Tensor& x_TD, const Assignment& assignment,
-                                    PhaseClock* clock) const {
+LeavingRows Dispatcher::leave(const Tensor& x_TD, const Assignment& assignment,
+                              PhaseClock* clock) const {
   require(x_TD.dim(0) == assignment.tokens, "{} tokens assigned, {} given", assignment.tokens,
           x_TD.dim(0));
   PhaseScope scope(clock, Phase::dispatch);
   const auto plan = std::make_shared<const DispatchPlan>(
-      make_plan(assignment, placement_, ep_, site_ + " counts", clock));
+      make_plan(assignment, placement_, groups_, site_ + " counts", chunks_, clock));
   const Tensor& weight = assignment.weight;
-  const Tensor row_token = index_tensor(plan->row_token, x_TD.device());
-  const Tensor row_pair = index_tensor(plan->row_pair, x_TD.device());
-  Tensor x = gather_rows(x_TD, row_token);
-  Tensor w =
-      gather_rows(cast(reshape(weight, Shape{weight.dim(0), 1}), wide(x_TD.dtype())), row_pair);
-  x = exchange_rows(x, plan->send_rows, plan->recv_rows, ep_, site_ + " dispatch", clock);
-  w = exchange_rows(w, plan->send_rows, plan->recv_rows, ep_, site_ + " gate weights", clock);
-  x = reorder(x, plan->expert_order);
-  w = reorder(w, plan->expert_order);
-  DispatchedRows out{x, reshape(w, Shape{w.dim(0)}), plan};
-  charge_backward(std::vector<Tensor>{out.x_RD, out.weight_R}, std::vector<Tensor>{x_TD, weight},
-                  clock, Phase::dispatch);
+  const Tensor w = cast(reshape(weight, Shape{weight.dim(0), 1}), wide(x_TD.dtype()));
+  return {spread_rows(x_TD, index_tensor(plan->row_token, x_TD.device()),
+                      token_lists(*plan, x_TD.device())),
+          gather_rows(w, index_tensor(plan->row_pair, x_TD.device())), plan};
+}
+
+Tensor Dispatcher::home(const Tensor& rows_SD, const DispatchPlan& plan, PhaseClock* clock) const {
+  PhaseScope scope(clock, Phase::dispatch);
+  return combine_rows(rows_SD, token_lists(plan, rows_SD.device()));
+}
+
+const DispatchChunk& Dispatcher::only_chunk(const DispatchPlan& plan) const {
+  require(plan.chunks.size() == 1, "{}: {} chunks moved at once", site_, plan.chunks.size());
+  return plan.chunks.front();
+}
+
+DispatchedRows Dispatcher::dispatch(const Tensor& x_TD, const Assignment& assignment,
+                                    PhaseClock* clock) const {
+  PhaseScope scope(clock, Phase::dispatch);
+  const LeavingRows leaving = leave(x_TD, assignment, clock);
+  const DispatchChunk& chunk = only_chunk(*leaving.plan);
+  const auto move = [&](Tensor rows, const std::string& what) {
+    rows = exchange_rows(rows, chunk.send_rows, chunk.recv_rows, groups_.ep, site_ + what, clock);
+    rows = gather_parts(rows, chunk.part_rows, groups_.etp, site_ + what + " to parts", clock);
+    return to_expert_order(rows, chunk);
+  };
+  const Tensor x = move(leaving.x_SD, " dispatch");
+  const Tensor w = move(leaving.weight_S1, " gate weights");
+  DispatchedRows out{x, reshape(w, Shape{w.dim(0)}), leaving.plan};
+  charge_backward(std::vector<Tensor>{out.x_RD, out.weight_R},
+                  std::vector<Tensor>{x_TD, assignment.weight}, clock, Phase::dispatch);
   return out;
 }
 
 Tensor Dispatcher::combine(const Tensor& rows_RD, const DispatchPlan& plan,
                            PhaseClock* clock) const {
   PhaseScope scope(clock, Phase::dispatch);
-  Tensor rows = reorder(rows_RD, inverse(plan.expert_order));
-  rows = exchange_rows(rows, plan.recv_rows, plan.send_rows, ep_, site_ + " combine", clock);
-  const RowLists lists{index_tensor(plan.token_offset, rows.device()),
-                       index_tensor(plan.token_rows, rows.device())};
-  Tensor out = combine_rows(rows, lists);
+  const DispatchChunk& chunk = only_chunk(plan);
+  Tensor rows = from_expert_order(rows_RD, chunk);
+  rows = sum_parts(rows, chunk.part_rows, groups_.etp, site_ + " combine of parts", clock);
+  rows =
+      exchange_rows(rows, chunk.recv_rows, chunk.send_rows, groups_.ep, site_ + " combine", clock);
+  Tensor out = home(rows, plan, clock);
   charge_backward(std::vector<Tensor>{out}, std::vector<Tensor>{rows_RD}, clock, Phase::dispatch);
   return out;
 }

@@ -20,27 +20,50 @@ struct DispatchedRows {
   std::shared_ptr<const DispatchPlan> plan;
 };
 
+// Rows about to leave, in the order of the plan.
+struct LeavingRows {
+  Tensor x_SD;
+  Tensor weight_S1;  // wide type of x
+  std::shared_ptr<const DispatchPlan> plan;
+};
+
 // The experts multiply each row by its gate weight; combine is then a plain sum of a token's rows
-// in the order of its choices, so no layout changes the order of that sum.
+// in the order of its choices, so no layout changes the order of that sum. The gradient of a token
+// sums in the same order.
+//
+// Where experts are cut over etp, the rows of all ranks of the etp group are put together after the
+// exchange over ep, each rank computes its part of all of them, and before the way back the parts
+// are summed in rank order.
 class Dispatcher {
  public:
-  // site: names the layer in messages and counters. The group must outlive backward.
-  Dispatcher(Placement placement, Communicator& ep, std::string site);
+  // site: names the layer in messages and counters. chunks: in which the local experts are cut.
+  Dispatcher(Placement placement, const ExpertGroups& groups, std::string site, int64_t chunks = 1);
 
-  // x: [T, D]. Collective over ep: one exchange of counts, one of rows, one of gate weights.
+  // x: [T, D]. Collective over ep and etp: one exchange of counts, one of rows, one of gate
+  // weights. dispatch and combine move all rows at once: only without chunks.
   DispatchedRows dispatch(const Tensor& x_TD, const Assignment& assignment,
                           PhaseClock* clock = nullptr) const;
   // rows: [R, D] in the order of dispatch, already weighted -> [T, D]. A token without kept rows
-  // gets zeros. Collective over ep.
+  // gets zeros.
   Tensor combine(const Tensor& rows_RD, const DispatchPlan& plan,
                  PhaseClock* clock = nullptr) const;
 
+  // What dispatch does before rows travel, with the exchange of counts, and what combine does when
+  // they are home (moe/dispatch/chunk_moves.h moves them in between).
+  LeavingRows leave(const Tensor& x_TD, const Assignment& assignment,
+                    PhaseClock* clock = nullptr) const;
+  Tensor home(const Tensor& rows_SD, const DispatchPlan& plan, PhaseClock* clock = nullptr) const;
+
   const Placement& placement() const { return placement_; }
+  const ExpertGroups& groups() const { return groups_; }
+  const std::string& site() const { return site_; }
 
  private:
+  const DispatchChunk& only_chunk(const DispatchPlan& plan) const;
   Placement placement_;
-  Communicator& ep_;
+  ExpertGroups groups_;
   std::string site_;
+  int64_t chunks_;
 };
 
 }  // namespace troupe

@@ -4,14 +4,36 @@
 
 #include "core/autograd/tape.h"
 #include "parallel/collectives/collectives.h"
+#include "parallel/collectives/parts.h"
 
 namespace troupe {
+
 Tensor exchange_rows(const Tensor& x_RD, std::span<const int64_t> send,
                      std::span<const int64_t> recv, Communicator& group, const std::string& site,
                      PhaseClock* clock) {
   if (group.size() == 1) return x_RD;
   PhaseScope scope(clock, Phase::comm);
   Tensor out = all_to_all_rows(x_RD, send, recv, group, site);
+  charge_backward(std::span<const Tensor>(&out, 1), std::span<const Tensor>(&x_RD, 1), clock,
+                  Phase::comm);
+  return out;
+}
+
+Tensor gather_parts(const Tensor& x_RD, std::span<const int64_t> counts, Communicator& group,
+                    const std::string& site, PhaseClock* clock) {
+  if (group.size() == 1) return x_RD;
+  PhaseScope scope(clock, Phase::comm);
+  Tensor out = all_gather_parts(x_RD, counts, group, site);
+  charge_backward(std::span<const Tensor>(&out, 1), std::span<const Tensor>(&x_RD, 1), clock,
+                  Phase::comm);
+  return out;
+}
+
+Tensor sum_parts(const Tensor& x_RD, std::span<const int64_t> counts, Communicator& group,
+                 const std::string& site, PhaseClock* clock) {
+  if (group.size() == 1) return x_RD;
+  PhaseScope scope(clock, Phase::comm);
+  Tensor out = reduce_scatter_parts(x_RD, counts, group, site);
   charge_backward(std::span<const Tensor>(&out, 1), std::span<const Tensor>(&x_RD, 1), clock,
                   Phase::comm);
   return out;

@@ -7,8 +7,11 @@ namespace {
 
 Init normal(double scale) { return {Init::Kind::normal, scale}; }
 
-Layout bank_layout(const Shape& global) {
-  return Layout::replicated(global, MeshKind::experts, {Axis::edp}).shard(0, Axis::ep);
+// hidden_dim: cut over etp.
+Layout bank_layout(const Shape& global, int hidden_dim) {
+  return Layout::replicated(global, MeshKind::experts, {Axis::edp})
+      .shard(0, Axis::ep)
+      .shard(hidden_dim, Axis::etp);
 }
 
 Layout gate_up_layout(Layout layout, int dim, int64_t ffn_dim) {
@@ -16,8 +19,9 @@ Layout gate_up_layout(Layout layout, int dim, int64_t ffn_dim) {
   return layout;
 }
 
-Layout shared_layout(const Shape& global) {
-  return Layout::replicated(global, MeshKind::attention, {Axis::dp, Axis::cp});
+Layout shared_layout(const Shape& global, int hidden_dim) {
+  return Layout::replicated(global, MeshKind::attention, {Axis::dp, Axis::cp})
+      .shard(hidden_dim, Axis::tp);
 }
 
 Parameter make(const std::string& name, const Layout& layout, const Mesh& mesh, DType compute,
@@ -31,11 +35,11 @@ Parameter make(const std::string& name, const Layout& layout, const Mesh& mesh, 
 ExpertBank::ExpertBank(const ExpertSetup& setup, const Mesh& mesh,
                        const std::shared_ptr<Device>& device)
     : gate_up_(make(setup.name + ".gate_up",
-                    gate_up_layout(bank_layout({setup.experts, 2 * setup.ffn_dim, setup.dim}), 1,
+                    gate_up_layout(bank_layout({setup.experts, 2 * setup.ffn_dim, setup.dim}, 1), 1,
                                    setup.ffn_dim),
                     mesh, setup.compute, setup.init_std, device)),
-      down_(make(setup.name + ".down", bank_layout({setup.experts, setup.dim, setup.ffn_dim}), mesh,
-                 setup.compute, setup.down_init_std, device)) {}
+      down_(make(setup.name + ".down", bank_layout({setup.experts, setup.dim, setup.ffn_dim}, 2),
+                 mesh, setup.compute, setup.down_init_std, device)) {}
 
 Tensor ExpertBank::forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
                            const Tensor& weight_R) {
@@ -49,15 +53,18 @@ void ExpertBank::parameters(const std::function<void(Parameter&)>& visit) {
 
 SharedExperts::SharedExperts(const ExpertSetup& setup, const Mesh& mesh,
                              const std::shared_ptr<Device>& device)
-    : gate_up_(make(setup.name + ".gate_up",
-                    gate_up_layout(shared_layout({2 * setup.experts * setup.ffn_dim, setup.dim}), 0,
-                                   setup.experts * setup.ffn_dim),
+    : name_(setup.name),
+      region_(mesh),
+      gate_up_(make(setup.name + ".gate_up",
+                    gate_up_layout(shared_layout({2 * setup.experts * setup.ffn_dim, setup.dim}, 0),
+                                   0, setup.experts * setup.ffn_dim),
                     mesh, setup.compute, setup.init_std, device)),
-      down_(make(setup.name + ".down", shared_layout({setup.dim, setup.experts * setup.ffn_dim}),
+      down_(make(setup.name + ".down", shared_layout({setup.dim, setup.experts * setup.ffn_dim}, 1),
                  mesh, setup.compute, setup.down_init_std, device)) {}
 
 Tensor SharedExperts::forward(const Tensor& x_TD) {
-  return swiglu_feed_forward(x_TD, gate_up_, down_);
+  const Tensor rows = region_.enter(x_TD, name_ + " in");
+  return region_.leave(swiglu_feed_forward(rows, gate_up_, down_), name_ + " out");
 }
 
 void SharedExperts::parameters(const std::function<void(Parameter&)>& visit) {

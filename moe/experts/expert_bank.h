@@ -9,6 +9,7 @@
 
 #include "core/parameter/parameter.h"
 #include "parallel/mesh/mesh.h"
+#include "parallel/tp/region.h"
 
 namespace troupe {
 
@@ -24,10 +25,11 @@ struct ExpertSetup {
 
 class ExpertBank {
  public:
-  // gate_up [E, 2F, D] (sections gate | up) and down [E, D, F], cut over ep in dim 0; the gradient
-  // is partial over edp, whose ranks hold the same experts and other tokens.
+  // gate_up [E, 2F, D] (sections gate | up) and down [E, D, F], cut over ep in dim 0 and over etp
+  // in F; the gradient is partial over edp, whose ranks hold the same experts and other tokens.
   ExpertBank(const ExpertSetup& setup, const Mesh& mesh, const std::shared_ptr<Device>& device);
-  // rows sorted by local expert, weighted by their gate weights: [R, D] -> [R, D].
+  // rows sorted by local expert, weighted by their gate weights: [R, D] -> [R, D]. With etp each
+  // rank gives a part of the sum over F.
   Tensor forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
                  const Tensor& weight_R);
   void parameters(const std::function<void(Parameter&)>& visit);
@@ -38,14 +40,17 @@ class ExpertBank {
 };
 
 // Experts that every token visits with weight 1: `experts` networks of width ffn_dim are one of
-// width experts * ffn_dim. gate_up [2F, D], down [D, F], whole on every rank of the attention mesh.
+// width experts * ffn_dim. gate_up [2F, D], down [D, F], on the attention mesh: F is cut over tp.
 class SharedExperts {
  public:
   SharedExperts(const ExpertSetup& setup, const Mesh& mesh, const std::shared_ptr<Device>& device);
+  // Stream rows in and out.
   Tensor forward(const Tensor& x_TD);
   void parameters(const std::function<void(Parameter&)>& visit);
 
  private:
+  std::string name_;
+  TensorRegion region_;
   Parameter gate_up_;
   Parameter down_;
 };

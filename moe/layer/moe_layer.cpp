@@ -66,7 +66,7 @@ struct MoELayer::Impl {
         token_group(mesh.group(Axis::cp, Axis::tp)),
         router(make_router(given, device)),
         dispatcher(Placement::identity(given.config.experts, mesh.size(Axis::ep)),
-                   mesh.group(Axis::ep), given.name),
+                   {mesh.group(Axis::ep), mesh.group(Axis::etp)}, given.name),
         bank(expert_setup(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
              device) {
     const MoEConfig& config = setup.config;
@@ -102,6 +102,7 @@ struct MoELayer::Impl {
       input.gather = [this, sharding](const Tensor& rows) { return whole(rows, *sharding); };
     }
     Routing routing = router->route(input, replay);
+    if (observer && replay == nullptr) observer(routing);
     Assignment& assignment = routing.assignment;
     if (replay != nullptr) {
       assignment.kept = replay->kept;
@@ -158,6 +159,7 @@ struct MoELayer::Impl {
   Dispatcher dispatcher;
   ExpertBank bank;
   std::unique_ptr<SharedExperts> shared;
+  std::function<void(const Routing&)> observer;
   // The previous step's whole batch, f64 [E], for scope global_batch.
   bool uses_batch_load = false;
   Tensor pairs_before;
@@ -193,7 +195,8 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
       own_TD,
       sharding == nullptr ? routing.assignment : layer.own_part(routing.assignment, *sharding),
       context.clock);
-  const Tensor done = layer.bank.forward(rows.x_RD, rows.plan->expert_rows, rows.weight_R);
+  const Tensor done =
+      layer.bank.forward(rows.x_RD, rows.plan->chunks[0].expert_rows, rows.weight_R);
   out.y_TD = layer.dispatcher.combine(done, *rows.plan, context.clock);
   if (sliced) {
     out.y_TD =
@@ -207,7 +210,7 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
                                  layer.router->balance_by_first_choice()});
   }
   out.stats = count_routing(routing, context);
-  out.stats.rows = rows.plan->received();
+  out.stats.rows = rows.plan->computed();
   out.assignment = routing.assignment;
   out.assignment.weight = {};
   return out;
@@ -236,6 +239,10 @@ void MoELayer::state(State& state) {
   state.tensors.push_back(replicated_state(prefix + "pairs", impl_->pairs_before));
   state.tensors.push_back(replicated_state(prefix + "probability", impl_->probability_before));
   state.tensors.push_back(replicated_state(prefix + "load", impl_->load_before));
+}
+
+void MoELayer::observe_routing(std::function<void(const Routing&)> observer) {
+  impl_->observer = std::move(observer);
 }
 
 const MoEConfig& MoELayer::config() const { return impl_->setup.config; }

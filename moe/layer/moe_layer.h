@@ -64,6 +64,10 @@ class MoELayer {
   // Appends what a checkpoint must keep besides parameters; its tensors may be written in place.
   void state(State& state);
 
+  // Called with what the router decided, before drops, in every forward that does not replay: for
+  // tests that compare decisions. None unless set.
+  void observe_routing(std::function<void(const Routing&)> observer);
+
   const MoEConfig& config() const;
   const std::string& name() const;
 

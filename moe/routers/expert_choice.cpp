@@ -23,6 +23,7 @@ class ExpertChoice final : public Router {
     Routing out;
     out.logits_TE = router_logits(input, input.x_TD, *weight_);
     out.probabilities_TE = softmax(out.logits_TE);  // over the experts
+    out.selection_TE = out.probabilities_TE;
     out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
                                        : choose(input, out.probabilities_TE);
     out.assignment.weight =

@@ -39,6 +39,7 @@ struct Routing {
   Assignment assignment;    // before drops; weights inside
   Tensor logits_TE;         // without noise and bias; undefined for hash
   Tensor probabilities_TE;  // rows sum to 1; undefined for hash
+  Tensor selection_TE;      // logits or scores compared in choosing, without bias; undefined for hash
   Tensor
       load_TE;  // chance that the expert is among the chosen under fresh noise; undefined without
 };

@@ -24,6 +24,7 @@ class StMoe final : public Router {
     Routing out;
     out.logits_TE = router_logits(input, input.x_TD, *weight_);
     out.probabilities_TE = softmax(out.logits_TE);
+    out.selection_TE = out.logits_TE;
     // The weights of both choices are normalised before the second one may be left out.
     const Assignment both = replay != nullptr
                                 ? both_of_replay(*replay, out.logits_TE, input.context)

@@ -30,6 +30,7 @@ class Switch final : public Router {
     Routing out;
     out.logits_TE = router_logits(input, x_TD, *weight_);
     out.probabilities_TE = softmax(out.logits_TE);
+    out.selection_TE = out.logits_TE;
     if (replay != nullptr) {
       out.assignment = replayed(*replay, input.context, experts_);
     } else if (bias_.active()) {

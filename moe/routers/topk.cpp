@@ -45,6 +45,7 @@ class TopK final : public Router {
     out.logits_TE = router_logits(input, input.x_TD, *weight_);
     Tensor noisy_TE = out.logits_TE;
     if (noise_ && input.context.training) noisy_TE = add_noise(input, out);
+    out.selection_TE = noisy_TE;
     const Tensor scores_TE = scores(noisy_TE);
     out.probabilities_TE = probabilities(out.logits_TE);
     out.assignment =

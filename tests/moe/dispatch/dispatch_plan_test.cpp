@@ -27,80 +27,119 @@ Assignment random_assignment(uint64_t key, int64_t tokens, int64_t experts) {
   return out;
 }
 
-// Plays the exchange of all ranks in this thread: which (rank, token) each expert row came from.
-struct Played {
-  std::vector<DispatchPlan> plans;
-  std::vector<std::vector<std::pair<int, int>>>
-      rows;  // by rank: (source rank, token) in expert order
+using Row = std::pair<int, int>;  // source rank, token
+
+struct Ranks {
+  int ep = 1;
+  int etp = 1;
+  int64_t chunks = 1;
+  int count() const { return ep * etp; }
 };
 
-Played play(const std::vector<Assignment>& assignments, const Placement& placement) {
-  const auto ranks = assignments.size();
-  const auto slots = static_cast<size_t>(placement.slots);
+// Plays the exchange of all ranks in this thread. Rank r has ep coordinate r / etp.
+struct Played {
+  std::vector<DispatchPlan> plans;
+  // By rank and slot: the rows that it computes, in order.
+  std::vector<std::vector<std::vector<Row>>> rows;
+};
+
+// What rank `to` gets of a chunk from rank `from`.
+std::vector<Row> sent_rows(const DispatchPlan& plan, size_t chunk, int from, int to) {
+  const DispatchChunk& of = plan.chunks[chunk];
+  int64_t begin = of.first_row;
+  for (int r = 0; r < to; ++r) begin += of.send_rows[static_cast<size_t>(r)];
+  std::vector<Row> out;
+  for (int64_t i = 0; i < of.send_rows[static_cast<size_t>(to)]; ++i)
+    out.emplace_back(from, plan.row_token[static_cast<size_t>(begin + i)]);
+  return out;
+}
+
+Played play(const std::vector<Assignment>& assignments, const Placement& placement,
+            const Ranks& ranks) {
+  const auto slots = static_cast<int64_t>(placement.slots);
   Played out;
-  std::vector<std::vector<int64_t>> counts(ranks);
-  for (size_t r = 0; r < ranks; ++r)
-    out.plans.push_back(plan_sends(assignments[r], placement, counts[r]));
-  for (size_t to = 0; to < ranks; ++to) {
+  std::vector<std::vector<int64_t>> counts(assignments.size());
+  for (size_t r = 0; r < assignments.size(); ++r)
+    out.plans.push_back(plan_sends(assignments[r], placement, counts[r], ranks.chunks));
+  out.rows.resize(assignments.size(), std::vector<std::vector<Row>>(placement.slots));
+  for (int to = 0; to < ranks.count(); ++to) {
+    const int ep = to / ranks.etp;
     std::vector<int64_t> arrived;
-    std::vector<std::pair<int, int>> arrivals;
-    for (size_t from = 0; from < ranks; ++from) {
-      const auto first = counts[from].begin() + static_cast<int64_t>(to * slots);
-      arrived.insert(arrived.end(), first, first + static_cast<int64_t>(slots));
-      const DispatchPlan& plan = out.plans[from];
-      const int64_t begin =
-          std::reduce(plan.send_rows.begin(), plan.send_rows.begin() + static_cast<int64_t>(to));
-      for (int64_t i = 0; i < plan.send_rows[to]; ++i)
-        arrivals.emplace_back(from, plan.row_token[static_cast<size_t>(begin + i)]);
+    for (int part = 0; part < ranks.etp; ++part) {
+      for (int from = part; from < ranks.count(); from += ranks.etp) {
+        const auto first = counts[static_cast<size_t>(from)].begin() + ep * slots;
+        arrived.insert(arrived.end(), first, first + slots);
+      }
     }
-    plan_receives(arrived, placement.slots, out.plans[to]);
-    EXPECT_EQ(out.plans[to].received(), static_cast<int64_t>(arrivals.size()));
-    const auto& order = out.plans[to].expert_order;
-    std::vector<std::pair<int, int>> rows;
-    for (size_t i = 0; i < arrivals.size(); ++i)
-      rows.push_back(arrivals[order.empty() ? i : static_cast<size_t>(order[i])]);
-    out.rows.push_back(rows);
+    DispatchPlan& plan = out.plans[static_cast<size_t>(to)];
+    plan_receives(arrived, slots, ranks.etp, to % ranks.etp, plan);
+    for (size_t c = 0; c < plan.chunks.size(); ++c) {
+      const DispatchChunk& chunk = plan.chunks[c];
+      std::vector<Row> arrivals;
+      for (int part = 0; part < ranks.etp; ++part) {
+        int64_t own = 0;
+        for (int from = part; from < ranks.count(); from += ranks.etp) {
+          const auto rows = sent_rows(out.plans[static_cast<size_t>(from)], c, from, ep);
+          arrivals.insert(arrivals.end(), rows.begin(), rows.end());
+          own += static_cast<int64_t>(rows.size());
+        }
+        EXPECT_EQ(chunk.part_rows[static_cast<size_t>(part)], own);
+        if (part == to % ranks.etp) {
+          EXPECT_EQ(chunk.received(), own);
+        }
+      }
+      EXPECT_EQ(chunk.computed(), static_cast<int64_t>(arrivals.size()));
+      size_t next = 0;
+      for (size_t slot = 0; slot < chunk.expert_rows.size(); ++slot) {
+        for (int64_t i = 0; i < chunk.expert_rows[slot]; ++i, ++next) {
+          const auto& order = chunk.expert_order;
+          const size_t at = chunk.in_order ? next : static_cast<size_t>(order[next]);
+          out.rows[static_cast<size_t>(to)][slot].push_back(arrivals[at]);
+        }
+      }
+      EXPECT_EQ(next, arrivals.size());
+    }
   }
   return out;
 }
 
-// Every kept pair arrives once, at its expert, sorted by source rank and token.
-void check_all_arrive(const std::vector<Assignment>& assignments, int64_t experts) {
-  const auto ranks = static_cast<int64_t>(assignments.size());
-  const Placement placement = Placement::identity(experts, ranks);
-  const Played played = play(assignments, placement);
+// Every kept pair is computed once by each rank that holds a part of its expert, sorted by source
+// rank (etp coordinate first) and token, whatever the chunks.
+void check_all_arrive(const std::vector<Assignment>& assignments, int64_t experts,
+                      const Ranks& ranks) {
+  const Placement placement = Placement::identity(experts, ranks.ep);
+  const Played played = play(assignments, placement, ranks);
   for (int64_t e = 0; e < experts; ++e) {
-    std::vector<std::pair<int, int>> wanted;
-    for (int r = 0; r < ranks; ++r) {
-      const Assignment& a = assignments[static_cast<size_t>(r)];
-      const std::vector<int32_t> tokens = a.pair_tokens();
-      for (size_t i = 0; i < tokens.size(); ++i) {
-        if (a.kept[i] != 0 && a.expert[i] == e) wanted.emplace_back(r, tokens[i]);
+    std::vector<Row> wanted;
+    for (int part = 0; part < ranks.etp; ++part) {
+      for (int r = part; r < ranks.count(); r += ranks.etp) {
+        const Assignment& a = assignments[static_cast<size_t>(r)];
+        const std::vector<int32_t> tokens = a.pair_tokens();
+        for (size_t i = 0; i < tokens.size(); ++i) {
+          if (a.kept[i] != 0 && a.expert[i] == e) wanted.emplace_back(r, tokens[i]);
+        }
       }
     }
     const ExpertHome home = placement.home[static_cast<size_t>(e)];
-    const DispatchPlan& plan = played.plans[static_cast<size_t>(home.rank)];
-    const int64_t begin =
-        std::reduce(plan.expert_rows.begin(), plan.expert_rows.begin() + home.slot);
-    const auto& rows = played.rows[static_cast<size_t>(home.rank)];
-    ASSERT_EQ(plan.expert_rows[static_cast<size_t>(home.slot)],
-              static_cast<int64_t>(wanted.size()));
-    for (size_t i = 0; i < wanted.size(); ++i)
-      EXPECT_EQ(rows[static_cast<size_t>(begin) + i], wanted[i]);
+    for (int part = 0; part < ranks.etp; ++part) {
+      const auto rank = static_cast<size_t>(home.rank * ranks.etp + part);
+      EXPECT_EQ(played.rows[rank][static_cast<size_t>(home.slot)], wanted);
+    }
   }
 }
 
 TEST(DispatchPlan, EveryKeptPairArrivesOnceAtItsExpert) {
   for (uint64_t key = 0; key < 40; ++key) {
-    for (const int ranks : {1, 2, 3, 6}) {
+    for (const Ranks& ranks : {Ranks{1, 1}, Ranks{2, 1}, Ranks{3, 1}, Ranks{6, 1}, Ranks{1, 3},
+                               Ranks{3, 2}, Ranks{2, 2, 3}, Ranks{1, 1, 4}, Ranks{3, 1, 9}}) {
       std::vector<Assignment> assignments;
-      for (int r = 0; r < ranks; ++r) {
+      for (int r = 0; r < ranks.count(); ++r) {
         const Random random(key, "tokens");
         assignments.push_back(
             random_assignment(key * 10 + static_cast<uint64_t>(r),
                               static_cast<int64_t>(random.below(static_cast<uint64_t>(r), 7)), 6));
       }
-      check_all_arrive(assignments, 6);
+      check_all_arrive(assignments, 6, ranks);
     }
   }
 }
@@ -111,9 +150,9 @@ TEST(DispatchPlan, OneExpertTakesEverythingOrNothing) {
     for (auto& a : assignments) {
       for (int t = 0; t < 5; ++t) a.append(std::span(&expert, 1));
     }
-    check_all_arrive(assignments, 6);
+    check_all_arrive(assignments, 6, {3, 1});
   }
-  check_all_arrive(std::vector<Assignment>(2, empty_assignment(4)), 4);
+  check_all_arrive(std::vector<Assignment>(2, empty_assignment(4)), 4, {2, 1});
 }
 
 // The rows of a token are listed in the order of its choices, whatever ranks they come from.
@@ -126,10 +165,26 @@ TEST(DispatchPlan, CombineFollowsTheChoices) {
   std::vector<int64_t> counts;
   const DispatchPlan plan = plan_sends(a, Placement::identity(4, 2), counts);
   EXPECT_EQ(counts, (std::vector<int64_t>{2, 0, 0, 2}));
-  EXPECT_EQ(plan.send_rows, (std::vector<int64_t>{2, 2}));
+  EXPECT_EQ(plan.chunks[0].send_rows, (std::vector<int64_t>{2, 2}));
   EXPECT_EQ(plan.row_token, (std::vector<int32_t>{0, 2, 0, 2}));
   EXPECT_EQ(plan.token_offset, (std::vector<int32_t>{0, 2, 2, 4}));
   EXPECT_EQ(plan.token_rows, (std::vector<int32_t>{2, 0, 1, 3}));
+}
+
+// Two chunks: the first experts of all ranks leave before the second ones.
+TEST(DispatchPlan, ChunksCutTheLocalExperts) {
+  Assignment a = empty_assignment(4);
+  a.append(std::vector<int32_t>{3, 0, 2});
+  a.append(std::vector<int32_t>{1, 2});
+  std::vector<int64_t> counts;
+  const DispatchPlan plan = plan_sends(a, Placement::identity(4, 2), counts, 2);
+  EXPECT_EQ(counts, (std::vector<int64_t>{1, 1, 2, 1}));
+  ASSERT_EQ(plan.chunks.size(), 2U);
+  EXPECT_EQ(plan.chunks[0].send_rows, (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(plan.chunks[1].send_rows, (std::vector<int64_t>{1, 1}));
+  EXPECT_EQ(plan.chunks[1].first_row, 3);
+  EXPECT_EQ(plan.row_token, (std::vector<int32_t>{0, 0, 1, 1, 0}));
+  EXPECT_EQ(plan.token_rows, (std::vector<int32_t>{4, 0, 1, 3, 2}));
 }
 
 TEST(Placement, NamesTheLegalNumbersOfRanks) {

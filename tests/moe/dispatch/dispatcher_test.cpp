@@ -31,7 +31,8 @@ TEST(Dispatcher, CombineOfDispatchCountsTheKeptChoices) {
   for (const int ranks : {1, 2, 3}) {
     run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
       const auto device = Device::cpu(1);
-      const Dispatcher dispatcher(Placement::identity(kExperts, ranks), *world, "test");
+      const auto alone = world->split(rank, 0, "etp");
+      const Dispatcher dispatcher(Placement::identity(kExperts, ranks), {*world, *alone}, "test");
       Assignment assignment = assignment_of(rank);
       std::vector<double> values;
       for (int64_t i = 0; i < kTokens * kDim; ++i)
@@ -71,7 +72,8 @@ TEST(Dispatcher, CountsItsTraffic) {
   for (const int ranks : {1, 2}) {
     run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
       const auto device = Device::cpu(1);
-      const Dispatcher dispatcher(Placement::identity(kExperts, ranks), *world, "test");
+      const auto alone = world->split(rank, 0, "etp");
+      const Dispatcher dispatcher(Placement::identity(kExperts, ranks), {*world, *alone}, "test");
       Assignment assignment = assignment_of(rank);
       assignment.weight = Tensor::full(Shape{assignment.pairs()}, DType::f64, 1.0, device);
       const Tensor x = Tensor::full(Shape{kTokens, kDim}, DType::f64, 1.0, device);
@@ -81,8 +83,10 @@ TEST(Dispatcher, CountsItsTraffic) {
         const auto found = world->traffic().find({CollectiveKind::all_to_all, site});
         return found == world->traffic().end() ? int64_t{-1} : found->second.bytes;
       };
-      const int64_t sent = ranks == 1 ? 0 : rows.plan->send_rows[static_cast<size_t>(1 - rank)];
-      const int64_t received = ranks == 1 ? 0 : rows.plan->recv_rows[static_cast<size_t>(1 - rank)];
+      const int64_t sent =
+          ranks == 1 ? 0 : rows.plan->chunks[0].send_rows[static_cast<size_t>(1 - rank)];
+      const int64_t received =
+          ranks == 1 ? 0 : rows.plan->chunks[0].recv_rows[static_cast<size_t>(1 - rank)];
       EXPECT_EQ(bytes("test counts"), ranks == 1 ? 0 : 8 * kExperts / ranks);
       EXPECT_EQ(bytes("test dispatch"), ranks == 1 ? -1 : sent * kDim * 8);
       EXPECT_EQ(bytes("test gate weights"), ranks == 1 ? -1 : sent * 8);

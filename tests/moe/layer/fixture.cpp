@@ -34,13 +34,40 @@ std::vector<std::pair<int64_t, int64_t>> parts_of(const LayerCase& given, int ra
   return mine;
 }
 
+struct HeldGradient {
+  LocalSlice slice;
+  std::vector<double> values;
+};
+
 struct Gathered {
   std::mutex mutex;
   LayerRun run;
-  // By rank: the part of the gradient that it holds.
-  std::vector<std::map<std::string, std::pair<Box, std::vector<double>>>> gradients;
+  // By rank: the gradients that it gives to the sum.
+  std::vector<std::map<std::string, HeldGradient>> gradients;
   std::map<std::string, Shape> shapes;
 };
+
+// The given tokens of x, [tokens, columns].
+Tensor take_rows(const Tensor& x, int64_t begin, const std::vector<int32_t>& tokens,
+                 const std::shared_ptr<Device>& device) {
+  const auto columns = static_cast<size_t>(x.dim(1));
+  const std::vector<double> all = x.values();
+  std::vector<double> out;
+  for (const int32_t t : tokens) {
+    const auto from = all.begin() + static_cast<int64_t>(static_cast<size_t>(begin + t) * columns);
+    out.insert(out.end(), from, from + static_cast<int64_t>(columns));
+  }
+  return Tensor::from(out, Shape{static_cast<int64_t>(tokens.size()), x.dim(1)}, x.dtype(), device);
+}
+
+void put_rows(const std::vector<double>& rows, int64_t begin, const std::vector<int32_t>& tokens,
+              size_t columns, std::vector<double>& into) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    std::copy_n(
+        rows.begin() + static_cast<int64_t>(i * columns), columns,
+        into.begin() + static_cast<int64_t>(static_cast<size_t>(begin + tokens[i]) * columns));
+  }
+}
 
 void initialize(MoELayer& layer, const LayerCase& given) {
   layer.parameters([&](Parameter& p) {
@@ -60,12 +87,14 @@ void initialize(MoELayer& layer, const LayerCase& given) {
 }
 
 void run_part(MoELayer& layer, const LayerCase& given, std::pair<int64_t, int64_t> part,
-              int64_t step, const std::shared_ptr<Device>& device, RouterStats& stats,
-              Gathered& out) {
+              int64_t step, const Mesh& mesh, const std::shared_ptr<Device>& device,
+              RouterStats& stats, Gathered& out) {
   const auto [first, count] = part;
   const int64_t seq_len = given.batch.seq_len;
   const int64_t begin = first * seq_len;
-  const int64_t end = begin + count * seq_len;
+  const TokenSharding sharding(mesh.parallelism(), mesh.coordinates(), count, seq_len);
+  const std::vector<int32_t>& rows = sharding.stream_rows();
+  const auto columns = static_cast<size_t>(given.setup.dim);
   TokenContext context = part_of(given.batch, first, count);
   context.step += step;
   Assignment saved;
@@ -76,10 +105,12 @@ void run_part(MoELayer& layer, const LayerCase& given, std::pair<int64_t, int64_
     saved = empty_assignment(given.setup.config.experts);
   }
   std::vector<double> dx;
-  const Tensor x = leaf(rows_of(given.x, begin, end, device), [&](Tensor g) { dx = g.values(); });
-  const MoEOutput result = layer.forward(x, context, given.replay.empty() ? nullptr : &saved);
+  const Tensor x =
+      leaf(take_rows(given.x, begin, rows, device), [&](Tensor g) { dx = g.values(); });
+  const MoEOutput result =
+      layer.forward(x, context, given.replay.empty() ? nullptr : &saved, &sharding);
   std::vector<Tensor> roots{result.y_TD};
-  std::vector<Tensor> seeds{rows_of(given.seed, begin, end, device)};
+  std::vector<Tensor> seeds{take_rows(given.seed, begin, rows, device)};
   for (const LossTerm& loss : result.losses) {
     roots.push_back(loss.value);
     seeds.emplace_back();
@@ -87,9 +118,11 @@ void run_part(MoELayer& layer, const LayerCase& given, std::pair<int64_t, int64_
   backward(roots, seeds);
   stats.add(result.stats);
   const std::lock_guard lock(out.mutex);
-  const std::vector<double> y = result.y_TD.values();
-  std::copy(y.begin(), y.end(), out.run.y.begin() + begin * given.setup.dim);
-  std::copy(dx.begin(), dx.end(), out.run.dx.begin() + begin * given.setup.dim);
+  put_rows(result.y_TD.values(), begin, rows, columns, out.run.y);
+  put_rows(dx, begin, rows, columns, out.run.dx);
+  out.run.rows += result.stats.rows;
+  // What follows is the same on all ranks of a data rank.
+  if (mesh.coordinate(Axis::cp) != 0 || mesh.coordinate(Axis::tp) != 0) return;
   out.run.losses.resize(result.losses.size());
   for (size_t i = 0; i < result.losses.size(); ++i)
     out.run.losses[i] += result.losses[i].value.item();
@@ -99,10 +132,22 @@ void run_part(MoELayer& layer, const LayerCase& given, std::pair<int64_t, int64_
   }
 }
 
-void run_rank(const LayerCase& given, int rank, int ep, std::shared_ptr<Communicator> world,
-              Gathered& out) {
-  const int ranks = world->size();
-  const Mesh mesh(MeshShape::data_expert(ranks, ep), std::move(world));
+// Does this rank's gradient take part in the sum over all ranks? Not where another holds the same.
+bool gives_gradient(const Parameter& p, const Mesh& mesh) {
+  const bool experts = p.layout().mesh == MeshKind::experts;
+  for (const Axis axis : {experts ? Axis::edp : Axis::dp, experts ? Axis::ep : Axis::cp,
+                          experts ? Axis::etp : Axis::tp}) {
+    const bool partial = p.layout().gradient_partial[static_cast<size_t>(axis)];
+    const bool cut = p.layout().state(axis) == AxisState::shard;
+    if (!partial && !cut && mesh.coordinate(axis) != 0) return false;
+  }
+  return true;
+}
+
+void run_rank(const LayerCase& given, const Parallelism& parallelism,
+              std::shared_ptr<Communicator> world, Gathered& out) {
+  const int rank = world->rank();
+  const Mesh mesh(parallelism, std::move(world));
   const std::shared_ptr<Device> device = Device::cpu(1);
   MoELayer layer(given.setup, mesh, device);
   initialize(layer, given);
@@ -113,10 +158,11 @@ void run_rank(const LayerCase& given, int rank, int ep, std::shared_ptr<Communic
     {
       const std::lock_guard lock(out.mutex);
       std::fill(out.run.losses.begin(), out.run.losses.end(), 0.0);
+      out.run.rows = 0;
     }
     mesh.world().barrier("test").wait();
-    for (const auto& part : parts_of(given, rank, ranks))
-      run_part(layer, given, part, step, device, stats, out);
+    for (const auto& part : parts_of(given, mesh.coordinate(Axis::dp), mesh.size(Axis::dp)))
+      run_part(layer, given, part, step, mesh, device, stats, out);
     layer.parameters([](Parameter& p) { p.finish_gradient(); });
     add_over_ranks(std::span(&stats, 1), mesh.group(Axis::dp));
     layer.after_step(stats);
@@ -138,18 +184,33 @@ void run_rank(const LayerCase& given, int rank, int ep, std::shared_ptr<Communic
   }
   layer.parameters([&](Parameter& p) {
     out.shapes[p.name()] = p.layout().global;
-    out.gradients[static_cast<size_t>(rank)][p.name()] = {p.slice().parts.at(0).global,
-                                                          p.gradient().values()};
+    if (!gives_gradient(p, mesh)) return;
+    out.gradients[static_cast<size_t>(rank)][p.name()] = {p.slice(), p.gradient().values()};
   });
 }
 
-// Adds a part of a tensor of rank 2 or 3 that is cut in dim 0.
-void add_part(const Box& box, const std::vector<double>& part, const Shape& global,
-              std::vector<double>& whole) {
+// Adds the elements that a rank holds to the whole tensor.
+void add_part(const HeldGradient& held, const Shape& global, std::vector<double>& whole) {
   whole.resize(static_cast<size_t>(global.elements()), 0.0);
-  const int64_t row = global.elements() / global[0];
-  for (size_t i = 0; i < part.size(); ++i)
-    whole[static_cast<size_t>(box.offset[0] * row) + i] += part[i];
+  const int rank = global.rank();
+  for (const LocalPart& part : held.slice.parts) {
+    for (int64_t i = 0; i < part.global.size.elements(); ++i) {
+      int64_t rest = i;
+      int64_t from = 0;
+      int64_t to = 0;
+      int64_t from_stride = 1;
+      int64_t to_stride = 1;
+      for (int d = rank - 1; d >= 0; --d) {
+        const int64_t at = rest % part.global.size[d];
+        rest /= part.global.size[d];
+        from += (part.local_offset[d] + at) * from_stride;
+        to += (part.global.offset[d] + at) * to_stride;
+        from_stride *= held.slice.shape[d];
+        to_stride *= global[d];
+      }
+      whole[static_cast<size_t>(to)] += held.values[static_cast<size_t>(from)];
+    }
+  }
 }
 
 double squares(const std::vector<double>& values) {
@@ -206,8 +267,13 @@ void set_capacity(LayerCase& given, double factor) {
 }
 
 LayerRun run_layer(const LayerCase& given, int ranks, int ep) {
+  return run_layer(given, MeshShape::data_expert(ranks, ep));
+}
+
+LayerRun run_layer(const LayerCase& given, const Parallelism& parallelism) {
   Gathered out;
   const auto tokens = static_cast<size_t>(given.batch.tokens());
+  const int ranks = parallelism.shape.world();
   out.run.y.assign(tokens * static_cast<size_t>(given.setup.dim), 0.0);
   out.run.dx = out.run.y;
   out.run.assignments.resize(static_cast<size_t>(given.batch.sequences));
@@ -216,13 +282,12 @@ LayerRun run_layer(const LayerCase& given, int ranks, int ep) {
   options.timeout = std::chrono::seconds(20);
   run_ranks(
       ranks,
-      [&](int rank, std::shared_ptr<Communicator> world) {
-        run_rank(given, rank, ep, std::move(world), out);
+      [&](int, std::shared_ptr<Communicator> world) {
+        run_rank(given, parallelism, std::move(world), out);
       },
       options);
   for (const auto& held : out.gradients) {
-    for (const auto& [name, part] : held)
-      add_part(part.first, part.second, out.shapes[name], out.run.gradients[name]);
+    for (const auto& [name, part] : held) add_part(part, out.shapes[name], out.run.gradients[name]);
   }
   return out.run;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moe/layer/moe_layer.h"
+#include "parallel/mesh/parallelism.h"
 
 namespace troupe::testing {
 
@@ -27,7 +28,8 @@ struct LayerRun {
   std::vector<double> dx;                                // gradient of x
   std::map<std::string, std::vector<double>> gradients;  // whole, by logical name
   std::vector<double> losses;                            // by term, summed over the parts
-  RouterStats stats;                                     // of the whole batch
+  RouterStats stats;                                     // of the whole batch, rows of one rank
+  int64_t rows = 0;                                      // computed by the experts of all ranks
   std::vector<Assignment> assignments;                   // by sequence
   std::map<std::string, std::vector<double>> state;      // after after_step
 };
@@ -39,7 +41,10 @@ LayerCase layer_case(const std::string& router, int64_t sequences = 12, int64_t 
 void set_option(LayerCase& given, const std::string& name, FieldValue value);
 void set_capacity(LayerCase& given, double factor);
 
+// On data ranks, groups of ep of them sharing the experts; or on any layout, where `starved` is a
+// data rank.
 LayerRun run_layer(const LayerCase& given, int ranks = 1, int ep = 1);
+LayerRun run_layer(const LayerCase& given, const Parallelism& parallelism);
 
 // Largest max|a - b| / max(max|a|, 1e-3 * RMS of all gradients) over y, dx and each gradient, and
 // relative differences of losses and state.

@@ -133,7 +133,7 @@ struct RouterUnderTest {
     });
     groups = make_groups({}, given.batch);
   }
-  Routing route() { return router->route({given.x, given.batch, &groups, 2.0}, nullptr); }
+  Routing route() { return router->route({given.x, given.batch, &groups, 2.0, {}, {}}, nullptr); }
   const LayerCase& given;
   std::unique_ptr<Router> router;
   std::vector<Parameter*> parameters;

@@ -55,8 +55,7 @@ std::vector<Result> run(int tp, bool sp) {
     const Tensor b = rows(numbers(kHidden * kDim, 3), kDim, rank * part, part, device);
     const TensorRegion region(mesh);
     const Tensor inside = region.enter(x, "test enter");
-    const Tensor y =
-        region.leave(matmul(matmul(inside, a, false, true), b), "test leave");
+    const Tensor y = region.leave(matmul(matmul(inside, a, false, true), b), "test leave");
     if (tp == 1) {
       EXPECT_EQ(inside.view().data, x.view().data);
     }
