@@ -4,6 +4,7 @@
 
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <type_traits>
 
 #include "core/base/error.h"
 #include "launch/config/nearest.h"
@@ -17,8 +18,13 @@ template <typename T>
 T number(const std::string& option, const std::string& text, T minimum, T maximum) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    fail(ExitCode::usage, "--{} {}: not a number", option, text);
+  const bool whole = std::is_integral_v<T>;
+  if (error == std::errc::result_out_of_range) {
+    fail(ExitCode::usage, "--{} {}: out of range; must be {} to {}", option, text, minimum,
+         maximum);
+  }
+  if (error != std::errc() || end != text.data() + text.size() || value != value) {
+    fail(ExitCode::usage, "--{} {}: not a {}number", option, text, whole ? "whole " : "");
   }
   if (!(value >= minimum && value <= maximum)) {
     fail(ExitCode::usage, "--{} {}: must be {} to {}; nearest legal value: {}", option, text,
@@ -163,11 +169,24 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
     fmt::print("{}", help());
     return std::nullopt;
   }
-  if (out.positionals.size() < minimum_) misuse("something is missing");
+  if (out.positionals.size() < minimum_) misuse(missing_operand());
   if (out.positionals.size() > maximum_) {
     misuse(fmt::format("unexpected '{}'", out.positionals[maximum_]));
   }
   return out;
+}
+
+// "CONFIG is missing": the first word of the synopsis that is no option.
+std::string CommandLine::missing_operand() const {
+  std::string word;
+  int depth = 0;
+  for (const char c : synopsis_ + " ") {
+    if (c == '[') ++depth;
+    if (depth == 0 && c == ' ' && !word.empty()) return word + " is missing";
+    if (depth == 0 && c != ' ') word += c;
+    if (c == ']') --depth;
+  }
+  return "a word is missing";
 }
 
 std::string CommandLine::help() const {

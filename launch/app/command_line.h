@@ -55,6 +55,7 @@ class CommandLine {
     std::string default_value;
     std::string help;
   };
+  std::string missing_operand() const;
   [[noreturn]] void misuse(const std::string& text) const;
   void check_known(const std::string& word) const;
 

@@ -95,6 +95,9 @@ std::string explain_key(const std::string& key) {
   std::string text;
   std::vector<std::string> names;
   for (const std::string& path : schema_paths()) {
+    for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
+      names.push_back(path.substr(0, dot));
+    }
     names.push_back(path);
     names.push_back(last_part(path));
     const bool repeated = path.rfind("moe.router[]", 0) == 0 && last_part(path) != "layers";
@@ -107,7 +110,7 @@ std::string explain_key(const std::string& key) {
   for (const SchemaNode& section : schema().children) {
     sections += (sections.empty() ? "" : ", ") + section.name;
   }
-  fail(ExitCode::usage, "no key or section {}; {}", key,
+  fail(ExitCode::usage, "no key or section '{}'; {}", key,
        near.empty() ? "sections: " + sections : "did you mean " + near + "?");
 }
 

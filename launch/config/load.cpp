@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "launch/config/build.h"
+#include "launch/config/override.h"
 #include "launch/config/reader.h"
 #include "launch/config/rules.h"
 #include "launch/config/yaml.h"

@@ -293,17 +293,4 @@ void check_moe(const RunConfig& config, Purpose purpose, RuleList& rules) {
   if (purpose == Purpose::train) check_groups(config, rules);
 }
 
-std::vector<std::string> moe_warnings(const RunConfig& config) {
-  if (config.sheet.is_word("moe", "none")) return {};
-  for (const RouterEntry& router : router_entries(config.sheet)) {
-    if (router.type == "expert_choice" && !config.sheet.has("moe.group.across")) {
-      return {
-          "router expert_choice with groups along the sequence sees the future: its held-out loss "
-          "is not that of a causal model, and generate refuses it; use moe.group: {across: batch, "
-          "sequences: S}"};
-    }
-  }
-  return {};
-}
-
 }  // namespace troupe

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "launch/config/nearest.h"
 #include "launch/config/scalar.h"
@@ -120,6 +121,26 @@ std::optional<FieldValue> parse_list(const YamlNode& node, const Key& key, Probl
   return FieldValue(std::move(values));
 }
 
+// What to write instead of a text that is no number of this kind.
+std::string number_fix(const std::string& text, const Key& key, const std::string& why) {
+  const bool whole = key.kind == ValueKind::integer;
+  if (why.rfind("out of the range", 0) == 0) {
+    const bool small = text[0] == '-' || text.find("e-") != std::string::npos;
+    if (small && key.exclusive_minimum) return "write a value above " + format_real(key.minimum);
+    const double nearest = small ? key.minimum : key.maximum;
+    if (!whole) return "nearest legal value: " + format_real(nearest);
+    if (std::abs(nearest) < 9007199254740992.0) {
+      return "nearest legal value: " + format_integer(static_cast<int64_t>(nearest));
+    }
+    return "nearest legal value: " + format_integer(small ? INT64_MIN : INT64_MAX);
+  }
+  if (whole && text.size() > 2 && text.size() < 12 && (text.rfind("0x", 0) == 0) &&
+      text.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos) {
+    return "write " + format_integer(std::stoll(text.substr(2), nullptr, 16));
+  }
+  return {};
+}
+
 template <typename T>
 std::optional<FieldValue> number(const Scalar<T>& parsed, const YamlNode& node, const Key& key,
                                  Problem& problem) {
@@ -127,6 +148,7 @@ std::optional<FieldValue> number(const Scalar<T>& parsed, const YamlNode& node, 
     wrong_scalar(problem, *text, key);
     const std::string near = nearest(node.text, key.words);
     if (problem.fix.empty() && !near.empty()) problem.fix = "did you mean " + near + "?";
+    if (problem.fix.empty()) problem.fix = number_fix(node.text, key, *text);
     return std::nullopt;
   }
   const T value = std::get<T>(parsed);
@@ -145,7 +167,11 @@ std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Probl
     wrong(problem, control ? "contains a control character" : "is longer than 4096 bytes");
     return std::nullopt;
   }
-  (void)key;
+  const bool path = key.kind == ValueKind::path || key.kind == ValueKind::run_path;
+  if (path && (node.text == "~" || node.text.rfind("~/", 0) == 0)) {
+    wrong(problem, "~ is not your home directory here", "write the path out");
+    return std::nullopt;
+  }
   return FieldValue(node.text);
 }
 

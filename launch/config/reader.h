@@ -11,11 +11,6 @@
 
 namespace troupe {
 
-// Puts `key=value` of the command line over the tree. Later checks see them like values of the
-// file, with the place "command line".
-void apply_override(YamlNode& root, const std::string& assignment, std::vector<Problem>& problems,
-                    std::vector<std::string>& seen);
-
 // All values, defaults filled in. Appends every problem found. Where there is one the sheet holds a
 // harmless value and says that the place is broken, so that the other rules can still be applied.
 // Without sections at all (an empty file, a list) the sheet is empty.

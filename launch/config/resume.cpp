@@ -106,8 +106,8 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
       warnings.push_back(fmt::format(
           "train.steps was {} and is {}: the {} schedule's learning rate at step {} is {} instead "
           "of {}",
-          stored.train.steps, now.train.steps, now.schedule.type, step + 1, format_real(after),
-          format_real(before)));
+          stored.train.steps, now.train.steps, now.schedule.type, step + 1,
+          format_computed(after, before), format_computed(before, after)));
     }
   }
   return warnings;

@@ -154,8 +154,8 @@ Scalar<int64_t> parse_duration(std::string_view text) {
     }
     total += std::get<double>(number) * found->milliseconds;
   }
-  if (!(total >= 1)) return "a duration must be at least 1ms";
-  if (total > 3.15e12) return "longer than a hundred years";
+  if (!(total >= 1)) return "a duration must be at least 1ms; nearest legal value: 1ms";
+  if (total > 3.15e12) return "longer than a hundred years; nearest legal value: 36000d";
   return static_cast<int64_t>(std::llround(total));
 }
 
@@ -168,6 +168,17 @@ std::string format_real(double value) {
   const size_t exponent = text.find('e');
   if (exponent == std::string::npos) return text + ".0";
   return text.substr(0, exponent) + ".0" + text.substr(exponent);
+}
+
+std::string format_computed(double value, double other) {
+  const auto rounded = [](double x, int digits) {
+    return format_real(std::stod(fmt::format("{:.{}g}", x, digits)));
+  };
+  for (int digits = 6; digits < 17; ++digits) {
+    const std::string text = rounded(value, digits);
+    if (value == other || text != rounded(other, digits)) return text;
+  }
+  return format_real(value);
 }
 
 std::string format_duration(int64_t milliseconds) {

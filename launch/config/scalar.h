@@ -26,6 +26,9 @@ Scalar<int64_t> parse_duration(std::string_view text);
 std::string format_integer(int64_t value);
 // Shortest text that reads back to the same number, always recognisable as a real ("1.0").
 std::string format_real(double value);
+// A computed number (0.1 x 0.003 is not 0.0003 to the last bit) as people would write it: six
+// digits, or as many more as tell it from `other`.
+std::string format_computed(double value, double other);
 std::string format_duration(int64_t milliseconds);
 // As it would be written in YAML.
 std::string format_text(const std::string& text);

@@ -5,9 +5,13 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <sstream>
+
+#include "core/text/utf8.h"
 
 namespace troupe {
 namespace {
@@ -187,6 +191,56 @@ void check_characters(const std::string& text, Source source) {
   }
 }
 
+// yaml-cpp would replace what is no UTF-8 by another character, silently.
+void check_utf8(const std::string& text, Source source) {
+  const bool file = source == Source::file;
+  if (text.rfind("\xff\xfe", 0) == 0 || text.rfind("\xfe\xff", 0) == 0) {
+    refuse(file ? Place{source, 1, 1} : Place{source, 0, 0}, "the text is UTF-16",
+           "save it as UTF-8");
+  }
+  const size_t valid = utf8_valid_prefix(text);
+  if (valid == text.size()) return;
+  Place place{source, 0, 0};
+  if (file) {
+    const size_t line = text.rfind('\n', valid == 0 ? 0 : valid - 1);
+    place.line = 1 + static_cast<int>(std::count(
+                         text.begin(), text.begin() + static_cast<std::ptrdiff_t>(valid), '\n'));
+    place.column = static_cast<int>(valid - (place.line == 1 ? 0 : line + 1)) + 1;
+  }
+  refuse(place, fmt::format("byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(text[valid])),
+         "save the file as UTF-8");
+}
+
+// Line ends of other systems, as those of this one: yaml-cpp stumbles over a last one alone.
+std::string without_carriage_returns(const std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool line_end = text[i] == '\r' && (i + 1 == text.size() || text[i + 1] == '\n');
+    if (!line_end) out += text[i];
+  }
+  return out;
+}
+
+// What usually causes a complaint of yaml-cpp.
+std::string hint(const std::string& complaint) {
+  struct Hint {
+    const char* complaint;
+    const char* fix;
+  };
+  constexpr std::array hints{
+      Hint{"end of map flow", "a '{' is not closed, or a comma is missing before this place"},
+      Hint{"end of sequence flow", "a '[' is not closed, or a comma is missing before this place"},
+      Hint{"end of map", "check indentation and quotes before this place"},
+      Hint{"illegal map value", "check the indentation, and quote a value that holds ': '"},
+      Hint{"end of scalar", "a quote is not closed"},
+      Hint{"anchor is not defined", "write the value out, or quote a text that begins with '*'"}};
+  for (const Hint& known : hints) {
+    if (complaint.find(known.complaint) != std::string::npos) return known.fix;
+  }
+  return {};
+}
+
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view key) const {
@@ -206,10 +260,11 @@ YamlNode parse_yaml(const std::string& text, Source source) {
     refuse(start, fmt::format("{} bytes are more than a configuration may have ({})", text.size(),
                               kMaxYamlBytes));
   }
+  check_utf8(text, source);
   check_characters(text, source);
   TreeBuilder builder(source);
   try {
-    std::istringstream stream(text);
+    std::istringstream stream(without_carriage_returns(text));
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
     if (!builder.has_root()) return YamlNode{};
@@ -225,7 +280,7 @@ YamlNode parse_yaml(const std::string& text, Source source) {
       place.line = error.mark.line + 1;
       place.column = error.mark.column + 1;
     }
-    refuse(place, "YAML cannot be read here: " + error.msg);
+    refuse(place, "YAML cannot be read here: " + error.msg, hint(error.msg));
   }
 }
 

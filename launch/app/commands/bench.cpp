@@ -143,7 +143,7 @@ int command_bench(std::span<const std::string> args) {
       .option("dir", "DIR", "", "checkpoint: measure in this directory instead of beside run.dir")
       .option("repeats", "N", "5", "generate, tokenizer, checkpoint: the median is of so many")
       .flag("json", "one JSON object on standard output")
-      .positionals(1, SIZE_MAX)
+      .positionals(0, SIZE_MAX)
       .details(
           "examples:\n  troupe bench step configs/bench/moe_8x2.yaml precision.compute=bf16\n  "
           "troupe bench gemm\n  troupe bench generate runs/shakespeare\n  "
@@ -151,17 +151,20 @@ int command_bench(std::span<const std::string> args) {
           "troupe bench checkpoint configs/bench/moe_8x2.yaml --repeats 3");
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
+  std::vector<std::string> names;
+  for (const Bench& bench : kBenches) names.emplace_back(bench.name);
+  if (arguments->positionals.empty()) {
+    fail(ExitCode::usage, "bench: name a benchmark: {}", fmt::join(names, ", "));
+  }
   const std::string& what = arguments->positionals[0];
   for (const Bench& bench : kBenches) {
     if (what != bench.name) continue;
     check_use(bench, *arguments);
     return bench.run(*arguments);
   }
-  std::vector<std::string> names;
-  for (const Bench& bench : kBenches) names.emplace_back(bench.name);
   const std::string near = nearest(what, names);
-  fail(ExitCode::usage, "bench: unknown benchmark '{}'{}. Known: {}", what,
-       near.empty() ? "" : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
+  fail(ExitCode::usage, "bench: unknown benchmark '{}'{} Known: {}", what,
+       near.empty() ? "." : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
 }
 
 }  // namespace troupe

@@ -52,6 +52,37 @@ TEST(CommandLine, Misuse) {
   EXPECT_THROW(parse({"a", "-n", "nan"}).real("ranks", 0, 1), Error);
 }
 
+TEST(CommandLine, NumbersThatAreNone) {
+  const auto number = [](const std::string& text, bool whole) -> std::string {
+    try {
+      const Arguments arguments = parse({"file", "--ranks", text});
+      if (whole) {
+        arguments.integer("ranks", 1, 9);
+      } else {
+        arguments.real("ranks", 0, 1);
+      }
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(number("1e3", true), "--ranks 1e3: not a whole number");
+  EXPECT_EQ(number("18446744073709551615", true),
+            "--ranks 18446744073709551615: out of range; must be 1 to 9");
+  EXPECT_EQ(number("10", true), "--ranks 10: must be 1 to 9; nearest legal value: 9");
+  EXPECT_EQ(number("nan", false), "--ranks nan: not a number");
+  EXPECT_EQ(number("inf", false), "--ranks inf: must be 0 to 1; nearest legal value: 1");
+}
+
+TEST(CommandLine, SaysWhatIsMissing) {
+  EXPECT_NE(misuse(syntax(), {}).find("try: FILE is missing"), std::string::npos)
+      << misuse(syntax(), {});
+  CommandLine line("start", "[-n N] [--] COMMAND ...", "Starts.");
+  line.positionals(1, 2);
+  EXPECT_NE(misuse(line, {}).find("COMMAND is missing"), std::string::npos) << misuse(line, {});
+}
+
 TEST(CommandLine, TheRestBelongsToAnotherCommand) {
   CommandLine line("outer", "[-n N] [--] COMMAND ...", "Starts.");
   line.option("ranks,n", "N", "", "ranks").positionals(1, SIZE_MAX).rest_is_positional();

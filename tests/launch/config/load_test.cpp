@@ -17,7 +17,7 @@ TEST(Load, ValuesDefaultsAndAuto) {
   EXPECT_EQ(config.run.seed, 7U);
   EXPECT_EQ(config.model.head_dim, 16);
   EXPECT_EQ(config.model.vocab, 256);
-  EXPECT_EQ(config.parallel.dp, 2);
+  EXPECT_EQ(config.parallel.shape[Axis::dp], 2);
   EXPECT_EQ(config.data.train.at(0).path, "dir/text.txt");
   EXPECT_EQ(config.data.val_fraction, 0.1);
   ASSERT_EQ(config.model.moe.size(), 4U);
@@ -45,6 +45,81 @@ TEST(Load, CommandLineGoesThroughTheSameChecks) {
   EXPECT_EQ(config.model.moe[1]->balance[0].coef, 0.5);
   EXPECT_EQ(config.data.val, "held.txt");  // relative to the working directory
   EXPECT_EQ(config.eval.tokens, 64000);
+}
+
+// Each with what the message must say.
+TEST(Load, OddValuesOfTheCommandLine) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"train.steps=1e30", "nearest legal value: 1000000000000"},
+      {"train.steps=0x10", "write 16"},
+      {"train.steps=010", "leading zero"},
+      {"train.steps=9223372036854775808", "nearest legal value: 1000000000000"},
+      {"run.seed=18446744073709551615", "nearest legal value: 9223372036854775807"},
+      {"optimizer.lr=1e400", "nearest legal value: 1000.0"},
+      {"optimizer.lr=1e-400", "write a value above 0.0"},
+      {"optimizer.lr=nan", "write a finite number"},
+      {"runtime.timeout=0s", "nearest legal value: 1ms"},
+      {"runtime.timeout=10", "write 10s"},
+      {"model.qk_norm=yes", "write true"},
+      {"router.top_k=1", "it belongs at moe.router"},
+      {"experts=4", "it belongs at moe.experts"},
+      {"optimizer.betas=[0.9", "the '[' of the value is not closed"},
+      {"train={steps: 3", "the '{' of the value is not closed"},
+      {"run.dir=~/runs/x", "~ is not your home directory"},
+      {"data.train=~/x.txt", "~ is not your home directory"},
+      {"train.steps = 3", "did you mean train.steps?"},
+      {"train..steps=3", "names no place"},
+      {"train.steps.x=3", "must be integer"},
+      {"run.name=\xff", "is not UTF-8"},
+      {"moe.balance={type: z, coef: 0.1}", "must be none | a list"}};
+  for (const auto& [given, expected] : cases) {
+    EXPECT_NE(refusal({given}).find(expected), std::string::npos) << given << "\n"
+                                                                  << refusal({given});
+  }
+}
+
+std::vector<std::string> warned(const std::vector<std::string>& overrides) {
+  std::vector<std::string> all = overrides;
+  all.emplace_back("schedule.warmup=1");
+  return load_config_text(kSound, "dir/small.yaml", all, 1).warnings;
+}
+
+TEST(Warnings, OfARouterWithoutGradient) {
+  EXPECT_TRUE(warned({}).empty());
+  const auto renormalized = warned({"moe.router.top_k=1"});
+  ASSERT_EQ(renormalized.size(), 1U);
+  EXPECT_NE(renormalized[0].find("the LM loss has no gradient for the router and only balancing"),
+            std::string::npos)
+      << renormalized[0];
+  EXPECT_EQ(warned({"moe.router={type: topk, top_k: 1, score: softmax_after}"}).size(), 1U);
+  EXPECT_TRUE(warned({"moe.router={type: topk, top_k: 1, renormalize: false}"}).empty());
+  EXPECT_TRUE(warned({"moe.router={type: switch}"}).empty());
+}
+
+TEST(Warnings, OfLoadThatNothingBalances) {
+  for (const char* router : {"topk", "switch", "st_moe"}) {
+    const std::string type = std::string("moe.router={type: ") + router + "}";
+    ASSERT_EQ(warned({type, "moe.balance=none"}).size(), 1U) << router;
+    EXPECT_EQ(warned({type, "moe.balance=[{type: z, coef: 0.1}]"}).size(), 1U) << router;
+    EXPECT_EQ(warned({type, "moe.balance=[{type: switch, coef: 0}]"}).size(), 1U) << router;
+    EXPECT_TRUE(warned({type}).empty()) << router;
+  }
+  EXPECT_TRUE(warned({"moe.router={type: topk, bias_update: 0.001}", "moe.balance=none"}).empty());
+  EXPECT_TRUE(warned({"moe.router={type: hash}", "moe.balance=none"}).empty());
+}
+
+TEST(Warnings, OfWhatCostsWithoutUse) {
+  const auto all = warned({"moe.router.top_k=8"});
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_NE(all[0].find("chooses all 8 experts"), std::string::npos) << all[0];
+  // 32 tokens x 2 choices, 8 experts x max(4, ceil(64 x 0.5 / 8)) = 32 slots.
+  const auto drops = warned({"moe.capacity_factor=0.5"});
+  ASSERT_EQ(drops.size(), 1U);
+  EXPECT_NE(drops[0].find("drops at least 32 of 64 choices"), std::string::npos) << drops[0];
+  EXPECT_TRUE(warned({"moe.capacity_factor=1.0"}).empty());
+  EXPECT_TRUE(warned({"moe.capacity_factor=0.5", "moe.min_capacity=8"}).empty());
+  EXPECT_EQ(warned({"moe.router.bias_update=0.2"}).size(), 1U);
+  EXPECT_TRUE(warned({"moe.router.bias_update=0.01"}).empty());
 }
 
 TEST(Load, NoMoeSectionIsDense) {

@@ -94,6 +94,11 @@ TEST(Scalar, TextsReadBackFromTheirYamlForm) {
   EXPECT_EQ(format_text("a \"b\"\\"), "\"a \\\"b\\\"\\\\\"");
   EXPECT_EQ(format_real(1e-8), "1.0e-08");  // a number for YAML 1.1 readers, too
   EXPECT_EQ(format_real(3), "3.0");
+  // Computed numbers: six digits, more only where two would look the same.
+  EXPECT_EQ(format_computed(0.1 * 0.003, 1e-3), "0.0003");
+  EXPECT_EQ(format_computed(0.1 * 3, 0.3), "0.30000000000000004");
+  EXPECT_EQ(format_computed(0.12345671, 0.12345678), "0.1234567");
+  EXPECT_EQ(format_computed(0.5, 0.5), "0.5");
 }
 
 }  // namespace

@@ -57,6 +57,45 @@ TEST(Yaml, Refusals) {
   EXPECT_TRUE(starts_with(refused(": 1\n"), "1:"));
 }
 
+TEST(Yaml, OnlyUtf8) {
+  EXPECT_EQ(refused("a: 1\nb: x\xff\n"), "2:5 byte 0xff is not UTF-8");
+  EXPECT_EQ(refused("\x80"), "1:1 byte 0x80 is not UTF-8");
+  EXPECT_EQ(refused("a: \"\xc3\"\n"), "1:5 byte 0xc3 is not UTF-8");
+  EXPECT_TRUE(starts_with(refused(std::string("\xff\xfe"
+                                              "a\0:\0",
+                                              6)),
+                          "1:1 the text is UTF-16"));
+  EXPECT_EQ(parse("\xef\xbb\xbf"
+                  "a: \xc3\xa9\n")
+                .find("a")
+                ->text,
+            "\xc3\xa9");
+}
+
+TEST(Yaml, LineEndsOfOtherSystems) {
+  const YamlNode root = parse("a: 1\r\nb: {c: 2}\r\n\r\nd: x\r");
+  EXPECT_EQ(root.find("a")->text, "1");
+  EXPECT_EQ(root.find("b")->find("c")->text, "2");
+  EXPECT_EQ(root.find("d")->text, "x");
+  EXPECT_EQ(root.key_places[2].line, 4);
+}
+
+TEST(Yaml, ComplaintsSayWhatToLookFor) {
+  const auto fix = [](const std::string& text) {
+    try {
+      parse(text);
+    } catch (const YamlError& error) {
+      return error.problem().fix;
+    }
+    return std::string("accepted");
+  };
+  EXPECT_TRUE(starts_with(fix("a: {b: 1\n"), "a '{' is not closed"));
+  EXPECT_TRUE(starts_with(fix("a: {b: 1 c: 2}\n"), "a '{' is not closed, or a comma"));
+  EXPECT_TRUE(starts_with(fix("a: [1, 2\n"), "a '[' is not closed"));
+  EXPECT_TRUE(starts_with(fix("a:\n  b: 1\n   c: 2\n"), "check the indentation"));
+  EXPECT_TRUE(starts_with(fix("a: *b\n"), "write the value out"));
+}
+
 TEST(Yaml, LimitsOnDepthSizeAndAliases) {
   std::string deep = "a: ";
   deep += std::string(40, '[') + std::string(40, ']');

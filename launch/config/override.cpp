@@ -1,0 +1,115 @@
+#include "launch/config/override.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace troupe {
+namespace {
+
+// "moe.router[0].top_k" -> moe, router, [0], top_k.
+std::vector<std::string> key_parts(const std::string& key) {
+  std::vector<std::string> parts{""};
+  for (const char c : key) {
+    if (c == '.') {
+      parts.emplace_back();
+    } else if (c == '[') {
+      parts.emplace_back("[");
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+// The member or element of `node` named by one part of an override's key; made when absent. Null
+// when a list has no such element.
+YamlNode* step_into(YamlNode& node, const std::string& part) {
+  const Place place{Source::command_line, 0, 0};
+  const bool index = part[0] == '[';
+  if (node.is_sequence() != index) return nullptr;
+  if (index) {
+    const std::string digits = part.substr(1, part.size() - 2);
+    const bool number = part.back() == ']' && !digits.empty() && digits.size() < 7 &&
+                        digits.find_first_not_of("0123456789") == std::string::npos;
+    if (!number) return nullptr;
+    const size_t at = std::stoul(digits);
+    return at < node.items.size() ? &node.items[at] : nullptr;
+  }
+  if (!node.is_mapping()) {  // `moe: none` in the file, moe.experts=8 on the command line
+    node = YamlNode{};
+    node.kind = YamlNode::Kind::mapping;
+    node.place = place;
+  }
+  if (YamlNode* found = node.find(part)) return found;
+  node.keys.push_back(part);
+  node.key_places.push_back(place);
+  YamlNode member;
+  member.place = place;
+  node.items.push_back(std::move(member));
+  return &node.items.back();
+}
+
+}  // namespace
+
+void apply_override(YamlNode& root, const std::string& assignment, std::vector<Problem>& problems,
+                    std::vector<std::string>& seen) {
+  const Place place{Source::command_line, 0, 0};
+  const size_t equals = assignment.find('=');
+  const std::string key = assignment.substr(0, equals);
+  if (equals == std::string::npos || key.empty()) {
+    problems.push_back(Problem{place, "", "", fmt::format("'{}' is not KEY=VALUE", assignment),
+                               "write a dotted key, '=' and its value: train.steps=100"});
+    return;
+  }
+  const std::string text = assignment.substr(equals + 1);
+  if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
+    problems.push_back(
+        Problem{place, key, text, "is given twice on the command line", "remove one of them"});
+    return;
+  }
+  seen.push_back(key);
+  YamlNode value;
+  try {
+    value = parse_yaml(text, Source::command_line);
+    value.place = place;
+  } catch (const YamlError& error) {
+    Problem problem = error.problem();
+    problem.key = key;
+    problem.value = text;
+    for (const auto& [open, close] : {std::pair('[', ']'), std::pair('{', '}')}) {
+      if (text.front() == open && text.back() != close) {
+        problem.rule = fmt::format("the '{}' of the value is not closed", open);
+        problem.fix = "quote the whole word for the shell: 'optimizer.betas=[0.9, 0.95]'";
+      }
+    }
+    problems.push_back(std::move(problem));
+    return;
+  }
+  const std::vector<std::string> parts = key_parts(key);
+  YamlNode before = root;  // put back when the key leads nowhere
+  YamlNode* node = &root;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    YamlNode* next = parts[i].empty() || i >= static_cast<size_t>(kMaxYamlDepth)
+                         ? nullptr
+                         : step_into(*node, parts[i]);
+    if (next == nullptr) {
+      const std::string fix =
+          node->is_sequence() && !node->items.empty()
+              ? fmt::format(
+                    "the list has {} elements; name one by [0] to [{}], or give the whole "
+                    "list",
+                    node->items.size(), node->items.size() - 1)
+          : parts[i][0] == '[' ? std::string("there is no list at this place; give the whole list")
+                               : std::string("write a dotted key such as train.steps");
+      problems.push_back(Problem{place, key, text, "names no place of this configuration", fix});
+      root = std::move(before);
+      return;
+    }
+    node = next;
+  }
+  *node = std::move(value);
+}
+
+}  // namespace troupe

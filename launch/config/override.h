@@ -1,0 +1,16 @@
+// `key=value` of the command line over the tree of the file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/config/yaml.h"
+
+namespace troupe {
+
+// Puts one assignment over the tree. Later checks see it like a value of the file, with the place
+// "command line". `seen`: the keys of earlier assignments. Appends what is wrong with it.
+void apply_override(YamlNode& root, const std::string& assignment, std::vector<Problem>& problems,
+                    std::vector<std::string>& seen);
+
+}  // namespace troupe
