@@ -32,6 +32,8 @@ class ExpertBank {
   // rank gives a part of the sum over F.
   Tensor forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
                  const Tensor& weight_R);
+  Parameter& gate_up() { return gate_up_; }
+  Parameter& down() { return down_; }
   void parameters(const std::function<void(Parameter&)>& visit);
 
  private:

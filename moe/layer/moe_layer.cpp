@@ -12,6 +12,7 @@
 #include "moe/dispatch/tie.h"
 #include "moe/experts/expert_bank.h"
 #include "moe/layer/layer_stats.h"
+#include "moe/layer/overlapped_experts.h"
 #include "moe/routers/parts/selection_bias.h"
 #include "moe/routers/table.h"
 #include "parallel/collectives/collectives.h"
@@ -66,11 +67,12 @@ struct MoELayer::Impl {
         token_group(mesh.group(Axis::cp, Axis::tp)),
         router(make_router(given, device)),
         dispatcher(Placement::identity(given.config.experts, mesh.size(Axis::ep)),
-                   {mesh.group(Axis::ep), mesh.group(Axis::etp)}, given.name),
+                   {mesh.group(Axis::ep), mesh.group(Axis::etp)}, given.name,
+                   mesh.size(Axis::ep) > 1 ? given.config.overlap : 1),
         bank(expert_setup(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
              device) {
     const MoEConfig& config = setup.config;
-    require(config.overlap == 1, "moe.overlap {}: only 1 is built", config.overlap);
+    require(config.overlap >= 1, "moe.overlap {}: 1 or more", config.overlap);
     if (config.shared_experts > 0) {
       shared = std::make_unique<SharedExperts>(
           expert_setup(given, "shared", config.shared_experts, config.shared_ffn_dim), mesh,
@@ -81,6 +83,22 @@ struct MoELayer::Impl {
           uses_batch_load || (term.scope == BalanceScope::global_batch && term.type != "z");
     for (Tensor* sums : {&pairs_before, &probability_before, &load_before})
       *sums = Tensor::zeros(Shape{config.experts}, DType::f64, device, MemoryKind::parameter);
+  }
+
+  // Own tokens to their experts and back: [own tokens, D]. rows: what this rank's experts computed.
+  Tensor through_experts(const Tensor& own_TD, const Assignment& assignment, PhaseClock* clock,
+                         int64_t& rows) {
+    if (mesh.size(Axis::ep) > 1) {
+      const LeavingRows leaving = dispatcher.leave(own_TD, assignment, clock);
+      rows = leaving.plan->computed();
+      const Tensor done = overlapped_experts(leaving, dispatcher, bank, clock);
+      return dispatcher.home(done, *leaving.plan, clock);
+    }
+    // Nothing travels over ep, so there is nothing to overlap.
+    const DispatchedRows at = dispatcher.dispatch(own_TD, assignment, clock);
+    rows = at.plan->computed();
+    const Tensor done = bank.forward(at.x_RD, at.plan->chunks[0].expert_rows, at.weight_R);
+    return dispatcher.combine(done, *at.plan, clock);
   }
 
   // none: nothing is dropped (and experts that choose have no capacity to go by).
@@ -191,13 +209,11 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
              : x_TD;
   const Routing routing = layer.route(own_TD, context, sharding, replay);
   MoEOutput out;
-  const DispatchedRows rows = layer.dispatcher.dispatch(
+  int64_t rows = 0;
+  out.y_TD = layer.through_experts(
       own_TD,
       sharding == nullptr ? routing.assignment : layer.own_part(routing.assignment, *sharding),
-      context.clock);
-  const Tensor done =
-      layer.bank.forward(rows.x_RD, rows.plan->chunks[0].expert_rows, rows.weight_R);
-  out.y_TD = layer.dispatcher.combine(done, *rows.plan, context.clock);
+      context.clock, rows);
   if (sliced) {
     out.y_TD =
         all_rows(out.y_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " all rows");
@@ -210,7 +226,7 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
                                  layer.router->balance_by_first_choice()});
   }
   out.stats = count_routing(routing, context);
-  out.stats.rows = rows.plan->computed();
+  out.stats.rows = rows;
   out.assignment = routing.assignment;
   out.assignment.weight = {};
   return out;

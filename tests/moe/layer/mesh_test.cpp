@@ -146,5 +146,41 @@ TEST(BothFoldings, ADataRankWithoutTokens) {
   }
 }
 
+// Chunks of whole experts: bits do not depend on their number.
+TEST(Overlap, GivesTheBitsOfOneChunk) {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    for (const double factor : {0.0, 0.75}) {
+      LayerCase given = wide_case("topk", factor);
+      testing::set_option(given, "top_k", int64_t{5});
+      given.setup.compute = dtype;
+      given.setup.config.router_precision = wide(dtype);
+      given.x = Tensor::from(given.x.values(), given.x.shape(), dtype, given.x.device());
+      given.seed = Tensor::from(given.seed.values(), given.seed.shape(), dtype, given.x.device());
+      for (const Parallelism& on : {layout({2, 1, 1}, {1, 2, 1}, true, CpKind::ring),
+                                    layout({2, 1, 2}, {1, 2, 2}, true, CpKind::ring)}) {
+        given.setup.config.overlap = 1;
+        const LayerRun one = run_layer(given, on);
+        for (const int chunks : {2, 3, 4, 100}) {
+          given.setup.config.overlap = chunks;
+          const LayerRun many = run_layer(given, on);
+          EXPECT_EQ(many.y, one.y) << chunks;
+          EXPECT_EQ(many.dx, one.dx) << chunks;
+          EXPECT_EQ(many.gradients, one.gradients) << chunks;
+          EXPECT_EQ(many.losses, one.losses) << chunks;
+          EXPECT_EQ(many.rows, one.rows) << chunks;
+        }
+      }
+    }
+  }
+}
+
+TEST(Overlap, EveryRouterKeepsTheLaw) {
+  for (Reference& with : references()) {
+    with.given.setup.config.overlap = 2;
+    expect_law(with.given, with.one, layout({4, 1, 1}, {1, 4, 1}, true, CpKind::ring));
+    expect_law(with.given, with.one, layout({1, 2, 2}, {1, 2, 2}, true, CpKind::ring));
+  }
+}
+
 }  // namespace
 }  // namespace troupe

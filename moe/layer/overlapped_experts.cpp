@@ -1,0 +1,131 @@
+#include "moe/layer/overlapped_experts.h"
+
+#include <optional>
+#include <vector>
+
+#include "core/autograd/tape.h"
+#include "core/ops/swiglu_experts_part.h"
+#include "core/ops/view.h"
+#include "moe/dispatch/chunk_moves.h"
+
+namespace troupe {
+namespace {
+
+using Chunks = std::vector<DispatchChunk>;
+
+Tensor like(const Tensor& x) {
+  return Tensor::empty(x.shape(), x.dtype(), x.device(), MemoryKind::communication);
+}
+
+Tensor flat(const Tensor& column) { return reshape(column, {column.dim(0)}); }
+
+// What one forward leaves for backward.
+struct Run {
+  std::shared_ptr<const DispatchPlan> plan;
+  ExpertGroups groups;
+  std::string site;
+  ExpertBank& bank;
+  PhaseClock* clock;
+  std::vector<SwigluExpertsPart> parts;
+
+  MoveSites out(const char* what, const char* suffix = "") const {
+    return {site + what + suffix, site + what + " to parts" + suffix};
+  }
+  MoveSites back(const char* what, const char* etp, const char* suffix = "") const {
+    return {site + what + suffix, site + etp + suffix};
+  }
+};
+
+// Brings the chunks' rows one after the other, the next one on its way while use(chunk, rows) runs.
+template <typename Use>
+void bring_each(const Run& run, const Tensor& rows_SD, const MoveSites& sites, Use&& use) {
+  const Chunks& chunks = run.plan->chunks;
+  std::optional<MovingRows> moving(start_out(rows_SD, chunks[0], run.groups, sites));
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    std::optional<MovingRows> next;
+    if (c + 1 < chunks.size()) next.emplace(start_out(rows_SD, chunks[c + 1], run.groups, sites));
+    use(c, finish_out(std::move(*moving), chunks[c], run.groups, sites, run.clock));
+    moving = std::move(next);
+  }
+}
+
+Tensor forward(Run& run, const Tensor& x_SD, const Tensor& weight_S1) {
+  const Chunks& chunks = run.plan->chunks;
+  const MoveSites weight_sites = run.out(" gate weights");
+  std::vector<MovingRows> weights;
+  for (const DispatchChunk& chunk : chunks)
+    weights.push_back(start_out(weight_S1, chunk, run.groups, weight_sites));
+  Tensor home = like(x_SD);
+  std::vector<MovingRows> returning;
+  bring_each(run, x_SD, run.out(" dispatch"), [&](size_t c, const Tensor& x_RD) {
+    const Tensor w =
+        finish_out(std::move(weights[c]), chunks[c], run.groups, weight_sites, run.clock);
+    run.parts.emplace_back(run.bank.gate_up(), run.bank.down(), chunks[c].first_slot,
+                           chunks[c].slots, chunks[c].expert_rows);
+    const Tensor y_RD = run.parts.back().forward(x_RD, flat(w), grad_enabled());
+    returning.push_back(start_back(y_RD, chunks[c], run.groups,
+                                   run.back(" combine", " combine of parts"), home, run.clock));
+  });
+  for (MovingRows& rows : returning) rows.wait(run.clock);
+  return home;
+}
+
+void input_gradient(Run& run, const Tensor& dy_SD, const Tensor& dx_SD, const Tensor& dw_S1) {
+  const Chunks& chunks = run.plan->chunks;
+  const MoveSites out{run.site + " combine gradient", run.site + " combine of parts gradient"};
+  std::vector<MovingRows> returning;
+  bring_each(run, dy_SD, out, [&](size_t c, const Tensor& dy_RD) {
+    const auto [dx, dw] = run.parts[c].gradient(dy_RD, /*want_x=*/true, /*want_gate_weight=*/true);
+    returning.push_back(start_back(dx, chunks[c], run.groups,
+                                   run.back(" dispatch", " dispatch to parts", " gradient"), dx_SD,
+                                   run.clock));
+    returning.push_back(start_back(reshape(dw, {dw.dim(0), 1}), chunks[c], run.groups,
+                                   run.back(" gate weights", " gate weights to parts", " gradient"),
+                                   dw_S1, run.clock));
+  });
+  for (MovingRows& rows : returning) rows.wait(run.clock);
+}
+
+template <typename Add>
+void weight_gradient(Run& run, Parameter& weight, Add&& add) {
+  bool fresh = false;
+  const Tensor& target = weight.begin_accumulate(fresh);
+  for (SwigluExpertsPart& part : run.parts) add(part, target, fresh);
+  weight.end_accumulate();
+}
+
+}  // namespace
+
+Tensor overlapped_experts(const LeavingRows& leaving, const Dispatcher& dispatcher,
+                          ExpertBank& bank, PhaseClock* clock) {
+  auto run = std::make_shared<Run>(
+      Run{leaving.plan, dispatcher.groups(), dispatcher.site(), bank, clock, {}});
+  bank.gate_up().use();
+  bank.down().use();
+  const Tensor x = leaving.x_SD;
+  const Tensor weight = leaving.weight_S1;
+  Tensor home = forward(*run, x.detach(), weight.detach());
+  return record(
+      "overlapped_experts", std::move(home), {x, weight},
+      [run](const Tensor& dy, InputGradients& inputs) {
+        const Tensor dy_SD = contiguous(dy);
+        const Tensor dx = like(dy_SD);
+        const Tensor dw = Tensor::empty({dy_SD.dim(0), 1}, wide(dy_SD.dtype()), dy_SD.device(),
+                                        MemoryKind::communication);
+        input_gradient(*run, dy_SD, dx, dw);
+        if (inputs.needs(0)) inputs.add(0, dx);
+        if (inputs.needs(1)) inputs.add(1, dw);
+      },
+      [run](const Tensor&) {
+        weight_gradient(*run, run->bank.down(),
+                        [](SwigluExpertsPart& part, const Tensor& target, bool fresh) {
+                          part.add_down_gradient(target, fresh);
+                        });
+        weight_gradient(*run, run->bank.gate_up(),
+                        [](SwigluExpertsPart& part, const Tensor& target, bool fresh) {
+                          part.add_gate_up_gradient(target, fresh);
+                        });
+      });
+}
+
+}  // namespace troupe

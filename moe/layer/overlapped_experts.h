@@ -1,0 +1,17 @@
+// Exchange and expert products in chunks of the local experts: while one chunk is computed, the
+// rows of the next one travel there and those of the one before travel back, in forward and in
+// backward. Chunks are whole experts, so no sum changes: the bits are those of one chunk.
+#pragma once
+
+#include "core/base/phase_clock.h"
+#include "moe/dispatch/dispatcher.h"
+#include "moe/experts/expert_bank.h"
+
+namespace troupe {
+
+// Leaving rows -> the experts' results of them, home again in the same order: [S, D]. Collective
+// over ep and etp. The dispatcher's groups and the bank outlive backward.
+Tensor overlapped_experts(const LeavingRows& leaving, const Dispatcher& dispatcher,
+                          ExpertBank& bank, PhaseClock* clock);
+
+}  // namespace troupe
