@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "launch/app/training_data.h"
 #include "launch/config/load.h"
 #include "parallel/checkpoint/directory.h"
 
@@ -37,7 +38,7 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   const checkpoint::Info info = checkpoint::read_info(out.checkpoint);
   out.config = config_for(info.config, out.checkpoint, runtime.size());
   runtime.configure(out.config.runtime.threads, out.config.runtime.timeout);
-  out.tokenizer = load_tokenizer(out.config.data.tokenizer);
+  out.tokenizer = open_tokenizer(out.config);
   resolve_vocab(out.config, out.tokenizer->vocab_size());
   out.mesh = std::make_unique<Mesh>(
       MeshShape::data_expert(out.config.parallel.dp, out.config.parallel.ep), runtime.world());

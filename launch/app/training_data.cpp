@@ -18,12 +18,37 @@ DataSpec data_spec(const RunConfig& config) {
   return spec;
 }
 
+namespace {
+
+// What a stored configuration knows of files that are gone belongs to the message.
+template <typename Open>
+auto explained(const RunConfig& config, Open open) {
+  try {
+    return open();
+  } catch (const Error& error) {
+    std::string text = error.what();
+    for (const std::string& sentence : config.data.missing) text += "\n" + sentence;
+    throw Error(error.code(), text);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config) {
+  return explained(config, [&] { return load_tokenizer(config.data.tokenizer); });
+}
+
+RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer) {
+  return explained(config, [&] {
+    return load_run_data(data_spec(config), tokenizer, config.model.vocab, config.model.seq_len);
+  });
+}
+
 TrainingData open_training_data(RunConfig& config) {
   TrainingData data;
-  data.tokenizer = load_tokenizer(config.data.tokenizer);
+  data.tokenizer = open_tokenizer(config);
   resolve_vocab(config, data.tokenizer->vocab_size());
-  data.corpus =
-      load_run_data(data_spec(config), *data.tokenizer, config.model.vocab, config.model.seq_len);
+  data.corpus = open_run_data(config, *data.tokenizer);
   data.sampler =
       std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed);
   if (!data.corpus.held_out.parts.empty()) {

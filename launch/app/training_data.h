@@ -22,6 +22,11 @@ struct TrainingData {
 // What a configuration says about its texts.
 DataSpec data_spec(const RunConfig& config);
 
+// The tokenizer and the texts of a configuration, which may be a stored one. Throws Error(data);
+// the message names every place where a file was looked for.
+std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config);
+RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer);
+
 // Also resolves model.vocab. Throws Error(data).
 TrainingData open_training_data(RunConfig& config);
 

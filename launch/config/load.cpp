@@ -13,6 +13,7 @@
 #include "launch/config/build.h"
 #include "launch/config/override.h"
 #include "launch/config/reader.h"
+#include "launch/config/recorded_folder.h"
 #include "launch/config/rules.h"
 #include "launch/config/yaml.h"
 
@@ -62,7 +63,9 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
   Sheet sheet = read_sheet(root, file, found);
   if (sheet.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
   if (world == 0) world = smallest_world(sheet);
+  std::vector<std::string> missing = find_moved_files(sheet, text);
   LoadedConfig loaded{build_config(std::move(sheet), world), {}};
+  loaded.config.data.missing = std::move(missing);
   for (Problem& problem : problems(loaded.config, world, purpose)) {
     found.push_back(std::move(problem));
   }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "launch/config/recorded_folder.h"
 #include "launch/config/resume.h"
 #include "launch/config/scalar.h"
 
@@ -94,6 +95,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
   std::string out = options.for_checkpoint
                         ? ""
                         : "# Every value of this configuration, with where it comes from.\n";
+  out += folder_record(folder.empty() ? "." : folder);
   std::vector<Part> before;
   for (const Entry& entry : sheet.entries()) {
     if (options.for_checkpoint && belongs_to_job(entry.path, config)) continue;

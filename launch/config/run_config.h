@@ -29,6 +29,8 @@ struct DataSection {
   std::string val;            // empty = the last val_fraction of train
   double val_fraction = 0.1;  // 0 when `val` is given
   std::string field = "text";
+  // Sentences about files of a stored configuration that are neither here nor where they were.
+  std::vector<std::string> missing;
 };
 
 struct OptimizerSection {

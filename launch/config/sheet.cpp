@@ -65,6 +65,12 @@ void Sheet::resolve(const std::string& path, FieldValue value) {
   entry.value = std::move(value);
 }
 
+void Sheet::replace(const std::string& path, FieldValue value) {
+  const auto found = index_.find(path);
+  require(found != index_.end(), "configuration key {} was replaced but is not set", path);
+  entries_[found->second].value = std::move(value);
+}
+
 std::string Sheet::origin(const Entry& entry) const {
   const std::string where = troupe::text(entry.place, file);
   if (entry.automatic.empty()) return where;

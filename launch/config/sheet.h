@@ -50,6 +50,8 @@ class Sheet {
   bool is_word(const std::string& path, const std::string& word) const;
   // Replaces a word by what its rule gives.
   void resolve(const std::string& path, FieldValue value);
+  // Puts another value in the place of a given one, which is no word.
+  void replace(const std::string& path, FieldValue value);
   // "default", "FILE:3:5", "command line", "auto -> 4, default", ...
   std::string origin(const Entry& entry) const;
   // Value as written in YAML.

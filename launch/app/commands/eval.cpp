@@ -23,9 +23,7 @@ Corpus evaluation_corpus(const TrainedModel& trained, const std::string& text_fi
     return load_corpus(text_file, *trained.tokenizer, trained.config.model.vocab,
                        trained.config.data.field);
   }
-  Corpus corpus = load_run_data(data_spec(trained.config), *trained.tokenizer,
-                                trained.config.model.vocab, trained.config.model.seq_len)
-                      .held_out;
+  Corpus corpus = open_run_data(trained.config, *trained.tokenizer).held_out;
   if (corpus.parts.empty()) {
     fail(ExitCode::data,
          "the run holds out no text (data.val_fraction = 0 and no data.val). Give --text FILE");

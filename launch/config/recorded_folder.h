@@ -1,0 +1,24 @@
+// Where a stored configuration stood when it was written: a run that was moved without its data
+// still finds them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/config/sheet.h"
+
+namespace troupe {
+
+// The line, with its end, that says that the paths of the text were relative to `folder`.
+std::string folder_record(const std::string& folder);
+// The folder of such a line at the beginning of a configuration; empty without one.
+std::string recorded_folder(const std::string& text);
+
+// For every file that a stored configuration names with a relative path: where it is not found
+// beside the configuration but from the recorded folder, its value becomes that path. A run that
+// moved together with its data finds the copy, a run that moved alone the original. Returns one
+// sentence for each file that is in neither place; those keep their value. `text` is the
+// configuration.
+std::vector<std::string> find_moved_files(Sheet& sheet, const std::string& text);
+
+}  // namespace troupe
