@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "core/tensor/tensor.h"
 #include "parallel/mesh/mesh.h"
 
 namespace troupe {
