@@ -241,10 +241,13 @@ std::vector<Key> moe_keys() {
                  "sequences, or the whole batch (with the previous step's fractions)."),
       choice_key("moe.router_precision", {"auto", "f32", "f64"}, "auto",
                  "Precision of the router. auto = the wider of f32 and the compute type."),
-      integer_key("moe.overlap", "Chunks in which dispatch and experts overlap.")
+      integer_key("moe.overlap",
+                  "Chunks of a rank's experts: while one is computed, the rows of others travel. "
+                  "More than there are experts on a rank counts as one each; with ep 1 nothing "
+                  "travels. The result is the same for every number.")
           .value(int64_t{1})
           .from(1)
-          .to(1),
+          .to(1e6),
   };
   keys.insert(keys.end(), rest.begin(), rest.end());
   return keys;

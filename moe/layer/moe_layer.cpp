@@ -1,5 +1,6 @@
 #include "moe/layer/moe_layer.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "core/autograd/tape.h"
@@ -9,6 +10,7 @@
 #include "core/ops/view.h"
 #include "moe/dispatch/dispatcher.h"
 #include "moe/dispatch/exchange.h"
+#include "moe/dispatch/node_hop.h"
 #include "moe/dispatch/tie.h"
 #include "moe/experts/expert_bank.h"
 #include "moe/layer/layer_stats.h"
@@ -35,6 +37,24 @@ std::unique_ptr<Router> make_router(const MoELayerSetup& setup,
   router.token_counts = setup.token_counts;
   router.device = device;
   return descriptor->make(setup.config.router_options, router);
+}
+
+// Null where rows go straight to the ranks of their experts.
+std::unique_ptr<NodeHop> make_node_hop(const MoELayerSetup& setup, const Mesh& mesh) {
+  std::vector<int> nodes = mesh.ep_nodes();
+  if (*std::max_element(nodes.begin(), nodes.end()) == 0) return nullptr;
+  return std::make_unique<NodeHop>(Placement::identity(setup.config.experts, mesh.size(Axis::ep)),
+                                   std::move(nodes), mesh.group(Axis::ep), setup.name);
+}
+
+Dispatcher make_dispatcher(const MoELayerSetup& setup, const Mesh& mesh, const NodeHop* hop) {
+  Placement placement = hop != nullptr
+                            ? hop->placement_on_node()
+                            : Placement::identity(setup.config.experts, mesh.size(Axis::ep));
+  return {std::move(placement),
+          {mesh.ep_node_group(), mesh.group(Axis::etp)},
+          setup.name,
+          mesh.size(Axis::ep) > 1 ? setup.config.overlap : 1};
 }
 
 ExpertSetup expert_setup(const MoELayerSetup& setup, const std::string& part, int64_t experts,
@@ -66,9 +86,8 @@ struct MoELayer::Impl {
         mesh(on),
         token_group(mesh.group(Axis::cp, Axis::tp)),
         router(make_router(given, device)),
-        dispatcher(Placement::identity(given.config.experts, mesh.size(Axis::ep)),
-                   {mesh.group(Axis::ep), mesh.group(Axis::etp)}, given.name,
-                   mesh.size(Axis::ep) > 1 ? given.config.overlap : 1),
+        node_hop(make_node_hop(given, mesh)),
+        dispatcher(make_dispatcher(given, mesh, node_hop.get())),
         bank(expert_setup(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
              device) {
     const MoEConfig& config = setup.config;
@@ -88,6 +107,14 @@ struct MoELayer::Impl {
   // Own tokens to their experts and back: [own tokens, D]. rows: what this rank's experts computed.
   Tensor through_experts(const Tensor& own_TD, const Assignment& assignment, PhaseClock* clock,
                          int64_t& rows) {
+    if (!node_hop) return on_node(own_TD, assignment, clock, rows);
+    const NodeHop::Arrived arrived = node_hop->out(own_TD, assignment, clock);
+    const Tensor done = on_node(arrived.x_AD, arrived.assignment, clock, rows);
+    return node_hop->back(done, *arrived.plan, clock);
+  }
+
+  Tensor on_node(const Tensor& own_TD, const Assignment& assignment, PhaseClock* clock,
+                 int64_t& rows) {
     if (mesh.size(Axis::ep) > 1) {
       const LeavingRows leaving = dispatcher.leave(own_TD, assignment, clock);
       rows = leaving.plan->computed();
@@ -174,6 +201,7 @@ struct MoELayer::Impl {
   const Mesh& mesh;
   Communicator& token_group;  // the ranks over which a micro-batch is spread
   std::unique_ptr<Router> router;
+  std::unique_ptr<NodeHop> node_hop;  // where tokens cross between nodes once for all experts there
   Dispatcher dispatcher;
   ExpertBank bank;
   std::unique_ptr<SharedExperts> shared;

@@ -75,6 +75,8 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual std::string name() const = 0;  // for messages: "world", "ep", ...
+  // Where this rank runs: ranks of one world with the same number share memory.
+  virtual int node() const = 0;
 
   // `site` says who calls and why ("grad bucket 3", "moe.dispatch layer 2"): named in messages and
   // counters.

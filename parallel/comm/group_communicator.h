@@ -15,6 +15,7 @@ class GroupCommunicator final : public Communicator {
   int rank() const override { return group_->rank; }
   int size() const override { return group_->size(); }
   std::string name() const override { return group_->name; }
+  int node() const override { return group_->shared->options.node; }
   Work barrier(const std::string& site) override;
   Work broadcast(View data, int root, const std::string& site) override;
   Work all_reduce_sum(View data, const std::string& site) override;

@@ -32,10 +32,14 @@ MpiWorld::MpiWorld(const CommOptions& options) : failed_(std::make_shared<bool>(
             "MPI_Comm_split_type");
   MPI_Comm_size(local, &local_ranks_);
   MPI_Comm_rank(local, &local_rank_);
+  // A node is known by the first world rank on it.
+  CommOptions here = options;
+  MPI_Comm_rank(MPI_COMM_WORLD, &here.node);
+  check_mpi(MPI_Bcast(&here.node, 1, MPI_INT, 0, local), "MPI_Bcast");
   MPI_Comm_free(&local);
   // The binding of cores may differ between ranks; the whole host's share decides.
   const bool may_spin = local_ranks_ <= process_cores();
-  communicator_ = GroupCommunicator::world(mpi_transport(may_spin, failed_), options);
+  communicator_ = GroupCommunicator::world(mpi_transport(may_spin, failed_), here);
 }
 
 MpiWorld::~MpiWorld() {

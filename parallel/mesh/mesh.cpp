@@ -56,6 +56,28 @@ std::vector<uint8_t> group_sets(const MeshShape& shape) {
   return sets;
 }
 
+// The node of every rank of the world, numbered from 0.
+std::vector<int> node_numbers(Communicator& world, int ranks_per_node) {
+  std::vector<int32_t> places(static_cast<size_t>(world.size()));
+  if (ranks_per_node > 0) {
+    for (size_t r = 0; r < places.size(); ++r) places[r] = static_cast<int32_t>(r) / ranks_per_node;
+  } else {
+    int32_t own = world.node();
+    const auto view = [](int32_t* data, int64_t count) {
+      return View{data, DType::i32, {count}, {1}};
+    };
+    world.all_gather(view(&own, 1), view(places.data(), world.size()), "nodes").wait();
+  }
+  std::vector<int> out;
+  std::vector<int32_t> known;
+  for (const int32_t place : places) {
+    const auto found = std::find(known.begin(), known.end(), place);
+    out.push_back(static_cast<int>(found - known.begin()));
+    if (found == known.end()) known.push_back(place);
+  }
+  return out;
+}
+
 std::string set_name(uint8_t set) {
   std::string out;
   for (int i = 0; i < kAxes; ++i) {
@@ -123,6 +145,43 @@ Mesh::Mesh(const Parallelism& parallelism, std::shared_ptr<Communicator> world)
       alone_[static_cast<size_t>(i)] = world_->split(world_->rank(), 0, name(axis));
     }
   }
+  nodes_ = node_numbers(*world_, parallelism_.ranks_per_node);
+  if (parallelism_.ep_kind == EpKind::flat || size(Axis::ep) == 1) return;
+  // Every rank takes part in the split, also those whose ep group lies on one node.
+  const std::vector<int> on = ep_nodes();
+  const int first = static_cast<int>(
+      std::find(on.begin(), on.end(), on[static_cast<size_t>(coordinate(Axis::ep))]) - on.begin());
+  auto group = world_->split(world_rank_of_ep(first), world_->rank(), "ep on a node");
+  if (group->size() < size(Axis::ep)) ep_node_group_ = std::move(group);
+}
+
+int Mesh::world_rank_of_ep(int rank) const {
+  const int etp = size(Axis::etp);
+  return world_->rank() + (rank - coordinate(Axis::ep)) * etp;
+}
+
+std::vector<int> Mesh::ep_nodes() const {
+  const int ep = size(Axis::ep);
+  std::vector<int> own(static_cast<size_t>(ep), 0);
+  if (parallelism_.ep_kind == EpKind::flat) return own;
+  const int etp = size(Axis::etp);
+  for (int part = 0; part < etp; ++part) {
+    std::vector<int> numbers;
+    std::vector<int> found;
+    for (int e = 0; e < ep; ++e) {
+      const int at = node(world_rank_of_ep(e) + part - coordinate(Axis::etp));
+      const auto known = std::find(numbers.begin(), numbers.end(), at);
+      found.push_back(static_cast<int>(known - numbers.begin()));
+      if (known == numbers.end()) numbers.push_back(at);
+    }
+    if (part > 0 && found != own) return std::vector<int>(static_cast<size_t>(ep), 0);
+    own = found;
+  }
+  return own;
+}
+
+Communicator& Mesh::ep_node_group() const {
+  return ep_node_group_ != nullptr ? *ep_node_group_ : group(Axis::ep);
 }
 
 Communicator& Mesh::group_of(Axes axes, Axis first) const {
@@ -168,6 +227,7 @@ TrafficTable Mesh::traffic() const {
   for (const auto& [set, group] : groups_) add(group);
   for (const auto& group : alone_) add(group);
   add(solo_);
+  add(ep_node_group_);
   return sum;
 }
 

@@ -31,6 +31,17 @@ class Mesh {
   Communicator& group(Axis a, Axis b) const;
   // The ranks over which a gradient of this layout is summed (the product of its partial axes).
   Communicator& gradient_group(const Layout& layout) const;
+  // Nodes are numbered from 0 in the order of their first ranks: ranks that share memory, or blocks
+  // of parallel.ranks_per_node ranks.
+  int node(int world_rank) const { return nodes_[static_cast<size_t>(world_rank)]; }
+  // The world rank of rank `rank` of this rank's ep group.
+  int world_rank_of_ep(int rank) const;
+  // With ep_kind hierarchical: for each rank of this rank's ep group the node it is on, numbered
+  // from 0 in the order of the group. All on one node where rows go straight: with ep_kind flat, or
+  // where the parts of an expert (etp) lie on several nodes in different ways.
+  std::vector<int> ep_nodes() const;
+  // The ranks of this rank's ep group that are on its node by ep_nodes(), in rank order.
+  Communicator& ep_node_group() const;
   // Sum of the traffic of the world and of all groups of this mesh, by kind and call site.
   TrafficTable traffic() const;
 
@@ -44,6 +55,8 @@ class Mesh {
   std::map<Axes, std::unique_ptr<Communicator>> groups_;
   std::array<std::unique_ptr<Communicator>, kAxes> alone_;  // named groups of size-1 axes
   std::unique_ptr<Communicator> solo_;                      // for an empty set of axes
+  std::vector<int> nodes_;                                  // [world]
+  std::unique_ptr<Communicator> ep_node_group_;             // where ep_nodes() has several
   Communicator& group_of(Axes axes, Axis first) const;
 };
 

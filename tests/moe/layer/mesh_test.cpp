@@ -146,6 +146,56 @@ TEST(BothFoldings, ADataRankWithoutTokens) {
   }
 }
 
+Parallelism on_nodes(const Three& attention, const Three& experts, int ranks_per_node) {
+  Parallelism out = layout(attention, experts, true, CpKind::ring);
+  out.ep_kind = EpKind::hierarchical;
+  out.ranks_per_node = ranks_per_node;
+  return out;
+}
+
+TEST(Hierarchical, EveryRouterKeepsTheLaw) {
+  for (Reference& with : references()) {
+    for (const int overlap : {1, 2}) {
+      with.given.setup.config.overlap = overlap;
+      expect_law(with.given, with.one, on_nodes({4, 1, 1}, {1, 4, 1}, 2));
+      expect_law(with.given, with.one, on_nodes({2, 1, 2}, {1, 4, 1}, 1));
+    }
+  }
+}
+
+// Nodes of one rank, of unequal numbers of ranks, whole and divided groups, experts in parts.
+TEST(Hierarchical, NodesOfAnyKind) {
+  for (Reference& with : references()) {
+    if (with.given.setup.config.router != "topk") continue;
+    testing::set_option(with.given, "top_k", int64_t{4});
+    with.one = run_layer(with.given);
+    for (const int per_node : {1, 2, 3, 4, 5, 8, 100}) {
+      expect_law(with.given, with.one, on_nodes({4, 1, 2}, {1, 8, 1}, per_node));
+      expect_law(with.given, with.one, on_nodes({2, 2, 2}, {2, 4, 1}, per_node));
+      expect_law(with.given, with.one, on_nodes({2, 2, 2}, {1, 4, 2}, per_node));
+      expect_law(with.given, with.one, on_nodes({1, 1, 4}, {1, 2, 2}, per_node));
+    }
+  }
+}
+
+TEST(Hierarchical, ADataRankWithoutTokens) {
+  for (const RouterDescriptor& router : routers()) {
+    LayerCase given = wide_case(router.name, 0.0);
+    const LayerRun one = run_layer(given);
+    given.starved = 1;
+    expect_law(given, one, on_nodes({4, 1, 1}, {1, 4, 1}, 2));
+  }
+}
+
+// On one node there is nothing to save: the same bits as straight rows.
+TEST(Hierarchical, OnOneNodeIsFlat) {
+  const LayerCase given = wide_case("topk", 0.0);
+  const LayerRun flat = run_layer(given, layout({4, 1, 1}, {1, 4, 1}, true, CpKind::ring));
+  const LayerRun one = run_layer(given, on_nodes({4, 1, 1}, {1, 4, 1}, 0));
+  EXPECT_EQ(flat.y, one.y);
+  EXPECT_EQ(flat.dx, one.dx);
+}
+
 // Chunks of whole experts: bits do not depend on their number.
 TEST(Overlap, GivesTheBitsOfOneChunk) {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {

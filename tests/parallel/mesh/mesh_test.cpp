@@ -229,5 +229,33 @@ TEST(LayoutBoxes, ABlockCutThatDoesNotDivideIsRefused) {
   }
 }
 
+// ep 4 x etp 2 on nodes of 4, of 3 (which cut the parts of an expert apart) and unknown.
+TEST(Nodes, AreGivenOrFoundAndGroupTheRanksOfEp) {
+  for (const int per_node : {0, 2, 3, 4, 5}) {
+    run_ranks(8, [&](int rank, std::shared_ptr<Communicator> world) {
+      MeshShape shape;
+      shape[Axis::dp] = 8;
+      shape[Axis::ep] = 4;
+      shape[Axis::etp] = 2;
+      Parallelism parallelism(shape);
+      parallelism.ep_kind = EpKind::hierarchical;
+      parallelism.ranks_per_node = per_node;
+      const Mesh mesh(parallelism, std::move(world));
+      for (int other = 0; other < 8; ++other)
+        EXPECT_EQ(mesh.node(other), per_node == 0 ? 0 : other / per_node);
+      for (int e = 0; e < 4; ++e) EXPECT_EQ(mesh.world_rank_of_ep(e), 2 * e + rank % 2);
+      const std::vector<int> nodes = mesh.ep_nodes();
+      if (per_node == 2) {
+        EXPECT_EQ(nodes, (std::vector<int>{0, 1, 2, 3}));
+      } else if (per_node == 4) {
+        EXPECT_EQ(nodes, (std::vector<int>{0, 0, 1, 1}));
+      } else {
+        EXPECT_EQ(nodes, (std::vector<int>(4, 0)));
+      }
+      EXPECT_EQ(mesh.ep_node_group().size(), per_node == 2 ? 1 : per_node == 4 ? 2 : 4);
+    });
+  }
+}
+
 }  // namespace
 }  // namespace troupe
