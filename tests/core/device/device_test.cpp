@@ -87,8 +87,8 @@ TEST(Allocator, BlocksMayComeBackFromOtherThreads) {
 }
 
 TEST(Allocator, SaysWhenThereIsNoMore) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the address sanitizer ends the process on a request of this size";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's allocator ends the process on a request of this size";
 #endif
   const auto device = Device::cpu();
   try {
