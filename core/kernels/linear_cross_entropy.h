@@ -12,6 +12,10 @@ namespace troupe::kernels {
 struct CrossEntropyGradient {
   // [C] in the wide type: the loss is the sum of coefficient[t] * nll[t]. Null = no gradient.
   const void* coefficient = nullptr;
+  // [C] in the wide type: log-sum-exp over the whole vocabulary, where the head is a part of it
+  // (and a target is negative also when it is in another part). Null = the head is the whole
+  // vocabulary.
+  const void* logsumexp = nullptr;
   WeightOperand head;           // dlogits W: [V, D]; read if dx is wanted
   View dx;                      // [C, D]; data null = not wanted
   void* logits_left = nullptr;  // receives dlogits^T, [V, padded_rows(C)] (grouped_gemm.h)
@@ -21,5 +25,10 @@ struct CrossEntropyGradient {
 // not counted; nll: [C] contiguous in the wide type, 0 where not counted.
 void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, View targets, View nll,
                           const CrossEntropyGradient& gradient);
+
+// Where the head is a part of the vocabulary: the log-sum-exp over this part and the target's logit
+// (0 where the target is negative), both [C] in the wide type.
+void vocabulary_part(Stream& stream, View x, const WeightOperand& head, View targets,
+                     View logsumexp, View wanted);
 
 }  // namespace troupe::kernels

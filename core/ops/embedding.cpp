@@ -8,7 +8,7 @@ namespace troupe {
 namespace {
 
 void check_ids(const Tensor& ids, const Parameter& table) {
-  const int64_t vocabulary = table.value().dim(0);
+  const int64_t vocabulary = table.layout().global[0];
   for (int64_t i = 0; i < ids.elements(); ++i) {
     const int64_t id = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
     if (id < 0 || id >= vocabulary) {
@@ -20,14 +20,30 @@ void check_ids(const Tensor& ids, const Parameter& table) {
   }
 }
 
+// Ids as rows of this rank's part of the table, -1 where the id is in another part.
+Tensor rows_in_part(const Tensor& ids, const Parameter& table) {
+  const int64_t count = table.value().dim(0);
+  if (count == table.layout().global[0]) return ids;
+  const auto& parts = table.slice().parts;
+  const int64_t first = parts.empty() ? 0 : parts.front().global.offset[0];
+  const Tensor out = Tensor::empty(ids.shape(), DType::i32, ids.device());
+  for (int64_t i = 0; i < ids.elements(); ++i) {
+    const int64_t id = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
+    const bool here = id >= first && id < first + count;
+    out.data<int32_t>()[i] = here ? static_cast<int32_t>(id - first) : -1;
+  }
+  return out;
+}
+
 }  // namespace
 
 Tensor embedding(Parameter& table, const Tensor& ids) {
   require(table.value().rank() == 2 && (ids.dtype() == DType::i32 || ids.dtype() == DType::i64),
           "embedding in {} of shape {} with {} ids", table.name(), table.value().shape().text(),
           name(ids.dtype()));
-  const Tensor flat = raw::with_shape(raw::contiguous(ids), {ids.elements()});
-  check_ids(flat, table);
+  const Tensor given = raw::with_shape(raw::contiguous(ids), {ids.elements()});
+  check_ids(given, table);
+  const Tensor flat = rows_in_part(given, table);
   table.use();
   const int64_t dim = table.value().dim(1);
   Tensor out = Tensor::empty({ids.elements(), dim}, table.compute(), table.value().device());

@@ -1,6 +1,7 @@
 #include "core/ops/linear_cross_entropy.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "core/base/error.h"
@@ -51,6 +52,19 @@ Tensor coefficients(const Tensor& weight, int64_t tokens, DType dtype, double sc
   return out;
 }
 
+// Nothing of a token that is not counted goes into gradients, whichever part its target is in.
+void clear_uncounted(const Tensor& targets, const Tensor& coefficient) {
+  const auto* target = targets.data<int32_t>();
+  for (int64_t t = 0; t < targets.elements(); ++t) {
+    if (target[t] >= 0) continue;
+    if (coefficient.dtype() == DType::f64) {
+      coefficient.data<double>()[t] = 0.0;
+    } else {
+      coefficient.data<float>()[t] = 0.0F;
+    }
+  }
+}
+
 Tensor rows(const Tensor& x, int64_t first, int64_t count) {
   Shape shape = x.shape();
   shape[0] = count;
@@ -63,8 +77,62 @@ struct Gradients {
   Tensor dhead;  // wide type
 };
 
+// What is known of the tokens under a head that holds a part of the vocabulary.
+struct PartTokens {
+  Tensor targets;    // as rows of the head; -1 where the target is in another part or not counted
+  Tensor logsumexp;  // over the whole vocabulary
+  Tensor nll;
+};
+
+// Targets as rows of the head's part.
+Tensor targets_in_part(const Tensor& targets, const Parameter& head) {
+  const auto& parts = head.slice().parts;
+  const int64_t first = parts.empty() ? 0 : parts.front().global.offset[0];
+  const int64_t count = head.value().dim(0);
+  const Tensor out = Tensor::empty(targets.shape(), DType::i32, targets.device());
+  const auto* from = targets.data<int32_t>();
+  auto* to = out.data<int32_t>();
+  for (int64_t t = 0; t < targets.elements(); ++t) {
+    const bool here = from[t] >= first && from[t] < first + count;
+    to[t] = here ? static_cast<int32_t>(from[t] - first) : -1;
+  }
+  return out;
+}
+
+void subtract_counted(const Tensor& a, const Tensor& b, const Tensor& targets, const Tensor& out) {
+  const auto* target = targets.data<int32_t>();
+  for (int64_t t = 0; t < out.elements(); ++t) {
+    const double value = target[t] < 0 ? 0.0 : value_at(a, t) - value_at(b, t);
+    if (out.dtype() == DType::f64) {
+      out.data<double>()[t] = value;
+    } else {
+      out.data<float>()[t] = static_cast<float>(value);
+    }
+  }
+}
+
+PartTokens join_parts(const Tensor& x, Parameter& head, const Tensor& targets,
+                      const JoinVocabulary& join) {
+  const DType real = wide(x.dtype());
+  PartTokens out;
+  out.targets = targets_in_part(targets, head);
+  out.logsumexp =
+      Tensor::full({x.dim(0)}, real, -std::numeric_limits<double>::infinity(), x.device());
+  const Tensor wanted = Tensor::zeros({x.dim(0)}, real, x.device());
+  if (head.value().dim(0) > 0) {
+    kernels::vocabulary_part(x.stream(), x.view(), head.forms().forward(), out.targets.view(),
+                             out.logsumexp.view(), wanted.view());
+  }
+  join(out.logsumexp, wanted);
+  out.nll = Tensor::empty({x.dim(0)}, real, x.device());
+  subtract_counted(out.logsumexp, wanted, targets, out.nll);
+  return out;
+}
+
+// logsumexp: of each token where the head is a part of the vocabulary; undefined = it is all.
 void run_chunk(const Tensor& x, Parameter& head, const Tensor& targets, const Tensor& coefficient,
-               const Tensor& nll, int64_t first, int64_t count, const Gradients& gradients) {
+               const Tensor& nll, const Tensor& logsumexp, int64_t first, int64_t count,
+               const Gradients& gradients) {
   const Tensor part = rows(x, first, count);
   const int64_t filled = kernels::padded_rows(count);
   const int64_t vocabulary = head.value().dim(0);
@@ -75,6 +143,11 @@ void run_chunk(const Tensor& x, Parameter& head, const Tensor& targets, const Te
   kernels::CrossEntropyGradient want;
   want.coefficient = coefficient_part.view().data;
   want.logits_left = left.view().data;
+  Tensor logsumexp_part;
+  if (logsumexp.defined()) {
+    logsumexp_part = rows(logsumexp, first, count);
+    want.logsumexp = logsumexp_part.view().data;
+  }
   if (gradients.dx.defined()) {
     dx_part = rows(gradients.dx, first, count);
     want.dx = dx_part.view();
@@ -116,15 +189,21 @@ Tensor scaled(const Tensor& gradient, double factor) {
 }  // namespace
 
 Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targets, double scale,
-                            const Tensor& weight) {
+                            const Tensor& weight, const JoinVocabulary& join) {
   check(x, head, targets, weight);
   head.use();
   const Tensor inputs = rows_of(x);
   const int64_t tokens = x.dim(0);
   const DType real = wide(x.dtype());
   const Tensor coefficient = coefficients(weight, tokens, real, scale, x.device());
+  PartTokens part;
+  if (join) {
+    part = join_parts(inputs, head, targets, join);
+    clear_uncounted(targets, coefficient);
+  }
   if (!grad_enabled()) {
-    return weighted_sum(token_losses(inputs, head, targets), targets, coefficient);
+    return weighted_sum(join ? part.nll : token_losses(inputs, head, targets), targets,
+                        coefficient);
   }
   const Tensor nll = Tensor::empty({tokens}, real, x.device());
   auto gradients = std::make_shared<Gradients>();
@@ -132,13 +211,19 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
   gradients->dhead = Tensor::empty(head.value().shape(), real, x.device());
   const int64_t step = chunk_rows(head.value().dim(0), x.dtype());
   int64_t first = 0;
-  do {
+  if (head.value().dim(0) == 0) {  // a part without words
+    if (gradients->dx.defined())
+      kernels::affine(x.stream(), x.view(), 0.0, 0.0, gradients->dx.view());
+    first = tokens + 1;
+  }
+  while (first == 0 || first < tokens) {
     const int64_t count = std::min(step, tokens - first);
-    run_chunk(inputs, head, targets, coefficient, nll, first, count, *gradients);
+    run_chunk(inputs, head, join ? part.targets : targets, coefficient, nll, part.logsumexp, first,
+              count, *gradients);
     first += step;
-  } while (first < tokens);
+  }
   return record(
-      kName, weighted_sum(nll, targets, coefficient), {x},
+      kName, weighted_sum(join ? part.nll : nll, targets, coefficient), {x},
       [gradients](const Tensor& gradient, InputGradients& to) {
         if (to.needs(0)) to.add(0, scaled(gradients->dx, gradient.item()));
         gradients->dx = {};
@@ -149,8 +234,10 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
       });
 }
 
-Tensor token_nll(const Tensor& x, Parameter& head, const Tensor& targets) {
+Tensor token_nll(const Tensor& x, Parameter& head, const Tensor& targets,
+                 const JoinVocabulary& join) {
   check(x, head, targets, {});
+  if (join) return join_parts(rows_of(x), head, targets, join).nll;
   return token_losses(rows_of(x), head, targets);
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/base/error.h"
 #include "core/kernels/elementwise.h"
+#include "core/ops/arithmetic.h"
 #include "core/ops/attention.h"
 #include "core/ops/linear.h"
 #include "core/ops/norm.h"
@@ -11,35 +12,61 @@ namespace troupe {
 
 AttentionBlock::AttentionBlock(const AttentionConfig& config, const std::string& name,
                                const ModuleContext& context)
-    : config_(config), compute_(context.compute) {
-  const int64_t query_dim = config.heads * config.head_dim;
-  const int64_t kv_dim = config.kv_heads * config.head_dim;
-  auto matrix = [&](const char* part, int64_t out, int64_t in, double std) {
-    return replicated_parameter(context, name + "." + part + ".weight", {out, in},
-                                {Init::Kind::normal, std}, true);
-  };
-  query_ = matrix("q", query_dim, config.dim, context.init_std);
-  key_ = matrix("k", kv_dim, config.dim, context.init_std);
-  value_ = matrix("v", kv_dim, config.dim, context.init_std);
-  output_ = matrix("o", config.dim, query_dim, context.residual_std);
-  if (config.bias) {
-    auto bias = [&](const char* part, int64_t size) {
-      return replicated_parameter(context, name + "." + part + ".bias", {size}, {Init::Kind::zeros},
-                                  false);
-    };
-    query_bias_ = bias("q", query_dim);
-    key_bias_ = bias("k", kv_dim);
-    value_bias_ = bias("v", kv_dim);
-    output_bias_ = bias("o", config.dim);
+    : config_(config),
+      region_(*context.mesh),
+      name_(name),
+      heads_(config.heads / region_.size()),
+      projected_kv_(config.kv_heads),
+      kv_heads_(config.kv_heads),
+      compute_(context.compute) {
+  const int64_t tp = region_.size();
+  require(config.heads % tp == 0, "{} heads over tp {}", config.heads, tp);
+  const bool cut_kv = config.kv_heads % tp == 0;
+  if (cut_kv) {
+    projected_kv_ = kv_heads_ = config.kv_heads / tp;
+  } else {
+    require(tp % config.kv_heads == 0, "{} key heads over tp {}", config.kv_heads, tp);
+    kv_heads_ = 1;
+    first_kv_ = region_.rank() * config.kv_heads / tp;
   }
-  if (config.qk_norm) {
+  make_parameters(context, cut_kv);
+}
+
+void AttentionBlock::make_parameters(const ModuleContext& context, bool cut_kv) {
+  const int64_t query_dim = config_.heads * config_.head_dim;
+  const int64_t kv_dim = config_.kv_heads * config_.head_dim;
+  const Init normal{Init::Kind::normal, context.init_std};
+  // Rows of a projection belong to heads.
+  auto rows = [&](const std::string& part, const Shape& shape, Init init, bool decay, bool cut) {
+    const std::string full = name_ + "." + part;
+    return cut ? cut_parameter(context, full, shape, 0, init, decay)
+               : replicated_parameter(context, full, shape, init, decay, TpGradient::partial);
+  };
+  query_ = rows("q.weight", {query_dim, config_.dim}, normal, true, true);
+  key_ = rows("k.weight", {kv_dim, config_.dim}, normal, true, cut_kv);
+  value_ = rows("v.weight", {kv_dim, config_.dim}, normal, true, cut_kv);
+  output_ = cut_parameter(context, name_ + ".o.weight", {config_.dim, query_dim}, 1,
+                          {Init::Kind::normal, context.residual_std}, true);
+  if (config_.bias) {
+    const Init zeros{Init::Kind::zeros};
+    query_bias_ = rows("q.bias", {query_dim}, zeros, false, true);
+    key_bias_ = rows("k.bias", {kv_dim}, zeros, false, cut_kv);
+    value_bias_ = rows("v.bias", {kv_dim}, zeros, false, cut_kv);
+    output_bias_ = replicated_parameter(context, name_ + ".o.bias", {config_.dim}, zeros, false,
+                                        TpGradient::stream);
+  }
+  if (config_.qk_norm) {
     auto norm = [&](const char* part) {
-      return replicated_parameter(context, name + "." + part + ".weight", {config.head_dim},
-                                  {Init::Kind::ones}, false);
+      return replicated_parameter(context, name_ + "." + part + ".weight", {config_.head_dim},
+                                  {Init::Kind::ones}, false, TpGradient::partial);
     };
     query_norm_ = norm("q_norm");
     key_norm_ = norm("k_norm");
   }
+}
+
+Tensor AttentionBlock::used_heads(const Tensor& projected) const {
+  return projected_kv_ == kv_heads_ ? projected : narrow(projected, 2, first_kv_, kv_heads_);
 }
 
 AttentionBlock::Heads AttentionBlock::project(const Tensor& x_TD, int64_t sequences,
@@ -48,9 +75,9 @@ AttentionBlock::Heads AttentionBlock::project(const Tensor& x_TD, int64_t sequen
   auto split = [&](const Tensor& x, int64_t heads) {
     return reshape(x, {sequences, seq_len, heads, config_.head_dim});
   };
-  Tensor query = split(linear(x_TD, *query_, query_bias_.get()), config_.heads);
-  Tensor key = split(linear(x_TD, *key_, key_bias_.get()), config_.kv_heads);
-  Tensor value = split(linear(x_TD, *value_, value_bias_.get()), config_.kv_heads);
+  Tensor query = split(linear(x_TD, *query_, query_bias_.get()), heads_);
+  Tensor key = used_heads(split(linear(x_TD, *key_, key_bias_.get()), projected_kv_));
+  Tensor value = used_heads(split(linear(x_TD, *value_, value_bias_.get()), projected_kv_));
   if (config_.qk_norm) {
     query = rms_norm(query, *query_norm_, config_.norm_eps);
     key = rms_norm(key, *key_norm_, config_.norm_eps);
@@ -58,20 +85,28 @@ AttentionBlock::Heads AttentionBlock::project(const Tensor& x_TD, int64_t sequen
   return {rope(query, rope_table, positions), rope(key, rope_table, positions), value};
 }
 
-Tensor AttentionBlock::forward(const Tensor& x_TD, const TokenContext& tokens,
-                               const RopeTable& rope_table, const Tensor& positions) const {
-  const Heads heads = project(x_TD, tokens.sequences, tokens.seq_len, rope_table, positions);
+Tensor AttentionBlock::project_out(const Tensor& mixed) const {
+  const Tensor rows = reshape(mixed, {mixed.dim(0) * mixed.dim(1), heads_ * config_.head_dim});
+  if (region_.size() == 1) return linear(rows, *output_, output_bias_.get());
+  const Tensor out = region_.leave(linear(rows, *output_), name_ + " out");
+  return output_bias_ ? add(out, output_bias_->as_tensor()) : out;
+}
+
+Tensor AttentionBlock::forward(const Tensor& x_TD, const StreamContext& stream,
+                               const RopeTable& rope_table) const {
+  const TokenContext& tokens = stream.tokens;
+  const Tensor rows = region_.enter(x_TD, name_ + " in");
+  const int64_t length = tokens.sequences > 0 ? rows.dim(0) / tokens.sequences : 0;
+  const Heads heads = project(rows, tokens.sequences, length, rope_table, stream.positions);
   AttentionOptions options;
   options.window = config_.window;
   if (tokens.documents.defined())
     options.documents = reshape(tokens.documents, {tokens.sequences, tokens.seq_len});
-  const Tensor mixed = attention(heads.query, heads.key, heads.value, options);
-  return linear(reshape(mixed, {tokens.tokens(), config_.heads * config_.head_dim}), *output_,
-                output_bias_.get());
+  return project_out(attention(heads.query, heads.key, heads.value, options));
 }
 
 KvCache AttentionBlock::make_cache(int64_t capacity, const std::shared_ptr<Device>& device) const {
-  const Shape shape{1, capacity, config_.kv_heads, config_.head_dim};
+  const Shape shape{1, capacity, kv_heads_, config_.head_dim};
   return {Tensor::zeros(shape, compute_, device), Tensor::zeros(shape, compute_, device), 0};
 }
 
@@ -82,7 +117,7 @@ Tensor AttentionBlock::decode(const Tensor& x_TD, const RopeTable& rope_table,
           cache.length + count, cache.keys.dim(1));
   const Heads heads = project(x_TD, 1, count, rope_table, positions);
   auto rows = [&](const Tensor& store, int64_t first, int64_t size) {
-    return store.strided({1, size, config_.kv_heads, config_.head_dim}, store.strides(),
+    return store.strided({1, size, kv_heads_, config_.head_dim}, store.strides(),
                          first * store.strides()[1]);
   };
   kernels::copy(x_TD.stream(), heads.key.view(), rows(cache.keys, cache.length, count).view());
@@ -90,8 +125,7 @@ Tensor AttentionBlock::decode(const Tensor& x_TD, const RopeTable& rope_table,
   cache.length += count;
   const Tensor mixed = attention_decode(heads.query, rows(cache.keys, 0, cache.length),
                                         rows(cache.values, 0, cache.length), config_.window);
-  return linear(reshape(mixed, {count, config_.heads * config_.head_dim}), *output_,
-                output_bias_.get());
+  return project_out(mixed);
 }
 
 void AttentionBlock::parameters(std::vector<Parameter*>& out) const {

@@ -10,11 +10,14 @@ namespace troupe {
 
 DecoderBlock::DecoderBlock(const BlockConfig& config, const std::string& name,
                            const ModuleContext& context)
-    : config_(config), name_(name), attention_(config.attention, name + ".attention", context) {
+    : config_(config),
+      name_(name),
+      region_(*context.mesh),
+      attention_(config.attention, name + ".attention", context) {
   const int64_t dim = config.attention.dim;
   auto norm = [&](const char* part) {
     return replicated_parameter(context, name + "." + part + ".weight", {dim}, {Init::Kind::ones},
-                                false);
+                                false, TpGradient::stream);
   };
   attention_norm_ = norm("attention_norm");
   feed_forward_norm_ = norm("feed_forward_norm");
@@ -31,68 +34,62 @@ DecoderBlock::DecoderBlock(const BlockConfig& config, const std::string& name,
     setup.token_counts = config.token_counts;
     moe_ = std::make_unique<MoELayer>(setup, *context.mesh, context.device);
   } else {
-    gate_up_ = replicated_parameter(context, name + ".feed_forward.gate_up.weight",
-                                    {2 * config.ffn_dim, dim},
-                                    {Init::Kind::normal, context.init_std}, true);
-    down_ = replicated_parameter(context, name + ".feed_forward.down.weight", {dim, config.ffn_dim},
-                                 {Init::Kind::normal, context.residual_std}, true);
+    gate_up_ = cut_parameter(context, name + ".feed_forward.gate_up.weight",
+                             {2 * config.ffn_dim, dim}, 0, {Init::Kind::normal, context.init_std},
+                             true, Cut::block, {config.ffn_dim, config.ffn_dim});
+    down_ = cut_parameter(context, name + ".feed_forward.down.weight", {dim, config.ffn_dim}, 1,
+                          {Init::Kind::normal, context.residual_std}, true);
   }
 }
 
-Tensor draw_rows(const TokenContext& tokens, const std::shared_ptr<Device>& device) {
-  std::vector<int64_t> rows(static_cast<size_t>(tokens.tokens()));
-  for (size_t t = 0; t < rows.size(); ++t) {
-    rows[t] = static_cast<int64_t>(tokens.draw_index(static_cast<int64_t>(t)));
-  }
-  return Tensor::from(rows, {tokens.tokens()}, device);
-}
-
-Tensor DecoderBlock::drop(const Tensor& x_TD, const TokenContext& tokens, const char* place) const {
-  if (!tokens.training || config_.dropout == 0.0) return x_TD;
-  return dropout(x_TD, config_.dropout, Random(tokens.seed, "dropout", name_ + "." + place),
-                 draw_rows(tokens, x_TD.device()));
+Tensor DecoderBlock::drop(const Tensor& x_TD, const StreamContext& stream,
+                          const char* place) const {
+  if (!stream.tokens.training || config_.dropout == 0.0) return x_TD;
+  return dropout(x_TD, config_.dropout, Random(stream.tokens.seed, "dropout", name_ + "." + place),
+                 stream_draws(stream, x_TD.device()));
 }
 
 Tensor DecoderBlock::feed_forward(const Tensor& x_TD, const TokenContext& tokens,
-                                  RoutingRecord& record, const Assignment* replay) {
-  if (!moe_) return swiglu_feed_forward(x_TD, *gate_up_, *down_);
-  MoEOutput output = moe_->forward(x_TD, tokens, replay);
+                                  const TokenSharding* sharding, RoutingRecord& record,
+                                  const Assignment* replay) {
+  if (!moe_) {
+    const Tensor rows = region_.enter(x_TD, name_ + " feed_forward in");
+    return region_.leave(swiglu_feed_forward(rows, *gate_up_, *down_), name_ + " feed_forward out");
+  }
+  MoEOutput output = moe_->forward(x_TD, tokens, replay, sharding);
   const Tensor y_TD = attach_losses(output.y_TD, output.losses);
   for (LossTerm& term : output.losses) term.value = term.value.detach();
   record = {std::move(output.losses), std::move(output.stats), std::move(output.assignment)};
   return y_TD;
 }
 
-Tensor DecoderBlock::run(const Tensor& x_TD, const TokenContext& tokens,
-                         const RopeTable& rope_table, const Tensor& positions,
-                         RoutingRecord& record, const Assignment* replay) {
+Tensor DecoderBlock::run(const Tensor& x_TD, const StreamContext& stream,
+                         const RopeTable& rope_table, RoutingRecord& record,
+                         const Assignment* replay) {
   const double eps = config_.attention.norm_eps;
   const Tensor mixed =
-      attention_.forward(rms_norm(x_TD, *attention_norm_, eps), tokens, rope_table, positions);
-  const Tensor middle_TD = add(x_TD, drop(mixed, tokens, "attention"));
-  const Tensor fed =
-      feed_forward(rms_norm(middle_TD, *feed_forward_norm_, eps), tokens, record, replay);
-  return add(middle_TD, drop(fed, tokens, "feed_forward"));
+      attention_.forward(rms_norm(x_TD, *attention_norm_, eps), stream, rope_table);
+  const Tensor middle_TD = add(x_TD, drop(mixed, stream, "attention"));
+  const Tensor fed = feed_forward(rms_norm(middle_TD, *feed_forward_norm_, eps), stream.tokens,
+                                  stream.sharding.get(), record, replay);
+  return add(middle_TD, drop(fed, stream, "feed_forward"));
 }
 
-Tensor DecoderBlock::forward(const Tensor& x_TD, const TokenContext& tokens,
-                             const RopeTable& rope_table, const Tensor& positions,
-                             RoutingRecord& record, const Assignment* replay) {
-  if (!config_.recompute || !grad_enabled())
-    return run(x_TD, tokens, rope_table, positions, record, replay);
+Tensor DecoderBlock::forward(const Tensor& x_TD, const StreamContext& stream,
+                             const RopeTable& rope_table, RoutingRecord& record,
+                             const Assignment* replay) {
+  if (!config_.recompute || !grad_enabled()) return run(x_TD, stream, rope_table, record, replay);
   // The first run decides the routing; the second, during backward, repeats its decisions and
   // counts nothing.
   auto decided = std::make_shared<RoutingRecord>();
   auto first = std::make_shared<bool>(true);
-  auto block = [this, tokens, rope_table, positions, replay, decided,
-                first](std::span<const Tensor> inputs) {
+  auto block = [this, stream, rope_table, replay, decided, first](std::span<const Tensor> inputs) {
     if (*first) {
       *first = false;
-      return run(inputs[0], tokens, rope_table, positions, *decided, replay);
+      return run(inputs[0], stream, rope_table, *decided, replay);
     }
     RoutingRecord ignored;
-    return run(inputs[0], tokens, rope_table, positions, ignored,
-               is_moe() ? &decided->assignment : nullptr);
+    return run(inputs[0], stream, rope_table, ignored, is_moe() ? &decided->assignment : nullptr);
   };
   Tensor out = recompute(block, std::span<const Tensor>(&x_TD, 1));
   record = *decided;
@@ -105,8 +102,8 @@ Tensor DecoderBlock::decode(const Tensor& x_TD, const TokenContext& tokens,
   const double eps = config_.attention.norm_eps;
   const Tensor middle_TD = add(
       x_TD, attention_.decode(rms_norm(x_TD, *attention_norm_, eps), rope_table, positions, cache));
-  return add(middle_TD,
-             feed_forward(rms_norm(middle_TD, *feed_forward_norm_, eps), tokens, record, nullptr));
+  return add(middle_TD, feed_forward(rms_norm(middle_TD, *feed_forward_norm_, eps), tokens, nullptr,
+                                     record, nullptr));
 }
 
 void DecoderBlock::parameters(std::vector<Parameter*>& out) {

@@ -36,11 +36,10 @@ class DecoderBlock {
   DecoderBlock(const BlockConfig& config, const std::string& name, const ModuleContext& context);
 
   bool is_moe() const { return moe_ != nullptr; }
-  // x_TD: [B * S, D]. record: filled if the block is MoE. replay: routes as recorded instead of
+  // x_TD: stream rows. record: filled if the block is MoE. replay: routes as recorded instead of
   // choosing.
-  Tensor forward(const Tensor& x_TD, const TokenContext& tokens, const RopeTable& rope_table,
-                 const Tensor& positions, RoutingRecord& record,
-                 const Assignment* replay = nullptr);
+  Tensor forward(const Tensor& x_TD, const StreamContext& stream, const RopeTable& rope_table,
+                 RoutingRecord& record, const Assignment* replay = nullptr);
   // n new tokens of one sequence.
   Tensor decode(const Tensor& x_TD, const TokenContext& tokens, const RopeTable& rope_table,
                 const Tensor& positions, KvCache& cache, RoutingRecord& record);
@@ -50,22 +49,20 @@ class DecoderBlock {
   void parameters(std::vector<Parameter*>& out);
 
  private:
-  Tensor run(const Tensor& x_TD, const TokenContext& tokens, const RopeTable& rope_table,
-             const Tensor& positions, RoutingRecord& record, const Assignment* replay);
-  Tensor feed_forward(const Tensor& x_TD, const TokenContext& tokens, RoutingRecord& record,
-                      const Assignment* replay);
-  Tensor drop(const Tensor& x_TD, const TokenContext& tokens, const char* place) const;
+  Tensor run(const Tensor& x_TD, const StreamContext& stream, const RopeTable& rope_table,
+             RoutingRecord& record, const Assignment* replay);
+  Tensor feed_forward(const Tensor& x_TD, const TokenContext& tokens, const TokenSharding* sharding,
+                      RoutingRecord& record, const Assignment* replay);
+  Tensor drop(const Tensor& x_TD, const StreamContext& stream, const char* place) const;
 
   BlockConfig config_;
   std::string name_;
+  TensorRegion region_;
   std::unique_ptr<Parameter> attention_norm_;
   AttentionBlock attention_;
   std::unique_ptr<Parameter> feed_forward_norm_;
   std::unique_ptr<Parameter> gate_up_, down_;  // dense
   std::unique_ptr<MoELayer> moe_;
 };
-
-// Draws for dropout: one row per token, keyed by its place in the whole run.
-Tensor draw_rows(const TokenContext& tokens, const std::shared_ptr<Device>& device);
 
 }  // namespace troupe

@@ -1,17 +1,36 @@
 #include "models/blocks/parameters.h"
 
 namespace troupe {
+namespace {
+
+std::unique_ptr<Parameter> make(const ModuleContext& context, const std::string& name,
+                                const Layout& layout, Init init, bool decay) {
+  const Mesh& mesh = *context.mesh;
+  auto parameter = std::make_unique<Parameter>(
+      name, layout, local_slice(layout, mesh.shape(), mesh.coordinates()), context.compute, init,
+      decay, context.device);
+  parameter->initialize(context.seed);
+  return parameter;
+}
+
+}  // namespace
 
 std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
                                                 const std::string& name, const Shape& shape,
-                                                Init init, bool decay) {
-  const Layout layout = Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp});
-  const MeshShape& mesh = context.mesh->shape();
-  const LocalSlice slice = local_slice(layout, mesh, context.mesh->coordinates());
-  auto parameter = std::make_unique<Parameter>(name, layout, slice, context.compute, init, decay,
-                                               context.device);
-  parameter->initialize(context.seed);
-  return parameter;
+                                                Init init, bool decay, TpGradient tp) {
+  Layout layout = Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp});
+  layout.gradient_partial[static_cast<size_t>(Axis::tp)] =
+      tp == TpGradient::partial || (tp == TpGradient::stream && context.mesh->parallelism().sp);
+  return make(context, name, layout, init, decay);
+}
+
+std::unique_ptr<Parameter> cut_parameter(const ModuleContext& context, const std::string& name,
+                                         const Shape& shape, int dim, Init init, bool decay,
+                                         Cut cut, std::vector<int64_t> sections) {
+  Layout layout = Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp});
+  layout.shard(dim, Axis::tp, cut);
+  layout.dims[static_cast<size_t>(dim)].sections = std::move(sections);
+  return make(context, name, layout, init, decay);
 }
 
 }  // namespace troupe

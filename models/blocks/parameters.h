@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/parameter/parameter.h"
 #include "parallel/mesh/mesh.h"
@@ -20,10 +21,21 @@ struct ModuleContext {
       0;  // of matrices that write into the residual stream: init_std / sqrt(2 layers)
 };
 
-// A parameter that every attention rank holds whole, with its initial value. Tokens are spread over
-// dp and cp, so its gradient is partial there.
+// What the tp ranks saw when a parameter that they all hold whole got its gradient. Over dp and cp
+// tokens are always spread.
+enum class TpGradient : uint8_t {
+  same,    // all the same: nothing to sum
+  stream,  // rows of the residual stream: other ones with sp, the same without
+  partial  // each its own heads: summed
+};
+
 std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
                                                 const std::string& name, const Shape& shape,
-                                                Init init, bool decay);
+                                                Init init, bool decay, TpGradient tp);
+
+// dim `dim` cut over tp. sections: sizes of parts that are cut one by one (gate|up); empty = one.
+std::unique_ptr<Parameter> cut_parameter(const ModuleContext& context, const std::string& name,
+                                         const Shape& shape, int dim, Init init, bool decay,
+                                         Cut cut = Cut::block, std::vector<int64_t> sections = {});
 
 }  // namespace troupe

@@ -1,6 +1,7 @@
 #include "models/families/decoder.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -10,6 +11,7 @@
 #include "core/ops/linear_cross_entropy.h"
 #include "core/ops/norm.h"
 #include "core/ops/view.h"
+#include "parallel/tp/vocabulary.h"
 
 namespace troupe {
 namespace {
@@ -28,14 +30,34 @@ BlockConfig block_config(const DecoderConfig& config, size_t layer,
   return block;
 }
 
-// 0 .. S - 1 for each sequence.
-Tensor positions_of(int64_t sequences, int64_t seq_len, int64_t first,
-                    const std::shared_ptr<Device>& device) {
-  std::vector<int32_t> positions(static_cast<size_t>(sequences * seq_len));
-  for (size_t t = 0; t < positions.size(); ++t) {
-    positions[t] = static_cast<int32_t>(first + static_cast<int64_t>(t) % seq_len);
-  }
-  return Tensor::from(positions, {sequences * seq_len}, device);
+// first, first + 1, ...
+Tensor rising(int64_t count, int64_t first, const std::shared_ptr<Device>& device) {
+  std::vector<int32_t> positions(static_cast<size_t>(count));
+  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(first));
+  return Tensor::from(positions, {count}, device);
+}
+
+// The entries [tokens] of the attention rows.
+Tensor attention_part(const Tensor& values, const TokenSharding& sharding) {
+  const std::vector<int32_t>& rows = sharding.attention_rows();
+  if (static_cast<int64_t>(rows.size()) == values.dim(0)) return values;
+  const Tensor out =
+      Tensor::empty({static_cast<int64_t>(rows.size())}, DType::i32, values.device());
+  for (size_t i = 0; i < rows.size(); ++i) out.data<int32_t>()[i] = values.data<int32_t>()[rows[i]];
+  return out;
+}
+
+StreamContext stream_context(const TokenContext& tokens, const Mesh& mesh,
+                             const std::shared_ptr<Device>& device) {
+  StreamContext stream;
+  stream.tokens = tokens;
+  stream.sharding = std::make_shared<const TokenSharding>(mesh.parallelism(), mesh.coordinates(),
+                                                          tokens.sequences, tokens.seq_len);
+  const auto rows = static_cast<int64_t>(stream.sharding->attention_rows().size());
+  stream.positions = Tensor::empty({rows}, DType::i32, device);
+  for (int64_t i = 0; i < rows; ++i)
+    stream.positions.data<int32_t>()[i] = static_cast<int32_t>(stream.sharding->position(i));
+  return stream;
 }
 
 }  // namespace
@@ -43,7 +65,7 @@ Tensor positions_of(int64_t sequences, int64_t seq_len, int64_t first,
 Decoder::Decoder(const DecoderConfig& config, const Mesh& mesh,
                  const std::shared_ptr<Device>& device, uint64_t seed,
                  const std::vector<int64_t>& token_counts)
-    : config_(config), device_(device) {
+    : config_(config), mesh_(mesh), region_(mesh), device_(device) {
   require(static_cast<int64_t>(config.moe.size()) == config.layers,
           "{} layer entries for {} layers", config.moe.size(), config.layers);
   ModuleContext context;
@@ -56,8 +78,8 @@ Decoder::Decoder(const DecoderConfig& config, const Mesh& mesh,
   // (GPT-2).
   context.residual_std = config.init_std / std::sqrt(2.0 * static_cast<double>(config.layers));
   const Init normal{Init::Kind::normal, config.init_std};
-  embedding_ =
-      replicated_parameter(context, "embedding.weight", {config.vocab, config.dim}, normal, true);
+  embedding_ = cut_parameter(context, "embedding.weight", {config.vocab, config.dim}, 0, normal,
+                             true, Cut::uneven);
   parameters_.push_back(embedding_.get());
   for (size_t layer = 0; layer < config.moe.size(); ++layer) {
     blocks_.push_back(std::make_unique<DecoderBlock>(block_config(config, layer, token_counts),
@@ -68,50 +90,71 @@ Decoder::Decoder(const DecoderConfig& config, const Mesh& mesh,
       moe_layer_numbers_.push_back(static_cast<int64_t>(layer));
     }
   }
-  norm_ = replicated_parameter(context, "norm.weight", {config.dim}, {Init::Kind::ones}, false);
+  norm_ = replicated_parameter(context, "norm.weight", {config.dim}, {Init::Kind::ones}, false,
+                               TpGradient::stream);
   parameters_.push_back(norm_.get());
   if (!config.tie_embeddings) {
-    head_ = replicated_parameter(context, "head.weight", {config.vocab, config.dim}, normal, true);
+    head_ = cut_parameter(context, "head.weight", {config.vocab, config.dim}, 0, normal, true,
+                          Cut::uneven);
     parameters_.push_back(head_.get());
   }
   rope_table_ =
       make_rope_table(config.seq_len, config.head_dim, config.rope_theta, config.compute, device);
 }
 
-Tensor Decoder::hidden(const TokenContext& tokens, std::vector<RoutingRecord>* routing,
+Tensor Decoder::hidden(const StreamContext& stream, std::vector<RoutingRecord>* routing,
                        const std::vector<Assignment>* replay) {
-  const Tensor positions = positions_of(tokens.sequences, tokens.seq_len, 0, device_);
-  Tensor x_TD = embedding(*embedding_, tokens.token_ids);
+  const TokenContext& tokens = stream.tokens;
+  Tensor x_TD = region_.leave(
+      embedding(*embedding_, attention_part(tokens.token_ids, *stream.sharding)), "embedding");
   if (tokens.training && config_.dropout > 0) {
     x_TD = dropout(x_TD, config_.dropout, Random(tokens.seed, "dropout", "embedding"),
-                   draw_rows(tokens, device_));
+                   stream_draws(stream, device_));
   }
   size_t moe = 0;
   for (auto& block : blocks_) {
     RoutingRecord record;
     const Assignment* replayed = block->is_moe() && replay != nullptr ? &replay->at(moe) : nullptr;
-    x_TD = block->forward(x_TD, tokens, rope_table_, positions, record, replayed);
+    x_TD = block->forward(x_TD, stream, rope_table_, record, replayed);
     if (block->is_moe()) {
       ++moe;
       if (routing != nullptr) routing->push_back(std::move(record));
     }
   }
-  return rms_norm(x_TD, *norm_, config_.norm_eps);
+  return region_.enter(rms_norm(x_TD, *norm_, config_.norm_eps), "head");
 }
 
 DecoderOutput Decoder::forward(const TokenContext& tokens, const Tensor& targets,
                                const std::vector<Assignment>* replay) {
   DecoderOutput out;
-  const Tensor x_TD = hidden(tokens, &out.routing, replay);
+  const StreamContext stream = stream_context(tokens, mesh_, device_);
+  const Tensor x_TD = hidden(stream, &out.routing, replay);
   require(tokens.global_tokens > 0, "a batch without tokens");
-  out.loss =
-      linear_cross_entropy(x_TD, head(), targets, 1.0 / static_cast<double>(tokens.global_tokens));
+  out.loss = linear_cross_entropy(x_TD, head(), attention_part(targets, *stream.sharding),
+                                  1.0 / static_cast<double>(tokens.global_tokens), {},
+                                  join_vocabulary(region_));
   return out;
 }
 
 Tensor Decoder::nll(const TokenContext& tokens, const Tensor& targets) {
   NoGrad no_grad;
-  return token_nll(hidden(tokens, nullptr, nullptr), head(), targets);
+  const StreamContext stream = stream_context(tokens, mesh_, device_);
+  const Tensor nll = token_nll(hidden(stream, nullptr, nullptr), head(),
+                               attention_part(targets, *stream.sharding), join_vocabulary(region_));
+  if (mesh_.size(Axis::cp) == 1) return nll;
+  // Every cp rank holds as many tokens; their losses back into the order of the micro-batch.
+  Communicator& cp = mesh_.group(Axis::cp);
+  const Tensor out = Tensor::zeros({tokens.tokens()}, nll.dtype(), device_);
+  const std::vector<int32_t>& rows = stream.sharding->attention_rows();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (nll.dtype() == DType::f64) {
+      out.data<double>()[rows[i]] = nll.data<double>()[i];
+    } else {
+      out.data<float>()[rows[i]] = nll.data<float>()[i];
+    }
+  }
+  cp.all_reduce_sum(out.view(), "token losses").wait();
+  return out;
 }
 
 Decoder::Cache Decoder::make_cache(int64_t capacity) const {
@@ -134,7 +177,7 @@ Tensor Decoder::decode(const std::vector<int32_t>& ids, Cache& cache,
   tokens.global_tokens = count;
   tokens.micro_batch = 1;
   tokens.dropless = true;
-  const Tensor positions = positions_of(1, count, cache.length, device_);
+  const Tensor positions = rising(count, cache.length, device_);
   Tensor x_TD = embedding(*embedding_, tokens.token_ids);
   for (size_t layer = 0; layer < blocks_.size(); ++layer) {
     RoutingRecord record;

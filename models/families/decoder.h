@@ -10,7 +10,9 @@
 namespace troupe {
 
 struct DecoderOutput {
-  Tensor loss;  // this rank's and micro-batch's share of the mean NLL per token; one element
+  // The share of the mean NLL per token of this rank's attention rows; one element, the same on all
+  // tp ranks.
+  Tensor loss;
   std::vector<RoutingRecord> routing;  // one per MoE layer, in layer order
 };
 
@@ -20,9 +22,10 @@ class Decoder {
   Decoder(const DecoderConfig& config, const Mesh& mesh, const std::shared_ptr<Device>& device,
           uint64_t seed, const std::vector<int64_t>& token_counts = {});
 
-  // targets: i32 [B * S], negative where nothing is predicted. The loss is divided by
-  // tokens.global_tokens, so the shares of all ranks and micro-batches only sum. Backward of `loss`
-  // also runs the balance terms. replay: one Assignment per MoE layer, taken instead of routing.
+  // tokens: the whole micro-batch of this data rank. targets: i32 [B * S], negative where nothing
+  // is predicted. The loss is divided by tokens.global_tokens, so the shares of all ranks and
+  // micro-batches only sum. Backward of `loss` also runs the balance terms. replay: one Assignment
+  // per MoE layer, taken instead of routing.
   DecoderOutput forward(const TokenContext& tokens, const Tensor& targets,
                         const std::vector<Assignment>* replay = nullptr);
   // NLL of each token in the wide type, [B * S]; 0 where the target is negative. No gradient.
@@ -45,11 +48,14 @@ class Decoder {
   const std::vector<int64_t>& moe_layer_numbers() const { return moe_layer_numbers_; }
 
  private:
-  Tensor hidden(const TokenContext& tokens, std::vector<RoutingRecord>* routing,
+  // Attention rows after the last norm.
+  Tensor hidden(const StreamContext& stream, std::vector<RoutingRecord>* routing,
                 const std::vector<Assignment>* replay);
   Parameter& head() { return head_ ? *head_ : *embedding_; }
 
   DecoderConfig config_;
+  const Mesh& mesh_;
+  TensorRegion region_;
   std::shared_ptr<Device> device_;
   RopeTable rope_table_;
   std::unique_ptr<Parameter> embedding_;

@@ -75,10 +75,18 @@ class Block {
                    head_.columns(0, column), logits_);
       for (int64_t r = 0; r < rows_; ++r) add_tile(r, tile, column, columns);
     }
+    if (keep_ && gradient_.logsumexp != nullptr) return write_gradients();
     for (int64_t r = 0; r < rows_; ++r) {
       nll_[r] = targets_[r] < 0 ? Real(0) : std::log(sum_[r]) + maximum_[r] - wanted_[r];
     }
     if (keep_) write_gradients();
+  }
+  // The log-sum-exp and the target's logit of each row, instead of nll.
+  void put_part(Real* logsumexp, Real* wanted) const {
+    for (int64_t r = 0; r < rows_; ++r) {
+      logsumexp[first_ + r] = std::log(sum_[r]) + maximum_[r];
+      wanted[first_ + r] = wanted_[r];
+    }
   }
 
  private:
@@ -115,11 +123,13 @@ class Block {
   void finish_row(int64_t r) {
     Stored* row = kept_ + r * head_.n;
     const Real coefficient = static_cast<const Real*>(gradient_.coefficient)[first_ + r];
-    if (targets_[r] < 0 || coefficient == Real(0)) {
+    const bool part = gradient_.logsumexp != nullptr;
+    if ((targets_[r] < 0 && !part) || coefficient == Real(0)) {
       std::memset(static_cast<void*>(row), 0, static_cast<size_t>(head_.n) * sizeof(Stored));
       return;
     }
-    const Real inverse = coefficient / sum_[r];
+    const Real whole = part ? static_cast<const Real*>(gradient_.logsumexp)[first_ + r] : Real(0);
+    const Real inverse = part ? coefficient * std::exp(maximum_[r] - whole) : coefficient / sum_[r];
     for (int64_t tile = 0; tile < tiles_; ++tile) {
       const int64_t column = tile * kVocabularyTile;
       const int64_t columns = std::min(kVocabularyTile, head_.n - column);
@@ -127,7 +137,8 @@ class Block {
       const Real factor = shift == maximum_[r] ? inverse : inverse * std::exp(shift - maximum_[r]);
       scale_row(factor, row + column, columns, logits_);
     }
-    const Real probability = std::exp(-nll_[r]);
+    if (targets_[r] < 0) return;
+    const Real probability = std::exp(part ? wanted_[r] - whole : -nll_[r]);
     row[targets_[r]] = Stored(coefficient * (probability - Real(1)));
   }
 
@@ -171,16 +182,20 @@ class Block {
   Stored* kept_ = nullptr;  // [m, V]
 };
 
+// part: gets the log-sum-exp and the target's logit of each row; null = nll is wanted.
 template <typename Real, typename Stored>
 void run_blocks(Stream& stream, const View& x, const WeightOperand& head, const View& targets,
-                const View& nll, const CrossEntropyGradient& gradient) {
+                const View& nll, const CrossEntropyGradient& gradient, const View* part = nullptr) {
   const int64_t rows = x.shape[0];
   const int64_t step = rows >= 8 * kRowBlock ? kRowBlock : kRowBlock / 2;
   parallel_for(stream, (rows + step - 1) / step, [&](int64_t piece) {
     const int64_t first = piece * step;
-    Block<Real, Stored>(*stream.device, x, head, targets, nll, gradient, first,
-                        std::min(step, rows - first))
-        .run();
+    Block<Real, Stored> block(*stream.device, x, head, targets, nll, gradient, first,
+                              std::min(step, rows - first));
+    block.run();
+    if (part != nullptr) {
+      block.put_part(static_cast<Real*>(nll.data), static_cast<Real*>(part->data));
+    }
   });
 }
 
@@ -209,6 +224,19 @@ void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, Vie
       return run_blocks<float, float>(stream, x, head, targets, nll, gradient);
     default:
       return run_blocks<float, BF16>(stream, x, head, targets, nll, gradient);
+  }
+}
+
+void vocabulary_part(Stream& stream, View x, const WeightOperand& head, View targets,
+                     View logsumexp, View wanted) {
+  check_targets(targets, head.n);
+  switch (x.dtype) {
+    case DType::f64:
+      return run_blocks<double, double>(stream, x, head, targets, logsumexp, {}, &wanted);
+    case DType::f32:
+      return run_blocks<float, float>(stream, x, head, targets, logsumexp, {}, &wanted);
+    default:
+      return run_blocks<float, BF16>(stream, x, head, targets, logsumexp, {}, &wanted);
   }
 }
 
