@@ -1,5 +1,6 @@
 #include "moe/balance/balance.h"
 
+#include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/ops/activation.h"
 #include "core/ops/softmax.h"
@@ -30,7 +31,7 @@ Segments segments_of(BalanceScope scope, const TokenContext& context) {
   out.groups = sample_blocks(1, context);
   out.share =
       context.global_sequences > 0 ? 1.0 / static_cast<double>(context.global_sequences) : 0.0;
-  if (scope != BalanceScope::global_batch) return out;
+  if (scope == BalanceScope::sequence) return out;
   // One set: the whole batch, of which this micro-batch gives its tokens' part.
   out.whole_batch = true;
   int64_t tokens = 0;
@@ -96,24 +97,53 @@ Loss variation_loss(const std::vector<double>& sums, const Segments& sets, int64
   return out;
 }
 
-// Fractions of the pairs of each set that go to each expert: [segments * E].
-std::vector<double> routed_fractions(const Assignment& assignment, const Groups& groups,
-                                     int64_t choices, bool first_only) {
-  const int64_t experts = assignment.experts;
-  std::vector<double> out(static_cast<size_t>(groups.count() * experts), 0.0);
+// What one level of a decision is balanced over: its experts, or groups of them.
+struct Level {
+  int64_t bins = 0;
+  std::vector<int32_t> bin;  // [E]
+  Tensor logits;             // [T, bins]
+  Tensor probabilities;
+  Tensor load;
+
+  // [E] -> [bins]; an empty list stays empty.
+  std::vector<double> fold(const std::vector<double>& of_experts) const {
+    if (of_experts.empty()) return {};
+    std::vector<double> out(static_cast<size_t>(bins), 0.0);
+    for (size_t e = 0; e < of_experts.size(); ++e)
+      out[static_cast<size_t>(bin[e])] += of_experts[e];
+    return out;
+  }
+};
+
+std::vector<Level> levels_of(const Routing& routing) {
+  std::vector<Level> out;
+  for (const RoutingLevel& level : routing.levels)
+    out.push_back({level.bins, level.bin, level.logits_TB, level.probabilities_TB, {}});
+  if (!out.empty()) return out;
+  Level experts{
+      routing.assignment.experts, {}, routing.logits_TE, routing.probabilities_TE, routing.load_TE};
+  for (int64_t e = 0; e < experts.bins; ++e) experts.bin.push_back(static_cast<int32_t>(e));
+  return {experts};
+}
+
+// Fractions of the pairs of each set that go to each bin: [segments * bins].
+std::vector<double> routed_fractions(const Assignment& assignment, const Level& level,
+                                     const Groups& groups, int64_t choices, bool first_only) {
+  const int64_t bins = level.bins;
+  std::vector<double> out(static_cast<size_t>(groups.count() * bins), 0.0);
   for (size_t t = 0; t < groups.group.size(); ++t) {
     if (groups.group[t] < 0) continue;
     const int64_t begin = assignment.token_begin[t];
     const int64_t end = first_only ? std::min(begin + 1, assignment.token_begin[t + 1])
                                    : assignment.token_begin[t + 1];
     for (int64_t i = begin; i < end; ++i) {
-      out[static_cast<size_t>(groups.group[t] * experts +
-                              assignment.expert[static_cast<size_t>(i)])] += 1.0;
+      const auto expert = static_cast<size_t>(assignment.expert[static_cast<size_t>(i)]);
+      out[static_cast<size_t>(groups.group[t] * bins + level.bin[expert])] += 1.0;
     }
   }
   const auto k = static_cast<double>(first_only ? 1 : choices);
   for (size_t i = 0; i < out.size(); ++i) {
-    out[i] /= k * static_cast<double>(groups.size[i / static_cast<size_t>(experts)]);
+    out[i] /= k * static_cast<double>(groups.size[i / static_cast<size_t>(bins)]);
   }
   return out;
 }
@@ -128,52 +158,153 @@ double minus_one(const Segments& sets) {
   return -static_cast<double>(sets.groups.size[0]) * sets.share;
 }
 
-// The loss of one term and the tensor that its slope belongs to.
-Loss term_loss(const BalanceTerm& term, const BalanceInput& input, const Segments& sets,
-               Tensor& of) {
-  const Routing& routing = input.routing;
+// The tensor that a term's slope belongs to: [T, bins], or [T, 1] for z.
+Tensor values_of(const BalanceTerm& term, const Level& level) {
   if (term.type == "z") {
-    const Tensor z = square(logsumexp(routing.logits_TE));
-    of = reshape(z, Shape{z.dim(0), 1});
-    return mean_loss(of, sets);
+    const Tensor z = square(logsumexp(level.logits));
+    return reshape(z, Shape{z.dim(0), 1});
   }
-  of = term.type == "load" ? routing.load_TE : routing.probabilities_TE;
+  const Tensor& of = term.type == "load" ? level.load : level.probabilities;
   require(of.defined(), "balance term {} under a router that gives nothing for it", term.type);
-  const int64_t experts = of.dim(1);
+  return of;
+}
+
+Loss term_loss(const BalanceTerm& term, const BalanceInput& input, const Level& level,
+               const Segments& sets, const Tensor& of) {
+  if (term.type == "z") return mean_loss(of, sets);
   std::vector<double> sums = segment_sums(of, sets.groups.group, sets.groups.count());
   if (term.type == "switch") {
-    const std::vector<double> f = sets.whole_batch
-                                      ? uniform_unless(input.previous.fraction, experts)
-                                      : routed_fractions(routing.assignment, sets.groups,
-                                                         input.choices, input.by_first_choice);
-    return dot_loss(sums, f, sets, experts);
+    const std::vector<double> f =
+        sets.whole_batch ? uniform_unless(level.fold(input.previous.fraction), level.bins)
+                         : routed_fractions(input.routing.assignment, level, sets.groups,
+                                            input.choices, input.by_first_choice);
+    return dot_loss(sums, f, sets, level.bins);
   }
-  if (!sets.whole_batch) return variation_loss(sums, sets, experts);
+  if (!sets.whole_batch) return variation_loss(sums, sets, level.bins);
   Loss out;
   if (term.type == "importance") {
-    out = dot_loss(sums, uniform_unless(input.previous.probability, experts), sets, experts);
+    out = dot_loss(sums, uniform_unless(level.fold(input.previous.probability), level.bins), sets,
+                   level.bins);
   } else {
-    std::vector<double> before = uniform_unless(input.previous.load, experts);
+    std::vector<double> before = uniform_unless(level.fold(input.previous.load), level.bins);
     for (double& l : before) l /= static_cast<double>(input.choices);
-    out = dot_loss(sums, before, sets, experts);
+    out = dot_loss(sums, before, sets, level.bins);
   }
   out.value += minus_one(sets);
   return out;
 }
 
+// What this micro-batch, whose sums these are, gives to the term of the whole batch as one set.
+Loss exact_loss(const BalanceTerm& term, const Level& level, const BatchTotals& totals,
+                int64_t choices, const std::vector<double>& sums, double tokens) {
+  const auto bins = static_cast<double>(level.bins);
+  Loss out;
+  if (term.type == "switch") {
+    for (const double pairs : level.fold(totals.pairs)) {
+      const double f = pairs / (static_cast<double>(choices) * totals.tokens);
+      out.slope.push_back(bins * f / totals.tokens);
+      out.value += out.slope.back() * sums[out.slope.size() - 1];
+    }
+    return out;
+  }
+  const std::vector<double> whole =
+      level.fold(term.type == "load" ? totals.load : totals.probability);
+  double total = 0.0;
+  double squares = 0.0;
+  for (const double s : whole) {
+    total += s;
+    squares += s * s;
+  }
+  const double scale = bins / (total * total);
+  out.value = -tokens / totals.tokens;
+  for (size_t b = 0; b < whole.size(); ++b) {
+    out.value += scale * whole[b] * sums[b];
+    out.slope.push_back(2.0 * scale * (whole[b] - squares / total));
+  }
+  return out;
+}
+
+void write(const Tensor& scalar, double value) {
+  if (scalar.dtype() == DType::f64) {
+    *scalar.data<double>() = value;
+  } else {
+    *scalar.data<float>() = static_cast<float>(value);
+  }
+}
+
+// A loss whose value and slope come with the totals of the batch.
+Tensor loss_when_known(const BalanceTerm& term, const BalanceInput& input, const Level& level,
+                       const Segments& sets, const Tensor& of) {
+  require(input.exact != nullptr, "scope global_batch_exact without a batch to wait for");
+  const int64_t choices = input.by_first_choice ? 1 : input.choices;
+  const auto tokens = static_cast<double>(sets.groups.size[0]);
+  const std::vector<double> sums = segment_sums(of, sets.groups.group, sets.groups.count());
+  // The level without its tensors, which belong to the tape.
+  const Level plain{level.bins, level.bin, {}, {}, {}};
+  const auto loss = [term, plain, choices, sums, tokens](const BatchTotals& totals) {
+    return exact_loss(term, plain, totals, choices, sums, tokens);
+  };
+  const Tensor value = Tensor::zeros(Shape{}, of.dtype(), of.device());
+  input.exact->when_known([value, loss, coef = term.coef](const BatchTotals& totals) {
+    if (totals.tokens > 0.0) write(value, coef * loss(totals).value);
+  });
+  const auto slope = [loss, exact = input.exact, coef = term.coef, n = sums.size()] {
+    if (exact->totals().tokens <= 0.0) return std::vector<double>(n, 0.0);
+    std::vector<double> out = loss(exact->totals()).slope;
+    for (double& s : out) s *= coef;
+    return out;
+  };
+  return segment_loss_later(of, value, slope, sets.groups.group);
+}
+
+// One loss of those of all levels; its value comes with theirs.
+Tensor sum_of_levels(const std::vector<Tensor>& losses, ExactBatch* exact) {
+  if (losses.size() == 1) return losses.front();
+  const Tensor value = Tensor::zeros(Shape{}, losses.front().dtype(), losses.front().device());
+  std::vector<Tensor> parts;
+  for (const Tensor& loss : losses) parts.push_back(loss.detach());
+  const auto fill = [value, parts = std::move(parts)](const BatchTotals&) {
+    double sum = 0.0;
+    for (const Tensor& part : parts) sum += part.item();
+    write(value, sum);
+  };
+  if (exact != nullptr) {
+    exact->when_known(fill);
+  } else {
+    fill({});
+  }
+  return record("balance levels", value, std::span<const Tensor>(losses),
+                [n = losses.size()](const Tensor& g, InputGradients& inputs) {
+                  for (size_t i = 0; i < n; ++i) inputs.add(static_cast<int>(i), g);
+                });
+}
+
 }  // namespace
+
+bool waits_for_batch(const BalanceTerm& term) {
+  return term.scope == BalanceScope::global_batch_exact && term.type != "z";
+}
 
 std::vector<LossTerm> balance_losses(std::span<const BalanceTerm> terms,
                                      const BalanceInput& input) {
   std::vector<LossTerm> out;
+  const std::vector<Level> levels = levels_of(input.routing);
   for (const BalanceTerm& term : terms) {
     const Segments sets = segments_of(term.scope, input.context);
-    Tensor of;
-    Loss loss = term_loss(term, input, sets, of);
-    for (double& slope : loss.slope) slope *= term.coef;
-    out.push_back(
-        {term.type, term.scope, term.coef,
-         segment_loss(of, term.coef * loss.value, std::move(loss.slope), sets.groups.group)});
+    std::vector<Tensor> losses;
+    for (const Level& level : levels) {
+      const Tensor of = values_of(term, level);
+      if (waits_for_batch(term)) {
+        losses.push_back(loss_when_known(term, input, level, sets, of));
+        continue;
+      }
+      Loss loss = term_loss(term, input, level, sets, of);
+      for (double& slope : loss.slope) slope *= term.coef;
+      losses.push_back(
+          segment_loss(of, term.coef * loss.value, std::move(loss.slope), sets.groups.group));
+    }
+    out.push_back({term.type, term.scope, term.coef,
+                   sum_of_levels(losses, waits_for_batch(term) ? input.exact.get() : nullptr)});
   }
   return out;
 }

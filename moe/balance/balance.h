@@ -15,10 +15,16 @@
 //                 checkpoint) times this batch's: switch E sum f' P; importance E sum P' P - 1;
 //                 load E sum l' L / k - 1 with l' = L' / sum L'; z the mean over the batch's
 //                 tokens. Sums over tokens are divided by global_tokens.
+//   global_batch_exact  f, P and L of this step's whole batch: the term of the batch as one set.
+//                 Only where every forward of the step precedes its first backward; values are
+//                 known then, too (BatchTotals).
+// Under a router that decides in levels (a group, then experts in it) a term is the sum of those of
+// the levels.
 // A sequence or block without valid tokens gives 0.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +33,7 @@
 #include "core/nn/token_context.h"
 #include "core/tensor/tensor.h"
 #include "moe/balance/balance_term.h"
+#include "moe/balance/batch_totals.h"
 #include "moe/routers/router.h"
 
 namespace troupe {
@@ -44,7 +51,8 @@ struct LossTerm {
   BalanceScope scope = BalanceScope::sequence;
   double coef = 0.0;
   // One element, router precision; coefficient and normaliser are inside: add it to the roots of
-  // backward as it is. Summed over ranks and micro-batches its value is coef * term.
+  // backward as it is. Summed over ranks and micro-batches its value is coef * term. Of scope
+  // global_batch_exact it is 0 until the batch is known.
   Tensor value;
 };
 
@@ -52,9 +60,13 @@ struct BalanceInput {
   const Routing& routing;
   const TokenContext& context;
   const BatchLoad& previous;
-  int64_t choices = 1;           // k
-  bool by_first_choice = false;  // f counts first choices (k = 1)
+  int64_t choices = 1;                          // k
+  bool by_first_choice = false;                 // f counts first choices (k = 1)
+  std::shared_ptr<ExactBatch> exact = nullptr;  // for scope global_batch_exact
 };
+
+// Is this term's value known only with the whole batch (global_batch_exact, but for z)?
+bool waits_for_batch(const BalanceTerm& term);
 
 std::vector<LossTerm> balance_losses(std::span<const BalanceTerm> terms, const BalanceInput& input);
 

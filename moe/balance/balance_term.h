@@ -6,7 +6,7 @@
 
 namespace troupe {
 
-enum class BalanceScope : uint8_t { sequence, microbatch, global_batch };
+enum class BalanceScope : uint8_t { sequence, microbatch, global_batch, global_batch_exact };
 
 struct BalanceTerm {
   std::string type;  // switch | z | importance | load

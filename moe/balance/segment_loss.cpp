@@ -22,12 +22,21 @@ void fill_gradient(T* dx, double seed, const std::vector<double>& slope,
 
 Tensor segment_loss(const Tensor& x_TE, double value, std::vector<double> slope_SE,
                     std::vector<int32_t> segment_T) {
+  return segment_loss_later(
+      x_TE, Tensor::full(Shape{}, x_TE.dtype(), value, x_TE.device()),
+      [slope = std::move(slope_SE)] { return slope; }, std::move(segment_T));
+}
+
+Tensor segment_loss_later(const Tensor& x_TE, Tensor value,
+                          std::function<std::vector<double>()> slope_SE,
+                          std::vector<int32_t> segment_T) {
   require(x_TE.rank() == 2 && x_TE.dim(0) == static_cast<int64_t>(segment_T.size()),
           "segments of {} rows for values of shape {}", segment_T.size(), x_TE.shape().text());
   const Shape shape = x_TE.shape();
-  return record("balance loss", Tensor::full(Shape{}, x_TE.dtype(), value, x_TE.device()), {x_TE},
-                [shape, slope = std::move(slope_SE), segment = std::move(segment_T)](
+  return record("balance loss", std::move(value), {x_TE},
+                [shape, slope_of = std::move(slope_SE), segment = std::move(segment_T)](
                     const Tensor& g, InputGradients& inputs) {
+                  const std::vector<double> slope = slope_of();
                   Tensor dx = Tensor::empty(shape, g.dtype(), g.device());
                   if (g.dtype() == DType::f64) {
                     fill_gradient(dx.data<double>(), g.item(), slope, segment, shape[1]);

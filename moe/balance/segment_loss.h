@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/tensor/tensor.h"
@@ -12,6 +13,12 @@ namespace troupe {
 // -1. x: [T, E] in f32 or f64; slope: [segments * E].
 Tensor segment_loss(const Tensor& x_TE, double value, std::vector<double> slope_SE,
                     std::vector<int32_t> segment_T);
+
+// The same where the slope is not known yet: asked for when backward comes. value: one element of
+// x's type, written later.
+Tensor segment_loss_later(const Tensor& x_TE, Tensor value,
+                          std::function<std::vector<double>()> slope_SE,
+                          std::vector<int32_t> segment_T);
 
 // Sums of x over the rows of each segment, in order of rows: [segments * E].
 std::vector<double> segment_sums(const Tensor& x_TE, const std::vector<int32_t>& segment_T,

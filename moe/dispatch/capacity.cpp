@@ -45,6 +45,7 @@ void apply_capacity(const CapacityRule& rule, const Groups& groups, std::span<co
   std::vector<int64_t> used(slots.size() * static_cast<size_t>(assignment.experts), 0);
   for (const int32_t pair : order) {
     const auto i = static_cast<size_t>(pair);
+    if (assignment.kept[i] == 0) continue;
     const int32_t group = groups.group[static_cast<size_t>(token[i])];
     require(group >= 0, "a padding token was routed");
     const size_t bin = static_cast<size_t>(group) * static_cast<size_t>(assignment.experts) +
@@ -52,6 +53,32 @@ void apply_capacity(const CapacityRule& rule, const Groups& groups, std::span<co
     const bool fits = used[bin] < slots[static_cast<size_t>(group)];
     assignment.kept[i] = fits ? 1 : 0;
     if (fits) ++used[bin];
+  }
+}
+
+void apply_group_capacity(const CapacityRule& rule, const Groups& groups,
+                          std::span<const int32_t> bin_of_expert, int64_t bins,
+                          std::span<const double> weights, Assignment& assignment) {
+  Assignment coarse = empty_assignment(bins);
+  std::vector<double> coarse_weights;
+  for (size_t t = 0; t < static_cast<size_t>(assignment.tokens); ++t) {
+    const int64_t begin = assignment.token_begin[t];
+    if (begin == assignment.token_begin[t + 1]) {
+      coarse.append({});
+      continue;
+    }
+    const int32_t expert = assignment.expert[static_cast<size_t>(begin)];
+    const int32_t bin = bin_of_expert[static_cast<size_t>(expert)];
+    coarse.append(std::span(&bin, 1));
+    if (!weights.empty()) coarse_weights.push_back(weights[t]);
+  }
+  apply_capacity(rule, groups, coarse_weights, coarse);
+  const std::vector<int32_t> token = coarse.pair_tokens();
+  for (size_t i = 0; i < token.size(); ++i) {
+    if (coarse.kept[i] != 0) continue;
+    const auto t = static_cast<size_t>(token[i]);
+    std::fill(assignment.kept.begin() + assignment.token_begin[t],
+              assignment.kept.begin() + assignment.token_begin[t + 1], uint8_t{0});
   }
 }
 

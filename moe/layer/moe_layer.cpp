@@ -72,6 +72,19 @@ std::vector<double> shares(const Tensor& tensor) {
   return values;
 }
 
+// The probability of each token's choice, for comparisons.
+std::vector<double> largest_of_rows(const Tensor& probabilities_TB) {
+  const std::vector<double> p = probabilities_TB.values();
+  const auto bins = static_cast<size_t>(probabilities_TB.dim(1));
+  std::vector<double> out;
+  for (size_t begin = 0; begin < p.size(); begin += bins) {
+    double most = 0.0;
+    for (size_t b = begin; b < begin + bins; ++b) most = std::max(most, p[b]);
+    out.push_back(tie_score(most, probabilities_TB.dtype()));
+  }
+  return out;
+}
+
 template <typename T>
 void store(const std::vector<T>& values, const Tensor& into) {
   for (size_t i = 0; i < values.size(); ++i)
@@ -152,18 +165,33 @@ struct MoELayer::Impl {
     if (replay != nullptr) {
       assignment.kept = replay->kept;
     } else if (limit && !router->limits_itself()) {
-      const CapacityRule rule{*limit, setup.config.min_capacity, setup.config.priority,
-                              router->choices(), router->first_choices_first()};
-      std::vector<double> weights;
-      if (rule.priority == Priority::gate) {
-        weights = assignment.weight.values();
-        for (double& weight : weights) weight = tie_score(weight, assignment.weight.dtype());
-      }
-      apply_capacity(rule, groups, weights, assignment);
+      drop(routing, groups, *limit);
     }
     const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};
     charge_backward(outputs, std::span<const Tensor>(&x_TD, 1), context.clock, Phase::dispatch);
     return routing;
+  }
+
+  // Marks what finds no room: on each level of the decision, and at the experts.
+  void drop(Routing& routing, const Groups& groups, double limit) const {
+    const MoEConfig& config = setup.config;
+    Assignment& assignment = routing.assignment;
+    const bool by_gate = config.priority == Priority::gate;
+    for (size_t l = 0; l + 1 < routing.levels.size(); ++l) {
+      const RoutingLevel& level = routing.levels[l];
+      const CapacityRule rule{limit, config.min_capacity, config.priority, 1, false};
+      std::vector<double> weights;
+      if (by_gate) weights = largest_of_rows(level.probabilities_TB);
+      apply_group_capacity(rule, groups, level.bin, level.bins, weights, assignment);
+    }
+    const CapacityRule rule{limit, config.min_capacity, config.priority, router->choices(),
+                            router->first_choices_first()};
+    std::vector<double> weights;
+    if (by_gate) {
+      weights = assignment.weight.values();
+      for (double& weight : weights) weight = tie_score(weight, assignment.weight.dtype());
+    }
+    apply_capacity(rule, groups, weights, assignment);
   }
 
   // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
@@ -206,6 +234,7 @@ struct MoELayer::Impl {
   ExpertBank bank;
   std::unique_ptr<SharedExperts> shared;
   std::function<void(const Routing&)> observer;
+  std::shared_ptr<ExactBatch> exact = std::make_shared<ExactBatch>();  // of this step
   // The previous step's whole batch, f64 [E], for scope global_batch.
   bool uses_batch_load = false;
   Tensor pairs_before;
@@ -251,7 +280,7 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   if (context.training && !layer.setup.config.balance.empty()) {
     out.losses = balance_losses(layer.setup.config.balance,
                                 {routing, context, layer.previous(), layer.router->choices(),
-                                 layer.router->balance_by_first_choice()});
+                                 layer.router->balance_by_first_choice(), layer.exact});
   }
   out.stats = count_routing(routing, context);
   out.stats.rows = rows;
@@ -260,9 +289,24 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   return out;
 }
 
+bool MoELayer::needs_batch_before_backward() const {
+  const auto& terms = impl_->setup.config.balance;
+  return std::any_of(terms.begin(), terms.end(), waits_for_batch);
+}
+
+void MoELayer::before_backward(const RouterStats& whole_batch) {
+  const auto& pairs =
+      impl_->router->balance_by_first_choice() ? whole_batch.first : whole_batch.selected;
+  impl_->exact->set({{pairs.begin(), pairs.end()},
+                     whole_batch.probability_sum,
+                     whole_batch.load_sum,
+                     static_cast<double>(whole_batch.tokens)});
+}
+
 void MoELayer::after_step(const RouterStats& whole_batch) {
   Impl& layer = *impl_;
   layer.router->after_step(whole_batch.selected);
+  layer.exact = std::make_shared<ExactBatch>();
   if (!layer.uses_batch_load) return;
   store(layer.router->balance_by_first_choice() ? whole_batch.first : whole_batch.selected,
         layer.pairs_before);

@@ -56,6 +56,12 @@ class MoELayer {
   MoEOutput forward(const Tensor& x_TD, const TokenContext& context,
                     const Assignment* replay = nullptr, const TokenSharding* sharding = nullptr);
 
+  // For scope global_batch_exact: must be called between the last forward of a step and its first
+  // backward, with the statistics of the whole batch (see add_over_ranks). Gives the losses of
+  // these forwards their values.
+  bool needs_batch_before_backward() const;
+  void before_backward(const RouterStats& whole_batch);
+
   // Once per optimizer step, with the whole batch's statistics (see add_over_ranks): moves the
   // selection bias and keeps the load for scope global_batch.
   void after_step(const RouterStats& whole_batch);

@@ -33,13 +33,26 @@ struct RouterInput {
   int64_t token(int64_t row) const { return held.empty() ? row : held[static_cast<size_t>(row)]; }
 };
 
+// One of several decisions that a router takes one after the other: among `bins` groups of experts,
+// then among the experts by their number within a group.
+struct RoutingLevel {
+  int64_t bins = 0;
+  std::vector<int32_t> bin;  // [experts]
+  Tensor logits_TB;
+  Tensor probabilities_TB;
+};
+
 // What one forward of a router gives, for the whole micro-batch. Tensors are in router precision
 // and carry gradients.
 struct Routing {
   Assignment assignment;    // before drops; weights inside
   Tensor logits_TE;         // without noise and bias; undefined for hash
   Tensor probabilities_TE;  // rows sum to 1; undefined for hash
-  Tensor selection_TE;      // logits or scores compared in choosing, without bias; undefined for hash
+  Tensor selection_TE;  // logits or scores compared in choosing, without bias; undefined for hash
+  // Balance terms are taken on each level, and capacity is kept on each: tokens that find no room
+  // in a group do not reach its experts. Outermost first, the last one within groups; empty = one
+  // decision among all experts.
+  std::vector<RoutingLevel> levels;
   Tensor
       load_TE;  // chance that the expert is among the chosen under fresh noise; undefined without
 };

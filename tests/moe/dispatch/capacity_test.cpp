@@ -94,5 +94,30 @@ TEST(Capacity, RandomRoutingKeepsWhatFits) {
   }
 }
 
+// Two groups of two experts, room for two tokens in each: the third token of a group loses all its
+// pairs and takes no slot of an expert.
+TEST(GroupCapacity, ATokenWithoutRoomReachesNoExpert) {
+  const std::vector<int32_t> bin{0, 0, 1, 1};
+  Assignment a = empty_assignment(4);
+  a.append(std::vector<int32_t>{0, 1});
+  a.append(std::vector<int32_t>{});
+  a.append(std::vector<int32_t>{1});
+  a.append(std::vector<int32_t>{1, 0});
+  a.append(std::vector<int32_t>{3, 2});
+  const Groups groups{{0, 0, 0, 0, 0}, {5}};
+  const CapacityRule rule{0.8, 1, Priority::position, 1, false};  // ceil(5 * 0.8 / 2) = 2
+  Assignment by_position = a;
+  apply_group_capacity(rule, groups, bin, 2, {}, by_position);
+  EXPECT_EQ(by_position.kept, (std::vector<uint8_t>{1, 1, 1, 0, 0, 1, 1}));
+  Assignment by_gate = a;
+  const std::vector<double> weights{0.5, 0.0, 0.4, 0.9, 0.6};
+  apply_group_capacity({0.8, 1, Priority::gate, 1, false}, groups, bin, 2, weights, by_gate);
+  EXPECT_EQ(by_gate.kept, (std::vector<uint8_t>{1, 1, 0, 1, 1, 1, 1}));
+  // One slot of each expert: what was dropped before takes none.
+  a.kept[0] = a.kept[1] = 0;
+  apply_capacity({0.8, 1, Priority::position, 1, false}, groups, {}, a);
+  EXPECT_EQ(a.kept, (std::vector<uint8_t>{0, 0, 1, 0, 1, 1, 1}));
+}
+
 }  // namespace
 }  // namespace troupe

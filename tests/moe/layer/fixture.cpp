@@ -86,9 +86,11 @@ void initialize(MoELayer& layer, const LayerCase& given) {
   });
 }
 
-void run_part(MoELayer& layer, const LayerCase& given, std::pair<int64_t, int64_t> part,
-              int64_t step, const Mesh& mesh, const std::shared_ptr<Device>& device,
-              RouterStats& stats, Gathered& out) {
+// Runs forward; what it returns runs backward and notes the results.
+std::function<void()> run_part(MoELayer& layer, const LayerCase& given,
+                               std::pair<int64_t, int64_t> part, int64_t step, const Mesh& mesh,
+                               const std::shared_ptr<Device>& device, RouterStats& stats,
+                               Gathered& out) {
   const auto [first, count] = part;
   const int64_t seq_len = given.batch.seq_len;
   const int64_t begin = first * seq_len;
@@ -104,32 +106,34 @@ void run_part(MoELayer& layer, const LayerCase& given, std::pair<int64_t, int64_
   } else if (!given.replay.empty()) {
     saved = empty_assignment(given.setup.config.experts);
   }
-  std::vector<double> dx;
+  auto dx = std::make_shared<std::vector<double>>();
   const Tensor x =
-      leaf(take_rows(given.x, begin, rows, device), [&](Tensor g) { dx = g.values(); });
+      leaf(take_rows(given.x, begin, rows, device), [dx](Tensor g) { *dx = g.values(); });
   const MoEOutput result =
       layer.forward(x, context, given.replay.empty() ? nullptr : &saved, &sharding);
-  std::vector<Tensor> roots{result.y_TD};
-  std::vector<Tensor> seeds{take_rows(given.seed, begin, rows, device)};
-  for (const LossTerm& loss : result.losses) {
-    roots.push_back(loss.value);
-    seeds.emplace_back();
-  }
-  backward(roots, seeds);
   stats.add(result.stats);
-  const std::lock_guard lock(out.mutex);
-  put_rows(result.y_TD.values(), begin, rows, columns, out.run.y);
-  put_rows(dx, begin, rows, columns, out.run.dx);
-  out.run.rows += result.stats.rows;
-  // What follows is the same on all ranks of a data rank.
-  if (mesh.coordinate(Axis::cp) != 0 || mesh.coordinate(Axis::tp) != 0) return;
-  out.run.losses.resize(result.losses.size());
-  for (size_t i = 0; i < result.losses.size(); ++i)
-    out.run.losses[i] += result.losses[i].value.item();
-  for (int64_t b = 0; b < count; ++b) {
-    out.run.assignments[static_cast<size_t>(first + b)] =
-        slice_tokens(result.assignment, b * seq_len, (b + 1) * seq_len);
-  }
+  return [&given, &mesh, &out, device, first, count, begin, rows, columns, dx, result] {
+    std::vector<Tensor> roots{result.y_TD};
+    std::vector<Tensor> seeds{take_rows(given.seed, begin, rows, device)};
+    for (const LossTerm& loss : result.losses) {
+      roots.push_back(loss.value);
+      seeds.emplace_back();
+    }
+    backward(roots, seeds);
+    const std::lock_guard lock(out.mutex);
+    put_rows(result.y_TD.values(), begin, rows, columns, out.run.y);
+    put_rows(*dx, begin, rows, columns, out.run.dx);
+    out.run.rows += result.stats.rows;
+    // What follows is the same on all ranks of a data rank.
+    if (mesh.coordinate(Axis::cp) != 0 || mesh.coordinate(Axis::tp) != 0) return;
+    out.run.losses.resize(result.losses.size());
+    for (size_t i = 0; i < result.losses.size(); ++i)
+      out.run.losses[i] += result.losses[i].value.item();
+    for (int64_t b = 0; b < count; ++b) {
+      out.run.assignments[static_cast<size_t>(first + b)] =
+          slice_tokens(result.assignment, b * given.batch.seq_len, (b + 1) * given.batch.seq_len);
+    }
+  };
 }
 
 // Does this rank's gradient take part in the sum over all ranks? Not where another holds the same.
@@ -161,8 +165,17 @@ void run_rank(const LayerCase& given, const Parallelism& parallelism,
       out.run.rows = 0;
     }
     mesh.world().barrier("test").wait();
-    for (const auto& part : parts_of(given, mesh.coordinate(Axis::dp), mesh.size(Axis::dp)))
-      run_part(layer, given, part, step, mesh, device, stats, out);
+    std::vector<std::function<void()>> backwards;
+    for (const auto& part : parts_of(given, mesh.coordinate(Axis::dp), mesh.size(Axis::dp))) {
+      backwards.push_back(run_part(layer, given, part, step, mesh, device, stats, out));
+      if (!given.forwards_first) backwards.back()();
+    }
+    if (given.forwards_first) {
+      RouterStats whole = stats;
+      add_over_ranks(std::span(&whole, 1), mesh.group(Axis::dp));
+      layer.before_backward(whole);
+      for (const auto& run : backwards) run();
+    }
     layer.parameters([](Parameter& p) { p.finish_gradient(); });
     add_over_ranks(std::span(&stats, 1), mesh.group(Axis::dp));
     layer.after_step(stats);

@@ -16,6 +16,7 @@ struct LayerCase {
   Tensor x;                          // [tokens, dim]
   Tensor seed;                       // gradient of y
   int64_t micro_batch = 2;           // sequences per micro-batch and rank
+  bool forwards_first = false;       // of all micro-batches, before the first backward
   int starved = -1;                  // a rank that gets no sequences
   int steps = 1;                     // each: forward and backward of the batch, then after_step
   std::vector<Assignment> replay;    // by sequence; empty = route

@@ -5,6 +5,7 @@
 #include "core/autograd/tape.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/reduce.h"
+#include "moe/layer/layer_stats.h"
 #include "moe/routers/table.h"
 #include "parallel/comm/self_communicator.h"
 #include "tests/core/ops/gradient_check.h"
@@ -57,7 +58,10 @@ std::vector<Case> cases() {
           {"switch_router", "switch", {{"jitter", 0.2}}},
           {"st_moe", "st_moe", {}},
           {"hash", "hash", {}},
-          {"expert_choice", "expert_choice", {}}};
+          {"expert_choice", "expert_choice", {}},
+          {"smile", "smile", {}},
+          {"smile_switch", "smile", {{"top_k", int64_t{1}}, {"renormalize", false}}},
+          {"smile_four", "smile", {{"groups", int64_t{4}}, {"top_k", int64_t{1}}}}};
 }
 
 LayerCase small_case(const Case& of) {
@@ -77,7 +81,8 @@ std::vector<BalanceTerm> terms_of(const LayerCase& given) {
   std::vector<BalanceTerm> out;
   for (const char* type : {"switch", "z", "importance", "load"}) {
     for (const BalanceScope scope :
-         {BalanceScope::sequence, BalanceScope::microbatch, BalanceScope::global_batch}) {
+         {BalanceScope::sequence, BalanceScope::microbatch, BalanceScope::global_batch,
+          BalanceScope::global_batch_exact}) {
       const BalanceTerm term{type, 2.0, scope};
       if (balance_problem(term, given.setup.config.router, given.setup.config.router_options)
               .empty())
@@ -105,6 +110,8 @@ TEST_P(Gradients, OfTheWholeLayer) {
     });
     const auto total = [&] {
       const MoEOutput out = layer.forward(given.x, given.batch);
+      layer.before_backward(out.stats);
+      layer.after_step(RouterStats::zeros(given.setup.config.experts));
       Tensor loss = dot(out.y_TD, 21);
       for (const LossTerm& term : out.losses) loss = add(loss, term.value);
       return loss;
@@ -171,9 +178,17 @@ TEST_P(Gradients, SpoiltBalanceTermsAreNoticed) {
       return parameter_gradient_error(
           [&] {
             const Routing routing = test.route();
+            const auto exact = std::make_shared<ExactBatch>();
+            const bool first = test.router->balance_by_first_choice();
             const LossTerm loss = balance_losses(
-                std::span(&term, 1), {routing, given.batch, previous, test.router->choices(),
-                                      test.router->balance_by_first_choice()})[0];
+                std::span(&term, 1),
+                {routing, given.batch, previous, test.router->choices(), first, exact})[0];
+            const RouterStats stats = count_routing(routing, given.batch);
+            const auto& pairs = first ? stats.first : stats.selected;
+            exact->set({{pairs.begin(), pairs.end()},
+                        stats.probability_sum,
+                        stats.load_sum,
+                        static_cast<double>(stats.tokens)});
             spoil(loss.value, mutant);
             return loss.value;
           },

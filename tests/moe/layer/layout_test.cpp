@@ -100,6 +100,25 @@ INSTANTIATE_TEST_SUITE_P(Routers, EveryRouter, ::testing::ValuesIn([] {
                          }()),
                          [](const auto& test) { return test.param; });
 
+// f of this very batch: every micro-batch goes forward before the first one goes backward.
+TEST_P(EveryRouter, GivesOneRanksResultWithTheExactScope) {
+  LayerCase given = layer_case(GetParam());
+  if (GetParam() == "topk") set_option(given, "noise", std::string("learned"));
+  for (const char* type : {"switch", "z", "importance", "load"}) {
+    const BalanceTerm term{type, 0.3, BalanceScope::global_batch_exact};
+    if (balance_problem(term, GetParam(), given.setup.config.router_options).empty())
+      given.setup.config.balance.push_back(term);
+  }
+  testing::pad(given.batch, {5, 23, 24, 25, 26, 27, 28, 29, 71});
+  given.forwards_first = true;
+  given.steps = 2;
+  expect_same_everywhere(given, GetParam());
+  // Whatever the micro-batches are.
+  const LayerRun one = run_layer(given);
+  given.micro_batch = 5;
+  EXPECT_LE(difference(one, run_layer(given)), 1e-10);
+}
+
 // One expert takes everything, the others nothing: no row is lost.
 TEST(Layout, OneExpertTakesEverything) {
   LayerCase given = layer_case("topk");

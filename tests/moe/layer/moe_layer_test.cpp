@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/autograd/tape.h"
+#include "core/base/error.h"
 #include "core/ops/swiglu_experts.h"
 #include "core/ops/view.h"
 #include "parallel/comm/self_communicator.h"
@@ -27,7 +28,7 @@ using testing::set_capacity;
 using testing::set_option;
 using testing::test_device;
 
-const std::string kRouters[] = {"topk", "switch", "st_moe", "hash", "expert_choice"};
+const std::string kRouters[] = {"topk", "switch", "st_moe", "hash", "expert_choice", "smile"};
 
 std::vector<BalanceTerm> terms(const LayerCase& given, std::vector<BalanceScope> scopes) {
   std::vector<BalanceTerm> out;
@@ -88,7 +89,8 @@ TEST(MoELayer, OneExpertIsTheDenseLayer) {
   for (const std::string& router : kRouters) {
     LayerCase given = layer_case(router);
     given.setup.config.experts = 1;
-    if (router == "topk") set_option(given, "top_k", int64_t{1});
+    if (router == "topk" || router == "smile") set_option(given, "top_k", int64_t{1});
+    if (router == "smile") set_option(given, "groups", int64_t{1});
     OneLayer one(given.setup);
     const MoEOutput out = one.layer.forward(given.x, given.batch);
     std::vector<Parameter*> parameters;
@@ -257,6 +259,67 @@ TEST(MoELayer, BiasFollowsCountsBeforeDrops) {
     EXPECT_EQ(bias[e], run.stats.selected[e] > 6   ? -0.125
                        : run.stats.selected[e] < 6 ? 0.125
                                                    : 0.0);
+}
+
+// With one set for the whole batch the exact scope is the sequence scope of that one sequence.
+TEST(MoELayer, ExactScopeTakesThisBatch) {
+  for (const std::string router : {"topk", "st_moe", "smile"}) {
+    LayerCase given = layer_case(router, 1, 24);
+    testing::pad(given.batch, {3, 20});
+    given.setup.config.balance = terms(given, {BalanceScope::sequence});
+    const LayerRun sequence = run_layer(given);
+    given.setup.config.balance = terms(given, {BalanceScope::global_batch_exact});
+    given.forwards_first = true;
+    EXPECT_LE(difference(sequence, run_layer(given)), 1e-10) << router;
+    // Nobody told the batch before backward.
+    given.forwards_first = false;
+    EXPECT_THROW(run_layer(given), Error);
+  }
+}
+
+// Inside a recomputed block the terms are made again when the batch is known.
+TEST(MoELayer, ExactScopeUnderRecompute) {
+  LayerCase given = layer_case("topk");
+  given.setup.config.balance = terms(given, {BalanceScope::global_batch_exact});
+  OneLayer one(given.setup);
+  auto run = [&](bool recomputed) {
+    Tensor dx;
+    one.layer.parameters([](Parameter& p) { p.zero_gradient(); });
+    const Tensor x = leaf(given.x, [&](Tensor g) { dx = g; });
+    RouterStats stats;
+    const auto block = [&](std::span<const Tensor> in) {
+      const MoEOutput out = one.layer.forward(in[0], given.batch);
+      stats = out.stats;
+      return attach_losses(out.y_TD, out.losses);
+    };
+    const Tensor y = recomputed ? recompute(block, std::span(&x, 1)) : block(std::span(&x, 1));
+    one.layer.before_backward(stats);
+    backward(std::span(&y, 1), std::span(&given.seed, 1));
+    one.layer.after_step(stats);
+    return dx.values();
+  };
+  EXPECT_EQ(run(false), run(true));
+}
+
+// One group leaves nothing to decide above it.
+TEST(MoELayer, SmileOfOneGroupIsTopk) {
+  for (const double factor : {0.0, 0.75}) {
+    LayerCase topk = layer_case("topk");
+    LayerCase smile = layer_case("smile");
+    set_option(smile, "groups", int64_t{1});
+    for (LayerCase* given : {&topk, &smile}) {
+      set_option(*given, "top_k", int64_t{3});
+      given->setup.config.balance =
+          terms(smile, {BalanceScope::sequence, BalanceScope::global_batch});
+      given->steps = 2;
+      if (factor > 0.0) set_capacity(*given, factor);
+    }
+    const LayerRun a = run_layer(topk);
+    const LayerRun b = run_layer(smile);
+    EXPECT_EQ(difference(a, b), 0.0);
+    EXPECT_EQ(a.gradients, b.gradients);
+    EXPECT_EQ(a.stats.kept, b.stats.kept);
+  }
 }
 
 // The global scope takes f of the step before: uniform in the first step.

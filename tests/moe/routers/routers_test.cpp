@@ -47,7 +47,7 @@ std::unique_ptr<Router> make(const std::string& name,
 Routing route(Router& router, const TokenContext& batch, const Tensor& x,
               const Assignment* replay = nullptr) {
   const Groups groups = make_groups({}, batch);
-  return router.route({x, batch, &groups, 1.5}, replay);
+  return router.route({x, batch, &groups, 1.5, {}, {}}, replay);
 }
 
 double token_weight(const Routing& routing, int64_t token) {
@@ -62,7 +62,8 @@ double token_weight(const Routing& routing, int64_t token) {
 TEST(RouterTable, HoldsEveryFileOfTheFolder) {
   std::vector<std::string> names;
   for (const RouterDescriptor& router : routers()) names.push_back(router.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"expert_choice", "hash", "st_moe", "switch", "topk"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"expert_choice", "hash", "smile", "st_moe", "switch",
+                                             "topk"}));
   EXPECT_EQ(find_router("topc"), nullptr);
   for (const RouterDescriptor& router : routers()) {
     EXPECT_FALSE(router.help.empty());
@@ -293,8 +294,8 @@ TEST(ExpertChoiceRouter, AcrossTheBatchIsCausal) {
     EXPECT_EQ(sees_the_future(rule), !across);
     const Groups groups = make_groups(rule, batch);
     const auto router = make("expert_choice");
-    const auto a = router->route({x, batch, &groups, 2.0}, nullptr).assignment;
-    const auto b = router->route({changed, batch, &groups, 2.0}, nullptr).assignment;
+    const auto a = router->route({x, batch, &groups, 2.0, {}, {}}, nullptr).assignment;
+    const auto b = router->route({changed, batch, &groups, 2.0, {}, {}}, nullptr).assignment;
     bool same_before = true;
     for (int64_t s = 0; s < 4; ++s) {
       same_before =
@@ -303,6 +304,55 @@ TEST(ExpertChoiceRouter, AcrossTheBatchIsCausal) {
     }
     EXPECT_EQ(same_before, across);
   }
+}
+
+// A token's experts lie in its most probable group, the best ones there; its weights are products.
+TEST(SmileRouter, ChoosesAGroupThenExpertsInIt) {
+  const TokenContext batch = whole_batch(2, 16);
+  const Tensor x = random_tensor({32, kDim}, 1);
+  for (const bool renormalize : {true, false}) {
+    const auto router = make("smile", {{"groups", int64_t{2}}, {"renormalize", renormalize}});
+    const Routing routing = route(*router, batch, x);
+    ASSERT_EQ(routing.levels.size(), 2U);
+    const std::vector<double> p = routing.levels[0].probabilities_TB.values();
+    const std::vector<double> q = routing.levels[1].probabilities_TB.values();
+    const std::vector<double> joint = routing.probabilities_TE.values();
+    const std::vector<double> w = routing.assignment.weight.values();
+    ASSERT_EQ(w.size(), 64U);
+    std::vector<int64_t> groups(2, 0);
+    for (size_t t = 0; t < 32; ++t) {
+      for (size_t e = 0; e < 6; ++e)
+        EXPECT_NEAR(joint[t * 6 + e], p[t * 2 + e / 3] * q[t * 3 + e % 3], 1e-14);
+      const auto group = p[t * 2] >= p[t * 2 + 1] ? size_t{0} : size_t{1};
+      ++groups[group];
+      double sum = 0.0;
+      for (size_t i = 2 * t; i < 2 * t + 2; ++i) {
+        const auto e = static_cast<size_t>(routing.assignment.expert[i]);
+        EXPECT_EQ(e / 3, group);
+        sum += q[t * 3 + e % 3];
+      }
+      for (size_t i = 2 * t; i < 2 * t + 2; ++i) {
+        const auto e = static_cast<size_t>(routing.assignment.expert[i]);
+        EXPECT_NEAR(w[i], p[t * 2 + group] * q[t * 3 + e % 3] / (renormalize ? sum : 1.0), 1e-14);
+        const auto left = static_cast<size_t>(3 - routing.assignment.expert[2 * t] % 3 -
+                                              routing.assignment.expert[2 * t + 1] % 3);
+        EXPECT_GE(q[t * 3 + e % 3], q[t * 3 + left]);
+      }
+    }
+    EXPECT_GT(groups[0] * groups[1], 0);
+  }
+}
+
+TEST(SmileRouter, SaysWhatDoesNotFit) {
+  const RouterDescriptor& smile = *find_router("smile");
+  Options options(smile.fields);
+  options.set("groups", int64_t{4});
+  EXPECT_EQ(smile.problem(options, 6),
+            "6 experts do not divide into 4 groups; groups may be 1, 2, 3, 6");
+  options.set("groups", int64_t{3});
+  options.set("top_k", int64_t{3});
+  EXPECT_EQ(smile.problem(options, 6),
+            "top_k 3 of the 2 experts of a group (6 experts in 3 groups); at most 2");
 }
 
 }  // namespace
