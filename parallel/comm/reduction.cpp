@@ -32,6 +32,7 @@ bool DirectSum::advance() {
   if (!exchange_.done()) return false;
   const int64_t bytes = data_.elements() * static_cast<int64_t>(size_of(data_.dtype));
   std::vector<const void*> parts;
+  parts.reserve(static_cast<size_t>(group_->size()));
   for (int peer = 0; peer < group_->size(); ++peer) {
     parts.push_back(peer == group_->rank ? data_.data : scratch_.data<uint8_t>() + bytes * peer);
   }
@@ -92,6 +93,7 @@ void PiecewiseSum::add(Slot& slot) {
   const int64_t elements = count(me, slot.segment);
   if (elements == 0) return;
   std::vector<const void*> parts;
+  parts.reserve(static_cast<size_t>(group_->size()));
   for (int peer = 0; peer < group_->size(); ++peer) {
     parts.push_back(peer == me ? at(begin(me, slot.segment))
                                : reinterpret_cast<char*>(slot.scratch.data<uint8_t>()) +

@@ -29,6 +29,7 @@ void run_ranks(int ranks, const std::function<void(int, std::shared_ptr<Communic
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(ranks));
   for (int rank = 0; rank < ranks; ++rank) threads.emplace_back(run, rank);
   for (std::thread& thread : threads) thread.join();
   if (!world->poisoned()) return;
