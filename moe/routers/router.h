@@ -91,6 +91,12 @@ struct RouterSetup {
   std::shared_ptr<Device> device;
 };
 
+// A learned matrix [rows, dim] of a router, whole on every rank: NAME.suffix.
+struct RouterMatrix {
+  std::string suffix;
+  int64_t rows = 0;
+};
+
 struct RouterDescriptor {
   std::string name;  // as in YAML
   std::string help;
@@ -100,9 +106,12 @@ struct RouterDescriptor {
   int64_t (*choices)(const Options& options) = nullptr;
   // Options that do not fit together or to the number of experts, in words; empty when sound.
   std::string (*problem)(const Options& options, int64_t experts) = nullptr;
-  bool needs_capacity = false;      // capacity_factor none is refused
-  bool uses_min_capacity = true;    // min_capacity and priority are read
-  bool has_parameters = true;       // hash has none
+  bool needs_capacity = false;    // capacity_factor none is refused
+  bool uses_min_capacity = true;  // min_capacity and priority are read
+  bool has_parameters = true;     // hash has none
+  // Its matrices, in the order of Router::parameters; null = "weight" with a row for each expert,
+  // if it has parameters (see router_matrices in table.h).
+  std::vector<RouterMatrix> (*matrices)(const Options& options, int64_t experts) = nullptr;
   bool needs_token_counts = false;  // may read RouterSetup::token_counts
   // Balance terms ("switch", "z", "importance", "load") that give no gradient here, with the
   // reason.

@@ -143,6 +143,12 @@ RouterDescriptor router_smile() {
     return std::make_unique<Smile>(options, setup);
   };
   out.choices = [](const Options& options) { return options.integer("top_k"); };
+  out.matrices = [](const Options& options, int64_t experts) {
+    const int64_t groups = options.integer("groups");
+    std::vector<RouterMatrix> matrices{{"weight", experts / groups}};
+    if (groups > 1) matrices.push_back({"group", groups});
+    return matrices;
+  };
   out.problem = [](const Options& options, int64_t experts) -> std::string {
     const int64_t groups = options.integer("groups");
     const int64_t k = options.integer("top_k");

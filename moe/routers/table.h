@@ -13,4 +13,8 @@ const std::vector<RouterDescriptor>& routers();
 // Null when there is none of this name.
 const RouterDescriptor* find_router(const std::string& name);
 
+// The learned matrices of a router with these options.
+std::vector<RouterMatrix> router_matrices(const RouterDescriptor& router, const Options& options,
+                                          int64_t experts);
+
 }  // namespace troupe

@@ -156,6 +156,11 @@ RouterDescriptor router_topk() {
     return std::make_unique<TopK>(options, setup);
   };
   out.choices = [](const Options& options) { return options.integer("top_k"); };
+  out.matrices = [](const Options& options, int64_t experts) {
+    std::vector<RouterMatrix> matrices{{"weight", experts}};
+    if (options.text("noise") == "learned") matrices.push_back({"noise", experts});
+    return matrices;
+  };
   out.problem = [](const Options& options, int64_t experts) -> std::string {
     const int64_t k = options.integer("top_k");
     if (k <= experts) return "";

@@ -7,6 +7,7 @@
 #include "core/ops/linear.h"
 #include "core/ops/view.h"
 #include "moe/routers/parts/select.h"
+#include "moe/routers/table.h"
 
 namespace troupe {
 
@@ -25,6 +26,13 @@ std::unique_ptr<Parameter> router_matrix(const RouterSetup& setup, const std::st
 Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED) {
   const Tensor logits = linear(cast(x_TD, weight_ED.compute()), weight_ED);
   return input.gather ? input.gather(logits) : logits;
+}
+
+std::vector<RouterMatrix> router_matrices(const RouterDescriptor& router, const Options& options,
+                                          int64_t experts) {
+  if (router.matrices != nullptr) return router.matrices(options, experts);
+  if (!router.has_parameters) return {};
+  return {{"weight", experts}};
 }
 
 namespace {

@@ -72,6 +72,33 @@ TEST(RouterTable, HoldsEveryFileOfTheFolder) {
   }
 }
 
+// What the table says of a router's matrices is what it makes.
+TEST(RouterTable, NamesTheMatricesOfEachRouter) {
+  const std::vector<std::pair<std::string, std::map<std::string, FieldValue>>> cases = {
+      {"topk", {}},
+      {"topk", {{"noise", std::string("learned")}}},
+      {"switch", {}},
+      {"st_moe", {}},
+      {"hash", {}},
+      {"expert_choice", {}},
+      {"smile", {}},
+      {"smile", {{"groups", int64_t{1}}}},
+      {"smile", {{"groups", int64_t{3}}}}};
+  for (const auto& [name, given] : cases) {
+    Options options(find_router(name)->fields);
+    for (const auto& [key, value] : given) options.set(key, value);
+    std::vector<std::pair<std::string, int64_t>> said;
+    for (const RouterMatrix& matrix : router_matrices(*find_router(name), options, kExperts))
+      said.emplace_back("layers.0.moe.router." + matrix.suffix, matrix.rows);
+    std::vector<std::pair<std::string, int64_t>> made;
+    make(name, given)->parameters([&](Parameter& p) {
+      made.emplace_back(p.name(), p.value().dim(0));
+      EXPECT_EQ(p.value().dim(1), kDim);
+    });
+    EXPECT_EQ(said, made) << name;
+  }
+}
+
 TEST(Routers, PaddingGetsNoExpert) {
   TokenContext batch = whole_batch(2, 6);
   pad(batch, {0, 5, 6, 7, 11});
