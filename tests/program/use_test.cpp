@@ -215,6 +215,21 @@ TEST_F(LongUse, JsonOfBenchIsOneObject) {
   EXPECT_TRUE(value["gemm_shape"].is_string()) << value;
 }
 
+TEST_F(Use, JsonOfTheOtherBenchesIsOneObject) {
+  const json generate = object_of(run(alone(
+      {"bench", "generate", path("tiny.yaml"), "--tokens", "4", "--repeats", "1", "--json"})));
+  EXPECT_GT(generate["tokens_per_s"], 0);
+  EXPECT_GT(generate["bound_tokens_per_s"], 0);
+  const json tokenizer =
+      object_of(run(alone({"bench", "tokenizer", "byte", "--repeats", "1", "--json"})));
+  EXPECT_GT(tokenizer["encode_bytes_per_s"], 0);
+  EXPECT_GT(tokenizer["byte_encode_bytes_per_s"], 0);
+  const json checkpoint =
+      object_of(run(alone({"bench", "checkpoint", path("tiny.yaml"), "--repeats", "1", "--json"})));
+  EXPECT_GT(checkpoint["save_bytes_per_s"], 0);
+  EXPECT_GT(checkpoint["disk_write_bytes_per_s"], 0);
+}
+
 TEST_F(Use, DryRunLeavesNothing) {
   const Outcome outcome = run(alone(train("dry", {"--dry-run"})));
   EXPECT_EQ(outcome.code, 0) << outcome.err;

@@ -43,7 +43,7 @@ TEST(CommandLine, OptionsAndWordsInAnyOrder) {
 
 TEST(CommandLine, Misuse) {
   EXPECT_NE(misuse(syntax(), {"file", "--jsn"}).find("did you mean --json"), std::string::npos);
-  EXPECT_NE(misuse(syntax(), {}).find("something is missing"), std::string::npos);
+  EXPECT_NE(misuse(syntax(), {}).find("FILE is missing"), std::string::npos);
   EXPECT_NE(misuse(syntax(), {"a", "b", "c"}).find("unexpected 'c'"), std::string::npos);
   EXPECT_NE(misuse(syntax(), {"a", "-n"}).find("usage: troupe try"), std::string::npos);
   EXPECT_NE(misuse(syntax(), {"a", "-x"}).find("unknown option -x"), std::string::npos);

@@ -1,0 +1,123 @@
+// The benchmarks beside the machine's limits, on small things.
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/io/disk_rate.h"
+#include "core/kernels/memory_rate.h"
+#include "launch/app/checkpoint_bench.h"
+#include "launch/app/commands.h"
+#include "launch/app/generate_bench.h"
+#include "launch/app/layout_law.h"
+#include "launch/app/tokenizer_bench.h"
+#include "launch/config/load.h"
+#include "parallel/comm/thread_world.h"
+#include "tests/launch/config/support/sound.h"
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("troupe-bench-test-" + std::to_string(::getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+TEST(Rates, AreThoseOfWorkThatWasDone) {
+  const auto device = Device::cpu(2);
+  EXPECT_GT(kernels::read_rate(device->stream(), 1 << 20, 0.01), 0);
+  EXPECT_GT(kernels::read_rate(device->stream(), 100, 0.001), 0);
+  const Folder folder;
+  const DiskRate rate = disk_rate(folder.path.string(), 100000);
+  EXPECT_GT(rate.write, 0);
+  EXPECT_GT(rate.read, 0);
+  EXPECT_TRUE(fs::is_empty(folder.path));
+  EXPECT_THROW(disk_rate((folder.path / "none").string(), 1000), Error);
+}
+
+// The bytes of a token by hand: every weight once, of the experts only those that it went to.
+TEST(GenerateBench, CountsTheBytesOfAToken) {
+  run_ranks(1, [](int, const std::shared_ptr<Communicator>& world) {
+    const DecoderConfig config = laws::small_engine(DType::f32, "topk").model;
+    const auto device = Device::cpu(1);
+    const Mesh mesh(MeshShape::data_expert(1, 1), world);
+    Decoder model(config, mesh, device, 1);
+    const GenerateBench bench = bench_generate(model, device->stream(), 100, 2);
+    EXPECT_EQ(bench.prompt_tokens, 2);
+    EXPECT_EQ(bench.tokens, 6);  // what the window of 8 leaves
+    const MoEConfig& moe = *config.moe[1];
+    const int64_t attention = 2 * config.dim * config.dim + 2 * config.dim * 6;
+    const int64_t common = 2 * attention + 3 * config.dim * config.ffn_dim +
+                           3 * config.dim * moe.shared_ffn_dim + moe.experts * config.dim +
+                           5 * config.dim + config.vocab * config.dim + config.dim;
+    const int64_t expert = 3 * config.dim * moe.ffn_dim;
+    EXPECT_EQ(bench.weight_bytes, static_cast<double>(4 * (common + 2 * expert)));
+    EXPECT_EQ(bench.model_bytes, 4 * (common + moe.experts * expert));
+    EXPECT_EQ(bench.cache_bytes, (2 + 3.5) * 2 * 2 * 1 * 6 * 4);
+    EXPECT_NEAR(bench.bound_tokens_per_s,
+                bench.read_rate / (bench.weight_bytes + bench.cache_bytes), 1e-6);
+    EXPECT_GT(bench.tokens_per_s, 0);
+    EXPECT_LE(bench.tokens_per_s_min, bench.tokens_per_s);
+  });
+}
+
+TEST(TokenizerBench, TimesTheTextThatItIsGiven) {
+  const auto bytes = load_tokenizer("byte");
+  const std::string text = text_of_tokens(*bytes, 5000);
+  EXPECT_EQ(text.size(), 5000U);
+  EXPECT_EQ(text, text_of_tokens(*bytes, 5000));
+  const TokenizerBench bench = bench_tokenizer(*bytes, text, 3);
+  EXPECT_EQ(bench.text_bytes, 5000);
+  EXPECT_EQ(bench.tokens, 5000);
+  for (const double rate :
+       {bench.encode_rate, bench.decode_rate, bench.byte_encode_rate, bench.copy_rate}) {
+    EXPECT_GT(rate, 0);
+  }
+}
+
+TEST(CheckpointBench, LeavesNothing) {
+  const Folder folder;
+  RankRuntime runtime;
+  RunConfig config = load({}, 1);
+  resolve_vocab(config, 256);
+  runtime.configure(1, std::chrono::minutes(1));
+  const std::string place = (folder.path / "not/there").string();
+  const CheckpointBench bench = bench_checkpoint(config, runtime, place, 2);
+  EXPECT_EQ(bench.directory, folder.path.string());
+  EXPECT_GT(bench.file_bytes, 100000);
+  for (const double rate : {bench.save_rate, bench.load_rate, bench.verify_rate,
+                            bench.disk_write_rate, bench.disk_read_rate}) {
+    EXPECT_GT(rate, 0);
+  }
+  EXPECT_TRUE(fs::is_empty(folder.path));
+}
+
+// What a benchmark does not read is refused, before anything is measured.
+TEST(BenchCommand, RefusesWhatHasNoEffect) {
+  const auto refused = [](const std::vector<std::string>& words) -> std::string {
+    try {
+      command_bench(words);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_NE(refused({"generate", "x.yaml", "--steps", "3"}).find("--steps has no effect here"),
+            std::string::npos);
+  EXPECT_NE(refused({"tokenizer", "byte", "--dir", "x"}).find("--dir has no effect"),
+            std::string::npos);
+  EXPECT_NE(refused({"gemm", "x"}).find("takes no 'x'"), std::string::npos);
+  EXPECT_NE(refused({"checkpoint"}).find("name a CONFIG"), std::string::npos);
+  EXPECT_NE(refused({"stp"}).find("did you mean step?"), std::string::npos);
+  EXPECT_NE(refused({}).find("step, gemm, generate, tokenizer, checkpoint"), std::string::npos);
+  EXPECT_NE(refused({"tokenizer", "byte", "x"}).find("not also 'x'"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace troupe
