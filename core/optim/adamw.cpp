@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
-#include "core/optim/flat_range.h"
+#include "core/optim/rule_parts.h"
 
 namespace troupe {
 
@@ -55,9 +55,10 @@ void AdamW::prepare(double lr, double gradient_scale) {
 
 void AdamW::update(size_t index, int64_t begin, int64_t count) {
   const Parameter& parameter = *parameters_[index];
+  const int64_t owned = begin - parameter.owned().begin;
   kernels::adamw(parameter.value().dtype(), element(parameter.value(), begin),
-                 element(parameter.gradient(), begin), element(first_[index], begin),
-                 element(second_[index], begin), count,
+                 element(parameter.owned_gradient(), owned), element(first_[index], owned),
+                 element(second_[index], owned), count,
                  parameter.decays() ? step_ : step_without_decay_);
 }
 

@@ -1,6 +1,7 @@
 #include "core/optim/optimizer.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
@@ -23,13 +24,17 @@ struct Piece {
   int64_t panel;
 };
 
+bool owns_all(const Parameter& parameter) {
+  return parameter.owned().count == parameter.value().elements();
+}
+
 void append_pieces(size_t index, Parameter& parameter, std::vector<Piece>& pieces) {
-  const int64_t elements = parameter.value().elements();
-  if (elements == 0) return;
+  const FlatRange& owned = parameter.owned();
+  if (owned.count == 0) return;
   WeightForms* forms = parameter.existing_forms();
-  if (forms == nullptr) {
-    for (int64_t begin = 0; begin < elements; begin += kPieceElements) {
-      pieces.push_back({index, begin, std::min(kPieceElements, elements - begin), -1});
+  if (forms == nullptr || !owns_all(parameter)) {
+    for (int64_t begin = owned.begin; begin < owned.end(); begin += kPieceElements) {
+      pieces.push_back({index, begin, std::min(kPieceElements, owned.end() - begin), -1});
     }
     return;
   }
@@ -52,10 +57,20 @@ Optimizer::Optimizer(std::vector<Parameter*> parameters) : parameters_(std::move
 int64_t Optimizer::updates() const { return updates_.data<int64_t>()[0]; }
 
 void Optimizer::step(double lr, double gradient_scale) {
+  std::vector<size_t> all(parameters_.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  begin_step(lr, gradient_scale);
+  update_parameters(all);
+}
+
+void Optimizer::begin_step(double lr, double gradient_scale) {
   ++updates_.data<int64_t>()[0];
   prepare(lr, gradient_scale);
+}
+
+void Optimizer::update_parameters(std::span<const size_t> parameters) {
   std::vector<Piece> pieces;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
+  for (size_t i : parameters) {
     parameters_[i]->finish_gradient();
     append_pieces(i, *parameters_[i], pieces);
   }
@@ -66,9 +81,11 @@ void Optimizer::step(double lr, double gradient_scale) {
                  if (piece.panel < 0) return;
                  parameters_[piece.parameter]->existing_forms()->write_panel(piece.panel);
                });
-  for (Parameter* parameter : parameters_) {
-    parameter->value_changed();
-    if (WeightForms* forms = parameter->existing_forms()) forms->written(parameter->version());
+  for (size_t i : parameters) {
+    Parameter& parameter = *parameters_[i];
+    parameter.value_changed();
+    WeightForms* forms = parameter.existing_forms();
+    if (forms != nullptr && owns_all(parameter)) forms->written(parameter.version());
   }
 }
 
@@ -76,8 +93,8 @@ std::vector<Tensor> Optimizer::make_moments() const {
   std::vector<Tensor> moments;
   for (const Parameter* parameter : parameters_) {
     const Tensor& value = parameter->value();
-    moments.push_back(
-        Tensor::zeros(value.shape(), value.dtype(), value.device(), MemoryKind::optimizer));
+    moments.push_back(Tensor::zeros({parameter->owned().count}, value.dtype(), value.device(),
+                                    MemoryKind::optimizer));
   }
   return moments;
 }
@@ -86,8 +103,8 @@ void Optimizer::append(State& state, const std::string& what,
                        const std::vector<Tensor>& moments) const {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = *parameters_[i];
-    append_parts(state, "optimizer/" + what + "/" + parameter.name(), parameter.layout(),
-                 parameter.slice(), moments[i]);
+    append_range(state, "optimizer/" + what + "/" + parameter.name(), parameter.layout(),
+                 parameter.slice(), parameter.owned(), moments[i]);
   }
 }
 

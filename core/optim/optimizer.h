@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,14 @@ class Optimizer {
   // One update of all parameters from their main gradients times gradient_scale (the clip scale). A
   // parameter without a gradient in this step counts as one with a gradient of zero.
   void step(double lr, double gradient_scale = 1.0);
+  // The same in parts: begin_step once, then every parameter (by its place in the list) once. Only
+  // the elements that a parameter says this rank owns are updated.
+  void begin_step(double lr, double gradient_scale = 1.0);
+  void update_parameters(std::span<const size_t> parameters);
   // Updates made so far, over all runs.
   int64_t updates() const;
-  // Appends this rank's part of the moments ("optimizer/first_moment/<parameter>") and the count of
-  // updates ("optimizer/updates", i64 [1]). A load writes them in place; nothing else to do.
+  // Appends what this rank owns of the moments ("optimizer/first_moment/<parameter>") and the count
+  // of updates ("optimizer/updates", i64 [1]). A load writes them in place; nothing else to do.
   virtual void state(State& state);
   void state_loaded() {}
 
@@ -32,9 +37,9 @@ class Optimizer {
   explicit Optimizer(std::vector<Parameter*> parameters);
   // Called once per step before the ranges.
   virtual void prepare(double lr, double gradient_scale) = 0;
-  // Updates elements [begin, begin + count) of a parameter; called from several threads.
+  // Updates elements [begin, begin + count) of a parameter, all owned; called from several threads.
   virtual void update(size_t parameter, int64_t begin, int64_t count) = 0;
-  // Zeros of each parameter's shape and type.
+  // Zeros for the owned elements of each parameter, in its type.
   std::vector<Tensor> make_moments() const;
   void append(State& state, const std::string& what, const std::vector<Tensor>& moments) const;
 

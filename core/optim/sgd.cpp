@@ -1,6 +1,6 @@
 #include "core/optim/sgd.h"
 
-#include "core/optim/flat_range.h"
+#include "core/optim/rule_parts.h"
 
 namespace troupe {
 
@@ -32,9 +32,10 @@ void Sgd::prepare(double lr, double gradient_scale) {
 
 void Sgd::update(size_t index, int64_t begin, int64_t count) {
   const Parameter& parameter = *parameters_[index];
+  const int64_t owned = begin - parameter.owned().begin;
   kernels::sgd(parameter.value().dtype(), element(parameter.value(), begin),
-               element(parameter.gradient(), begin),
-               buffers_.empty() ? nullptr : element(buffers_[index], begin), count,
+               element(parameter.owned_gradient(), owned),
+               buffers_.empty() ? nullptr : element(buffers_[index], owned), count,
                parameter.decays() ? step_ : step_without_decay_);
 }
 

@@ -80,6 +80,7 @@ Parameter::Parameter(std::string name, Layout layout, LocalSlice slice, DType co
       decay_(decay) {
   check_slice(name_, layout_.global, slice_);
   value_ = Tensor::empty(slice_.shape, wide(compute_), device, MemoryKind::parameter);
+  owned_ = {0, slice_.shape.elements()};
 }
 
 Parameter::~Parameter() = default;
@@ -146,12 +147,45 @@ void Parameter::place_gradient(Tensor memory) {
       troupe::name(memory.dtype()));
   gradient_ = memory.detach();
   fresh_ = true;
+  show_owned_gradient();
+}
+
+void Parameter::release_gradient() {
+  gradient_ = Tensor();
+  fresh_ = true;
+  show_owned_gradient();
+}
+
+void Parameter::own(const FlatRange& range) {
+  require(range.begin >= 0 && range.count >= 0 && range.end() <= slice_.shape.elements(),
+          "parameter {} of shape {}: elements [{}, {}) to own", name_, slice_.shape.text(),
+          range.begin, range.end());
+  owned_ = range;
+  owned_placed_ = false;
+  show_owned_gradient();
+}
+
+void Parameter::place_owned_gradient(Tensor memory) {
+  require(
+      memory.contiguous() && memory.elements() == owned_.count && memory.dtype() == value_.dtype(),
+      "parameter {}: memory of {} elements for the gradient of {} owned ones", name_,
+      memory.elements(), owned_.count);
+  owned_gradient_ = memory.detach();
+  owned_placed_ = true;
+}
+
+void Parameter::show_owned_gradient() {
+  if (owned_placed_) return;
+  owned_gradient_ =
+      gradient_.defined() ? gradient_.strided({owned_.count}, {1}, owned_.begin) : Tensor();
 }
 
 const Tensor& Parameter::begin_accumulate(bool& fresh) {
+  if (!gradient_.defined() && source_) source_(*this);
   if (!gradient_.defined()) {
     gradient_ =
         Tensor::empty(value_.shape(), value_.dtype(), value_.device(), MemoryKind::gradient);
+    show_owned_gradient();
   }
   fresh = fresh_;
   return gradient_;
@@ -189,7 +223,7 @@ Tensor Parameter::as_tensor() {
 }
 
 void Parameter::finish_gradient() {
-  if (!fresh_) return;
+  if (!fresh_ || owned_placed_) return;
   bool fresh = false;
   fill(begin_accumulate(fresh), 0.0);
   fresh_ = false;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/autograd/tape.h"
+#include "core/parameter/flat_range.h"
 #include "core/parameter/layout.h"
 #include "core/tensor/tensor.h"
 
@@ -60,6 +61,19 @@ class Parameter final : public UseTracker {
   const Tensor& gradient() const { return gradient_; }
   // Puts the gradient into memory owned elsewhere (a bucket); contents are not kept.
   void place_gradient(Tensor memory);
+  // Gives its memory back; the next accumulation asks for new one.
+  void release_gradient();
+  // Called when an accumulation finds no memory: the callee may place it. Else it is allocated.
+  void on_gradient_wanted(std::function<void(Parameter&)> source) { source_ = std::move(source); }
+
+  // The elements that this rank updates and keeps moments of: all, unless told otherwise (before
+  // an optimizer is made).
+  const FlatRange& owned() const { return owned_; }
+  void own(const FlatRange& range);
+  // The summed gradient of the owned elements, [owned().count]: those of gradient(), or memory
+  // that was placed for it alone and stays when gradient() is released.
+  const Tensor& owned_gradient() const { return owned_gradient_; }
+  void place_owned_gradient(Tensor memory);
   // An op that reads the parameter calls use() in forward and, in its weight gradient, either
   //   Tensor& g = begin_accumulate(fresh)  (fresh: overwrite instead of add; the first one of a
   //   step)
@@ -75,7 +89,8 @@ class Parameter final : public UseTracker {
   // Marks the gradient as empty, so that the next accumulation overwrites it.
   void zero_gradient() { fresh_ = true; }
   bool gradient_is_fresh() const { return fresh_; }
-  // Writes zeros if nothing was accumulated in this step.
+  // Writes zeros if nothing was accumulated in this step. Not where the owned elements have memory
+  // of their own: whoever placed it fills it.
   void finish_gradient();
 
   // Called when all uses announced so far have given their weight gradient.
@@ -86,6 +101,7 @@ class Parameter final : public UseTracker {
 
  private:
   void draw_part(const Random& random, const LocalPart& part);
+  void show_owned_gradient();
 
   std::string name_;
   Layout layout_;
@@ -95,6 +111,9 @@ class Parameter final : public UseTracker {
   bool decay_;
   Tensor value_;
   Tensor gradient_;
+  FlatRange owned_;
+  Tensor owned_gradient_;
+  bool owned_placed_ = false;  // owned_gradient_ is not a part of gradient_
   Tensor compute_value_;
   uint64_t version_ = 1;
   uint64_t compute_version_ = 0;
@@ -102,6 +121,7 @@ class Parameter final : public UseTracker {
   bool fresh_ = true;
   int pending_ = 0;
   std::function<void(Parameter&)> sink_;
+  std::function<void(Parameter&)> source_;
 };
 
 }  // namespace troupe

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "parallel/comm/traffic_model.h"
 
@@ -18,42 +19,62 @@ unsigned group_key(const Layout& layout, const MeshShape& shape) {
   return key;
 }
 
-struct GroupPlace {
-  int size = 1;
-  int rank = 0;
-};
-
-// Members of a group are ordered by world rank: the later axis of a folding is the faster one.
-GroupPlace place_in_group(unsigned key, const MeshShape& shape, int rank) {
-  const auto at = coordinates(shape, rank);
-  GroupPlace place;
-  for (size_t axis = 0; axis < kAxes; ++axis) {
-    if ((key >> axis & 1U) == 0) continue;
-    place.size *= shape.size[axis];
-    place.rank = place.rank * shape.size[axis] + at[axis];
+unsigned sharing_key(const Layout& layout, const MeshShape& shape) {
+  unsigned key = 0;
+  for (Axis axis : sharing_axes(layout)) {
+    if (shape[axis] > 1) key |= 1U << static_cast<unsigned>(axis);
   }
-  return place;
+  return key;
 }
 
 }  // namespace
 
+std::vector<Axis> sharing_axes(const Layout& layout) {
+  const bool experts = layout.mesh == MeshKind::experts;
+  const std::array<Axis, 3> axes = experts ? std::array{Axis::edp, Axis::ep, Axis::etp}
+                                           : std::array{Axis::dp, Axis::cp, Axis::tp};
+  std::vector<Axis> out;
+  for (Axis axis : axes) {
+    if (layout.state(axis) == AxisState::shard) continue;
+    if (!layout.gradient_partial[static_cast<size_t>(axis)]) out.push_back(axis);
+  }
+  return out;
+}
+
+// Members of a group are ordered by world rank: the later axis of a folding is the faster one.
+GroupPlace gradient_group_place(const Layout& layout, const MeshShape& shape, int rank) {
+  const unsigned key = group_key(layout, shape);
+  const auto at = coordinates(shape, rank);
+  GroupPlace place;
+  for (size_t axis = 0; axis < kAxes; ++axis) {
+    if ((key >> axis & 1U) == 0) continue;
+    // Over pp only the first and the last stage hold the same parameter.
+    const bool ends = static_cast<Axis>(axis) == Axis::pp;
+    const int size = ends ? 2 : shape.size[axis];
+    place.size *= size;
+    place.rank = place.rank * size + (ends ? std::min(at[axis], 1) : at[axis]);
+  }
+  return place;
+}
+
 std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const MeshShape& shape,
                                  int64_t bucket_bytes) {
   std::vector<Bucket> buckets;
-  std::map<std::pair<unsigned, DType>, size_t> open;
+  std::map<std::tuple<unsigned, unsigned, DType>, size_t> open;
   for (size_t i = items.size(); i-- > 0;) {
     const GradientItem& item = items[i];
     const unsigned key = group_key(item.layout, shape);
     if (key == 0 || item.elements == 0) continue;
     const auto element_bytes = static_cast<int64_t>(size_of(item.dtype));
-    const auto found = open.find({key, item.dtype});
+    const std::tuple kind{key, sharing_key(item.layout, shape), item.dtype};
+    const auto found = open.find(kind);
     size_t index = buckets.size();
     if (found != open.end() &&
         (buckets[found->second].elements + item.elements) * element_bytes <= bucket_bytes) {
       index = found->second;
     } else {
       buckets.push_back({{}, 0, item.dtype});
-      open[{key, item.dtype}] = index;
+      open[kind] = index;
     }
     buckets[index].parameters.push_back(i);
     buckets[index].elements += item.elements;
@@ -66,13 +87,20 @@ std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const Mesh
 }
 
 int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
-                            int64_t bucket_bytes) {
+                            int64_t bucket_bytes, int zero, int64_t rounds) {
   int64_t bytes = 0;
   for (const Bucket& bucket : plan_buckets(items, shape, bucket_bytes)) {
-    const unsigned key = group_key(items[bucket.parameters[0]].layout, shape);
-    const GroupPlace place = place_in_group(key, shape, rank);
-    bytes += all_reduce_bytes_sent(bucket.elements, static_cast<int64_t>(size_of(bucket.dtype)),
-                                   place.rank, place.size);
+    const GroupPlace place = gradient_group_place(items[bucket.parameters[0]].layout, shape, rank);
+    const auto element_bytes = static_cast<int64_t>(size_of(bucket.dtype));
+    if (zero == 0) {
+      bytes +=
+          rounds * all_reduce_bytes_sent(bucket.elements, element_bytes, place.rank, place.size);
+      continue;
+    }
+    const int64_t own = piece_begin(bucket.elements, place.rank + 1, place.size) -
+                        piece_begin(bucket.elements, place.rank, place.size);
+    bytes += rounds * (bucket.elements - own) * element_bytes;
+    bytes += own * (place.size - 1) * element_bytes;
   }
   return bytes;
 }

@@ -26,14 +26,28 @@ struct Bucket {
   DType dtype = DType::f32;
 };
 
+// Axes of its folding over which a value is repeated without its gradient being summed: the ranks
+// along them hold the same gradient from the start.
+std::vector<Axis> sharing_axes(const Layout& layout);
+
+// The rank's place in the group that sums gradients of this layout.
+struct GroupPlace {
+  int size = 1;
+  int rank = 0;
+};
+GroupPlace gradient_group_place(const Layout& layout, const MeshShape& shape, int rank);
+
 // Buckets in the order in which backward fills them: parameters from last to first; one gradient
-// group and one type a bucket; closed before it would pass bucket_bytes. Parameters whose gradient
-// group is one rank are in no bucket.
+// group, one set of sharing axes (whose ranks then have equal buckets) and one type a bucket;
+// closed before it would pass bucket_bytes. Parameters whose gradient group is one rank are in no
+// bucket.
 std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const MeshShape& shape,
                                  int64_t bucket_bytes = kBucketBytes);
 
-// Bytes that rank `rank` sends to others per step for the gradient sums of these buckets.
+// Bytes that rank `rank` sends to others per step for the gradient sums of these buckets, and with
+// zero > 0 to hand round the updated values. rounds: how often gradients are summed in a step
+// (with zero 2 once per micro-batch, else once).
 int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
-                            int64_t bucket_bytes = kBucketBytes);
+                            int64_t bucket_bytes = kBucketBytes, int zero = 0, int64_t rounds = 1);
 
 }  // namespace troupe

@@ -1,18 +1,26 @@
 #include "parallel/dp/gradient_sync.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
-#include "core/kernels/optimizer.h"
+#include "parallel/comm/rank_order_sum.h"
 
 namespace troupe {
 namespace {
 
-// Elements of one chunk of the norm: fixed, so that neither threads nor buckets change its bits.
-constexpr int64_t kNormChunk = 65536;
+// Elements that one thread adds at a time.
+constexpr int64_t kSumPiece = 32768;
+
+std::byte* address(const Tensor& tensor, int64_t element) {
+  return static_cast<std::byte*>(tensor.view().data) +
+         element * static_cast<int64_t>(size_of(tensor.dtype()));
+}
+
+Tensor flat(const Tensor& tensor, int64_t begin, int64_t count) {
+  return tensor.strided({count}, {1}, begin);
+}
 
 }  // namespace
 
@@ -20,32 +28,83 @@ GradientSync::GradientSync(std::vector<Parameter*> parameters, const Mesh& mesh,
                            int64_t bucket_bytes)
     : parameters_(std::move(parameters)),
       mesh_(mesh),
+      zero_(mesh.parallelism().zero),
       bucket_of_(parameters_.size(), -1),
       ready_(parameters_.size(), 0) {
-  std::vector<GradientItem> items;
   for (const Parameter* parameter : parameters_) {
     const Tensor& value = parameter->value();
-    items.push_back({parameter->layout(), value.elements(), value.dtype()});
+    items_.push_back({parameter->layout(), value.elements(), value.dtype()});
   }
-  for (Bucket& plan : plan_buckets(items, mesh_.shape(), bucket_bytes)) {
-    RunningBucket bucket;
-    bucket.plan = std::move(plan);
-    bucket.group = &mesh_.gradient_group(parameters_[bucket.plan.parameters[0]]->layout());
-    bucket.site = fmt::format("gradient bucket {}", buckets_.size());
-    for (size_t i : bucket.plan.parameters) bucket_of_[i] = static_cast<int>(buckets_.size());
-    place(bucket);
-    buckets_.push_back(std::move(bucket));
-  }
+  for (const GradientItem& item : items_) owned_.push_back({0, item.elements});
+  plan(bucket_bytes);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (bucket_of_[i] < 0) continue;
     parameters_[i]->on_gradient_ready([this, i](Parameter&) {
-      if (last_) ready(i);
+      if (summing_) ready(i);
     });
+    if (zero_ < 2) continue;
+    parameters_[i]->on_gradient_wanted(
+        [this, i](Parameter&) { place(buckets_[static_cast<size_t>(bucket_of_[i])]); });
   }
 }
 
 GradientSync::~GradientSync() {
-  for (Parameter* parameter : parameters_) parameter->on_gradient_ready({});
+  for (Parameter* parameter : parameters_) {
+    parameter->on_gradient_ready({});
+    parameter->on_gradient_wanted({});
+  }
+}
+
+void GradientSync::plan(int64_t bucket_bytes) {
+  for (Bucket& plan : plan_buckets(items_, mesh_.shape(), bucket_bytes)) {
+    RunningBucket bucket;
+    bucket.plan = std::move(plan);
+    bucket.group = &mesh_.gradient_group(parameters_[bucket.plan.parameters[0]]->layout());
+    const Parameter& first = *parameters_[bucket.plan.parameters[0]];
+    // The two stages that hold a tied embedding count their buckets apart.
+    bucket.site = first.layout().gradient_partial[static_cast<size_t>(Axis::pp)]
+                      ? "gradient of " + first.name()
+                      : fmt::format("gradient bucket {}", buckets_.size());
+    bucket.begins = owner_begins(bucket.plan.elements, bucket.group->size());
+    for (size_t r = 0; r + 1 < bucket.begins.size(); ++r) {
+      bucket.sending.push_back(bucket.begins[r + 1] - bucket.begins[r]);
+    }
+    bucket.coming.assign(bucket.sending.size(), bucket.own_count());
+    for (size_t i : bucket.plan.parameters) {
+      bucket_of_[i] = static_cast<int>(buckets_.size());
+      owned_[i] = {0, 0};
+    }
+    for (const OwnedPart& part : parts_of(bucket, bucket.group->rank())) {
+      owned_[part.parameter] = part.range;
+    }
+    if (planted(PlantedBug::wrong_shard_offset)) shift_owned(bucket);
+    if (zero_ > 0) {
+      for (size_t i : bucket.plan.parameters) parameters_[i]->own(owned_[i]);
+    }
+    if (zero_ < 2) {
+      place(bucket);
+    } else {
+      place_owned(bucket);
+    }
+    buckets_.push_back(std::move(bucket));
+  }
+}
+
+std::vector<OwnedPart> GradientSync::parts_of(const RunningBucket& bucket, int owner) const {
+  return owned_parts(bucket.plan, items_, owner, bucket.group->size());
+}
+
+void GradientSync::place_owned(RunningBucket& bucket) {
+  const auto& device = parameters_[bucket.plan.parameters[0]]->value().device();
+  bucket.owned =
+      Tensor::empty({bucket.own_count()}, bucket.plan.dtype, device, MemoryKind::gradient);
+  for (size_t i : bucket.plan.parameters) {
+    if (owned_[i].count == 0) parameters_[i]->place_owned_gradient(flat(bucket.owned, 0, 0));
+  }
+  for (const OwnedPart& part : parts_of(bucket, bucket.group->rank())) {
+    parameters_[part.parameter]->place_owned_gradient(
+        flat(bucket.owned, part.bucket_begin - bucket.own_begin(), part.range.count));
+  }
 }
 
 void GradientSync::place(RunningBucket& bucket) {
@@ -61,17 +120,52 @@ void GradientSync::place(RunningBucket& bucket) {
 }
 
 void GradientSync::begin_step() {
-  last_ = false;
-  started_ = 0;
-  std::fill(ready_.begin(), ready_.end(), 0);
+  summing_ = false;
   for (RunningBucket& bucket : buckets_) {
     bucket.work.wait();  // of a step that was given up
-    bucket.missing = bucket.plan.parameters.size();
+    bucket.arrived = Tensor();
+    bucket.adding = false;
+    bucket.summed = false;
   }
   for (Parameter* parameter : parameters_) parameter->zero_gradient();
 }
 
-void GradientSync::last_micro_batch() { last_ = true; }
+void GradientSync::begin_micro_batch(bool last) {
+  if (summing_) finish_round();
+  if (last || zero_ >= 2) begin_round();
+}
+
+void GradientSync::begin_round() {
+  summing_ = true;
+  started_ = 0;
+  std::fill(ready_.begin(), ready_.end(), 0);
+  for (RunningBucket& bucket : buckets_) bucket.missing = bucket.plan.parameters.size();
+}
+
+void GradientSync::finish() {
+  if (!summing_) begin_round();
+  finish_round();
+  for (Parameter* parameter : parameters_) parameter->finish_gradient();
+  if (mesh_.parallelism().planted) spoil_sums();
+}
+
+void GradientSync::finish_round() {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (bucket_of_[i] < 0 || ready_[i] != 0) continue;
+    RunningBucket& bucket = buckets_[static_cast<size_t>(bucket_of_[i])];
+    if (!bucket.memory.defined()) place(bucket);
+    parameters_[i]->finish_gradient();
+    if (parameters_[i]->gradient_is_fresh()) {  // zero 2
+      const Tensor& gradient = parameters_[i]->gradient();
+      std::memset(gradient.view().data, 0, gradient.bytes());
+    }
+    ready_[i] = 1;
+    --bucket.missing;
+  }
+  start_full_buckets();
+  for (RunningBucket& bucket : buckets_) finish_sum(bucket);
+  summing_ = false;
+}
 
 void GradientSync::ready(size_t parameter) {
   require(ready_[parameter] == 0,
@@ -80,64 +174,94 @@ void GradientSync::ready(size_t parameter) {
   ready_[parameter] = 1;
   --buckets_[static_cast<size_t>(bucket_of_[parameter])].missing;
   start_full_buckets();
-  // Backward is long: let the running sums go on.
+  // Backward is long: let the running sums go on, and give their memory back.
   mesh_.world().progress();
+  for (size_t i = 0; i < started_; ++i) {
+    if (buckets_[i].adding && buckets_[i].work.done()) finish_sum(buckets_[i]);
+  }
 }
 
 void GradientSync::start_full_buckets() {
   // Strictly in order: then every rank enters the collectives of a group in the same order, however
   // its backward pass went.
   while (started_ < buckets_.size() && buckets_[started_].missing == 0) {
-    RunningBucket& bucket = buckets_[started_++];
+    start(buckets_[started_++]);
+  }
+  if (planted(PlantedBug::stale_bucket)) start_stale_bucket();
+}
+
+void GradientSync::start(RunningBucket& bucket) {
+  if (zero_ == 0) {
     bucket.work = bucket.group->all_reduce_sum(bucket.memory.view(), bucket.site);
+    return;
   }
+  bucket.arrived = Tensor::empty({bucket.own_count() * bucket.group->size()}, bucket.plan.dtype,
+                                 bucket.memory.device(), MemoryKind::communication);
+  bucket.adding = true;
+  bucket.work = bucket.group->all_to_all(bucket.memory.view(), bucket.sending,
+                                         bucket.arrived.view(), bucket.coming, bucket.site);
 }
 
-void GradientSync::finish() {
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    parameters_[i]->finish_gradient();
-    if (bucket_of_[i] >= 0 && ready_[i] == 0) {
-      ready_[i] = 1;
-      --buckets_[static_cast<size_t>(bucket_of_[i])].missing;
-    }
-  }
-  start_full_buckets();
-  for (RunningBucket& bucket : buckets_) bucket.work.wait();
-  last_ = false;
+void GradientSync::finish_sum(RunningBucket& bucket) {
+  bucket.work.wait();
+  if (!bucket.adding) return;
+  add_arrived(bucket);
+  bucket.arrived = Tensor();
+  bucket.adding = false;
+  bucket.summed = true;
+  if (zero_ < 2) return;
+  for (size_t i : bucket.plan.parameters) parameters_[i]->release_gradient();
+  bucket.memory = Tensor();
 }
 
-double GradientSync::gradient_norm() {
-  struct Chunk {
-    const Parameter* parameter;
-    int64_t begin;
-    int64_t count;
-  };
-  std::vector<Chunk> chunks;
-  const auto at = coordinates(mesh_.shape(), mesh_.world().rank());
-  for (const Parameter* parameter : parameters_) {
-    // The replicas of a part hold the same gradient: they take turns.
-    const int64_t copies = replicas(parameter->layout(), mesh_.shape());
-    const int64_t mine = replica_index(parameter->layout(), mesh_.shape(), at);
-    const int64_t elements = parameter->value().elements();
-    for (int64_t begin = mine * kNormChunk; begin < elements; begin += copies * kNormChunk) {
-      chunks.push_back({parameter, begin, std::min(kNormChunk, elements - begin)});
+// In rank order, as all_reduce_sum does; sums of earlier micro-batches come first.
+void GradientSync::add_arrived(RunningBucket& bucket) {
+  const int64_t count = bucket.own_count();
+  const bool more = zero_ >= 2 && bucket.summed;
+  const Tensor& to = zero_ >= 2 ? bucket.owned : bucket.memory;
+  const int64_t to_begin = zero_ >= 2 ? 0 : bucket.own_begin();
+  parallel_for(to.stream(), (count + kSumPiece - 1) / kSumPiece, [&](int64_t piece) {
+    const int64_t begin = piece * kSumPiece;
+    std::vector<const void*> in;
+    std::byte* out = address(to, to_begin + begin);
+    if (more) in.push_back(out);
+    for (int rank = 0; rank < bucket.group->size(); ++rank) {
+      in.push_back(address(bucket.arrived, rank * count + begin));
     }
-  }
-  std::vector<double> sums(chunks.size());
-  const auto& device = parameters_.at(0)->value().device();
-  parallel_for(device->stream(), static_cast<int64_t>(chunks.size()), [&](int64_t i) {
-    const Chunk& chunk = chunks[static_cast<size_t>(i)];
-    const Tensor& gradient = chunk.parameter->gradient();
-    const auto* first = static_cast<const std::byte*>(gradient.view().data) +
-                        chunk.begin * static_cast<int64_t>(size_of(gradient.dtype()));
-    sums[static_cast<size_t>(i)] = kernels::sum_of_squares(gradient.dtype(), first, chunk.count);
+    rank_order_sum(bucket.plan.dtype, in, out, std::min(kSumPiece, count - begin));
   });
-  double total = 0;
-  for (double sum : sums) total += sum;
-  mesh_.world()
-      .all_reduce_sum({&total, DType::f64, {1}, {1}, DeviceKind::cpu}, "gradient norm")
-      .wait();
-  return std::sqrt(total);
+}
+
+void GradientSync::update(Optimizer& optimizer, double lr, double gradient_scale) {
+  if (zero_ == 0) return optimizer.step(lr, gradient_scale);
+  optimizer.begin_step(lr, gradient_scale);
+  std::vector<Work> travelling;
+  for (const RunningBucket& bucket : buckets_) {
+    optimizer.update_parameters(bucket.plan.parameters);
+    for (Work& work : hand_round(bucket)) travelling.push_back(std::move(work));
+  }
+  std::vector<size_t> alone;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (bucket_of_[i] < 0) alone.push_back(i);
+  }
+  optimizer.update_parameters(alone);
+  for (Work& work : travelling) work.wait();
+  for (Parameter* parameter : parameters_) {
+    if (parameter->owned().count < parameter->value().elements()) parameter->value_changed();
+  }
+}
+
+// Each owner's parts go to the others, straight from place to place.
+std::vector<Work> GradientSync::hand_round(const RunningBucket& bucket) {
+  std::vector<Work> works;
+  for (int owner = 0; owner < bucket.group->size(); ++owner) {
+    for (const OwnedPart& part : parts_of(bucket, owner)) {
+      const Tensor& value = parameters_[part.parameter]->value();
+      works.push_back(bucket.group->broadcast(
+          flat(value, part.range.begin, part.range.count).view(), owner, "updated values"));
+    }
+  }
+  return works;
 }
 
 double clip_scale(double norm, double largest) {

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "core/parameter/layout.h"
+#include "parallel/mesh/planted_bug.h"
 
 namespace troupe {
 
@@ -38,6 +40,8 @@ struct Parallelism {
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   int virtual_stages = 1;  // chunks of layers per pipeline rank
   int ranks_per_node = 0;  // 0 = all ranks that share memory
+  // Only in tests: a bug to be caught (planted_bug.h).
+  std::optional<PlantedBug> planted;
   Parallelism() = default;
   // Everything else at its default: sp where tp > 1.
   Parallelism(const MeshShape& mesh)  // NOLINT(google-explicit-constructor)

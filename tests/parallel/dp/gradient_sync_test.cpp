@@ -86,7 +86,7 @@ void run_step(Model& model, GradientSync& sync, const MeshShape& shape, int rank
               const std::shared_ptr<Device>& device) {
   sync.begin_step();
   for (int micro = 0; micro < micro_batches; ++micro) {
-    if (micro + 1 == micro_batches) sync.last_micro_batch();
+    sync.begin_micro_batch(micro + 1 == micro_batches);
     for (Parameter* p : model.all) p->use();
     // Every rank its own order: the sums must not care.
     std::vector<size_t> order(model.all.size());
@@ -101,29 +101,47 @@ void run_step(Model& model, GradientSync& sync, const MeshShape& shape, int rank
   sync.finish();
 }
 
+Parallelism with_zero(const MeshShape& shape, int zero) {
+  Parallelism parallelism(shape);
+  parallelism.zero = zero;
+  return parallelism;
+}
+
 const std::vector<std::pair<int, int>> kMeshes = {{1, 1}, {2, 1}, {2, 2}, {3, 3},
                                                   {4, 1}, {4, 2}, {4, 4}};
 
+// Every rank has the sums of what it owns; with zero 0 of everything.
+void check_sums(const MeshShape& shape, int zero, int micro_batches) {
+  run_ranks(shape.world(), [&](int rank, const auto& world) {
+    const auto device = Device::cpu();
+    const Mesh mesh(with_zero(shape, zero), world);
+    Model model(shape, rank, DType::f64, device);
+    GradientSync sync(model.all, mesh, 1000);
+    for (int step = 0; step < 2; ++step) {
+      run_step(model, sync, shape, rank, micro_batches, device);
+      for (Parameter* p : model.all) {
+        const auto expected = local_gradient(*p, 0, kBlocks, device).values();
+        const auto values = p->owned_gradient().values();
+        ASSERT_EQ(static_cast<int64_t>(values.size()), p->owned().count);
+        for (size_t i = 0; i < values.size(); ++i) {
+          const auto at = static_cast<size_t>(p->owned().begin) + i;
+          ASSERT_NEAR(values[i], expected[at], 1e-12) << p->name() << " zero " << zero;
+        }
+        if (zero == 0 || shape.world() == 1) {
+          EXPECT_EQ(values.size(), expected.size());
+        }
+      }
+    }
+  });
+}
+
 TEST(GradientSync, SumsOverTheRightRanks) {
   for (const auto& [dp, ep] : kMeshes) {
-    for (int micro_batches : {1, 2}) {
-      const MeshShape shape = MeshShape::data_expert(dp, ep);
-      run_ranks(dp, [&, micro = micro_batches](int rank, const auto& world) {
-        const auto device = Device::cpu();
-        const Mesh mesh(shape, world);
-        Model model(shape, rank, DType::f64, device);
-        GradientSync sync(model.all, mesh, 1000);
-        for (int step = 0; step < 2; ++step) {
-          run_step(model, sync, shape, rank, micro, device);
-          for (Parameter* p : model.all) {
-            const auto expected = local_gradient(*p, 0, kBlocks, device).values();
-            const auto values = p->gradient().values();
-            for (size_t i = 0; i < values.size(); ++i) {
-              ASSERT_NEAR(values[i], expected[i], 1e-12) << p->name();
-            }
-          }
-        }
-      });
+    for (int zero : {0, 1, 2}) {
+      for (int micro_batches : {1, 2}) {
+        if (zero > 0 && dp == 1) continue;
+        check_sums(MeshShape::data_expert(dp, ep), zero, micro_batches);
+      }
     }
   }
 }
@@ -161,41 +179,112 @@ TEST(GradientSync, NormCountsEveryElementOnce) {
   }
 }
 
-// Three clipped updates on every mesh give the parameters of one rank.
+// The parts of the parameters that rank `rank` holds after three clipped updates.
+using Values = std::map<std::string, std::vector<double>>;
+std::vector<Values> clipped_updates(const char* type, const MeshShape& shape, int zero,
+                                    DType compute, int micro_batches = 1,
+                                    std::optional<PlantedBug> planted = std::nullopt) {
+  std::vector<Values> out(static_cast<size_t>(shape.world()));
+  run_ranks(shape.world(), [&](int rank, const auto& world) {
+    const auto device = Device::cpu(rank % 2 + 1);
+    Parallelism parallelism = with_zero(shape, zero);
+    parallelism.planted = planted;
+    const Mesh mesh(parallelism, world);
+    Model model(shape, rank, compute, device);
+    GradientSync sync(model.all, mesh, 3000);
+    Options options(optimizer_fields(type));
+    if (std::string(type) == "sgd") options.set("momentum", 0.9);
+    const auto optimizer = make_optimizer(type, options, model.all);
+    for (int step = 0; step < 3; ++step) {
+      run_step(model, sync, shape, rank, micro_batches, device);
+      const double norm = sync.gradient_norm();
+      const double scale = clip_scale(norm, norm / 2 - step);
+      if (!planted) {
+        EXPECT_LT(scale, 0.5 + 1e-12);
+      }
+      sync.update(*optimizer, 0.1, scale);
+    }
+    for (Parameter* p : model.all) out[static_cast<size_t>(rank)][p->name()] = p->value().values();
+  });
+  return out;
+}
+
+// Data ranks alone, experts on all of them, and both; none divides the buckets.
+const std::vector<std::pair<int, int>> kSharded = {{2, 1}, {3, 3}, {4, 2}};
+
 TEST(GradientSync, ClippedUpdatesDoNotDependOnTheMesh) {
   for (const char* type : {"sgd", "adamw"}) {
-    std::map<std::string, std::vector<double>> expected;
+    const Values whole = clipped_updates(type, MeshShape::data_expert(1, 1), 0, DType::f64)[0];
     for (const auto& [dp, ep] : kMeshes) {
-      const MeshShape shape = MeshShape::data_expert(dp, ep);
-      run_ranks(dp, [&](int rank, const auto& world) {
-        const auto device = Device::cpu();
-        const Mesh mesh(shape, world);
-        Model model(shape, rank, DType::f64, device);
-        GradientSync sync(model.all, mesh);
-        const auto optimizer = make_optimizer(type, Options(optimizer_fields(type)), model.all);
-        for (int step = 0; step < 3; ++step) {
-          run_step(model, sync, shape, rank, 1, device);
-          const double norm = sync.gradient_norm();
-          const double scale = clip_scale(norm, norm / 2 - step);
-          EXPECT_LT(scale, 0.5 + 1e-12);
-          optimizer->step(0.1, scale);
-        }
-        for (Parameter* p : model.all) {
-          const auto values = p->value().values();
-          if (world->size() == 1) {
-            expected[p->name()] = values;
-            continue;
-          }
-          const int64_t row = p->layout().global.elements() / p->layout().global[0];
-          const auto offset = static_cast<size_t>(p->slice().parts.at(0).global.offset[0] * row);
-          const auto& whole = expected.at(p->name());
-          for (size_t i = 0; i < values.size(); ++i) {
-            ASSERT_NEAR(values[i], whole[offset + i], 1e-12) << p->name() << " " << type;
+      for (int zero : {0, 2}) {
+        if (zero > 0 && std::pair(dp, ep) != kSharded.back()) continue;
+        const MeshShape shape = MeshShape::data_expert(dp, ep);
+        const auto ranks = clipped_updates(type, shape, zero, DType::f64, zero > 0 ? 2 : 1);
+        for (int rank = 0; rank < dp; ++rank) {
+          const auto part = static_cast<size_t>(coordinates(shape, rank)[size_t(Axis::ep)]);
+          for (const auto& [name, values] : ranks[static_cast<size_t>(rank)]) {
+            const auto& expected = whole.at(name);
+            const size_t offset = values.size() < expected.size() ? part * values.size() : 0;
+            for (size_t i = 0; i < values.size(); ++i) {
+              ASSERT_NEAR(values[i], expected[offset + i], 1e-12)
+                  << name << " " << type << " zero " << zero;
+            }
           }
         }
-      });
+      }
     }
   }
+}
+
+TEST(GradientSync, ShardedUpdatesHaveTheBitsOfWholeOnes) {
+  for (const char* type : {"sgd", "adamw"}) {
+    for (const auto& [dp, ep] : kSharded) {
+      const MeshShape shape = MeshShape::data_expert(dp, ep);
+      const auto whole = clipped_updates(type, shape, 0, DType::f32);
+      EXPECT_EQ(clipped_updates(type, shape, 1, DType::f32), whole) << type << dp << ep;
+      EXPECT_EQ(clipped_updates(type, shape, 2, DType::f32), whole) << type << dp << ep;
+    }
+  }
+  const MeshShape shape = MeshShape::data_expert(4, 2);
+  EXPECT_EQ(clipped_updates("adamw", shape, 1, DType::f32, 3),
+            clipped_updates("adamw", shape, 0, DType::f32, 3));
+}
+
+TEST(GradientSync, PlantedBugsShow) {
+  const MeshShape shape = MeshShape::data_expert(4, 2);
+  const auto right = clipped_updates("adamw", shape, 1, DType::f64);
+  for (const PlantedBug bug :
+       {PlantedBug::gradient_twice_under_ep, PlantedBug::averaged_over_wrong_group,
+        PlantedBug::norm_without_experts, PlantedBug::stale_bucket,
+        PlantedBug::wrong_shard_offset}) {
+    const auto wrong = clipped_updates("adamw", shape, 1, DType::f64, 1, bug);
+    EXPECT_NE(wrong, right) << static_cast<int>(bug);
+  }
+  EXPECT_EQ(clipped_updates("adamw", shape, 1, DType::f64, 1, PlantedBug::stage_order), right);
+}
+
+TEST(GradientSync, ShardedStateTakesItsShareOfMemory) {
+  run_ranks(4, [](int rank, const auto& world) {
+    const MeshShape shape = MeshShape::data_expert(4, 1);
+    std::array<int64_t, 3> moments{};
+    std::array<int64_t, 3> gradients{};
+    for (size_t zero = 0; zero < 3; ++zero) {
+      const auto device = Device::cpu();
+      const Mesh mesh(with_zero(shape, static_cast<int>(zero)), world);
+      Model model(shape, rank, DType::f32, device, kManyRows);
+      GradientSync sync(model.all, mesh);
+      const auto optimizer = make_optimizer("adamw", Options(optimizer_fields("adamw")), model.all);
+      run_step(model, sync, shape, rank, 2, device);
+      sync.update(*optimizer, 0.1, 1.0);
+      const auto memory = device->memory();
+      moments[zero] = memory.of(MemoryKind::optimizer).current;
+      gradients[zero] = memory.of(MemoryKind::gradient).current;
+    }
+    EXPECT_LE(static_cast<double>(moments[1]), 0.27 * static_cast<double>(moments[0]));
+    EXPECT_EQ(moments[2], moments[1]);
+    EXPECT_EQ(gradients[1], gradients[0]);
+    EXPECT_LE(static_cast<double>(gradients[2]), 0.27 * static_cast<double>(gradients[0]));
+  });
 }
 
 TEST(GradientSync, StartsBucketsDuringBackwardOfTheLastMicroBatchOnly) {
@@ -270,26 +359,38 @@ TEST(GradientSync, AGradientThatGrowsTooLateIsABug) {
                Error);
 }
 
+void check_traffic(const MeshShape& shape, int zero, int micro_batches) {
+  run_ranks(shape.world(), [&](int rank, const auto& world) {
+    const auto device = Device::cpu();
+    const Mesh mesh(with_zero(shape, zero), world);
+    Model model(shape, rank, DType::f32, device);
+    GradientSync sync(model.all, mesh, 5000);
+    const auto optimizer = make_optimizer("sgd", Options(optimizer_fields("sgd")), model.all);
+    std::vector<GradientItem> items;
+    for (const Parameter* p : model.all) {
+      items.push_back({p->layout(), p->value().elements(), p->value().dtype()});
+    }
+    run_step(model, sync, shape, rank, micro_batches, device);
+    sync.update(*optimizer, 0.1, 1.0);
+    int64_t counted = 0;
+    for (const auto& [key, traffic] : mesh.traffic()) {
+      if (key.second.rfind("gradient bucket", 0) == 0 || key.second == "updated values") {
+        counted += traffic.bytes;
+      }
+    }
+    EXPECT_EQ(counted,
+              gradient_sync_bytes(items, shape, rank, 5000, zero, zero == 2 ? micro_batches : 1));
+    EXPECT_EQ(counted > 0, shape.world() > 1);
+  });
+}
+
 TEST(GradientSync, TrafficIsThePredictedOne) {
   for (const auto& [dp, ep] : kMeshes) {
-    const MeshShape shape = MeshShape::data_expert(dp, ep);
-    run_ranks(dp, [&](int rank, const auto& world) {
-      const auto device = Device::cpu();
-      const Mesh mesh(shape, world);
-      Model model(shape, rank, DType::f32, device);
-      GradientSync sync(model.all, mesh, 5000);
-      std::vector<GradientItem> items;
-      for (const Parameter* p : model.all) {
-        items.push_back({p->layout(), p->value().elements(), p->value().dtype()});
+    for (int zero : {0, 1, 2}) {
+      for (int micro_batches : {1, 3}) {
+        check_traffic(MeshShape::data_expert(dp, ep), zero, micro_batches);
       }
-      run_step(model, sync, shape, rank, 1, device);
-      int64_t counted = 0;
-      for (const auto& [key, traffic] : mesh.traffic()) {
-        if (key.first == CollectiveKind::all_reduce) counted += traffic.bytes;
-      }
-      EXPECT_EQ(counted, gradient_sync_bytes(items, shape, rank, 5000));
-      EXPECT_EQ(counted > 0, dp > 1);
-    });
+    }
   }
 }
 

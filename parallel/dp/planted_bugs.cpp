@@ -1,0 +1,53 @@
+// The known bugs of gradient sums that tests plant to see them caught.
+#include <algorithm>
+
+#include "parallel/dp/gradient_sync.h"
+
+namespace troupe {
+namespace {
+
+void scale(const Tensor& tensor, double factor) {
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    if (tensor.dtype() == DType::f64) {
+      tensor.data<double>()[i] *= factor;
+    } else {
+      tensor.data<float>()[i] *= static_cast<float>(factor);
+    }
+  }
+}
+
+}  // namespace
+
+// The optimizer updates the elements one beside those that are then handed round.
+void GradientSync::shift_owned(const RunningBucket& bucket) {
+  if (zero_ == 0) return;
+  for (size_t i : bucket.plan.parameters) {
+    if (owned_[i].count > 0 && owned_[i].end() < items_[i].elements) ++owned_[i].begin;
+  }
+}
+
+// Sums a bucket although one of its gradients is still to come.
+void GradientSync::start_stale_bucket() {
+  if (started_ == buckets_.size()) return;
+  RunningBucket& bucket = buckets_[started_];
+  if (bucket.missing != 1 || bucket.plan.parameters.size() < 2) return;
+  ++started_;
+  start(bucket);
+  finish_sum(bucket);
+}
+
+void GradientSync::spoil_sums() {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = *parameters_[i];
+    if (planted(PlantedBug::gradient_twice_under_ep) &&
+        parameter.layout().mesh == MeshKind::experts) {
+      scale(parameter.owned_gradient(), mesh_.size(Axis::ep));
+    }
+    if (planted(PlantedBug::averaged_over_wrong_group) && bucket_of_[i] >= 0) {
+      scale(parameter.owned_gradient(),
+            1.0 / buckets_[static_cast<size_t>(bucket_of_[i])].group->size());
+    }
+  }
+}
+
+}  // namespace troupe
