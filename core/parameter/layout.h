@@ -41,6 +41,8 @@ struct Layout {
   // State of the VALUE on each axis: shard where a dim is cut by it, else replicated.
   AxisState state(Axis axis) const;
   // State of the GRADIENT before it is summed: partial on the axes over which tokens are spread.
+  // On pp only for a parameter that the first and the last stage both hold (a tied embedding): over
+  // these two.
   std::array<bool, kAxes> gradient_partial{};
 
   static Layout replicated(const Shape& global, MeshKind mesh,

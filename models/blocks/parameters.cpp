@@ -26,10 +26,12 @@ std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
 
 std::unique_ptr<Parameter> cut_parameter(const ModuleContext& context, const std::string& name,
                                          const Shape& shape, int dim, Init init, bool decay,
-                                         Cut cut, std::vector<int64_t> sections) {
+                                         Cut cut, std::vector<int64_t> sections,
+                                         bool on_both_ends) {
   Layout layout = Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp});
   layout.shard(dim, Axis::tp, cut);
   layout.dims[static_cast<size_t>(dim)].sections = std::move(sections);
+  layout.gradient_partial[static_cast<size_t>(Axis::pp)] = on_both_ends;
   return make(context, name, layout, init, decay);
 }
 

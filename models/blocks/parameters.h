@@ -34,8 +34,10 @@ std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
                                                 Init init, bool decay, TpGradient tp);
 
 // dim `dim` cut over tp. sections: sizes of parts that are cut one by one (gate|up); empty = one.
+// on_both_ends: the first and the last pipeline stage hold it alike (a tied embedding).
 std::unique_ptr<Parameter> cut_parameter(const ModuleContext& context, const std::string& name,
                                          const Shape& shape, int dim, Init init, bool decay,
-                                         Cut cut = Cut::block, std::vector<int64_t> sections = {});
+                                         Cut cut = Cut::block, std::vector<int64_t> sections = {},
+                                         bool on_both_ends = false);
 
 }  // namespace troupe

@@ -11,6 +11,7 @@
 #include "core/ops/linear_cross_entropy.h"
 #include "core/ops/norm.h"
 #include "core/ops/view.h"
+#include "parallel/pp/schedule.h"
 #include "parallel/tp/vocabulary.h"
 
 namespace troupe {
@@ -47,27 +48,23 @@ Tensor attention_part(const Tensor& values, const TokenSharding& sharding) {
   return out;
 }
 
-StreamContext stream_context(const TokenContext& tokens, const Mesh& mesh,
-                             const std::shared_ptr<Device>& device) {
-  StreamContext stream;
-  stream.tokens = tokens;
-  stream.sharding = std::make_shared<const TokenSharding>(mesh.parallelism(), mesh.coordinates(),
-                                                          tokens.sequences, tokens.seq_len);
-  const auto rows = static_cast<int64_t>(stream.sharding->attention_rows().size());
-  stream.positions = Tensor::empty({rows}, DType::i32, device);
-  for (int64_t i = 0; i < rows; ++i)
-    stream.positions.data<int32_t>()[i] = static_cast<int32_t>(stream.sharding->position(i));
-  return stream;
-}
-
 }  // namespace
 
 Decoder::Decoder(const DecoderConfig& config, const Mesh& mesh,
                  const std::shared_ptr<Device>& device, uint64_t seed,
                  const std::vector<int64_t>& token_counts)
-    : config_(config), mesh_(mesh), region_(mesh), device_(device) {
+    : config_(config),
+      mesh_(mesh),
+      region_(mesh),
+      device_(device),
+      places_(mesh.size(Axis::pp) * chunks_per_stage(mesh.parallelism())) {
   require(static_cast<int64_t>(config.moe.size()) == config.layers,
           "{} layer entries for {} layers", config.moe.size(), config.layers);
+  if (config.layers < places_) {
+    fail(ExitCode::usage,
+         "model.layers = {} is less than the pp {} x virtual_stages {} pieces of the model",
+         config.layers, mesh.size(Axis::pp), chunks_per_stage(mesh.parallelism()));
+  }
   ModuleContext context;
   context.mesh = &mesh;
   context.device = device;
@@ -77,75 +74,154 @@ Decoder::Decoder(const DecoderConfig& config, const Mesh& mesh,
   // Each block writes twice into the residual stream; its variance should not grow with depth
   // (GPT-2).
   context.residual_std = config.init_std / std::sqrt(2.0 * static_cast<double>(config.layers));
-  const Init normal{Init::Kind::normal, config.init_std};
-  embedding_ = cut_parameter(context, "embedding.weight", {config.vocab, config.dim}, 0, normal,
-                             true, Cut::uneven);
-  parameters_.push_back(embedding_.get());
-  for (size_t layer = 0; layer < config.moe.size(); ++layer) {
-    blocks_.push_back(std::make_unique<DecoderBlock>(block_config(config, layer, token_counts),
-                                                     "layers." + std::to_string(layer), context));
-    blocks_.back()->parameters(parameters_);
-    if (blocks_.back()->is_moe()) {
-      moe_layers_.push_back(blocks_.back()->moe());
-      moe_layer_numbers_.push_back(static_cast<int64_t>(layer));
-    }
+  const int stage = mesh.coordinate(Axis::pp);
+  const bool last_stage = stage + 1 == mesh.size(Axis::pp);
+  if (stage == 0) make_embedding(context);
+  for (int chunk = 0; chunk < chunks_per_stage(mesh.parallelism()); ++chunk) {
+    make_chunk(chunk, context, token_counts);
   }
-  norm_ = replicated_parameter(context, "norm.weight", {config.dim}, {Init::Kind::ones}, false,
-                               TpGradient::stream);
-  parameters_.push_back(norm_.get());
-  if (!config.tie_embeddings) {
-    head_ = cut_parameter(context, "head.weight", {config.vocab, config.dim}, 0, normal, true,
-                          Cut::uneven);
-    parameters_.push_back(head_.get());
+  if (last_stage) {
+    norm_ = replicated_parameter(context, "norm.weight", {config.dim}, {Init::Kind::ones}, false,
+                                 TpGradient::stream);
+    parameters_.push_back(norm_.get());
+    if (config.tie_embeddings && embedding_ == nullptr) make_embedding(context);
+    if (!config.tie_embeddings) {
+      head_ = cut_parameter(context, "head.weight", {config.vocab, config.dim}, 0,
+                            {Init::Kind::normal, config.init_std}, true, Cut::uneven);
+      parameters_.push_back(head_.get());
+    }
   }
   rope_table_ =
       make_rope_table(config.seq_len, config.head_dim, config.rope_theta, config.compute, device);
 }
 
-Tensor Decoder::hidden(const StreamContext& stream, std::vector<RoutingRecord>* routing,
-                       const std::vector<Assignment>* replay) {
-  const TokenContext& tokens = stream.tokens;
-  Tensor x_TD = region_.leave(
-      embedding(*embedding_, attention_part(tokens.token_ids, *stream.sharding)), "embedding");
-  if (tokens.training && config_.dropout > 0) {
-    x_TD = dropout(x_TD, config_.dropout, Random(tokens.seed, "dropout", "embedding"),
-                   stream_draws(stream, device_));
-  }
-  size_t moe = 0;
-  for (auto& block : blocks_) {
-    RoutingRecord record;
-    const Assignment* replayed = block->is_moe() && replay != nullptr ? &replay->at(moe) : nullptr;
-    x_TD = block->forward(x_TD, stream, rope_table_, record, replayed);
-    if (block->is_moe()) {
-      ++moe;
-      if (routing != nullptr) routing->push_back(std::move(record));
+void Decoder::make_embedding(const ModuleContext& context) {
+  embedding_ = cut_parameter(context, "embedding.weight", {config_.vocab, config_.dim}, 0,
+                             {Init::Kind::normal, config_.init_std}, true, Cut::uneven, {},
+                             config_.tie_embeddings && mesh_.size(Axis::pp) > 1);
+  parameters_.push_back(embedding_.get());
+}
+
+void Decoder::make_chunk(int chunk, const ModuleContext& context,
+                         const std::vector<int64_t>& token_counts) {
+  const int place = chunk * mesh_.size(Axis::pp) + mesh_.coordinate(Axis::pp);
+  const bool wrong = mesh_.parallelism().planted == PlantedBug::stage_order;
+  const LayerRange layers =
+      layers_of_place(config_.layers, places_, wrong ? places_ - 1 - place : place);
+  Chunk made{place, blocks_.size(), blocks_.size(), moe_layers_.size()};
+  for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
+    blocks_.push_back(std::make_unique<DecoderBlock>(
+        block_config(config_, static_cast<size_t>(layer), token_counts),
+        "layers." + std::to_string(layer), context));
+    blocks_.back()->parameters(parameters_);
+    if (blocks_.back()->is_moe()) {
+      moe_layers_.push_back(blocks_.back()->moe());
+      moe_layer_numbers_.push_back(layer);
     }
   }
+  made.end = blocks_.size();
+  chunks_.push_back(made);
+}
+
+StreamContext Decoder::stream(const TokenContext& tokens) const {
+  StreamContext stream;
+  stream.tokens = tokens;
+  stream.sharding = std::make_shared<const TokenSharding>(mesh_.parallelism(), mesh_.coordinates(),
+                                                          tokens.sequences, tokens.seq_len);
+  const auto rows = static_cast<int64_t>(stream.sharding->attention_rows().size());
+  stream.positions = Tensor::empty({rows}, DType::i32, device_);
+  for (int64_t i = 0; i < rows; ++i)
+    stream.positions.data<int32_t>()[i] = static_cast<int32_t>(stream.sharding->position(i));
+  return stream;
+}
+
+Tensor Decoder::embed(const StreamContext& stream) {
+  const TokenContext& tokens = stream.tokens;
+  const Tensor x_TD = region_.leave(
+      embedding(*embedding_, attention_part(tokens.token_ids, *stream.sharding)), "embedding");
+  if (!tokens.training || config_.dropout == 0) return x_TD;
+  return dropout(x_TD, config_.dropout, Random(tokens.seed, "dropout", "embedding"),
+                 stream_draws(stream, device_));
+}
+
+Tensor Decoder::forward_chunk(int index, const Tensor& x_TD, const StreamContext& stream,
+                              std::vector<RoutingRecord>* routing,
+                              const std::vector<Assignment>* replay) {
+  const Chunk& chunk = chunks_.at(static_cast<size_t>(index));
+  Tensor value_TD = chunk.place == 0 ? embed(stream) : x_TD;
+  size_t moe = chunk.first_moe;
+  for (size_t i = chunk.first; i < chunk.end; ++i) {
+    DecoderBlock& block = *blocks_[i];
+    RoutingRecord record;
+    const Assignment* replayed = block.is_moe() && replay != nullptr ? &replay->at(moe) : nullptr;
+    value_TD = block.forward(value_TD, stream, rope_table_, record, replayed);
+    if (!block.is_moe()) continue;
+    ++moe;
+    if (routing != nullptr) routing->push_back(std::move(record));
+  }
+  return value_TD;
+}
+
+Tensor Decoder::normed(const Tensor& x_TD) {
+  require(norm_ != nullptr, "the head is on the last stage");
   return region_.enter(rms_norm(x_TD, *norm_, config_.norm_eps), "head");
+}
+
+Tensor Decoder::loss(const Tensor& x_TD, const StreamContext& stream, const Tensor& targets) {
+  require(stream.tokens.global_tokens > 0, "a batch without tokens");
+  return linear_cross_entropy(normed(x_TD), head(), attention_part(targets, *stream.sharding),
+                              1.0 / static_cast<double>(stream.tokens.global_tokens), {},
+                              join_vocabulary(region_));
 }
 
 DecoderOutput Decoder::forward(const TokenContext& tokens, const Tensor& targets,
                                const std::vector<Assignment>* replay) {
+  require(places_ == 1, "a pipeline stage has no loss of its own");
   DecoderOutput out;
-  const StreamContext stream = stream_context(tokens, mesh_, device_);
-  const Tensor x_TD = hidden(stream, &out.routing, replay);
-  require(tokens.global_tokens > 0, "a batch without tokens");
-  out.loss = linear_cross_entropy(x_TD, head(), attention_part(targets, *stream.sharding),
-                                  1.0 / static_cast<double>(tokens.global_tokens), {},
-                                  join_vocabulary(region_));
+  const StreamContext micro_batch = stream(tokens);
+  out.loss = loss(forward_chunk(0, {}, micro_batch, &out.routing, replay), micro_batch, targets);
   return out;
+}
+
+Tensor Decoder::through_pipeline(const StreamContext& stream) {
+  Communicator& pipeline = mesh_.group(Axis::pp);
+  const int stages = pipeline.size();
+  Tensor value_TD;
+  for (const Chunk& chunk : chunks_) {
+    if (chunk.place > 0 && stages > 1) {
+      const auto rows = static_cast<int64_t>(stream.sharding->stream_rows().size());
+      value_TD = Tensor::empty({rows, config_.dim}, config_.compute, device_);
+      const int from = (pipeline.rank() + stages - 1) % stages;
+      pipeline.receive(value_TD.view(), from, "stage values").wait();
+    }
+    value_TD = forward_chunk(static_cast<int>(&chunk - chunks_.data()), value_TD, stream);
+    if (!is_last(chunk)) {
+      pipeline.send(value_TD.view(), (pipeline.rank() + 1) % stages, "stage values").wait();
+    }
+  }
+  return value_TD;
 }
 
 Tensor Decoder::nll(const TokenContext& tokens, const Tensor& targets) {
   NoGrad no_grad;
-  const StreamContext stream = stream_context(tokens, mesh_, device_);
-  const Tensor nll = token_nll(hidden(stream, nullptr, nullptr), head(),
-                               attention_part(targets, *stream.sharding), join_vocabulary(region_));
+  const StreamContext micro_batch = stream(tokens);
+  const Tensor x_TD = through_pipeline(micro_batch);
+  const std::vector<int32_t>& rows = micro_batch.sharding->attention_rows();
+  Communicator& pipeline = mesh_.group(Axis::pp);
+  Tensor nll;
+  if (is_last(chunks_.back())) {
+    nll = token_nll(normed(x_TD), head(), attention_part(targets, *micro_batch.sharding),
+                    join_vocabulary(region_));
+  } else {
+    nll = Tensor::empty({static_cast<int64_t>(rows.size())}, wide(config_.compute), device_);
+  }
+  if (pipeline.size() > 1) {
+    pipeline.broadcast(nll.view(), pipeline.size() - 1, "token losses").wait();
+  }
   if (mesh_.size(Axis::cp) == 1) return nll;
   // Every cp rank holds as many tokens; their losses back into the order of the micro-batch.
   Communicator& cp = mesh_.group(Axis::cp);
   const Tensor out = Tensor::zeros({tokens.tokens()}, nll.dtype(), device_);
-  const std::vector<int32_t>& rows = stream.sharding->attention_rows();
   for (size_t i = 0; i < rows.size(); ++i) {
     if (nll.dtype() == DType::f64) {
       out.data<double>()[rows[i]] = nll.data<double>()[i];
@@ -166,6 +242,7 @@ Decoder::Cache Decoder::make_cache(int64_t capacity) const {
 
 Tensor Decoder::decode(const std::vector<int32_t>& ids, Cache& cache,
                        std::vector<RoutingRecord>* routing) {
+  require(places_ == 1, "generation needs the whole model on one stage");
   NoGrad no_grad;
   const auto count = static_cast<int64_t>(ids.size());
   TokenContext tokens;

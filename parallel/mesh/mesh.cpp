@@ -12,6 +12,10 @@ constexpr std::array<Axis, 3> kExperts = {Axis::edp, Axis::ep, Axis::etp};
 
 uint8_t bit(Axis axis) { return static_cast<uint8_t>(1U << static_cast<unsigned>(axis)); }
 
+// In place of pp: the first and the last stage only.
+constexpr uint8_t kEnds = 1U << kAxes;
+static_assert(kAxes < 8);
+
 void check_shape(const MeshShape& shape, int world) {
   for (int i = 0; i < kAxes; ++i) {
     const auto axis = static_cast<Axis>(i);
@@ -43,7 +47,14 @@ std::vector<uint8_t> group_sets(const MeshShape& shape) {
   const auto add = [&](uint8_t set) {
     if (set != 0 && std::find(sets.begin(), sets.end(), set) == sets.end()) sets.push_back(set);
   };
-  if (shape[Axis::pp] > 1) add(bit(Axis::pp));
+  if (shape[Axis::pp] > 1) {
+    add(bit(Axis::pp));
+    uint8_t tied = kEnds;
+    for (Axis axis : {Axis::dp, Axis::cp}) {
+      if (shape[axis] > 1) tied |= bit(axis);
+    }
+    add(tied);
+  }
   for (const auto& folding : {kAttention, kExperts}) {
     for (unsigned subset = 1; subset < 8; ++subset) {
       uint8_t set = 0;
@@ -84,6 +95,7 @@ std::string set_name(uint8_t set) {
     const auto axis = static_cast<Axis>(i);
     if ((set & bit(axis)) != 0) out += fmt::format("{}{}", out.empty() ? "" : "x", name(axis));
   }
+  if ((set & kEnds) != 0) out = out.empty() ? "pp ends" : "pp ends x" + out;
   return out;
 }
 
@@ -133,8 +145,10 @@ Mesh::Mesh(const Parallelism& parallelism, std::shared_ptr<Communicator> world)
     const auto fold = [&](Axis axis) {
       if ((set & bit(axis)) == 0) color = color * shape()[axis] + coordinate(axis);
     };
-    fold(Axis::pp);
+    if ((set & kEnds) == 0) fold(Axis::pp);
     for (Axis axis : experts ? kExperts : kAttention) fold(axis);
+    const int stage = coordinate(Axis::pp);
+    if ((set & kEnds) != 0 && stage > 0 && stage + 1 < size(Axis::pp)) color = -1;
     groups_[set] = world_->split(color, world_->rank(), set_name(set));
   }
   solo_ = world_->split(world_->rank(), 0, "alone");
@@ -144,6 +158,10 @@ Mesh::Mesh(const Parallelism& parallelism, std::shared_ptr<Communicator> world)
     if (shape()[axis] == 1) {
       alone_[static_cast<size_t>(i)] = world_->split(world_->rank(), 0, name(axis));
     }
+  }
+  if (size(Axis::pp) > 1) {
+    const int stage = shape().world() / size(Axis::pp);
+    pipeline_back_ = world_->split(world_->rank() % stage, world_->rank(), "pp back");
   }
   nodes_ = node_numbers(*world_, parallelism_.ranks_per_node);
   if (parallelism_.ep_kind == EpKind::flat || size(Axis::ep) == 1) return;
@@ -190,12 +208,15 @@ Communicator& Mesh::group_of(Axes axes, Axis first) const {
     const auto axis = static_cast<Axis>(i);
     if ((axes & bit(axis)) != 0 && shape()[axis] > 1) set |= bit(axis);
   }
+  set |= axes & kEnds;
   if (set == 0) {
     const auto& alone = alone_[static_cast<size_t>(first)];
     return alone != nullptr ? *alone : *solo_;
   }
   const auto found = groups_.find(set);
   require(found != groups_.end(), "no group over {}: its axes are of both foldings", set_name(set));
+  require(found->second != nullptr, "a stage in the middle asks for the group of the {}",
+          set_name(set));
   return *found->second;
 }
 
@@ -203,11 +224,19 @@ Communicator& Mesh::group(Axis axis) const { return group_of(bit(axis), axis); }
 
 Communicator& Mesh::group(Axis a, Axis b) const { return group_of(bit(a) | bit(b), a); }
 
+Communicator& Mesh::pipeline_back() const {
+  return pipeline_back_ != nullptr ? *pipeline_back_ : group(Axis::pp);
+}
+
 Communicator& Mesh::gradient_group(const Layout& layout) const {
   Axes set = 0;
   Axis first = layout.mesh == MeshKind::experts ? Axis::edp : Axis::dp;
   for (int i = kAxes - 1; i >= 0; --i) {
     if (!layout.gradient_partial[static_cast<size_t>(i)]) continue;
+    if (static_cast<Axis>(i) == Axis::pp) {
+      if (size(Axis::pp) > 1) set |= kEnds;
+      continue;
+    }
     set |= bit(static_cast<Axis>(i));
     first = static_cast<Axis>(i);
   }
@@ -227,6 +256,7 @@ TrafficTable Mesh::traffic() const {
   for (const auto& [set, group] : groups_) add(group);
   for (const auto& group : alone_) add(group);
   add(solo_);
+  add(pipeline_back_);
   add(ep_node_group_);
   return sum;
 }

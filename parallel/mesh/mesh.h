@@ -29,7 +29,11 @@ class Mesh {
   Communicator& group(Axis axis) const;
   // The ranks that differ from this one on these two axes of one folding only, in rank order.
   Communicator& group(Axis a, Axis b) const;
-  // The ranks over which a gradient of this layout is summed (the product of its partial axes).
+  // The ranks of group(Axis::pp) once more: what goes back through the pipeline has messages of its
+  // own, so that their order is that of each direction alone.
+  Communicator& pipeline_back() const;
+  // The ranks over which a gradient of this layout is summed (the product of its partial axes;
+  // where pp is one of them: of the first and the last stage).
   Communicator& gradient_group(const Layout& layout) const;
   // Nodes are numbered from 0 in the order of their first ranks: ranks that share memory, or blocks
   // of parallel.ranks_per_node ranks.
@@ -46,15 +50,17 @@ class Mesh {
   TrafficTable traffic() const;
 
  private:
-  using Axes = uint8_t;  // a set of axes, one bit each
+  using Axes = uint8_t;  // a set of axes, one bit each; the last bit: first and last stage
   Parallelism parallelism_;
   std::array<int, kAxes> coordinates_{};
   std::shared_ptr<Communicator> world_;
   // One group for every set of axes that some layout may sum over: all subsets of {dp, cp, tp} and
-  // of {edp, ep, etp}, and {pp}; axes of size 1 are left out of the sets.
+  // of {edp, ep, etp}, {pp}, and both ends of pp x dp x cp (null in between); axes of size 1 are
+  // left out of the sets.
   std::map<Axes, std::unique_ptr<Communicator>> groups_;
   std::array<std::unique_ptr<Communicator>, kAxes> alone_;  // named groups of size-1 axes
   std::unique_ptr<Communicator> solo_;                      // for an empty set of axes
+  std::unique_ptr<Communicator> pipeline_back_;             // where pp > 1
   std::vector<int> nodes_;                                  // [world]
   std::unique_ptr<Communicator> ep_node_group_;             // where ep_nodes() has several
   Communicator& group_of(Axes axes, Axis first) const;
@@ -67,8 +73,8 @@ LocalSlice local_slice(const Layout& layout, const MeshShape& shape,
 // Sizes of the local tensor.
 Shape local_shape(const Layout& layout, const MeshShape& shape,
                   const std::array<int, kAxes>& coordinates);
-// On how many ranks of one pipeline stage the same element of the value stands (a parameter lives
-// on one stage; a tied one is counted by its owner).
+// On how many ranks the same element of the value stands. A parameter lives on one stage; only
+// where its gradient is partial over pp (a tied embedding) on two, the first and the last.
 int64_t replicas(const Layout& layout, const MeshShape& shape);
 // Which of the replicas the rank at these coordinates is, in [0, replicas).
 int64_t replica_index(const Layout& layout, const MeshShape& shape,

@@ -88,9 +88,13 @@ class Order {
 
 }  // namespace
 
+int chunks_per_stage(const Parallelism& parallelism) {
+  return parallelism.shape[Axis::pp] > 1 ? parallelism.virtual_stages : 1;
+}
+
 Pipeline::Pipeline(const Parallelism& parallelism, int64_t micro_batches)
-    : Pipeline(parallelism.schedule, parallelism.shape[Axis::pp],
-               parallelism.shape[Axis::pp] > 1 ? parallelism.virtual_stages : 1, micro_batches) {}
+    : Pipeline(parallelism.schedule, parallelism.shape[Axis::pp], chunks_per_stage(parallelism),
+               micro_batches) {}
 
 Pipeline::Pipeline(PipelineSchedule kind, int stages, int chunks, int64_t micro_batches)
     : schedule(kind), stages(stages), chunks(chunks), micro_batches(micro_batches) {

@@ -18,13 +18,16 @@
 
 namespace troupe {
 
+// Chunks per stage of a layout; one stage is one chunk, whatever virtual_stages says.
+int chunks_per_stage(const Parallelism& parallelism);
+
 struct Pipeline {
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   int stages = 1;
   int chunks = 1;  // per stage; more than one only with interleaved
   int64_t micro_batches = 1;
   Pipeline() = default;
-  // Of a layout; one stage is one chunk, whatever virtual_stages says.
+  // Of a layout.
   Pipeline(const Parallelism& parallelism, int64_t micro_batches);
   Pipeline(PipelineSchedule kind, int stages, int chunks, int64_t micro_batches);
 

@@ -99,6 +99,29 @@ TEST(Mesh, GradientGroups) {
   });
 }
 
+// A tied embedding stands on the first and the last stage, and nowhere between.
+TEST(Mesh, TiedGradientsAreSummedOverBothEnds) {
+  MeshShape shape;
+  shape[Axis::pp] = 3;
+  shape[Axis::dp] = shape[Axis::edp] = 2;
+  run_ranks(6, [&](int rank, std::shared_ptr<Communicator> world) {
+    const Mesh mesh(shape, world);
+    Layout tied = Layout::replicated({4}, MeshKind::attention, {Axis::pp, Axis::dp, Axis::cp});
+    EXPECT_EQ(replicas(tied, shape), 4);
+    EXPECT_EQ(mesh.pipeline_back().size(), 3);
+    EXPECT_EQ(mesh.pipeline_back().rank(), mesh.coordinate(Axis::pp));
+    if (mesh.coordinate(Axis::pp) == 1) {
+      EXPECT_THROW(mesh.gradient_group(tied), Error);
+      return;
+    }
+    double sum = 1 << rank;
+    Communicator& group = mesh.gradient_group(tied);
+    group.all_reduce_sum({&sum, DType::f64, {1}, {1}, DeviceKind::cpu}, "tied").wait();
+    EXPECT_EQ(sum, 0b110011);
+    EXPECT_EQ(replica_index(tied, shape, mesh.coordinates()), rank < 2 ? rank : rank - 2);
+  });
+}
+
 // Every element of the global tensor is held by exactly replicas() ranks of a stage, each of them
 // with another replica index; the parts of a rank tile its local tensor.
 void check_cover(const Layout& layout, const MeshShape& shape) {
