@@ -74,6 +74,9 @@ class Stopper {
  public:
   explicit Stopper(pid_t job) : job_(job), started_(Clock::now()) {}
 
+  // A second request has ended the job.
+  bool ended_it() const { return killed_; }
+
   void look() {
     if (!stop_requested()) return;
     const auto now = Clock::now();
@@ -123,7 +126,9 @@ int supervise(const std::vector<std::string>& words,
     std::this_thread::sleep_for(kPoll);
   }
   end_children();
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  // mpirun stopped by a second request leaves with 1; met in the middle of its own end it crashes.
+  return stopper.ended_it() ? 1 : 128 + WTERMSIG(status);
 }
 
 }  // namespace troupe

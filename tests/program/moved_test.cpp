@@ -29,7 +29,7 @@ TEST_F(Moved, FindsItsDataOrSaysWhereItLooked) {
   fs::rename(path("text.txt"), path("elsewhere"));
   const Outcome lost = run(alone({"eval", path("deep/er/place/run")}));
   EXPECT_EQ(lost.code, 3) << lost.err;
-  EXPECT_NE(lost.err.find(path("deep/er/text.txt")), std::string::npos) << lost.err;
+  EXPECT_NE(lost.err.find(path("deep/er/place/text.txt")), std::string::npos) << lost.err;
   EXPECT_NE(lost.err.find(path("text.txt")), std::string::npos) << lost.err;
   fs::rename(path("elsewhere"), path("text.txt"));
 

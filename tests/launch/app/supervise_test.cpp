@@ -87,6 +87,17 @@ TEST_F(Supervise, ASecondRequestEndsTheJob) {
   EXPECT_EQ(code_of(child), 3);
 }
 
+// As mpirun does when the request meets it in the middle of its own end.
+TEST_F(Supervise, ACrashOnASecondRequestIsAStop) {
+  const pid_t child =
+      start("trap 'kill -SEGV $$' TERM; touch $FOLDER/ready; while :; do sleep 0.1; done");
+  wait_for("ready");
+  kill(child, SIGINT);
+  std::this_thread::sleep_for(800ms);
+  kill(child, SIGINT);
+  EXPECT_EQ(code_of(child), 1);
+}
+
 TEST_F(Supervise, LeavesNoOrphan) {
   const pid_t child = start("(sleep 300 & echo $! > $FOLDER/pid); exit 5");
   EXPECT_EQ(code_of(child), 5);

@@ -53,6 +53,8 @@ TEST_F(CheckpointCompare, NamesFirstAndLargest) {
   for (int i = 0; i < 12; ++i) largest = std::max(largest, std::abs(norm[i]));
   norm[5] += 0.5;
   b_.scalars[0].value = int64_t{2};
+  config_ = "# written elsewhere\na";
+  EXPECT_FALSE(compare().config_differs);
   config_ = "b";
   const auto result = compare();
   EXPECT_FALSE(result.equal());
