@@ -7,12 +7,14 @@
 #include "core/ops/linear.h"
 #include "core/ops/norm.h"
 #include "core/ops/view.h"
+#include "parallel/cp/context_attention.h"
 
 namespace troupe {
 
 AttentionBlock::AttentionBlock(const AttentionConfig& config, const std::string& name,
                                const ModuleContext& context)
     : config_(config),
+      mesh_(*context.mesh),
       region_(*context.mesh),
       name_(name),
       heads_(config.heads / region_.size()),
@@ -102,7 +104,8 @@ Tensor AttentionBlock::forward(const Tensor& x_TD, const StreamContext& stream,
   options.window = config_.window;
   if (tokens.documents.defined())
     options.documents = reshape(tokens.documents, {tokens.sequences, tokens.seq_len});
-  return project_out(attention(heads.query, heads.key, heads.value, options));
+  return project_out(context_attention(heads.query, heads.key, heads.value, options,
+                                       *stream.sharding, mesh_, name_));
 }
 
 KvCache AttentionBlock::make_cache(int64_t capacity, const std::shared_ptr<Device>& device) const {

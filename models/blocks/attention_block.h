@@ -63,6 +63,7 @@ class AttentionBlock {
   Tensor project_out(const Tensor& mixed) const;
 
   AttentionConfig config_;
+  const Mesh& mesh_;
   TensorRegion region_;
   std::string name_;
   int64_t heads_;         // of this rank

@@ -1,0 +1,110 @@
+// Sequences cut over cp change nothing: both kinds, alone and with tensor and expert parallelism.
+#include <gtest/gtest.h>
+
+#include "launch/app/layout_law.h"
+#include "tests/support/law_cases.h"
+
+namespace troupe::laws {
+namespace {
+
+Parallelism layout(CpKind kind, const std::array<int, 3>& dp_cp_tp,
+                   const std::array<int, 3>& edp_ep_etp, bool sp) {
+  MeshShape shape;
+  const Axis attention[] = {Axis::dp, Axis::cp, Axis::tp};
+  const Axis experts[] = {Axis::edp, Axis::ep, Axis::etp};
+  for (size_t i = 0; i < 3; ++i) {
+    shape[attention[i]] = dp_cp_tp[i];
+    shape[experts[i]] = edp_ep_etp[i];
+  }
+  Parallelism out(shape);
+  out.sp = sp;
+  out.cp_kind = kind;
+  return out;
+}
+
+void expect_same(const LawResult& one, const LawResult& cut) {
+  std::string where;
+  EXPECT_LE(worst_difference(one.gradients, cut.gradients, where), 1e-10)
+      << "gradient of " << where;
+  EXPECT_LE(worst_difference(one.parameters, cut.parameters, where), 1e-10) << where;
+  EXPECT_LE(worst_difference(one.losses, cut.losses), 1e-10);
+  EXPECT_LE(worst_difference(one.balance_losses, cut.balance_losses), 1e-10);
+  EXPECT_LE(worst_difference(one.z_losses, cut.z_losses), 1e-10);
+  EXPECT_LE(worst_difference(one.norms, cut.norms), 1e-10);
+  EXPECT_EQ(one.counts, cut.counts);
+}
+
+const char* name_of(CpKind kind) { return kind == CpKind::ring ? "ring" : "all_to_all"; }
+
+// Sequences of 8 with two documents, 4 heads of 2 key heads.
+void prepare(EngineConfig& engine) {
+  DecoderConfig& model = engine.model;
+  model.heads = 4;
+  model.kv_heads = 2;
+  model.head_dim = 4;
+  model.qk_norm = true;
+  model.attention_bias = true;
+  model.mask_documents = true;
+}
+
+class ContextParallel : public ::testing::TestWithParam<NamedCase> {};
+
+TEST_P(ContextParallel, F64) {
+  LawCase law{GetParam().engine};
+  prepare(law.engine);
+  law.steps = 2;
+  const LawResult alone = run_law_on_threads(law, 1);
+  for (CpKind kind : {CpKind::ring, CpKind::all_to_all}) {
+    for (const Parallelism& on :
+         {layout(kind, {1, 2, 1}, {2, 1, 1}, false), layout(kind, {1, 4, 1}, {1, 2, 2}, false),
+          layout(kind, {1, 2, 2}, {1, 4, 1}, true), layout(kind, {2, 2, 1}, {2, 1, 2}, false)}) {
+      SCOPED_TRACE(std::string(name_of(kind)) + " cp " + std::to_string(on.shape[Axis::cp]) +
+                   " tp " + std::to_string(on.shape[Axis::tp]) + " ep " +
+                   std::to_string(on.shape[Axis::ep]));
+      law.layout = on;
+      expect_same(alone, run_law_on_threads(law, on.shape.world()));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Routers, ContextParallel, ::testing::ValuesIn(law_cases(DType::f64)),
+                         [](const auto& info) { return info.param.name; });
+
+// 2 x 2 x 2 with and without sp, more key heads than cp can part, and one key head for all.
+TEST(ContextParallelShapes, ThreeAxesAndAnyHeads) {
+  for (const auto& [heads, kv_heads] : {std::pair{8, 2}, std::pair{12, 4}, std::pair{4, 1}}) {
+    LawCase law{small_engine(DType::f64, "topk")};
+    prepare(law.engine);
+    law.engine.model.heads = heads;
+    law.engine.model.kv_heads = kv_heads;
+    law.engine.global_batch = 6;
+    law.steps = 2;
+    const LawResult alone = run_law_on_threads(law, 1);
+    for (CpKind kind : {CpKind::ring, CpKind::all_to_all}) {
+      for (bool sp : {true, false}) {
+        SCOPED_TRACE(std::string(name_of(kind)) + (sp ? " sp, heads " : ", heads ") +
+                     std::to_string(heads));
+        law.layout = layout(kind, {2, 2, 2}, {2, 2, 2}, sp);
+        expect_same(alone, run_law_on_threads(law, 8));
+      }
+    }
+  }
+}
+
+TEST(ContextParallelBits, RepetitionAndThreads) {
+  for (DType compute : {DType::f32, DType::bf16}) {
+    for (CpKind kind : {CpKind::ring, CpKind::all_to_all}) {
+      LawCase law{small_engine(compute, "topk")};
+      prepare(law.engine);
+      law.steps = 2;
+      law.layout = layout(kind, {1, 2, 2}, {1, 2, 2}, true);
+      const uint64_t once = fingerprint(run_law_on_threads(law, 4));
+      EXPECT_EQ(fingerprint(run_law_on_threads(law, 4)), once);
+      law.threads = 2;
+      EXPECT_EQ(fingerprint(run_law_on_threads(law, 4)), once);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace troupe::laws
