@@ -112,6 +112,46 @@ std::vector<std::vector<Assignment>> gather_assignments(TrainingEngine& engine,
   return out;
 }
 
+// What the routers compared in the forwards of one step, on this rank.
+using Compared = std::vector<std::vector<std::vector<double>>>;  // [layer][micro-batch][T * E]
+
+void observe_selection(TrainingEngine& engine, Compared& compared) {
+  const std::vector<MoELayer*>& layers = engine.model().moe_layers();
+  compared.assign(layers.size(), {});
+  for (size_t i = 0; i < layers.size(); ++i) {
+    layers[i]->observe_routing([&compared, i](const Routing& routing) {
+      compared[i].push_back(routing.selection_TE.defined() ? routing.selection_TE.values()
+                                                           : std::vector<double>{});
+    });
+  }
+}
+
+// The same by layer and global sample. A micro-batch is whole on its rank.
+std::vector<std::vector<double>> gather_selection(TrainingEngine& engine, const Compared& compared,
+                                                  const std::shared_ptr<Device>& device) {
+  const EngineConfig& config = engine.config();
+  Communicator& world = engine.mesh().world();
+  std::vector<std::vector<double>> out;
+  for (size_t layer = 0; layer < compared.size(); ++layer) {
+    const int64_t row = config.model.seq_len * engine.model().moe_layers()[layer]->config().experts;
+    const Tensor sum = Tensor::zeros(Shape{config.global_batch * row}, DType::f64, device);
+    bool any = false;
+    for (size_t micro = 0; micro < compared[layer].size(); ++micro) {
+      const std::vector<double>& values = compared[layer][micro];
+      const std::vector<int64_t> samples =
+          micro_batch_samples(config, world.size(), world.rank(), static_cast<int64_t>(micro));
+      any = any || !values.empty();
+      for (size_t i = 0; i < values.size(); ++i) {
+        const auto at = static_cast<int64_t>(i);
+        sum.data<double>()[samples[static_cast<size_t>(at / row)] * row + at % row] = values[i];
+      }
+    }
+    world.all_reduce_sum(sum.view(), "law selection").wait();
+    out.push_back(any ? sum.values() : std::vector<double>{});
+  }
+  return out;
+}
+
 // The recorded assignments of this rank's micro-batches.
 std::vector<std::vector<Assignment>> replay_for(const LawResult& recorded,
                                                 const EngineConfig& config, int64_t ranks,
@@ -201,12 +241,16 @@ LawResult run_law(const LawCase& law, std::shared_ptr<Communicator> world) {
     replay = replay_for(*law.replay, law.engine, world->size(), world->rank());
   for (int64_t step = 0; step < law.steps; ++step) {
     engine.keep_assignments(step == 0);
+    Compared compared;
+    if (step == 0) observe_selection(engine, compared);
     record_step(engine.step(step, law_batches(engine, step), false,
                             law.replay != nullptr ? &replay : nullptr),
                 result);
     if (step == 0) {
       result.gradients = gather_all(engine, true, device);
       result.assignments = gather_assignments(engine, device);
+      result.selection = gather_selection(engine, compared, device);
+      for (MoELayer* layer : engine.model().moe_layers()) layer->observe_routing({});
     }
   }
   result.parameters = gather_all(engine, false, device);

@@ -26,6 +26,9 @@ struct LawResult {
   std::vector<Named> parameters;             // after the last step, gathered
   // Of the first step: per MoE layer the assignment of each global sample.
   std::vector<std::vector<Assignment>> assignments;
+  // Of the first step: per MoE layer what its router compared, [global_batch * seq_len, experts];
+  // empty for hash.
+  std::vector<std::vector<double>> selection;
 };
 
 struct LawCase {
