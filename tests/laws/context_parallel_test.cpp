@@ -45,6 +45,7 @@ void prepare(EngineConfig& engine) {
   model.qk_norm = true;
   model.attention_bias = true;
   model.mask_documents = true;
+  engine.global_batch = 12;
 }
 
 class ContextParallel : public ::testing::TestWithParam<NamedCase> {};
