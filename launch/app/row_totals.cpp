@@ -81,8 +81,10 @@ StepMetrics RowTotals::take(int64_t step, const StepResult& result, TrainingEngi
     if (column == 0) {
       row.mem_peak_bytes = largest;
     } else if (sum > 0) {
+      // A layer is on the ranks of one pipeline stage.
+      const size_t sharing = ranks / static_cast<size_t>(engine.mesh().size(Axis::pp));
       const double ratio =
-          static_cast<double>(largest) * static_cast<double>(ranks) / static_cast<double>(sum);
+          static_cast<double>(largest) * static_cast<double>(sharing) / static_cast<double>(sum);
       row.rank_load_max_over_mean = std::max(row.rank_load_max_over_mean, ratio);
     }
   }

@@ -1,8 +1,12 @@
 #include "launch/app/training_engine.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/base/error.h"
+#include "launch/app/stage_work.h"
+#include "parallel/pp/simulation.h"
 
 namespace troupe {
 
@@ -20,11 +24,26 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
       mesh_(mesh),
       device_(device),
       model_(config.model, mesh, device, config.seed, config.token_counts),
-      optimizer_(make_optimizer(config.optimizer, config.optimizer_options, model_.parameters())),
-      sync_(std::make_unique<GradientSync>(model_.parameters(), mesh)) {
+      sync_(std::make_unique<GradientSync>(model_.parameters(), mesh)),
+      optimizer_(make_optimizer(config.optimizer, config.optimizer_options, model_.parameters())) {
   require(config.global_batch % (mesh.size(Axis::dp) * config.micro_batch) == 0,
           "global batch {} is not a multiple of dp {} x micro-batch {}", config.global_batch,
           mesh.size(Axis::dp), config.micro_batch);
+  runner_ =
+      std::make_unique<PipelineRunner>(Pipeline(mesh.parallelism(), micro_batches()), mesh, device);
+  const TokenSharding sharding(mesh.parallelism(), mesh.coordinates(), config.micro_batch,
+                               config.model.seq_len);
+  stage_value_ = {static_cast<int64_t>(sharding.stream_rows().size()), config.model.dim};
+  const std::vector<int64_t>& own = model_.moe_layer_numbers();
+  term_begin_.push_back(0);
+  for (size_t layer = 0; layer < config.model.moe.size(); ++layer) {
+    const auto& moe = config.model.moe[layer];
+    if (!moe) continue;
+    if (std::find(own.begin(), own.end(), static_cast<int64_t>(layer)) != own.end()) {
+      moe_places_.push_back(term_begin_.size() - 1);
+    }
+    term_begin_.push_back(term_begin_.back() + moe->balance.size());
+  }
 }
 
 TrainingEngine::~TrainingEngine() = default;
@@ -38,78 +57,114 @@ double TrainingEngine::learning_rate(int64_t step) const {
          schedule_factor(config_.schedule, config_.schedule_options, step, config_.steps);
 }
 
-void TrainingEngine::run_micro_batch(int64_t step, int64_t micro, const TokenBatch& batch,
-                                     const std::vector<Assignment>* replay, StepResult& result) {
-  BatchTensors tensors = to_tensors(batch, config_.model.mask_documents, device_);
-  TokenContext& tokens = tensors.context;
-  tokens.global_sequences = config_.global_batch;
-  tokens.global_tokens = config_.global_batch * config_.model.seq_len;
-  tokens.micro_batch = config_.micro_batch;
-  tokens.step = step;
-  tokens.seed = config_.seed;
-  tokens.training = true;
-  tokens.clock = &clock_;
-  DecoderOutput output;
-  {
-    PhaseScope phase(&clock_, Phase::forward);
-    output = model_.forward(tokens, tensors.targets, replay);
-  }
-  {
-    PhaseScope phase(&clock_, Phase::backward);
-    backward(output.loss);
-  }
-  result.loss += output.loss.item();
-  if (keep_assignments_) last_assignments_.resize(static_cast<size_t>(micro + 1));
-  for (size_t layer = 0; layer < output.routing.size(); ++layer) {
-    RoutingRecord& record = output.routing[layer];
-    for (const LossTerm& term : record.losses) {
-      (term.type == "z" ? result.z_loss : result.balance_loss) += term.value.item();
+void TrainingEngine::note(const StageWork& work, StepResult& result) const {
+  result.loss = work.loss();
+  for (size_t i = 0; i < moe_places_.size(); ++i) result.layers[moe_places_[i]] = work.stats()[i];
+  for (const auto& layers : work.terms()) {
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const size_t begin = term_begin_[moe_places_[i]];
+      require(begin + layers[i].size() <= term_begin_[moe_places_[i] + 1],
+              "{} loss terms of a layer with {}", layers[i].size(),
+              term_begin_[moe_places_[i] + 1] - begin);
+      for (size_t term = 0; term < layers[i].size(); ++term) {
+        const double value = layers[i][term].value.item();
+        (layers[i][term].type == "z" ? result.z_loss : result.balance_loss) += value;
+        result.terms[begin + term] += value;
+      }
     }
-    result.layers[layer].add(record.stats);
-    if (keep_assignments_) last_assignments_.back().push_back(std::move(record.assignment));
   }
 }
 
-void TrainingEngine::sum_over_ranks(StepResult& result, bool stop) {
+// The loss is a share of each rank's tokens, the same on all tp ranks; balance terms and counts are
+// the same on all ranks of a data rank. Each stage gives its own layers.
+void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& times, bool stop) {
   PhaseScope phase(&clock_, Phase::comm);
   for (const RouterStats& stats : result.layers) result.own_rows.push_back(stats.rows);
-  Communicator& group = mesh_.group(Axis::dp);
-  add_over_ranks(result.layers, group);
-  const std::vector<double> shares{result.loss, result.balance_loss, result.z_loss,
-                                   stop ? 1.0 : 0.0};
+  add_over_ranks(result.layers, mesh_.group(Axis::dp));
+  if (mesh_.size(Axis::pp) > 1) add_over_ranks(result.layers, mesh_.group(Axis::pp));
+  const bool first_tp = mesh_.coordinate(Axis::tp) == 0;
+  const bool first_of_data_rank = first_tp && mesh_.coordinate(Axis::cp) == 0;
+  std::vector<double> shares{result.loss, result.balance_loss, result.z_loss};
+  shares.insert(shares.end(), result.terms.begin(), result.terms.end());
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (!(i == 0 ? first_tp : first_of_data_rank)) shares[i] = 0.0;
+  }
+  shares.push_back(stop ? 1.0 : 0.0);
+  const size_t first_time = shares.size();
+  const auto stages = static_cast<size_t>(mesh_.size(Axis::pp));
+  shares.resize(first_time + 4 * stages, 0.0);
+  const auto stage = static_cast<size_t>(mesh_.coordinate(Axis::pp));
+  const std::array<double, 4> spent = {times.forward, times.input_gradient, times.weight_gradient,
+                                       times.all};
+  std::copy(spent.begin(), spent.end(),
+            shares.begin() + static_cast<std::ptrdiff_t>(first_time + 4 * stage));
   const Tensor sums =
       Tensor::from(shares, {static_cast<int64_t>(shares.size())}, DType::f64, device_);
-  group.all_reduce_sum(sums.view(), "step totals").wait();
+  mesh_.world().all_reduce_sum(sums.view(), "step totals").wait();
   const auto* total = sums.data<double>();
   result.loss = total[0];
   result.balance_loss = total[1];
   result.z_loss = total[2];
-  result.stop_requested = total[3] > 0;
+  std::copy_n(total + 3, result.terms.size(), result.terms.begin());
+  result.stop_requested = total[3 + result.terms.size()] > 0;
+  // Means over the ranks of each stage.
+  const double per_stage = static_cast<double>(mesh_.shape().world()) / static_cast<double>(stages);
+  std::vector<ChunkTime> computed;
+  double seconds = 0;
+  for (size_t i = 0; i < stages; ++i) {
+    const double* of = total + first_time + 4 * i;
+    computed.push_back({of[0] / per_stage, of[1] / per_stage, of[2] / per_stage});
+    seconds = std::max(seconds, of[3] / per_stage);
+  }
+  result.pipeline = report(computed, seconds);
+}
+
+PipelineReport TrainingEngine::report(const std::vector<ChunkTime>& stages, double seconds) const {
+  const Pipeline& pipeline = runner_->pipeline();
+  const auto runs = static_cast<double>(pipeline.micro_batches * pipeline.chunks);
+  std::vector<ChunkTime> chunks;
+  double busiest = 0;
+  double sum = 0;
+  for (int place = 0; place < pipeline.places(); ++place) {
+    const ChunkTime& all = stages[static_cast<size_t>(place % pipeline.stages)];
+    chunks.push_back({all.forward / runs, all.input_gradient / runs, all.weight_gradient / runs});
+  }
+  for (const ChunkTime& all : stages) {
+    busiest = std::max(busiest, all.all());
+    sum += all.all();
+  }
+  PipelineReport out;
+  out.formula = bubble_share(pipeline, ChunkTime());
+  out.seconds = seconds;
+  if (sum <= 0 || seconds <= 0) return out;
+  const auto count = static_cast<double>(stages.size());
+  const SimulatedRun paper = simulate(pipeline, chunks);
+  out.bubble = 1.0 - sum / (count * seconds);
+  out.simulated = paper.bubble();
+  out.imbalance = busiest * count / sum;
+  out.simulated_seconds = paper.seconds;
+  return out;
 }
 
 StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
                                 bool stop, const std::vector<std::vector<Assignment>>* replay) {
   StepResult result;
-  for (const MoELayer* layer : model_.moe_layers()) {
-    result.layers.push_back(RouterStats::zeros(layer->config().experts));
+  for (const auto& moe : config_.model.moe) {
+    if (moe) result.layers.push_back(RouterStats::zeros(moe->experts));
   }
-  last_assignments_.clear();
+  result.terms.assign(term_begin_.back(), 0.0);
   sync_->begin_step();
-  for (int64_t micro = 0; micro < micro_batches(); ++micro) {
-    TokenBatch tokens;
-    {
-      PhaseScope phase(&clock_, Phase::data);
-      tokens = batch(micro);
-    }
-    if (micro + 1 == micro_batches()) sync_->last_micro_batch();
-    run_micro_batch(step, micro, tokens,
-                    replay != nullptr ? &replay->at(static_cast<size_t>(micro)) : nullptr, result);
-  }
+  StageWork work(
+      {config_, mesh_, device_, runner_->pipeline(), model_, *sync_, clock_, keep_assignments_},
+      step, batch, replay);
+  const PipelineTimes times = runner_->run(work, stage_value_, config_.model.compute, &clock_);
+  note(work, result);
+  last_assignments_ = work.take_assignments();
   {
     PhaseScope phase(&clock_, Phase::comm);
     sync_->finish();
   }
-  sum_over_ranks(result, stop);
+  sum_over_ranks(result, times, stop);
   PhaseScope phase(&clock_, Phase::optimizer);
   result.grad_norm = sync_->gradient_norm();
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
@@ -122,9 +177,9 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
   result.lr = learning_rate(step);
   const double scale =
       config_.clip > 0 && result.grad_norm > config_.clip ? config_.clip / result.grad_norm : 1.0;
-  optimizer_->step(result.lr, scale);
-  for (size_t layer = 0; layer < result.layers.size(); ++layer) {
-    model_.moe_layers()[layer]->after_step(result.layers[layer]);
+  sync_->update(*optimizer_, result.lr, scale);
+  for (size_t i = 0; i < moe_places_.size(); ++i) {
+    model_.moe_layers()[i]->after_step(result.layers[moe_places_[i]]);
   }
   return result;
 }
@@ -137,6 +192,15 @@ State TrainingEngine::state() {
   }
   optimizer_->state(state);
   for (MoELayer* layer : model_.moe_layers()) layer->state(state);
+  return state;
+}
+
+State TrainingEngine::gradients() {
+  State state;
+  for (Parameter* parameter : model_.parameters()) {
+    append_range(state, "gradients/" + parameter->name(), parameter->layout(), parameter->slice(),
+                 parameter->owned(), parameter->owned_gradient());
+  }
   return state;
 }
 

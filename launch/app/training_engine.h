@@ -14,6 +14,7 @@
 #include "launch/app/batch_tensors.h"
 #include "models/families/decoder.h"
 #include "parallel/dp/gradient_sync.h"
+#include "parallel/pp/runner.h"
 
 namespace troupe {
 
@@ -36,17 +37,34 @@ struct EngineConfig {
 std::vector<int64_t> micro_batch_samples(const EngineConfig& config, int64_t dp_size,
                                          int64_t dp_rank, int64_t micro);
 
+// How the pipeline of one step went: shares of the time of all stages in which they waited, as
+// measured, and as the schedule would have it without messages, with the measured times of the
+// stages and with equal ones. imbalance: computing of the busiest stage over the mean.
+struct PipelineReport {
+  double bubble = 0;
+  double simulated = 0;
+  double formula = 0;
+  double imbalance = 1;
+  double seconds = 0;            // from the first forward to the last backward
+  double simulated_seconds = 0;  // the same on paper
+};
+
 // Equal on every rank, except where said.
 struct StepResult {
   double loss = 0;          // nats per token, without regularisers
   double balance_loss = 0;  // all terms but z, with their coefficients
   double z_loss = 0;
+  // Each balance term of each MoE layer, in the order of the configuration.
+  std::vector<double> terms;
   double grad_norm = 0;  // before clipping
   double lr = 0;
   bool stop_requested = false;      // by any rank
-  std::vector<RouterStats> layers;  // per MoE layer, of the whole batch
+  std::vector<RouterStats> layers;  // per MoE layer of the model, of the whole batch
   std::vector<int64_t> own_rows;    // per MoE layer: rows that THIS rank's experts computed
+  PipelineReport pipeline;          // timings: not the same bits twice
 };
+
+class StageWork;
 
 class TrainingEngine {
  public:
@@ -54,9 +72,10 @@ class TrainingEngine {
                  const std::shared_ptr<Device>& device);
   ~TrainingEngine();
 
-  // batch(micro): this rank's micro-batch. stop: this rank wants to stop. replay (for tests): one
-  // list of assignments per micro-batch. Throws Error(numbers) on every rank when loss or gradients
-  // are not finite; the parameters are then still those of the step before.
+  // batch(micro): this rank's micro-batch, asked for in order. stop: this rank wants to stop.
+  // replay (for tests): one list of assignments (of this rank's MoE layers) per micro-batch. Throws
+  // Error(numbers) on every rank when loss or gradients are not finite; the parameters are then
+  // still those of the step before.
   StepResult step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
                   bool stop = false, const std::vector<std::vector<Assignment>>* replay = nullptr);
 
@@ -68,6 +87,8 @@ class TrainingEngine {
   double learning_rate(int64_t step) const;
   // Everything that a resume needs but the step number.
   State state();
+  // The gradients of the last step that this rank owns, summed over the ranks: "gradients/NAME".
+  State gradients();
   // After a load into state()'s tensors.
   void state_loaded();
   // The assignments of the last step, per micro-batch and MoE layer (for replay in tests).
@@ -75,16 +96,21 @@ class TrainingEngine {
   void keep_assignments(bool keep) { keep_assignments_ = keep; }
 
  private:
-  void run_micro_batch(int64_t step, int64_t micro, const TokenBatch& batch,
-                       const std::vector<Assignment>* replay, StepResult& result);
-  void sum_over_ranks(StepResult& result, bool stop);
+  // Fills in what the MoE layers of this rank told, at their places in the model.
+  void note(const StageWork& work, StepResult& result) const;
+  void sum_over_ranks(StepResult& result, const PipelineTimes& times, bool stop);
+  PipelineReport report(const std::vector<ChunkTime>& stages, double seconds) const;
 
   EngineConfig config_;
   const Mesh& mesh_;
   std::shared_ptr<Device> device_;
   Decoder model_;
+  std::unique_ptr<GradientSync> sync_;  // says what the optimizer owns
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<GradientSync> sync_;
+  std::unique_ptr<PipelineRunner> runner_;
+  Shape stage_value_;               // of one micro-batch, between stages
+  std::vector<size_t> moe_places_;  // of this rank's MoE layers among those of the model
+  std::vector<size_t> term_begin_;  // per MoE layer of the model, and the end
   PhaseClock clock_;
   bool keep_assignments_ = false;
   std::vector<std::vector<Assignment>> last_assignments_;

@@ -40,5 +40,25 @@ TEST(LayoutLawMpi, SameBitsAsThreads) {
   }
 }
 
+TEST(LayoutLawMpi, StagesGiveTheSameBitsAsThreads) {
+  const auto& world = testing::mpi_test_world().communicator();
+  LawCase law{small_engine(DType::f32, "topk")};
+  law.engine.model.layers = 4;
+  law.engine.model.moe.insert(law.engine.model.moe.begin(), 2, std::nullopt);
+  law.engine.model.tie_embeddings = true;
+  for (const PipelineSchedule schedule :
+       {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b, PipelineSchedule::interleaved,
+        PipelineSchedule::zero_bubble}) {
+    Parallelism layout;
+    layout.shape[Axis::pp] = world->size();
+    layout.schedule = schedule;
+    if (schedule == PipelineSchedule::interleaved && world->size() == 2) layout.virtual_stages = 2;
+    law.layout = layout;
+    const uint64_t under_mpi = fingerprint(run_law(law, world));
+    EXPECT_EQ(under_mpi, fingerprint(run_law_on_threads(law, world->size())))
+        << static_cast<int>(schedule);
+  }
+}
+
 }  // namespace
 }  // namespace troupe::laws

@@ -1,0 +1,177 @@
+// Pipeline stages change nothing, whatever their schedule.
+#include <gtest/gtest.h>
+
+#include "launch/app/layout_law.h"
+#include "tests/support/law_cases.h"
+
+namespace troupe::laws {
+namespace {
+
+struct Sizes {
+  int pp = 1, dp = 1, cp = 1, tp = 1, edp = 1, ep = 1, etp = 1;
+};
+
+Parallelism layout(const Sizes& sizes, PipelineSchedule schedule, int chunks = 1) {
+  MeshShape shape;
+  shape[Axis::pp] = sizes.pp;
+  shape[Axis::dp] = sizes.dp;
+  shape[Axis::cp] = sizes.cp;
+  shape[Axis::tp] = sizes.tp;
+  shape[Axis::edp] = sizes.edp;
+  shape[Axis::ep] = sizes.ep;
+  shape[Axis::etp] = sizes.etp;
+  Parallelism out(shape);
+  out.schedule = schedule;
+  out.virtual_stages = chunks;
+  return out;
+}
+
+// 5 layers, of which 1 and 4 route, with every balance term: two stages get 3 and 2, four get 2, 1,
+// 1 and 1.
+LawCase law(const std::string& name) {
+  LawCase out;
+  for (const NamedCase& named : law_cases(DType::f64)) {
+    if (named.name == name) out.engine = named.engine;
+  }
+  DecoderConfig& model = out.engine.model;
+  const auto moe = model.moe.at(1);
+  model.layers = 5;
+  model.moe = {std::nullopt, moe, std::nullopt, std::nullopt, moe};
+  out.steps = 3;
+  return out;
+}
+
+void expect_same(const LawCase& one, const LawResult& reference, const Parallelism& on,
+                 const std::string& what) {
+  LawCase spread = one;
+  spread.layout = on;
+  const LawResult result = run_law_on_threads(spread, on.shape.world());
+  std::string where;
+  EXPECT_LT(worst_difference(reference.gradients, result.gradients, where), 1e-10)
+      << what << ": gradient of " << where;
+  EXPECT_LT(worst_difference(reference.parameters, result.parameters, where), 1e-10)
+      << what << ": " << where;
+  EXPECT_LT(worst_difference(reference.losses, result.losses), 1e-10) << what;
+  EXPECT_LT(worst_difference(reference.balance_losses, result.balance_losses), 1e-10) << what;
+  EXPECT_LT(worst_difference(reference.norms, result.norms), 1e-10) << what;
+  EXPECT_LT(worst_difference(reference.z_losses, result.z_losses), 1e-10) << what;
+  ASSERT_EQ(reference.terms.size(), result.terms.size());
+  for (size_t step = 0; step < reference.terms.size(); ++step) {
+    ASSERT_EQ(reference.terms[step].size(), result.terms[step].size());
+    for (size_t i = 0; i < reference.terms[step].size(); ++i)  // some are zero but for rounding
+      EXPECT_NEAR(reference.terms[step][i], result.terms[step][i], 1e-12) << what << ", term " << i;
+  }
+  EXPECT_EQ(reference.counts, result.counts) << what;
+}
+
+void check(const LawCase& one, const std::vector<Parallelism>& layouts) {
+  const LawResult reference = run_law_on_threads(one, 1);
+  for (size_t i = 0; i < layouts.size(); ++i) {
+    expect_same(one, reference, layouts[i], "layout " + std::to_string(i));
+  }
+}
+
+constexpr auto kGpipe = PipelineSchedule::gpipe;
+constexpr auto kOneByOne = PipelineSchedule::one_f_one_b;
+constexpr auto kInterleaved = PipelineSchedule::interleaved;
+constexpr auto kZeroBubble = PipelineSchedule::zero_bubble;
+
+TEST(PipelineLaw, EverySchedule) {
+  check(law("topk_dropless"), {layout({.pp = 2}, kGpipe), layout({.pp = 2}, kOneByOne),
+                               layout({.pp = 2}, kInterleaved, 2), layout({.pp = 2}, kZeroBubble),
+                               layout({.pp = 4}, kGpipe), layout({.pp = 4}, kOneByOne),
+                               layout({.pp = 4}, kInterleaved), layout({.pp = 4}, kZeroBubble)});
+}
+
+TEST(PipelineLaw, OneStageWithEverySchedule) {
+  check(law("topk_dropless"), {layout({}, kGpipe), layout({}, kInterleaved, 3),
+                               layout({}, kZeroBubble), layout({.dp = 2, .ep = 2}, kGpipe)});
+}
+
+// Every schedule adds the gradients of micro-batches in the same order.
+TEST(PipelineLaw, SchedulesGiveTheSameBits) {
+  LawCase one = law("topk_dropless");
+  const auto bits = [&](const Parallelism& on) {
+    one.layout = on;
+    return fingerprint(run_law_on_threads(one, on.shape.world()));
+  };
+  const uint64_t expected = bits(layout({.pp = 2, .dp = 2, .edp = 2}, kOneByOne));
+  EXPECT_EQ(bits(layout({.pp = 2, .dp = 2, .edp = 2}, kGpipe)), expected);
+  EXPECT_EQ(bits(layout({.pp = 2, .dp = 2, .edp = 2}, kZeroBubble)), expected);
+}
+
+TEST(PipelineLaw, InterleavedFillsManyPieces) {
+  LawCase one = law("topk_dropless");
+  DecoderConfig& model = one.engine.model;
+  model.layers = 7;
+  model.moe.insert(model.moe.end(), 2, std::nullopt);
+  check(one, {layout({.pp = 2}, kInterleaved, 3), layout({.pp = 3}, kInterleaved, 2)});
+}
+
+TEST(PipelineLaw, TiedEmbeddings) {
+  LawCase one = law("st_moe_capacity");
+  one.engine.model.tie_embeddings = true;
+  check(one, {layout({.pp = 2}, kOneByOne), layout({.pp = 4}, kZeroBubble),
+              layout({.pp = 2, .dp = 2, .ep = 2}, kGpipe),
+              layout({.pp = 4, .dp = 2, .edp = 2}, kOneByOne),
+              layout({.pp = 2, .tp = 2, .ep = 2}, kInterleaved, 2)});
+}
+
+TEST(PipelineLaw, DropoutAndRecompute) {
+  LawCase one = law("st_moe_capacity");
+  one.engine.model.dropout = 0.1;
+  one.engine.model.recompute = true;
+  check(one,
+        {layout({.pp = 2}, kOneByOne), layout({.pp = 2}, kZeroBubble),
+         layout({.pp = 2}, kInterleaved, 2), layout({.pp = 4, .dp = 2, .ep = 2}, kZeroBubble)});
+}
+
+TEST(PipelineLaw, HashKnowsTheTokensOnEveryStage) {
+  check(law("hash_dropless"),
+        {layout({.pp = 2, .dp = 2, .ep = 2}, kOneByOne), layout({.pp = 4}, kGpipe)});
+}
+
+TEST(PipelineLaw, BiasesMoveOnTheStageOfTheLayer) {
+  check(law("topk_sigmoid_bias_dropless"),
+        {layout({.pp = 4}, kOneByOne), layout({.pp = 2, .dp = 2, .ep = 2}, kGpipe)});
+}
+
+// Context parallelism and sharded state cut what is on a stage once more.
+TEST(PipelineLaw, CombinedWithContextParallelismAndShardedState) {
+  LawCase one = law("topk_capacity");
+  one.engine.model.tie_embeddings = true;
+  std::vector<Parallelism> layouts = {
+      layout({.pp = 2, .cp = 2, .ep = 2}, kZeroBubble),
+      layout({.pp = 2, .dp = 2, .cp = 2, .edp = 2, .ep = 2}, kOneByOne),
+      layout({.pp = 2, .dp = 2, .edp = 2}, kInterleaved, 2),
+      layout({.pp = 4, .dp = 2, .ep = 2}, kGpipe)};
+  layouts[1].zero = 1;
+  layouts[2].zero = 2;
+  layouts[3].zero = 1;
+  check(one, layouts);
+}
+
+TEST(PipelineLaw, CombinedWithTensorAndExpertParallelism) {
+  LawCase one = law("topk_dropless");
+  one.engine.model.heads = 4;
+  one.engine.model.kv_heads = 2;
+  one.engine.model.head_dim = 4;
+  check(one, {layout({.pp = 2, .tp = 2, .ep = 2}, kOneByOne),
+              layout({.pp = 2, .dp = 2, .tp = 2, .ep = 4}, kZeroBubble),
+              layout({.pp = 2, .dp = 2, .tp = 2, .ep = 2, .etp = 2}, kInterleaved, 2),
+              layout({.pp = 4, .tp = 2, .etp = 2}, kGpipe)});
+}
+
+// Two stages that hold each other's layers are seen.
+TEST(PipelineLaw, SwappedStagesAreSeen) {
+  LawCase one = law("topk_dropless");
+  const LawResult reference = run_law_on_threads(one, 1);
+  Parallelism swapped = layout({.pp = 2}, kOneByOne);
+  swapped.planted = PlantedBug::stage_order;
+  one.layout = swapped;
+  const LawResult result = run_law_on_threads(one, 2);
+  EXPECT_GT(worst_difference(reference.losses, result.losses), 1e-6);
+}
+
+}  // namespace
+}  // namespace troupe::laws
