@@ -46,6 +46,7 @@ std::vector<NamedCase> law_cases(DType compute) {
         {{"score", Text("sigmoid")}, {"bias_update", 0.05}, {"scale", 1.5}});
     add("switch", "switch", {{"bias_update", 0.01}});
     add("st_moe", "st_moe", {});
+    add("smile", "smile", {{"groups", int64_t{3}}});
     add("hash", "hash", {{"kind", Text("balanced")}});
   }
   for (NamedCase& named : cases) {
