@@ -76,7 +76,7 @@ double seconds_of(Communicator& world, Work&& work) {
 CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
                                  const std::string& directory, int64_t repeats) {
   Communicator& world = *runtime.world();
-  const Mesh mesh(mesh_shape(config), runtime.world());
+  const Mesh mesh(config.parallel, runtime.world());
   EngineConfig setup = engine_config(config);
   setup.token_counts.assign(static_cast<size_t>(config.model.vocab), 1);
   TrainingEngine engine(setup, mesh, runtime.device());

@@ -15,9 +15,11 @@ int command_eval(std::span<const std::string> args);
 int command_generate(std::span<const std::string> args);
 int command_help(std::span<const std::string> args);
 int command_launch(std::span<const std::string> args);
+int command_layout(std::span<const std::string> args);
 int command_report(std::span<const std::string> args);
 int command_selftest(std::span<const std::string> args);
 int command_train(std::span<const std::string> args);
+int command_verify(std::span<const std::string> args);
 int command_version(std::span<const std::string> args);
 
 }  // namespace troupe

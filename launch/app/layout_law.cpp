@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
+#include <limits>
+#include <map>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -24,13 +25,16 @@ TokenBatch make_batch(const EngineConfig& config, int64_t step,
   batch.seq_len = config.model.seq_len;
   batch.samples = samples;
   const Random random(7, "law tokens");
+  const auto vocab = static_cast<uint64_t>(config.model.vocab);
   for (int64_t sample : samples) {
     for (int64_t s = 0; s < batch.seq_len; ++s) {
       const auto index =
           static_cast<uint64_t>((step * config.global_batch + sample) * (batch.seq_len + 1) + s);
-      batch.ids.push_back(static_cast<int32_t>(random.below(index, kVocab)));
-      batch.targets.push_back(static_cast<int32_t>(random.below(index + 1, kVocab)));
-      batch.documents.push_back(0);
+      batch.ids.push_back(static_cast<int32_t>(random.below(index, vocab)));
+      batch.targets.push_back(static_cast<int32_t>(random.below(index + 1, vocab)));
+      // Where documents are masked, the later part of a sequence is one of its own.
+      const bool second = config.model.mask_documents && s >= (sample + step) % batch.seq_len;
+      batch.documents.push_back(second ? 1 : 0);
       batch.valid.push_back(1);
     }
   }
@@ -38,75 +42,70 @@ TokenBatch make_batch(const EngineConfig& config, int64_t step,
   return batch;
 }
 
-// The global tensor from the boxes of all ranks: each element comes from one of the ranks that hold
-// it.
-std::vector<double> gather(const Parameter& parameter, const Tensor& local, const Mesh& mesh,
-                           const std::shared_ptr<Device>& device) {
-  const Layout& layout = parameter.layout();
-  const Tensor sum = Tensor::zeros(layout.global, DType::f64, device);
-  if (replica_index(layout, mesh.shape(), mesh.coordinates()) == 0) {
-    const std::vector<double> values = local.values();
-    const Shape strides = contiguous_strides(layout.global);
-    const Shape local_strides = contiguous_strides(parameter.slice().shape);
-    for (const LocalPart& part : parameter.slice().parts) {
-      for (int64_t i = 0; i < part.global.size.elements(); ++i) {
-        int64_t rest = i;
-        int64_t global = 0;
-        int64_t here = 0;
-        for (int dim = layout.global.rank() - 1; dim >= 0; --dim) {
-          const int64_t at = rest % part.global.size[dim];
-          rest /= part.global.size[dim];
-          global += (part.global.offset[dim] + at) * strides[dim];
-          here += (part.local_offset[dim] + at) * local_strides[dim];
-        }
-        sum.data<double>()[global] = values[static_cast<size_t>(here)];
-      }
-    }
-  }
-  mesh.world().all_reduce_sum(sum.view(), "gather for the law").wait();
-  return sum.values();
+// The MoE layers of the whole model, of which a pipeline stage holds some.
+size_t all_moe_layers(const EngineConfig& config) {
+  return static_cast<size_t>(std::count_if(config.model.moe.begin(), config.model.moe.end(),
+                                           [](const auto& moe) { return moe.has_value(); }));
 }
 
-std::vector<Named> gather_all(TrainingEngine& engine, bool gradients,
-                              const std::shared_ptr<Device>& device) {
-  std::vector<Named> out;
-  for (Parameter* parameter : engine.model().parameters()) {
-    const Tensor& local = gradients ? parameter->gradient() : parameter->value();
-    out.push_back({parameter->name(), gather(*parameter, local, engine.mesh(), device)});
-  }
-  return out;
+// The place of this rank's MoE layer `local` among them.
+size_t place_of_layer(TrainingEngine& engine, size_t local) {
+  const auto& moe = engine.config().model.moe;
+  const auto number = engine.model().moe_layer_numbers()[local];
+  return static_cast<size_t>(std::count_if(moe.begin(), moe.begin() + number,
+                                           [](const auto& layer) { return layer.has_value(); }));
 }
 
-// The assignment of each global sample, from every rank's micro-batches.
+// All ranks of a data rank route its micro-batches alike; the first of them speaks.
+bool speaks(const Mesh& mesh) {
+  return mesh.coordinate(Axis::cp) == 0 && mesh.coordinate(Axis::tp) == 0;
+}
+
+std::vector<int64_t> own_samples(const TrainingEngine& engine, const Mesh& mesh, int64_t micro) {
+  return micro_batch_samples(engine.config(), mesh.size(Axis::dp), mesh.coordinate(Axis::dp),
+                             micro);
+}
+
+void append(int64_t value, std::vector<uint8_t>& bytes) {
+  for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
+}
+
+int64_t take(const std::vector<uint8_t>& bytes, size_t& at) {
+  int64_t value = 0;
+  for (int i = 0; i < 8; ++i) value |= static_cast<int64_t>(bytes[at++]) << (8 * i);
+  return value;
+}
+
+// The assignment of each global sample, from every rank's micro-batches: [layer][sample].
 std::vector<std::vector<Assignment>> gather_assignments(TrainingEngine& engine,
                                                         const std::shared_ptr<Device>& device) {
   const EngineConfig& config = engine.config();
   const int64_t seq_len = config.model.seq_len;
-  const size_t layers = engine.model().moe_layers().size();
-  Communicator& world = engine.mesh().world();
-  std::vector<std::vector<Assignment>> out(
-      layers, std::vector<Assignment>(static_cast<size_t>(config.global_batch)));
-  for (size_t layer = 0; layer < layers; ++layer) {
-    for (int64_t sample = 0; sample < config.global_batch; ++sample) {
-      const int64_t block = sample / config.micro_batch;
-      const bool mine = block % world.size() == world.rank();
-      std::vector<uint8_t> bytes;
-      if (mine) {
-        const Assignment& micro =
-            engine.last_assignments().at(static_cast<size_t>(block / world.size())).at(layer);
-        const int64_t begin = sample % config.micro_batch * seq_len;
-        bytes = to_bytes(slice_tokens(micro, begin, begin + seq_len));
+  std::vector<uint8_t> own;
+  for (size_t micro = 0; speaks(engine.mesh()) && micro < engine.last_assignments().size();
+       ++micro) {
+    const auto& layers = engine.last_assignments()[micro];
+    const auto samples = own_samples(engine, engine.mesh(), static_cast<int64_t>(micro));
+    for (size_t layer = 0; layer < layers.size(); ++layer) {
+      for (size_t i = 0; i < samples.size(); ++i) {
+        const auto begin = static_cast<int64_t>(i) * seq_len;
+        const auto bytes = to_bytes(slice_tokens(layers[layer], begin, begin + seq_len));
+        append(static_cast<int64_t>(place_of_layer(engine, layer)), own);
+        append(samples[i], own);
+        append(static_cast<int64_t>(bytes.size()), own);
+        own.insert(own.end(), bytes.begin(), bytes.end());
       }
-      auto size = static_cast<int64_t>(bytes.size());
-      const int root = static_cast<int>(block % world.size());
-      Tensor length = Tensor::from(std::vector<int64_t>{size}, {1}, device);
-      world.broadcast(length.view(), root, "law sizes").wait();
-      Tensor data = Tensor::empty({length.integers()[0]}, DType::u8, device);
-      if (mine) std::copy(bytes.begin(), bytes.end(), data.data<uint8_t>());
-      world.broadcast(data.view(), root, "law assignments").wait();
-      const auto* begin = data.data<uint8_t>();
-      out[layer][static_cast<size_t>(sample)] =
-          assignment_from_bytes({begin, static_cast<size_t>(data.elements())});
+    }
+  }
+  std::vector<std::vector<Assignment>> out(
+      all_moe_layers(config), std::vector<Assignment>(static_cast<size_t>(config.global_batch)));
+  for (const auto& bytes : gather_bytes(own, engine.mesh().world(), device)) {
+    for (size_t at = 0; at < bytes.size();) {
+      const auto layer = static_cast<size_t>(take(bytes, at));
+      const auto sample = static_cast<size_t>(take(bytes, at));
+      const auto size = static_cast<size_t>(take(bytes, at));
+      out[layer][sample] = assignment_from_bytes({bytes.data() + at, size});
+      at += size;
     }
   }
   return out;
@@ -130,39 +129,45 @@ void observe_selection(TrainingEngine& engine, Compared& compared) {
 std::vector<std::vector<double>> gather_selection(TrainingEngine& engine, const Compared& compared,
                                                   const std::shared_ptr<Device>& device) {
   const EngineConfig& config = engine.config();
-  Communicator& world = engine.mesh().world();
-  std::vector<std::vector<double>> out;
-  for (size_t layer = 0; layer < compared.size(); ++layer) {
-    const int64_t row = config.model.seq_len * engine.model().moe_layers()[layer]->config().experts;
-    const Tensor sum = Tensor::zeros(Shape{config.global_batch * row}, DType::f64, device);
-    bool any = false;
-    for (size_t micro = 0; micro < compared[layer].size(); ++micro) {
-      const std::vector<double>& values = compared[layer][micro];
-      const std::vector<int64_t> samples =
-          micro_batch_samples(config, world.size(), world.rank(), static_cast<int64_t>(micro));
-      any = any || !values.empty();
-      for (size_t i = 0; i < values.size(); ++i) {
-        const auto at = static_cast<int64_t>(i);
-        sum.data<double>()[samples[static_cast<size_t>(at / row)] * row + at % row] = values[i];
+  std::vector<std::vector<double>> out(all_moe_layers(config));
+  size_t place = 0;
+  for (const auto& moe : config.model.moe) {
+    if (!moe) continue;
+    const int64_t row = config.model.seq_len * moe->experts;
+    const Tensor sum = Tensor::zeros(Shape{config.global_batch * row + 1}, DType::f64, device);
+    auto* values = sum.data<double>();
+    for (size_t layer = 0; speaks(engine.mesh()) && layer < compared.size(); ++layer) {
+      if (place_of_layer(engine, layer) != place) continue;
+      for (size_t micro = 0; micro < compared[layer].size(); ++micro) {
+        const std::vector<double>& own = compared[layer][micro];
+        const auto samples = own_samples(engine, engine.mesh(), static_cast<int64_t>(micro));
+        if (!own.empty()) values[config.global_batch * row] = 1.0;
+        for (size_t i = 0; i < own.size(); ++i) {
+          const auto at = static_cast<int64_t>(i);
+          values[samples[static_cast<size_t>(at / row)] * row + at % row] = own[i];
+        }
       }
     }
-    world.all_reduce_sum(sum.view(), "law selection").wait();
-    out.push_back(any ? sum.values() : std::vector<double>{});
+    engine.mesh().world().all_reduce_sum(sum.view(), "law selection").wait();
+    if (values[config.global_batch * row] > 0) {
+      out[place] = sum.values();
+      out[place].pop_back();
+    }
+    ++place;
   }
   return out;
 }
 
-// The recorded assignments of this rank's micro-batches.
-std::vector<std::vector<Assignment>> replay_for(const LawResult& recorded,
-                                                const EngineConfig& config, int64_t ranks,
-                                                int64_t rank) {
+// The recorded assignments of this rank's micro-batches and layers.
+std::vector<std::vector<Assignment>> replay_for(
+    const std::vector<std::vector<Assignment>>& recorded, TrainingEngine& engine) {
   std::vector<std::vector<Assignment>> out;
-  for (int64_t micro = 0; micro < config.global_batch / (ranks * config.micro_batch); ++micro) {
+  for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
     std::vector<Assignment> layers;
-    for (const auto& samples : recorded.assignments) {
+    for (size_t layer = 0; layer < engine.model().moe_layers().size(); ++layer) {
       std::vector<Assignment> parts;
-      for (int64_t sample : micro_batch_samples(config, ranks, rank, micro)) {
-        parts.push_back(samples.at(static_cast<size_t>(sample)));
+      for (int64_t sample : own_samples(engine, engine.mesh(), micro)) {
+        parts.push_back(recorded.at(place_of_layer(engine, layer)).at(static_cast<size_t>(sample)));
       }
       layers.push_back(join_tokens(parts));
     }
@@ -171,11 +176,20 @@ std::vector<std::vector<Assignment>> replay_for(const LawResult& recorded,
   return out;
 }
 
+// What step `step` replays; null = it routes.
+const std::vector<std::vector<Assignment>>* recorded_at(const LawResult* result, int64_t step) {
+  if (result == nullptr) return nullptr;
+  if (step == 0) return &result->assignments;
+  const auto later = static_cast<size_t>(step - 1);
+  return later < result->later_assignments.size() ? &result->later_assignments[later] : nullptr;
+}
+
 void record_step(const StepResult& step, LawResult& result) {
   result.losses.push_back(step.loss);
   result.balance_losses.push_back(step.balance_loss);
   result.z_losses.push_back(step.z_loss);
   result.norms.push_back(step.grad_norm);
+  result.terms.push_back(step.terms);
   std::vector<int64_t> counts;
   for (const RouterStats& layer : step.layers) {
     for (const auto* part : {&layer.selected, &layer.first, &layer.kept}) {
@@ -225,35 +239,44 @@ EngineConfig small_engine(DType compute, const std::string& router) {
 
 std::function<TokenBatch(int64_t micro)> law_batches(TrainingEngine& engine, int64_t step) {
   return [&engine, step](int64_t micro) {
-    const Communicator& world = engine.mesh().world();
-    return make_batch(engine.config(), step,
-                      micro_batch_samples(engine.config(), world.size(), world.rank(), micro));
+    return make_batch(engine.config(), step, own_samples(engine, engine.mesh(), micro));
   };
 }
 
 LawResult run_law(const LawCase& law, std::shared_ptr<Communicator> world) {
   auto device = Device::cpu(law.threads);
-  const Mesh mesh(MeshShape::data_expert(world->size(), law.ep), world);
+  world->set_device(device);
+  const Mesh mesh(
+      law.layout ? *law.layout : Parallelism(MeshShape::data_expert(world->size(), law.ep)), world);
   TrainingEngine engine(law.engine, mesh, device);
   LawResult result;
-  std::vector<std::vector<Assignment>> replay;
-  if (law.replay != nullptr)
-    replay = replay_for(*law.replay, law.engine, world->size(), world->rank());
   for (int64_t step = 0; step < law.steps; ++step) {
-    engine.keep_assignments(step == 0);
+    const bool first = step == 0;
+    const bool recording =
+        law.record == Recorded::all_steps || (first && law.record == Recorded::first_step);
+    engine.keep_assignments(recording);
     Compared compared;
-    if (step == 0) observe_selection(engine, compared);
+    if (first && recording) observe_selection(engine, compared);
+    const auto* recorded = recorded_at(law.replay, step);
+    std::vector<std::vector<Assignment>> replay;
+    if (recorded != nullptr) replay = replay_for(*recorded, engine);
     record_step(engine.step(step, law_batches(engine, step), false,
-                            law.replay != nullptr ? &replay : nullptr),
+                            recorded != nullptr ? &replay : nullptr),
                 result);
-    if (step == 0) {
-      result.gradients = gather_all(engine, true, device);
-      result.assignments = gather_assignments(engine, device);
-      result.selection = gather_selection(engine, compared, device);
-      for (MoELayer* layer : engine.model().moe_layers()) layer->observe_routing({});
+    if (first) {
+      result.gradients = gather_whole(engine.gradients(), "gradients/", mesh.world(), device);
     }
+    if (!recording) continue;
+    auto assignments = gather_assignments(engine, device);
+    if (!first) {
+      result.later_assignments.push_back(std::move(assignments));
+      continue;
+    }
+    result.assignments = std::move(assignments);
+    result.selection = gather_selection(engine, compared, device);
+    for (MoELayer* layer : engine.model().moe_layers()) layer->observe_routing({});
   }
-  result.parameters = gather_all(engine, false, device);
+  result.parameters = gather_whole(engine.state(), "parameters/", mesh.world(), device);
   return result;
 }
 
@@ -268,27 +291,40 @@ LawResult run_law_on_threads(const LawCase& law, int ranks) {
 
 double worst_difference(const std::vector<Named>& a, const std::vector<Named>& b,
                         std::string& where) {
-  require(a.size() == b.size(), "{} tensors against {}", a.size(), b.size());
+  constexpr double kUnbounded = std::numeric_limits<double>::infinity();
   double squares = 0.0;
   int64_t count = 0;
+  std::map<std::string, const Named*> others;
+  for (const Named& tensor : b) others[tensor.name] = &tensor;
   for (const Named& tensor : a) {
     for (double value : tensor.values) squares += value * value;
     count += static_cast<int64_t>(tensor.values.size());
   }
   const double floor = 1e-3 * std::sqrt(squares / static_cast<double>(count));
   double worst = 0.0;
-  for (size_t i = 0; i < a.size(); ++i) {
+  const auto note = [&](double difference, const std::string& name) {
+    if (difference <= worst) return;
+    worst = difference;
+    where = name;
+  };
+  for (const Named& tensor : a) {
+    const auto found = others.find(tensor.name);
+    if (found == others.end() || found->second->values.size() != tensor.values.size()) {
+      note(kUnbounded, tensor.name);
+      continue;
+    }
     double largest = floor;
     double difference = 0.0;
-    for (size_t j = 0; j < a[i].values.size(); ++j) {
-      largest = std::max(largest, std::abs(a[i].values[j]));
-      difference = std::max(difference, std::abs(a[i].values[j] - b[i].values[j]));
+    for (size_t j = 0; j < tensor.values.size(); ++j) {
+      largest = std::max(largest, std::abs(tensor.values[j]));
+      const double gap = std::abs(tensor.values[j] - found->second->values[j]);
+      difference = std::isfinite(gap) ? std::max(difference, gap) : kUnbounded;
+      if (!std::isfinite(gap)) break;
     }
-    if (!(difference / largest <= worst)) {
-      worst = difference / largest;
-      where = a[i].name;
-    }
+    if (difference > 0.0) note(difference / largest, tensor.name);
+    others.erase(found);
   }
+  for (const auto& [name, tensor] : others) note(kUnbounded, name);
   return worst;
 }
 

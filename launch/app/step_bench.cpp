@@ -35,9 +35,11 @@ TokenBatch drawn_batch(const DecoderConfig& model, int64_t step, int64_t global_
   return batch;
 }
 
-// For every micro-batch and MoE layer; empty where the router decides.
+// For every micro-batch and MoE layer of this rank's stage (`layers` of the model); empty where the
+// router decides.
 std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, int64_t micro_batches,
-                                                     int rank) {
+                                                     const std::vector<int64_t>& layers,
+                                                     int data_rank) {
   std::vector<std::vector<Assignment>> out;
   if (config.bench.routing == "natural") return out;
   const auto kind =
@@ -45,12 +47,12 @@ std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, in
   const int64_t tokens = config.train.micro_batch * config.model.seq_len;
   for (int64_t micro = 0; micro < micro_batches; ++micro) {
     out.emplace_back();
-    for (const auto& moe : config.model.moe) {
-      if (!moe) continue;
+    for (const int64_t layer : layers) {
+      const auto& moe = config.model.moe[static_cast<size_t>(layer)];
       const int64_t choices =
           std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
       out.back().push_back(synthetic_assignment(kind, tokens, moe->experts, choices,
-                                                static_cast<uint64_t>(micro * 1000 + rank)));
+                                                static_cast<uint64_t>(micro * 1000 + data_rank)));
     }
   }
   return out;
@@ -60,6 +62,16 @@ double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Means over the timed steps.
+void add(const PipelineReport& step, double weight, PipelineReport& sum) {
+  sum.bubble += weight * step.bubble;
+  sum.simulated += weight * step.simulated;
+  sum.imbalance += weight * step.imbalance;
+  sum.seconds += weight * step.seconds;
+  sum.simulated_seconds += weight * step.simulated_seconds;
+  sum.formula = step.formula;
 }
 
 // The shapes of the model's own products.
@@ -83,7 +95,7 @@ std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
 }  // namespace
 
 StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
-  const Mesh mesh(mesh_shape(config), runtime.world());
+  const Mesh mesh(config.parallel, runtime.world());
   EngineConfig engine_setup = engine_config(config);
   engine_setup.steps = warmup + steps;
   if (engine_setup.token_counts.empty()) {
@@ -92,9 +104,12 @@ StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warm
   TrainingEngine engine(engine_setup, mesh, runtime.device());
   RowTotals totals(training_flops(config.model, config.train.global_batch),
                    config.train.global_batch * config.model.seq_len);
-  const auto routing = made_up_routing(config, engine.micro_batches(), runtime.rank());
+  const auto routing =
+      made_up_routing(config, engine.micro_batches(), engine.model().moe_layer_numbers(),
+                      mesh.coordinate(Axis::dp));
   StepBench out;
   out.steps = steps;
+  out.pipeline.imbalance = 0;
   std::vector<double> times;
   int64_t allocations = 0;
   StepMetrics row;
@@ -120,6 +135,7 @@ StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warm
     if (step >= warmup) {
       times.push_back(std::chrono::duration<double, std::milli>(spent).count());
       totals.add_step(spent);
+      add(result.pipeline, 1.0 / static_cast<double>(steps), out.pipeline);
     }
     if (step + 1 == warmup + steps) row = totals.take(step + 1, result, engine, *runtime.device());
   }

@@ -22,11 +22,10 @@ int64_t fitting_ep(const DecoderConfig& model, int64_t ranks) {
 }
 
 RunConfig config_for(const std::string& text, const std::string& place, int ranks) {
-  const RunConfig alone =
-      load_config_text(text, place, {"parallel.dp=1", "parallel.ep=1"}, 1, Purpose::eval).config;
-  const std::vector<std::string> layout{
-      fmt::format("parallel.dp={}", ranks),
-      fmt::format("parallel.ep={}", fitting_ep(alone.model, ranks))};
+  std::vector<std::string> layout{"parallel={dp: 1}"};
+  const RunConfig alone = load_config_text(text, place, layout, 1, Purpose::eval).config;
+  const int64_t ep = alone.sheet.is_word("moe", "none") ? 1 : fitting_ep(alone.model, ranks);
+  layout = {fmt::format("parallel={{dp: {}, ep: {}}}", ranks, ep)};
   return load_config_text(text, place, layout, ranks, Purpose::eval).config;
 }
 
@@ -40,8 +39,7 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   runtime.configure(out.config.runtime.threads, out.config.runtime.timeout);
   out.tokenizer = open_tokenizer(out.config);
   resolve_vocab(out.config, out.tokenizer->vocab_size());
-  out.mesh = std::make_unique<Mesh>(
-      MeshShape::data_expert(out.config.parallel.dp, out.config.parallel.ep), runtime.world());
+  out.mesh = std::make_unique<Mesh>(out.config.parallel, runtime.world());
   out.model =
       std::make_unique<Decoder>(out.config.model, *out.mesh, runtime.device(), out.config.run.seed);
   State state;

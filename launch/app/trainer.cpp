@@ -9,6 +9,7 @@
 #include "launch/app/held_out_loss.h"
 #include "launch/app/machine_rate.h"
 #include "launch/config/estimate.h"
+#include "launch/config/layout_text.h"
 #include "launch/config/resolved.h"
 #include "models/families/decoder_size.h"
 #include "moe/routers/table.h"
@@ -25,10 +26,11 @@ bool reads_token_counts(const DecoderConfig& model) {
   });
 }
 
-std::vector<ExpertLayer> expert_layers(Decoder& model) {
+// Of the whole model, of which a pipeline stage holds some.
+std::vector<ExpertLayer> expert_layers(const DecoderConfig& model) {
   std::vector<ExpertLayer> layers;
-  for (size_t i = 0; i < model.moe_layers().size(); ++i) {
-    layers.push_back({model.moe_layer_numbers()[i], model.moe_layers()[i]->config().experts});
+  for (size_t i = 0; i < model.moe.size(); ++i) {
+    if (model.moe[i]) layers.push_back({static_cast<int64_t>(i), model.moe[i]->experts});
   }
   return layers;
 }
@@ -56,10 +58,6 @@ std::string describe_model(const DecoderConfig& model) {
 
 }  // namespace
 
-MeshShape mesh_shape(const RunConfig& config) {
-  return MeshShape::data_expert(config.parallel.dp, config.parallel.ep);
-}
-
 EngineConfig engine_config(const RunConfig& config) {
   EngineConfig engine;
   engine.model = config.model;
@@ -83,7 +81,7 @@ Trainer::Trainer(const RunConfig& config, TrainingData& data, RankRuntime& runti
       runtime_(runtime),
       directory_(directory),
       stop_requested_(std::move(stop_requested)),
-      mesh_(mesh_shape(config), runtime.world()),
+      mesh_(config.parallel, runtime.world()),
       engine_(with_token_counts(engine_config(config), data), mesh_, runtime.device()),
       totals_(training_flops(config.model, config.train.global_batch),
               config.train.global_batch * config.model.seq_len) {}
@@ -170,7 +168,8 @@ void Trainer::after_step(int64_t step, const StepResult& result, bool stopping) 
 
 ExitCode Trainer::run() {
   if (runtime_.leader()) {
-    log_ = std::make_unique<RunLog>(directory_.path(), completed_, expert_layers(engine_.model()),
+    log_ = std::make_unique<RunLog>(directory_.path(), completed_,
+                                    expert_layers(engine_.config().model),
                                     config_.logging.tensorboard);
     progress_ = std::make_unique<Progress>(stderr);
   }
@@ -202,7 +201,7 @@ void Trainer::show_banner() {
   info.model = describe_model(config_.model);
   info.data = describe(data_);
   info.world_size = runtime_.size();
-  info.layout = fmt::format("dp {} x ep {}", config_.parallel.dp, config_.parallel.ep);
+  info.layout = describe(config_.parallel);
   info.precision = name(config_.model.compute);
   info.parameters = size.parameters;
   info.active_parameters = size.active_parameters;

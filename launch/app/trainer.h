@@ -20,7 +20,6 @@ namespace troupe {
 
 // The engine's part of a configuration, without token counts.
 EngineConfig engine_config(const RunConfig& config);
-MeshShape mesh_shape(const RunConfig& config);
 
 class Trainer {
  public:

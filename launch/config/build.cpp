@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/tensor/dtype.h"
+#include "launch/config/layout_rules.h"
 #include "launch/config/variants.h"
 #include "moe/balance/balance.h"
 
@@ -80,6 +81,7 @@ GroupRule group_rule(const Sheet& sheet) {
 BalanceScope scope_of(const std::string& name) {
   if (name == "microbatch") return BalanceScope::microbatch;
   if (name == "global_batch") return BalanceScope::global_batch;
+  if (name == "global_batch_exact") return BalanceScope::global_batch_exact;
   return BalanceScope::sequence;
 }
 
@@ -160,15 +162,32 @@ void build_data(const Sheet& sheet, DataSection& data) {
   data.field = sheet.text("data.field");
 }
 
-void build_parallel(Sheet& sheet, ParallelSection& parallel, int world) {
-  parallel.tp = static_cast<int>(sheet.integer("parallel.tp"));
-  parallel.cp = static_cast<int>(sheet.integer("parallel.cp"));
-  parallel.pp = static_cast<int>(sheet.integer("parallel.pp"));
-  parallel.ep = static_cast<int>(sheet.integer("parallel.ep"));
-  parallel.etp = static_cast<int>(sheet.integer("parallel.etp"));
-  const int64_t others = int64_t{parallel.tp} * parallel.cp * parallel.pp;
-  parallel.dp = static_cast<int>(
+PipelineSchedule schedule_of(const std::string& name) {
+  if (name == "gpipe") return PipelineSchedule::gpipe;
+  if (name == "interleaved") return PipelineSchedule::interleaved;
+  if (name == "zero_bubble") return PipelineSchedule::zero_bubble;
+  return PipelineSchedule::one_f_one_b;
+}
+
+void build_parallel(Sheet& sheet, Parallelism& parallel, int world) {
+  const auto degree = [&](const char* key) { return static_cast<int>(sheet.integer(key)); };
+  MeshShape& shape = parallel.shape;
+  shape[Axis::tp] = degree("parallel.tp");
+  shape[Axis::cp] = degree("parallel.cp");
+  shape[Axis::pp] = degree("parallel.pp");
+  shape[Axis::ep] = degree("parallel.ep");
+  shape[Axis::etp] = degree("parallel.etp");
+  const int64_t others = int64_t{shape[Axis::tp]} * shape[Axis::cp] * shape[Axis::pp];
+  shape[Axis::dp] = static_cast<int>(
       integer_or(sheet, "parallel.dp", "auto", std::max<int64_t>(1, world / others)));
+  shape[Axis::edp] = std::max(1, derived_edp(shape));
+  if (sheet.is_word("parallel.sp", "auto")) sheet.resolve("parallel.sp", shape[Axis::tp] > 1);
+  parallel.sp = sheet.boolean("parallel.sp");
+  parallel.virtual_stages = degree("parallel.virtual_stages");
+  parallel.zero = degree("parallel.zero");
+  parallel.schedule = schedule_of(sheet.text("parallel.schedule"));
+  parallel.cp_kind = sheet.text("parallel.cp_kind") == "ring" ? CpKind::ring : CpKind::all_to_all;
+  parallel.ep_kind = sheet.text("parallel.ep_kind") == "flat" ? EpKind::flat : EpKind::hierarchical;
   if (!sheet.is_word("parallel.ranks_per_node", "auto")) {
     parallel.ranks_per_node = static_cast<int>(sheet.integer("parallel.ranks_per_node"));
   }
@@ -246,7 +265,7 @@ RunConfig build_config(Sheet sheet, int world) {
   config.train.global_batch = sheet.integer("train.global_batch");
   config.train.micro_batch =
       integer_or(sheet, "train.micro_batch", "auto",
-                 std::max<int64_t>(1, config.train.global_batch / config.parallel.dp));
+                 std::max<int64_t>(1, config.train.global_batch / config.parallel.shape[Axis::dp]));
   build_machine(sheet, config);
   config.sheet = std::move(sheet);
   return config;

@@ -26,8 +26,9 @@ struct MemoryEstimate {
 };
 
 struct CommunicationPart {
-  std::string name;   // "dense gradients", "moe dispatch", ...
-  int64_t bytes = 0;  // that the heaviest rank sends to others in one step
+  std::string name;   // "gradients", "rows to and from experts", ...
+  std::string group;  // of ranks, as the communicators are named: "dp", "cpxtp", "world", ...
+  int64_t bytes = 0;  // sent to others in one step
 };
 
 struct CommunicationEstimate {
@@ -37,6 +38,8 @@ struct CommunicationEstimate {
 
 // The vocabulary must be resolved. threads: of one rank.
 MemoryEstimate estimate_memory(const RunConfig& config, int threads);
+// What rank `rank` sends; and the same of the rank that sends most.
+CommunicationEstimate communication_of_rank(const RunConfig& config, int rank);
 CommunicationEstimate estimate_communication(const RunConfig& config);
 
 }  // namespace troupe

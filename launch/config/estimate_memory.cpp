@@ -28,7 +28,7 @@ constexpr int64_t kRowPad = 32;
 int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh,
                    const std::shared_ptr<Device>& device) {
   if (!parameter.in_products) return 0;
-  const Shape local = local_shape(parameter.layout, mesh, coordinates(mesh, 0));
+  const Shape local = local_shape(parameter.layout, mesh, coordinates(mesh, mesh.world() - 1));
   const int64_t experts = local.rank() == 3 ? local[0] : 1;
   const WeightForms forms(experts, local[-2], local[-1], parameter.compute, device);
   const int64_t one = local.elements() * bytes_of(parameter.compute);
@@ -48,7 +48,10 @@ class BlockModel {
   explicit BlockModel(const RunConfig& config)
       : config_(config),
         model_(config.model),
+        tp_(config.parallel.shape[Axis::tp]),
         tokens_(config.train.micro_batch * config.model.seq_len),
+        rows_(tokens_ / config.parallel.shape[Axis::cp]),
+        stream_(config.parallel.sp ? rows_ / tp_ : rows_),
         c_(bytes_of(model_.compute)),
         w_(bytes_of(wide(model_.compute))) {}
 
@@ -58,27 +61,30 @@ class BlockModel {
     if (model_.moe[layer]) {
       experts(*model_.moe[layer], memory);
     } else {
-      feed_forward(1, tokens_, model_.ffn_dim, memory);
+      feed_forward(1, rows_, model_.ffn_dim / tp_, memory);
     }
-    if (model_.dropout > 0) memory.saved += 2 * block(tokens_ * 8);  // rows that key the draws
+    if (model_.dropout > 0) memory.saved += 2 * block(stream_ * 8);  // rows that key the draws
     return memory;
   }
-  // A tensor [tokens, width] in the compute type, and in the wide type.
-  int64_t rows(int64_t width) const { return block(tokens_ * width * c_); }
-  int64_t wide_rows(int64_t width) const { return block(tokens_ * width * w_); }
+  // A tensor [rows, width] of the residual stream in the compute type.
+  int64_t stream(int64_t width) const { return block(stream_ * width * c_); }
 
  private:
+  // A tensor [attention rows, width] in the compute type, and in the wide type.
+  int64_t rows(int64_t width) const { return block(rows_ * width * c_); }
+  int64_t wide_rows(int64_t width) const { return block(rows_ * width * w_); }
+
   // Input of the norm and its statistic, output of the norm (input of q, k, v), q and k after RoPE,
   // v, the mixed values (input of o), log-sum-exp per head and first keys; then the input of the
   // second norm and its statistic.
   int64_t attention() const {
-    const int64_t query = model_.heads * model_.head_dim;
-    const int64_t kv = model_.kv_heads * model_.head_dim;
-    int64_t bytes = 3 * rows(model_.dim) + 2 * rows(query) + 2 * rows(kv);
-    bytes += 2 * wide_rows(1) + wide_rows(model_.heads) + block(tokens_ * 4);
-    if (model_.qk_norm) {
-      bytes += rows(query) + rows(kv) + wide_rows(model_.heads) + wide_rows(model_.kv_heads);
-    }
+    const int64_t heads = model_.heads / tp_;
+    const int64_t kv_heads = std::max<int64_t>(1, model_.kv_heads / tp_);
+    const int64_t query = heads * model_.head_dim;
+    const int64_t kv = kv_heads * model_.head_dim;
+    int64_t bytes = 2 * stream(model_.dim) + rows(model_.dim) + 2 * rows(query) + 2 * rows(kv);
+    bytes += 2 * wide_rows(1) + wide_rows(heads) + block(rows_ * 4);
+    if (model_.qk_norm) bytes += rows(query) + rows(kv) + wide_rows(heads) + wide_rows(kv_heads);
     return bytes;
   }
 
@@ -93,27 +99,31 @@ class BlockModel {
   }
 
   void experts(const MoEConfig& moe, BlockMemory& memory) const {
-    const int64_t ep = config_.parallel.ep;
-    const int64_t rows = routed_rows(moe, config_.train.micro_batch, model_.seq_len);
-    feed_forward(moe.experts / ep, rows, moe.ffn_dim, memory);
+    const int64_t ep = config_.parallel.shape[Axis::ep];
+    const int64_t etp = config_.parallel.shape[Axis::etp];
+    // With routing taken as even: the rows of all etp ranks, which each take to a part of an
+    // expert.
+    const int64_t rows = routed_rows(moe, config_.train.micro_batch, model_.seq_len) * etp /
+                         (config_.parallel.shape[Axis::cp] * tp_);
+    feed_forward(moe.experts / ep, rows, moe.ffn_dim / etp, memory);
     memory.backward += block(rows * model_.dim * c_);            // gradient of the experts' output
     memory.saved += 2 * block(rows * w_) + 5 * block(rows * 4);  // gate weights, row indices
     const RouterDescriptor& router = *find_router(moe.router);
     if (router.has_parameters) {
       const int64_t r = bytes_of(moe.router_precision);
-      memory.saved += block(tokens_ * model_.dim * r);  // input of the router
+      memory.saved += block(rows_ / tp_ * model_.dim * r);  // input of the router
       memory.saved += router_tables(moe) * block(tokens_ * moe.experts * r);
     }
     if (moe.shared_experts > 0) {
       BlockMemory shared;
-      feed_forward(1, tokens_, moe.shared_experts * moe.shared_ffn_dim, shared);
+      feed_forward(1, rows_, moe.shared_experts * moe.shared_ffn_dim / tp_, shared);
       if (model_.compute == moe.router_precision && router.has_parameters) {
         shared.saved -= this->rows(model_.dim);  // the same rows as the router's input
       }
       memory.saved += shared.saved;
       memory.backward = std::max(memory.backward, shared.backward);
     }
-    if (ep > 1) memory.exchanged = block(rows * model_.dim * c_);
+    if (ep * etp > 1) memory.exchanged = block(rows * model_.dim * c_);
   }
 
   // Tensors [T, E] that the router keeps: scores and probabilities, one more per balance term that
@@ -129,7 +139,10 @@ class BlockModel {
 
   const RunConfig& config_;
   const DecoderConfig& model_;
-  int64_t tokens_;
+  int64_t tp_;
+  int64_t tokens_;  // of the micro-batch
+  int64_t rows_;    // of them, what attention sees here
+  int64_t stream_;  // of them, in the residual stream here
   int64_t c_;
   int64_t w_;
 };
@@ -144,19 +157,20 @@ struct HeadMemory {
   int64_t scratch = 0;  // stays with the threads
 };
 
-HeadMemory head_memory(const DecoderConfig& model, int64_t tokens, int threads) {
+// vocab: words of this rank.
+HeadMemory head_memory(const DecoderConfig& model, int64_t vocab, int64_t tokens, int threads) {
   const int64_t c = bytes_of(model.compute);
   const int64_t w = bytes_of(wide(model.compute));
-  const int64_t fitting = (int64_t{32} << 20) / std::max<int64_t>(model.vocab * c, 1);
+  const int64_t fitting = (int64_t{32} << 20) / std::max<int64_t>(vocab * c, 1);
   const int64_t chunk = std::min(tokens, std::clamp<int64_t>(fitting / 128 * 128, 512, 1024));
   const int64_t filled = (chunk + kRowPad - 1) / kRowPad * kRowPad;
   const int64_t step = std::min(chunk, chunk >= 8 * kLossBlock ? kLossBlock : kLossBlock / 2);
   HeadMemory memory;
   memory.tensors = 3 * block(tokens * model.dim * c) + 2 * block(tokens * w) +
-                   block(model.vocab * model.dim * w) + block(model.vocab * filled * c) +
+                   block(vocab * model.dim * w) + block(vocab * filled * c) +
                    block(filled * model.dim * c);
   const int64_t busy = std::min<int64_t>(threads, (chunk + step - 1) / step);
-  memory.scratch = busy * block(step * (model.vocab + 2 * model.dim) * c);
+  memory.scratch = busy * block(step * (vocab + 2 * model.dim) * c);
   return memory;
 }
 
@@ -180,28 +194,30 @@ int64_t MemoryEstimate::of(MemoryKind kind) const {
 // kept, too. With recompute blocks keep only their input, and one block at a time the rest.
 MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
   const DecoderConfig& model = config.model;
-  const MeshShape mesh = MeshShape::data_expert(config.parallel.dp, config.parallel.ep);
+  const MeshShape& mesh = config.parallel.shape;
   const std::shared_ptr<Device> device = Device::cpu(1);
   int64_t main = 0;
   int64_t forms = 0;
-  for (const PlannedParameter& parameter : planned_parameters(model)) {
-    main += block(local_elements(parameter, mesh) * bytes_of(wide(parameter.compute)));
+  for (const PlannedParameter& parameter : planned_parameters(model, config.parallel)) {
+    main += block(local_elements(parameter, mesh, mesh.world() - 1) *
+                  bytes_of(wide(parameter.compute)));
     forms += form_bytes(parameter, mesh, device);
   }
-  const int64_t tokens = config.train.micro_batch * model.seq_len;
+  const int64_t tokens = config.train.micro_batch * model.seq_len / mesh[Axis::cp];
+  const int64_t vocab = (model.vocab + mesh[Axis::tp] - 1) / mesh[Axis::tp];
   const BlockModel blocks(config);
   BlockMemory all;
   BlockMemory worst;
   for (size_t layer = 0; layer < model.moe.size(); ++layer) {
     const BlockMemory memory = blocks.memory(layer);
-    all.saved += model.recompute ? blocks.rows(model.dim) : memory.saved;
+    all.saved += model.recompute ? blocks.stream(model.dim) : memory.saved;
     worst.saved = std::max(worst.saved, memory.saved);
     worst.backward = std::max(worst.backward, memory.backward);
     worst.exchanged = std::max(worst.exchanged, memory.exchanged);
   }
   const int64_t repeated = model.recompute ? worst.saved : 0;
-  const HeadMemory head = head_memory(model, tokens, threads);
-  const int64_t in_backward = repeated + worst.backward + 2 * blocks.rows(model.dim);
+  const HeadMemory head = head_memory(model, vocab, tokens, threads);
+  const int64_t in_backward = repeated + worst.backward + 2 * blocks.stream(model.dim);
   const int64_t tables =
       model.seq_len * model.head_dim * bytes_of(wide(model.compute)) + tokens * 16;
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <sstream>
 
 #include "core/base/error.h"
@@ -37,11 +38,14 @@ std::string read_config_file(const std::string& file) {
 }
 
 int smallest_world(const Sheet& sheet) {
-  const int64_t others =
-      sheet.integer("parallel.tp") * sheet.integer("parallel.cp") * sheet.integer("parallel.pp");
-  const int64_t dp = sheet.is_word("parallel.dp", "auto") ? sheet.integer("parallel.ep")
-                                                          : sheet.integer("parallel.dp");
-  return static_cast<int>(std::min<int64_t>(dp * others, 1 << 24));
+  const int64_t tokens = sheet.integer("parallel.tp") * sheet.integer("parallel.cp");
+  const int64_t pp = sheet.integer("parallel.pp");
+  const int64_t sharing = sheet.integer("parallel.ep") * sheet.integer("parallel.etp");
+  // The ranks of a stage are a multiple of cp x tp and of ep x etp.
+  const int64_t stage = sheet.is_word("parallel.dp", "auto")
+                            ? std::lcm(tokens, sharing)
+                            : sheet.integer("parallel.dp") * tokens;
+  return static_cast<int>(std::min<int64_t>(stage * pp, 1 << 24));
 }
 
 LoadedConfig load_config_text(const std::string& text, const std::string& file,

@@ -229,6 +229,28 @@ void check_balance(const RunConfig& config, const std::vector<RouterEntry>& rout
   }
 }
 
+// This batch's fractions are known when all its forwards are done.
+void check_exact_scope(const RunConfig& config, RuleList& rules) {
+  const Sheet& sheet = config.sheet;
+  const int64_t dp = config.parallel.shape[Axis::dp];
+  const int64_t unit = dp * config.train.micro_batch;
+  if (unit < 1 || config.train.global_batch % unit != 0) return;  // said elsewhere
+  const int64_t micro_batches = config.train.global_batch / unit;
+  if (micro_batches == 1 || config.parallel.schedule == PipelineSchedule::gpipe) return;
+  for (int i = 0; i < sheet.count("moe.balance"); ++i) {
+    const std::string path = fmt::format("moe.balance[{}]", i);
+    if (sheet.text(path + ".scope") != "global_batch_exact" || sheet.real(path + ".coef") == 0)
+      continue;
+    rules.add(path + ".scope", {path, "train", "parallel.dp", "parallel.schedule"},
+              fmt::format("needs every forward before the first backward, and a step has "
+                          "global_batch / (dp x micro_batch) = {} / ({} x {}) = {} micro-batches",
+                          config.train.global_batch, dp, config.train.micro_batch, micro_batches),
+              fmt::format("write train.micro_batch: {}; or parallel.schedule: gpipe; or scope: "
+                          "global_batch",
+                          config.train.global_batch / dp));
+  }
+}
+
 void check_groups(const RunConfig& config, RuleList& rules) {
   const Sheet& sheet = config.sheet;
   const int64_t micro = config.train.micro_batch;
@@ -257,16 +279,8 @@ void check_groups(const RunConfig& config, RuleList& rules) {
   }
 }
 
-void check_experts(const RunConfig& config, RuleList& rules) {
+void check_capacity_factor(const RunConfig& config, RuleList& rules) {
   const int64_t experts = config.sheet.integer("moe.experts");
-  const int64_t ep = config.parallel.ep;
-  if (experts % ep != 0) {
-    rules.add("parallel.ep", {"moe.experts"},
-              fmt::format("must divide the experts: {} = {} x {} + {}", experts, experts / ep, ep,
-                          experts % ep),
-              fmt::format("legal values: {}; or moe.experts: {}",
-                          fmt::join(divisors(experts), ", "), near_multiples(ep, experts)));
-  }
   for (const char* key : {"moe.capacity_factor", "moe.capacity_factor_eval"}) {
     const Entry* entry = config.sheet.find(key);
     const auto* factor = std::get_if<double>(&entry->value);
@@ -289,8 +303,11 @@ void check_moe(const RunConfig& config, Purpose purpose, RuleList& rules) {
   check_layers(config, routers, rules);
   check_routers(config, routers, rules);
   check_balance(config, routers, rules);
-  check_experts(config, rules);
-  if (purpose == Purpose::train) check_groups(config, rules);
+  check_capacity_factor(config, rules);
+  if (purpose == Purpose::train) {
+    check_groups(config, rules);
+    check_exact_scope(config, rules);
+  }
 }
 
 }  // namespace troupe

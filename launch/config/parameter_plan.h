@@ -20,10 +20,11 @@ struct PlannedParameter {
   bool in_products = false;  // a matrix of linear ops: may have packed copies
 };
 
-// In the order of Decoder::parameters().
-std::vector<PlannedParameter> planned_parameters(const DecoderConfig& config);
+// In the order of Decoder::parameters() on the ranks of this pipeline stage.
+std::vector<PlannedParameter> planned_parameters(const DecoderConfig& config,
+                                                 const Parallelism& parallelism, int stage = 0);
 
-// Elements that one rank holds (every rank of data x expert layouts holds the same number).
-int64_t local_elements(const PlannedParameter& parameter, const MeshShape& mesh);
+// Elements that this rank holds.
+int64_t local_elements(const PlannedParameter& parameter, const MeshShape& mesh, int rank);
 
 }  // namespace troupe

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "launch/config/build.h"
+#include "launch/config/layout_rules.h"
 #include "launch/config/legal.h"
 #include "launch/config/moe_rules.h"
 #include "launch/config/rule_list.h"
@@ -44,87 +45,27 @@ void check_model(const RunConfig& config, RuleList& rules) {
   }
 }
 
-// Keys of the next layouts are known, but only their defaults are legal now.
-void check_not_yet(const RunConfig& config, RuleList& rules) {
-  const auto only = [&](const char* key, const std::string& legal) {
-    const Entry* entry = config.sheet.find(key);
-    const auto* text = std::get_if<std::string>(&entry->value);
-    if (entry->word() || (text != nullptr ? *text : Sheet::shown(*entry)) == legal) return;
-    rules.add(key, {}, "this version trains with data and expert parallelism only (dp and ep)",
-              "legal value: " + legal);
-  };
-  only("parallel.tp", "1");
-  only("parallel.sp", "false");
-  only("parallel.cp", "1");
-  only("parallel.pp", "1");
-  only("parallel.virtual_stages", "1");
-  only("parallel.etp", "1");
-  only("parallel.zero", "0");
-  only("parallel.schedule", "1f1b");
-  only("parallel.cp_kind", "ring");
-  only("parallel.ep_kind", "flat");
-  const Entry* nodes = config.sheet.find("parallel.ranks_per_node");
-  if (!nodes->word()) {
-    rules.add("parallel.ranks_per_node", {}, "this version does not place ranks by node",
-              "legal value: auto");
+void check_layout(const RunConfig& config, int world, Purpose purpose, RuleList& rules) {
+  const Parallelism& parallel = config.parallel;
+  LayoutSubject subject = layout_subject(config.model);
+  if (purpose == Purpose::train) {
+    subject.global_batch = config.train.global_batch;
+    const bool automatic = !config.sheet.find("train.micro_batch")->automatic.empty();
+    subject.micro_batch = automatic ? 0 : config.train.micro_batch;
   }
-}
-
-void check_layout(const RunConfig& config, int world, RuleList& rules) {
-  const ParallelSection& p = config.parallel;
-  const bool automatic = !config.sheet.find("parallel.dp")->automatic.empty();
-  if (!automatic && p.dp != world) {
-    rules.add(
-        "parallel.dp", {},
-        fmt::format("the job has {} rank{}, and dp = {} needs {}", world, world == 1 ? "" : "s",
-                    p.dp, p.dp),
-        fmt::format("start {} rank{} (`troupe launch -n {} ...`), or write dp: auto or dp: {}",
-                    p.dp, p.dp == 1 ? "" : "s", p.dp, world));
+  for (const LayoutProblem& problem : layout_problems(parallel, subject, world)) {
+    rules.add(problem.key, problem.reads, problem.rule, problem.fix);
   }
-  const int dp = automatic ? world : p.dp;
-  if (dp % p.ep != 0) {
-    const int more = (dp / p.ep + 1) * p.ep;
-    rules.add("parallel.ep", {"parallel.dp"},
-              fmt::format("ep ranks are taken from the data ranks, so ep must divide dp: {} = {} x "
-                          "{} + {}",
-                          dp, dp / p.ep, p.ep, dp % p.ep),
-              fmt::format("legal ep with {} rank{}: {}; or start {} ranks (`troupe launch -n {} "
-                          "...`)",
-                          dp, dp == 1 ? "" : "s",
-                          legal_ep(dp, config.sheet.has("moe.experts") &&
-                                               !config.sheet.broken("moe.experts")
-                                           ? config.sheet.integer("moe.experts")
-                                           : 0),
-                          more, more));
+  for (const LayoutProblem& problem : unsupported(parallel)) {
+    rules.add(problem.key, problem.reads, problem.rule, problem.fix);
   }
-  if (config.sheet.is_word("moe", "none") && p.ep != 1) {
-    rules.add("parallel.ep", {"moe"}, "has no effect: the model has no experts (no moe section)",
+  if (!config.sheet.is_word("moe", "none")) return;
+  for (const auto& [key, axis] :
+       {std::pair{"parallel.ep", Axis::ep}, std::pair{"parallel.etp", Axis::etp}}) {
+    if (parallel.shape[axis] == 1) continue;
+    rules.add(key, {"moe"}, "has no effect: the model has no experts (no moe section)",
               "remove it, or add a moe section");
   }
-}
-
-void check_batch(const RunConfig& config, RuleList& rules) {
-  const int64_t batch = config.train.global_batch;
-  const int64_t dp = config.parallel.dp;
-  const int64_t micro = config.train.micro_batch;
-  if (!config.sheet.find("train.micro_batch")->automatic.empty()) {
-    if (batch % dp != 0) {
-      rules.add("train.global_batch", {"train.micro_batch", "parallel.dp"},
-                fmt::format("must be a multiple of dp = {}: {} = {} x {} + {}", dp, batch,
-                            batch / dp, dp, batch % dp),
-                "nearest legal values: " + near_multiples(dp, batch));
-    }
-    return;
-  }
-  const int64_t unit = dp * micro;
-  if (batch % unit == 0) return;
-  const std::string micro_values =
-      batch % dp == 0 ? fmt::format("; or train.micro_batch: {}", near_divisors(batch / dp, micro))
-                      : std::string();
-  rules.add("train.global_batch", {"train.micro_batch", "parallel.dp"},
-            fmt::format("must be a multiple of dp x micro_batch = {} x {} = {}: {} = {} x {} + {}",
-                        dp, micro, unit, batch, batch / unit, unit, batch % unit),
-            "nearest legal values: " + near_multiples(unit, batch) + micro_values);
 }
 
 void check_data(const RunConfig& config, RuleList& rules) {
@@ -181,9 +122,7 @@ std::vector<Problem> problems(const RunConfig& config, int world, Purpose purpos
   RuleList rules(config.sheet);
   check_model(config, rules);
   check_moe(config, purpose, rules);
-  check_not_yet(config, rules);
-  check_layout(config, world, rules);
-  if (purpose == Purpose::train) check_batch(config, rules);
+  check_layout(config, world, purpose, rules);
   check_data(config, rules);
   check_paths(config, rules);
   return rules.take();

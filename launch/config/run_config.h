@@ -9,6 +9,7 @@
 #include "core/base/field.h"
 #include "launch/config/sheet.h"
 #include "models/families/decoder_config.h"
+#include "parallel/mesh/parallelism.h"
 
 namespace troupe {
 
@@ -51,17 +52,6 @@ struct TrainSection {
   int64_t micro_batch = 0;   // sequences of one forward on one data rank
 };
 
-// Degrees; dp is resolved to the number of data ranks.
-struct ParallelSection {
-  int dp = 1;
-  int ep = 1;
-  int tp = 1;
-  int cp = 1;
-  int pp = 1;
-  int etp = 1;
-  int ranks_per_node = 0;  // 0 = found
-};
-
 struct CheckpointSection {
   int64_t every = 200;          // 0 = only the last step
   int64_t keep = 3;             // 0 = all
@@ -96,7 +86,7 @@ struct RunConfig {
   OptimizerSection optimizer;
   ScheduleSection schedule;
   TrainSection train;
-  ParallelSection parallel;
+  Parallelism parallel;  // dp, edp and sp resolved
   CheckpointSection checkpoint;
   EvalSection eval;
   LoggingSection logging;

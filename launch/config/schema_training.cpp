@@ -111,23 +111,27 @@ std::vector<Key> parallel_keys() {
     return integer_key(path, help).value(int64_t{1}).from(1).to(1 << 20).may_change();
   };
   return {
-      integer_key("parallel.dp", "Data ranks. auto = all ranks of the job.")
+      integer_key("parallel.dp", "Data ranks. auto = the ranks of the job / (pp x cp x tp).")
           .words({"auto"})
           .word("auto")
           .from(1)
           .to(1 << 20)
           .may_change(),
-      degree("parallel.tp", "Tensor parallel ranks."),
+      degree("parallel.tp",
+             "Ranks that share each matrix of attention and dense layers; divides the heads."),
       KeyMaker("parallel.sp", ValueKind::boolean, "Sequence parallelism. auto = (tp > 1).")
           .words({"auto"})
           .word("auto")
           .may_change(),
-      degree("parallel.cp", "Context parallel ranks."),
+      degree("parallel.cp", "Ranks that share each sequence."),
       degree("parallel.pp", "Pipeline stages."),
       degree("parallel.virtual_stages", "Chunks per pipeline rank."),
-      degree("parallel.ep", "Ranks that share the experts of a layer; must divide dp and experts."),
-      degree("parallel.etp", "Tensor parallel ranks of one expert."),
-      integer_key("parallel.zero", "What is sharded over data ranks: 0 = nothing.")
+      degree("parallel.ep",
+             "Ranks that share the experts of a layer. ep x etp divides dp x cp x tp, ep the "
+             "experts."),
+      degree("parallel.etp", "Ranks that share each expert; divides moe.ffn_dim."),
+      integer_key("parallel.zero",
+                  "Sharded over data ranks: 0 = nothing, 1 = optimizer state, 2 = gradients too.")
           .value(int64_t{0})
           .from(0)
           .to(3)

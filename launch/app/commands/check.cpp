@@ -8,6 +8,7 @@
 #include "launch/app/commands.h"
 #include "launch/app/rank_runtime.h"
 #include "launch/config/estimate.h"
+#include "launch/config/layout_text.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "models/families/decoder_size.h"
@@ -37,7 +38,7 @@ void print_json(const Findings& found) {
   ordered_json json;
   json["config"] = ordered_json::parse(resolved_json(found.config));
   json["config_hash"] = config_hash(found.config);
-  json["ranks"] = found.config.parallel.dp;
+  json["ranks"] = found.config.parallel.shape.world();
   json["parameters"] = found.size.parameters;
   json["active_parameters"] = found.size.active_parameters;
   ordered_json memory;
@@ -60,8 +61,8 @@ void print_text(const Findings& found) {
   const RunConfig& config = found.config;
   fmt::print("{}\n", resolved_yaml(config, {.folder = "."}));
   fmt::print("config hash         {}\n", config_hash(config));
-  fmt::print("ranks               {} (dp {} x ep {})\n", config.parallel.dp,
-             config.parallel.dp / config.parallel.ep, config.parallel.ep);
+  fmt::print("ranks               {} ({})\n", config.parallel.shape.world(),
+             describe(config.parallel));
   fmt::print("parameters          {}\n", found.size.parameters);
   fmt::print("active parameters   {} (read for one token)\n", found.size.active_parameters);
   fmt::print("tokens per step     {}\n", config.train.global_batch * config.model.seq_len);
@@ -101,7 +102,8 @@ int command_check(std::span<const std::string> args) {
   found.size = decoder_size(loaded.config.model);
   const int threads = loaded.config.runtime.threads;
   found.memory = estimate_memory(
-      loaded.config, threads > 0 ? threads : automatic_threads(loaded.config.parallel.dp));
+      loaded.config,
+      threads > 0 ? threads : automatic_threads(loaded.config.parallel.shape.world()));
   found.communication = estimate_communication(loaded.config);
   found.config = std::move(loaded.config);
   found.warnings = std::move(loaded.warnings);

@@ -46,10 +46,6 @@ struct Job {
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
 };
 
-int world_of(const ParallelSection& parallel) {
-  return parallel.pp * parallel.dp * parallel.cp * parallel.tp;
-}
-
 // A configuration is checked before anything starts.
 Job job_of(const Arguments& arguments, const Hosts& hosts) {
   int given =
@@ -70,7 +66,7 @@ Job job_of(const Arguments& arguments, const Hosts& hosts) {
   }
   const ConfigWords named = config_words(words);
   const RunConfig config = load_config(named.file, named.overrides, given).config;
-  return {given > 0 ? given : world_of(config.parallel), config.runtime.timeout};
+  return {given > 0 ? given : config.parallel.shape.world(), config.runtime.timeout};
 }
 
 // A job over several machines: mpirun's own codes, told in Troupe's terms.

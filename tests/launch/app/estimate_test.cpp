@@ -69,17 +69,17 @@ int64_t sent(const TrafficTable& table, bool routed) {
 Measured measure(const RunConfig& config) {
   Measured most;
   std::mutex mutex;
-  run_ranks(config.parallel.dp, [&](int rank, std::shared_ptr<Communicator> world) {
+  run_ranks(config.parallel.shape.world(), [&](int, std::shared_ptr<Communicator> world) {
     const auto device = Device::cpu(1);
     world->set_device(device);
-    const Mesh mesh(MeshShape::data_expert(config.parallel.dp, config.parallel.ep), world);
+    const Mesh mesh(config.parallel, world);
     TrainingEngine engine(engine_config(config), mesh, device);
     TrafficTable before;
     for (int64_t step = 0; step < 2; ++step) {
       before = mesh.traffic();
       engine.step(step, [&](int64_t micro) {
-        std::vector<int64_t> samples =
-            micro_batch_samples(engine.config(), config.parallel.dp, rank, micro);
+        std::vector<int64_t> samples = micro_batch_samples(engine.config(), mesh.size(Axis::dp),
+                                                           mesh.coordinate(Axis::dp), micro);
         return random_batch(engine.config(), step, samples);
       });
     }
@@ -131,15 +131,14 @@ const std::vector<Case> kCases{
 TEST_P(Estimates, ParametersAreThoseOfTheModel) {
   const Case& c = GetParam();
   const RunConfig config = config_with(c.overrides, c.ranks);
-  const MeshShape shape = MeshShape::data_expert(config.parallel.dp, config.parallel.ep);
-  const std::vector<PlannedParameter> planned = planned_parameters(config.model);
+  const MeshShape& shape = config.parallel.shape;
+  const std::vector<PlannedParameter> planned = planned_parameters(config.model, config.parallel);
   int64_t global = 0;
   for (const PlannedParameter& parameter : planned) global += parameter.layout.global.elements();
   EXPECT_EQ(global, decoder_size(config.model).parameters);
   run_ranks(c.ranks, [&](int rank, std::shared_ptr<Communicator> world) {
-    const Mesh mesh(shape, std::move(world));
+    const Mesh mesh(config.parallel, std::move(world));
     const Decoder model(config.model, mesh, Device::cpu(1), 1);
-    if (rank != 0) return;
     ASSERT_EQ(planned.size(), model.parameters().size());
     for (size_t i = 0; i < planned.size(); ++i) {
       const Parameter& real = *model.parameters()[i];
@@ -147,7 +146,7 @@ TEST_P(Estimates, ParametersAreThoseOfTheModel) {
       EXPECT_EQ(planned[i].layout.global, real.layout().global) << real.name();
       EXPECT_EQ(planned[i].layout.gradient_partial, real.layout().gradient_partial) << real.name();
       EXPECT_EQ(planned[i].compute, real.compute()) << real.name();
-      EXPECT_EQ(local_elements(planned[i], shape), real.value().elements()) << real.name();
+      EXPECT_EQ(local_elements(planned[i], shape, rank), real.value().elements()) << real.name();
     }
   });
 }

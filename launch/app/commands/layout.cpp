@@ -1,0 +1,40 @@
+// troupe layout CONFIG --ranks N [--svg FILE]
+#include <fmt/core.h>
+
+#include "core/io/atomic_file.h"
+#include "core/text/tokenizer.h"
+#include "launch/app/command_line.h"
+#include "launch/app/commands.h"
+#include "launch/app/layout_view.h"
+#include "launch/config/load.h"
+
+namespace troupe {
+
+int command_layout(std::span<const std::string> args) {
+  CommandLine line("layout", "CONFIG [key=value...] [--ranks N] [--svg FILE]",
+                   "Shows where each rank stands, who shares what with whom, and how many bytes "
+                   "cross each kind of link in a step. Starts nothing.");
+  line.option("ranks", "N", "", "ranks of the job; default: the fewest that the layout allows")
+      .option("svg", "FILE", "", "also as a picture")
+      .details(
+          "example:\n  troupe layout configs/tiny/shakespeare.yaml --ranks 4 parallel.tp=2 "
+          "train.micro_batch=2")
+      .positionals(1, SIZE_MAX);
+  const std::optional<Arguments> arguments = line.parse(args);
+  if (!arguments) return 0;
+  const ConfigWords words = config_words(arguments->positionals);
+  const int ranks =
+      arguments->given("ranks") ? static_cast<int>(arguments->integer("ranks", 1, 4096)) : 0;
+  LoadedConfig loaded = load_config(words.file, words.overrides, ranks);
+  if (loaded.config.model.vocab == 0) {
+    resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());
+  }
+  fmt::print("{}", layout_table(loaded.config));
+  if (arguments->given("svg")) {
+    write_file_atomically(arguments->text("svg"), layout_svg(loaded.config));
+    fmt::print("\npicture: {}\n", arguments->text("svg"));
+  }
+  return 0;
+}
+
+}  // namespace troupe

@@ -1,0 +1,43 @@
+// Which layouts are verified: the factorisations of a number of ranks, and the choices that go with
+// each of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/config/layout_rules.h"
+
+namespace troupe {
+
+struct VerifiedLayout {
+  Parallelism parallelism;
+  int overlap = 1;  // chunks of moe.overlap
+  // Why it cannot be (refused), or is not run by this build (unsupported); both empty: it runs.
+  std::string refused;
+  std::string unsupported;
+};
+
+// "dp 4 x tp 2, sp, overlap 2"
+std::string describe(const VerifiedLayout& layout);
+
+// Every pp x dp x cp x tp with every edp x ep x etp over `ranks` ranks.
+std::vector<MeshShape> factorisations(int ranks);
+
+struct ListOptions {
+  int ranks = 8;
+  bool exhaustive = false;  // every choice with every factorisation, instead of a cover of pairs
+  int ranks_per_node = 0;
+  int longest_overlap = 1;  // moe.overlap is 1 or this
+};
+
+// One layout per factorisation (with exhaustive: all), in a fixed order. Those that run differ in
+// sp, zero, schedule and virtual_stages, cp_kind, ep_kind and overlap so that every pair of values
+// that can act together does so in one of them.
+std::vector<VerifiedLayout> all_layouts(const LayoutSubject& subject, const ListOptions& options);
+
+// "tp=2,pp=2;ep=8,zero=3": dp fills the ranks where it is not given, the rest is at its default.
+// Throws Error(usage).
+std::vector<VerifiedLayout> listed_layouts(const std::string& list, const LayoutSubject& subject,
+                                           const ListOptions& options);
+
+}  // namespace troupe

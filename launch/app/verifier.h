@@ -1,0 +1,54 @@
+// Trains a model on one rank and on other layouts and compares all that a layout must not change.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "launch/app/layout_law.h"
+#include "launch/app/layout_list.h"
+
+namespace troupe {
+
+struct VerifyCase {
+  EngineConfig engine;  // its compute type is the precision
+  int64_t steps = 3;
+  int threads = 1;  // of each rank
+  std::chrono::milliseconds timeout{600000};
+};
+
+// Allowed differences: f64 1e-10. f32, with the decisions of one rank's routers replayed: 1e-5, for
+// parameters under AdamW 1e-3 a step (its first steps are all of one length, however small the
+// gradient). bf16, replayed: 3e-2 of a tensor's norm; parameters 3e-1.
+double tolerance_of(DType compute);
+
+struct Verdict {
+  VerifiedLayout layout;
+  // The largest difference, as a share of what is allowed times tolerance_of(): above it means a
+  // difference.
+  double worst = 0;
+  std::string tensor;  // "gradient of NAME", "NAME", "loss", ...
+  std::string error;   // the run ended with this instead
+  double seconds = 0;
+  bool same(double tolerance) const { return error.empty() && worst <= tolerance; }
+};
+
+// How a layout is run: on threads of this process, or on the ranks of a job. Collective.
+using LayoutRun = std::function<laws::LawResult(const laws::LawCase&)>;
+LayoutRun run_on_threads(int ranks, std::chrono::milliseconds timeout);
+LayoutRun run_on_job(const std::shared_ptr<Communicator>& world);
+
+class Verifier {
+ public:
+  // Trains the reference on one rank.
+  explicit Verifier(const VerifyCase& verify);
+  const laws::LawResult& reference() const { return reference_; }
+  Verdict check(const VerifiedLayout& layout, const LayoutRun& run) const;
+
+ private:
+  laws::LawCase law() const;
+  VerifyCase verify_;
+  laws::LawResult reference_;
+};
+
+}  // namespace troupe

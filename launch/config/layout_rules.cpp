@@ -1,0 +1,272 @@
+#include "launch/config/layout_rules.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+
+#include "launch/config/legal.h"
+
+namespace troupe {
+namespace {
+
+std::string quotient(int64_t number, int64_t by) {
+  return fmt::format("{} = {} x {} + {}", number, number / by, by, number % by);
+}
+
+bool one_divides(int64_t a, int64_t b) { return a % b == 0 || b % a == 0; }
+
+// The (at most three) values nearest to `value` in [1, limit] that are legal: "1, 2, 4".
+std::string nearest_legal(int64_t value, int64_t limit, const std::function<bool(int64_t)>& legal) {
+  std::vector<int64_t> found;
+  for (int64_t candidate = 1; candidate <= std::min<int64_t>(limit, 4096); ++candidate) {
+    if (legal(candidate)) found.push_back(candidate);
+  }
+  std::stable_sort(found.begin(), found.end(), [&](int64_t a, int64_t b) {
+    return std::llabs(a - value) < std::llabs(b - value);
+  });
+  if (found.size() > 3) found.resize(3);
+  std::sort(found.begin(), found.end());
+  return fmt::format("nearest legal values: {}", fmt::join(found, ", "));
+}
+
+class Rules {
+ public:
+  Rules(const Parallelism& p, const LayoutSubject& s, int world)
+      : p_(p),
+        s_(s),
+        world_(world),
+        pp_(p.shape[Axis::pp]),
+        dp_(p.shape[Axis::dp]),
+        cp_(p.shape[Axis::cp]),
+        tp_(p.shape[Axis::tp]),
+        ep_(p.shape[Axis::ep]),
+        etp_(p.shape[Axis::etp]) {}
+
+  std::vector<LayoutProblem> all() {
+    world();
+    tensor();
+    experts();
+    sequence();
+    stages();
+    batch();
+    return std::move(problems_);
+  }
+
+ private:
+  void add(std::string key, std::vector<std::string> reads, std::string rule, std::string fix) {
+    problems_.push_back({std::move(key), std::move(reads), std::move(rule), std::move(fix)});
+  }
+
+  void world() {
+    const int64_t others = pp_ * cp_ * tp_;
+    const int64_t product = others * dp_;
+    if (product != world_) {
+      const std::string folded = others == 1
+                                     ? fmt::format("dp = {} needs {}", dp_, product)
+                                     : fmt::format("pp x dp x cp x tp = {} x {} x {} x {} needs {}",
+                                                   pp_, dp_, cp_, tp_, product);
+      std::string fix = fmt::format("start {} rank{} (`troupe launch -n {} ...`)", product,
+                                    product == 1 ? "" : "s", product);
+      if (world_ % others == 0) {
+        fix += fmt::format(", or write dp: auto or dp: {}", world_ / others);
+      } else {
+        fix += fmt::format(", or make pp x cp x tp = {} a divisor of {}: {}", others, world_,
+                           near_divisors(world_, others));
+      }
+      add("parallel.dp", {"parallel.pp", "parallel.cp", "parallel.tp"},
+          fmt::format("the job has {} rank{}, and {}", world_, world_ == 1 ? "" : "s", folded),
+          std::move(fix));
+    }
+    const int64_t stage = dp_ * cp_ * tp_;
+    if (stage % (ep_ * etp_) != 0) {
+      const bool blame_etp = stage % ep_ == 0;
+      const int64_t value = blame_etp ? etp_ : ep_;
+      const int64_t other = blame_etp ? ep_ : etp_;
+      add(blame_etp ? "parallel.etp" : "parallel.ep",
+          {"parallel.dp", "parallel.cp", "parallel.tp", blame_etp ? "parallel.ep" : "parallel.etp"},
+          fmt::format("the experts are shared out over the dp x cp x tp = {} x {} x {} = {} ranks "
+                      "of a stage, which must be a multiple of ep x etp = {} x {}: {}",
+                      dp_, cp_, tp_, stage, ep_, etp_, quotient(stage, ep_ * etp_)),
+          nearest_legal(value, stage, [&](int64_t n) {
+            return stage % (n * other) == 0 && (blame_etp ? etp_legal(n) : ep_legal(n));
+          }) + fmt::format("; or {} ranks a stage", (stage / (ep_ * etp_) + 1) * ep_ * etp_));
+    }
+  }
+
+  bool ep_legal(int64_t n) const { return s_.experts % n == 0; }
+  bool etp_legal(int64_t n) const { return s_.expert_ffn % n == 0; }
+  bool tp_legal(int64_t n) const {
+    return s_.heads % n == 0 && one_divides(s_.kv_heads, n) && s_.ffn_dim % n == 0 &&
+           s_.shared_ffn % n == 0;
+  }
+
+  void tensor() {
+    const std::string near = nearest_legal(tp_, s_.heads, [&](int64_t n) { return tp_legal(n); });
+    if (s_.heads % tp_ != 0) {
+      add("parallel.tp", {"model.heads"}, "must divide model.heads: " + quotient(s_.heads, tp_),
+          near);
+    } else if (!one_divides(s_.kv_heads, tp_)) {
+      add("parallel.tp", {"model.heads", "model.kv_heads"},
+          fmt::format("one of tp = {} and model.kv_heads = {} must divide the other", tp_,
+                      s_.kv_heads),
+          near);
+    }
+    if (s_.ffn_dim % tp_ != 0) {
+      add("parallel.tp", {"model.ffn_dim"},
+          "must divide model.ffn_dim: " + quotient(s_.ffn_dim, tp_),
+          near + "; or model.ffn_dim: " + near_multiples(tp_, s_.ffn_dim));
+    }
+    if (s_.shared_ffn % tp_ != 0) {
+      add("parallel.tp", {"moe.shared_experts", "moe.shared_ffn_dim"},
+          "must divide shared_experts x shared_ffn_dim: " + quotient(s_.shared_ffn, tp_), near);
+    }
+  }
+
+  void experts() {
+    if (s_.experts % ep_ != 0) {
+      add("parallel.ep", {"moe.experts"}, "must divide the experts: " + quotient(s_.experts, ep_),
+          nearest_legal(ep_, s_.experts, [&](int64_t n) { return ep_legal(n); }) +
+              "; or moe.experts: " + near_multiples(ep_, s_.experts));
+    }
+    if (s_.expert_ffn % etp_ != 0) {
+      add("parallel.etp", {"moe.ffn_dim"},
+          "must divide moe.ffn_dim: " + quotient(s_.expert_ffn, etp_),
+          nearest_legal(etp_, s_.expert_ffn, [&](int64_t n) { return etp_legal(n); }) +
+              "; or moe.ffn_dim: " + near_multiples(etp_, s_.expert_ffn));
+    }
+  }
+
+  // Ring attention gives every rank an early and a late chunk of each sequence.
+  void sequence() {
+    const bool ring = p_.cp_kind == CpKind::ring && cp_ > 1;
+    const int64_t unit = (ring ? 2 : 1) * cp_ * tp_;
+    if (s_.seq_len % unit != 0) {
+      const std::string what =
+          ring ? fmt::format("2 x cp x tp = 2 x {} x {} = {} (ring attention)", cp_, tp_, unit)
+               : fmt::format("cp x tp = {} x {} = {}", cp_, tp_, unit);
+      add(cp_ > 1 ? "parallel.cp" : "parallel.tp",
+          {"model.seq_len", "parallel.tp", "parallel.cp_kind"},
+          fmt::format("model.seq_len must be a multiple of {}: {}", what,
+                      quotient(s_.seq_len, unit)),
+          "nearest legal model.seq_len: " + near_multiples(unit, s_.seq_len));
+    }
+    if (p_.cp_kind != CpKind::all_to_all || s_.heads % tp_ != 0) return;
+    const int64_t heads = s_.heads / tp_;
+    if (heads % cp_ != 0) {
+      add("parallel.cp", {"model.heads", "parallel.tp", "parallel.cp_kind"},
+          fmt::format("with cp_kind all_to_all cp must divide the heads of a tp rank, {} / {}: {}",
+                      s_.heads, tp_, quotient(heads, cp_)),
+          nearest_legal(cp_, heads, [&](int64_t n) { return heads % n == 0; }) +
+              "; or cp_kind: ring");
+    }
+  }
+
+  void stages() {
+    const int64_t chunks = pp_ * p_.virtual_stages;
+    if (p_.virtual_stages > 1 && p_.schedule != PipelineSchedule::interleaved) {
+      add("parallel.virtual_stages", {"parallel.schedule"},
+          "several chunks per pipeline rank need schedule: interleaved",
+          "write schedule: interleaved, or virtual_stages: 1");
+    }
+    if (s_.layers < chunks) {
+      const bool one = p_.virtual_stages == 1;
+      add(pp_ > 1 ? "parallel.pp" : "parallel.virtual_stages",
+          {"model.layers", "parallel.virtual_stages"},
+          one ? fmt::format("each of the {} stages needs a layer, and model.layers = {}", pp_,
+                            s_.layers)
+              : fmt::format("each of the pp x virtual_stages = {} x {} = {} chunks needs a layer, "
+                            "and model.layers = {}",
+                            pp_, p_.virtual_stages, chunks, s_.layers),
+          fmt::format("nearest legal value: {}",
+                      pp_ > 1 ? std::max<int64_t>(1, s_.layers / p_.virtual_stages) : s_.layers));
+    }
+  }
+
+  void batch() {
+    const int64_t batch = s_.global_batch;
+    if (batch == 0) return;
+    const int64_t unit = dp_ * std::max<int64_t>(s_.micro_batch, 1);
+    if (batch % unit != 0) {
+      if (s_.micro_batch == 0) {
+        add("train.global_batch", {"train.micro_batch", "parallel.dp"},
+            fmt::format("must be a multiple of dp = {}: {}", dp_, quotient(batch, dp_)),
+            "nearest legal values: " + near_multiples(dp_, batch));
+        return;
+      }
+      add("train.global_batch", {"train.micro_batch", "parallel.dp"},
+          fmt::format("must be a multiple of dp x micro_batch = {} x {} = {}: {}", dp_,
+                      s_.micro_batch, unit, quotient(batch, unit)),
+          "nearest legal values: " + near_multiples(unit, batch) +
+              (batch % dp_ == 0 ? fmt::format("; or train.micro_batch: {}",
+                                              near_divisors(batch / dp_, s_.micro_batch))
+                                : std::string()));
+      return;
+    }
+    const int64_t micro_batches = s_.micro_batch == 0 ? 1 : batch / unit;
+    if (p_.schedule == PipelineSchedule::interleaved && micro_batches % pp_ != 0) {
+      add("parallel.schedule", {"train", "parallel.dp", "parallel.pp"},
+          fmt::format("interleaved needs a multiple of pp = {} micro-batches, and there are "
+                      "global_batch / (dp x micro_batch) = {}: {}",
+                      pp_, micro_batches, quotient(micro_batches, pp_)),
+          "nearest legal numbers of micro-batches: " + near_multiples(pp_, micro_batches) +
+              "; or schedule: 1f1b");
+    }
+  }
+
+  const Parallelism& p_;
+  const LayoutSubject& s_;
+  int64_t world_;
+  int64_t pp_, dp_, cp_, tp_, ep_, etp_;
+  std::vector<LayoutProblem> problems_;
+};
+
+}  // namespace
+
+LayoutSubject layout_subject(const DecoderConfig& model) {
+  LayoutSubject subject;
+  subject.layers = model.layers;
+  subject.heads = model.heads;
+  subject.kv_heads = model.kv_heads;
+  subject.seq_len = model.seq_len;
+  for (const auto& moe : model.moe) {
+    if (!moe) {
+      subject.ffn_dim = model.ffn_dim;
+      continue;
+    }
+    subject.experts = moe->experts;
+    subject.expert_ffn = moe->ffn_dim;
+    subject.shared_ffn = moe->shared_experts * moe->shared_ffn_dim;
+  }
+  return subject;
+}
+
+std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
+                                           const LayoutSubject& subject, int world) {
+  return Rules(parallelism, subject, world).all();
+}
+
+std::vector<LayoutProblem> unsupported(const Parallelism& p) {
+  std::vector<LayoutProblem> list;
+  const auto only = [&](bool runs, const char* key, const char* what, const char* legal) {
+    if (runs) return;
+    list.push_back({std::string("parallel.") + key,
+                    {},
+                    fmt::format("this build does not run {} yet", what),
+                    fmt::format("write {}: {}", key, legal)});
+  };
+  const MeshShape& shape = p.shape;
+  const int stage = shape[Axis::dp] * shape[Axis::cp] * shape[Axis::tp];
+  only(p.zero <= 2 || stage == 1, "zero", "parameters sharded over data ranks", "2");
+  return list;
+}
+
+int derived_edp(const MeshShape& shape) {
+  const int stage = shape[Axis::dp] * shape[Axis::cp] * shape[Axis::tp];
+  const int64_t sharing = int64_t{shape[Axis::ep]} * shape[Axis::etp];
+  return sharing > 0 && stage % sharing == 0 ? static_cast<int>(stage / sharing) : 0;
+}
+
+}  // namespace troupe

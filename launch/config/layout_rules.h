@@ -1,0 +1,47 @@
+// Which layouts a model and its batch allow: one pure function, used by the checks of a
+// configuration and by `troupe verify`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/families/decoder_config.h"
+#include "parallel/mesh/parallelism.h"
+
+namespace troupe {
+
+// What a layout must divide. 0 = the model has none of it, and nothing is asked of it.
+struct LayoutSubject {
+  int64_t layers = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t seq_len = 0;
+  int64_t ffn_dim = 0;     // of dense layers
+  int64_t shared_ffn = 0;  // of all shared experts together
+  int64_t experts = 0;
+  int64_t expert_ffn = 0;
+  int64_t global_batch = 0;  // sequences; 0 = no training steps
+  int64_t micro_batch = 0;   // 0 = global_batch / dp
+};
+LayoutSubject layout_subject(const DecoderConfig& model);
+
+struct LayoutProblem {
+  std::string key;                 // whose value breaks the rule: "parallel.tp"
+  std::vector<std::string> reads;  // the other keys that the rule looks at
+  std::string rule;                // with its arithmetic
+  std::string fix;                 // the nearest legal values
+};
+
+// Every reason why this layout cannot be on `world` ranks; empty = legal.
+std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
+                                           const LayoutSubject& subject, int world);
+
+// What this build cannot run yet of a legal layout; empty = it runs. Choices without effect (an
+// order of pipeline work on one stage) are no obstacle.
+std::vector<LayoutProblem> unsupported(const Parallelism& parallelism);
+
+// edp from the other degrees; 0 where ep x etp do not divide the ranks of a stage.
+int derived_edp(const MeshShape& shape);
+
+}  // namespace troupe

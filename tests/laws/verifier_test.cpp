@@ -1,0 +1,61 @@
+// The verifier proves layouts, and can fail: a planted bug is caught and named.
+#include "launch/app/verifier.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/law_cases.h"
+
+namespace troupe {
+namespace {
+
+VerifyCase small_case(DType compute) {
+  VerifyCase verify{laws::small_engine(compute, "topk")};
+  verify.engine.model.moe[1]->balance = {{"switch", 0.05, BalanceScope::sequence},
+                                         {"z", 0.01, BalanceScope::sequence}};
+  verify.steps = 2;
+  return verify;
+}
+
+VerifiedLayout data_expert(int dp, int ep) {
+  return {Parallelism(MeshShape::data_expert(dp, ep)), 1, {}, {}};
+}
+
+TEST(Verifier, FindsLayoutsTheSameInEveryPrecision) {
+  for (DType compute : {DType::f64, DType::f32, DType::bf16}) {
+    const Verifier verifier(small_case(compute));
+    for (int ep : {1, 2}) {
+      const Verdict verdict =
+          verifier.check(data_expert(2, ep), run_on_threads(2, std::chrono::seconds(60)));
+      EXPECT_TRUE(verdict.same(tolerance_of(compute)))
+          << name(compute) << ", ep " << ep << ": " << verdict.worst << " in " << verdict.tensor
+          << verdict.error;
+    }
+  }
+}
+
+TEST(Verifier, CatchesAPlantedBug) {
+  const Verifier verifier(small_case(DType::f64));
+  VerifiedLayout layout = data_expert(2, 2);
+  layout.parallelism.planted = PlantedBug::balance_scale_of_micro_batches;
+  const Verdict verdict = verifier.check(layout, run_on_threads(2, std::chrono::seconds(60)));
+  EXPECT_FALSE(verdict.same(tolerance_of(DType::f64)));
+  EXPECT_NE(verdict.tensor.find("switch"), std::string::npos) << verdict.tensor;
+}
+
+// A model that differs between the runs differs in what was changed.
+TEST(Verifier, NamesTheTensor) {
+  const laws::LawCase law{laws::small_engine(DType::f64, "topk")};
+  laws::LawResult one = run_law_on_threads(law, 1);
+  laws::LawResult other = one;
+  other.gradients[3].values[0] += 1e-6;
+  std::string where;
+  EXPECT_GT(worst_difference(one.gradients, other.gradients, where), 1e-10);
+  EXPECT_EQ(where, one.gradients[3].name);
+  other = one;
+  other.parameters.pop_back();
+  EXPECT_GT(worst_difference(one.parameters, other.parameters, where), 1e-10);
+  EXPECT_EQ(where, one.parameters.back().name);
+}
+
+}  // namespace
+}  // namespace troupe
