@@ -236,8 +236,8 @@ std::vector<Key> moe_keys() {
           .required()
           .from(0)
           .to(1e6),
-      choice_key("moe.balance[].scope", {"sequence", "microbatch", "global_batch", "global_batch_exact"},
-                 "sequence",
+      choice_key("moe.balance[].scope",
+                 {"sequence", "microbatch", "global_batch", "global_batch_exact"}, "sequence",
                  "Tokens over which fractions are taken: each sequence, blocks of micro_batch "
                  "sequences, or the whole batch (with the previous step's fractions; exact = with "
                  "its own, where every forward precedes the first backward: one micro-batch, or "
