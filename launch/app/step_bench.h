@@ -6,6 +6,7 @@
 
 #include "core/kernels/gemm_rate.h"
 #include "launch/app/rank_runtime.h"
+#include "launch/app/training_engine.h"
 #include "launch/config/run_config.h"
 
 namespace troupe {
@@ -24,6 +25,7 @@ struct StepBench {
   double comm_ms = 0;
   double optimizer_ms = 0;
   double rank_load_max_over_mean = 0;
+  PipelineReport pipeline;       // means over the steps
   int64_t late_allocations = 0;  // times the system was asked for memory after the tenth step
 };
 

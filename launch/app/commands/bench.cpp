@@ -35,6 +35,11 @@ std::string shape_text(const kernels::GemmSize& size) {
   return fmt::format("{}x{}x{}", size.m, size.n, size.k);
 }
 
+// Speed of the pipeline over that of its schedule with the measured times of the stages.
+double of_simulated(const PipelineReport& pipeline) {
+  return pipeline.seconds > 0 ? pipeline.simulated_seconds / pipeline.seconds : 0;
+}
+
 int bench_step_command(const Arguments& arguments) {
   const ConfigWords words =
       config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
@@ -48,20 +53,27 @@ int bench_step_command(const Arguments& arguments) {
       bench_step(config, runtime, arguments.integer("warmup", 1), arguments.integer("steps", 1));
   if (!runtime.leader()) return 0;
   if (arguments.flag("json")) {
-    const nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
-                                     {"step_ms", bench.step_ms},
-                                     {"step_ms_min", bench.step_ms_min},
-                                     {"step_ms_max", bench.step_ms_max},
-                                     {"steps", bench.steps},
-                                     {"gemm_fraction", bench.gemm_fraction},
-                                     {"gemm_rate", bench.gemm_rate},
-                                     {"gemm_shape", shape_text(bench.gemm_shape)},
-                                     {"mem_peak_bytes", bench.mem_peak_bytes},
-                                     {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
-                                     {"comm_ms", bench.comm_ms},
-                                     {"optimizer_ms", bench.optimizer_ms},
-                                     {"rank_load_max_over_mean", bench.rank_load_max_over_mean},
-                                     {"late_allocations", bench.late_allocations}};
+    nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
+                               {"step_ms", bench.step_ms},
+                               {"step_ms_min", bench.step_ms_min},
+                               {"step_ms_max", bench.step_ms_max},
+                               {"steps", bench.steps},
+                               {"gemm_fraction", bench.gemm_fraction},
+                               {"gemm_rate", bench.gemm_rate},
+                               {"gemm_shape", shape_text(bench.gemm_shape)},
+                               {"mem_peak_bytes", bench.mem_peak_bytes},
+                               {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
+                               {"comm_ms", bench.comm_ms},
+                               {"optimizer_ms", bench.optimizer_ms},
+                               {"rank_load_max_over_mean", bench.rank_load_max_over_mean},
+                               {"late_allocations", bench.late_allocations}};
+    if (config.parallel.shape[Axis::pp] > 1) {
+      out["pipeline"] = {{"bubble", bench.pipeline.bubble},
+                         {"bubble_simulated", bench.pipeline.simulated},
+                         {"bubble_formula", bench.pipeline.formula},
+                         {"stage_imbalance", bench.pipeline.imbalance},
+                         {"of_simulated", of_simulated(bench.pipeline)}};
+    }
     fmt::print("{}\n", out.dump());
     return 0;
   }
@@ -77,6 +89,14 @@ int bench_step_command(const Arguments& arguments) {
              bench.comm_ms);
   fmt::print("peak memory       {:.2f} GB on the heaviest rank\n",
              static_cast<double>(bench.mem_peak_bytes) / 1e9);
+  if (config.parallel.shape[Axis::pp] > 1) {
+    fmt::print(
+        "pipeline          stages wait {:.1f} % of the time ({:.1f} % on paper with their times, "
+        "{:.1f} % with equal ones); the busiest works {:.2f} times the mean; {:.2f} of the paper's "
+        "speed\n",
+        100 * bench.pipeline.bubble, 100 * bench.pipeline.simulated, 100 * bench.pipeline.formula,
+        bench.pipeline.imbalance, of_simulated(bench.pipeline));
+  }
   fmt::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
   return 0;
 }
