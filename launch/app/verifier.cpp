@@ -32,7 +32,8 @@ class Worst {
   Verdict& verdict_;
 };
 
-// |a - b| / |a| of one tensor in the 2-norm, with the floor of the other measure.
+// |a - b| / |a| of one tensor in the 2-norm. One with a gradient below the average is measured by
+// the average: in bf16 its rounding is that of the larger values that it is made from.
 double norm_difference(const std::vector<Named>& a, const std::vector<Named>& b,
                        std::string& where) {
   double squares = 0.0;
@@ -55,7 +56,7 @@ double norm_difference(const std::vector<Named>& a, const std::vector<Named>& b,
       gap += (tensor.values[i] - y) * (tensor.values[i] - y);
       size += tensor.values[i] * tensor.values[i];
     }
-    const double floor = 1e-1 * rms * std::sqrt(static_cast<double>(tensor.values.size()));
+    const double floor = rms * std::sqrt(static_cast<double>(tensor.values.size()));
     const double difference = std::sqrt(gap) / std::max(std::sqrt(size), floor);
     if (!(difference <= worst)) {
       worst = std::isfinite(difference) ? difference : std::numeric_limits<double>::infinity();
@@ -142,9 +143,6 @@ Verdict Verifier::check(const VerifiedLayout& layout, const LayoutRun& run) cons
     Worst worst(tolerance, verdict);
     const double loss = std::abs(reference_.losses.front());
     compare_steps(reference_.losses, found.losses, "loss", tolerance, 0.0, worst);
-    compare_steps(reference_.balance_losses, found.balance_losses, "balance loss", tolerance,
-                  1e-3 * loss, worst);
-    compare_steps(reference_.z_losses, found.z_losses, "z loss", tolerance, 1e-3 * loss, worst);
     compare_steps(reference_.norms, found.norms, "gradient norm", tolerance, 0.0, worst);
     const std::vector<std::string> names = term_names(verify_.engine);
     for (size_t i = 0; i < names.size(); ++i) {
@@ -154,9 +152,13 @@ Verdict Verifier::check(const VerifiedLayout& layout, const LayoutRun& run) cons
       for (const auto& step : found.terms) b.push_back(step.at(i));
       compare_steps(a, b, names[i].c_str(), tolerance, 1e-3 * loss, worst);
     }
+    compare_steps(reference_.balance_losses, found.balance_losses, "balance loss", tolerance,
+                  1e-3 * loss, worst);
+    compare_steps(reference_.z_losses, found.z_losses, "z loss", tolerance, 1e-3 * loss, worst);
     for (size_t step = 0; step < reference_.counts.size(); ++step) {
       const bool equal = reference_.counts[step] == found.counts.at(step);
-      worst.note(equal ? 0.0 : 1.0, tolerance, step_name("router counts", step));
+      // Counts are whole numbers: any difference counts, the causes before it more.
+      worst.note(equal ? 0.0 : 2 * tolerance, tolerance, step_name("router counts", step));
     }
     const bool coarse = compute == DType::bf16;
     const bool adam = verify_.engine.optimizer == "adamw" && compute != DType::f64;

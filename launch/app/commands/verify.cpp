@@ -101,7 +101,7 @@ class Report {
                engine.model.layers, engine.model.dim, engine.model.heads, engine.model.kv_heads,
                engine.model.seq_len, engine.model.vocab,
                job_.full ? "" : " (shrunk; --full takes the model as it is)");
-    fmt::print("{:<66} {:>9}  {:<44} {}\n", "layout", "worst", "in", "verdict");
+    fmt::print("{:<74} {:>9}  {:<44} {}\n", "layout", "worst", "in", "verdict");
   }
 
   void row(const Verdict& verdict, double tolerance) {
@@ -118,7 +118,7 @@ class Report {
                         {"verdict", word == "same" ? "same" : "different"}});
     if (!speaks_) return;
     const std::string where = verdict.error.empty() ? verdict.tensor : verdict.error;
-    fmt::print("{:<66} {:>9.1e}  {:<44} {}\n", describe(verdict.layout), verdict.worst, where,
+    fmt::print("{:<74} {:>9.1e}  {:<44} {}\n", describe(verdict.layout), verdict.worst, where,
                word);
     std::fflush(stdout);
   }
@@ -131,7 +131,7 @@ class Report {
     unsupported_.push_back(
         {{"layout", layout_json(layout.parallelism)}, {"reason", layout.unsupported}});
     if (!speaks_) return;
-    fmt::print("{:<66} {:>9}  {:<44} {}\n", describe(layout), "", layout.unsupported, "NOT RUN");
+    fmt::print("{:<74} {:>9}  {:<44} {}\n", describe(layout), "", layout.unsupported, "NOT RUN");
   }
 
   int different() const { return different_; }

@@ -59,8 +59,10 @@ struct Measured {
 int64_t sent(const TrafficTable& table, bool routed) {
   int64_t bytes = 0;
   for (const auto& [key, traffic] : table) {
-    const bool rows = key.second.find(".moe") != std::string::npos &&
-                      key.second.find("counts") == std::string::npos;
+    bool rows = false;  // whose number depends on routing
+    for (const char* what : {" dispatch", " combine", " gate weights"}) {
+      rows = rows || key.second.find(what) != std::string::npos;
+    }
     if (routed || !rows) bytes += traffic.bytes;
   }
   return bytes;
@@ -183,6 +185,46 @@ TEST_P(Estimates, BytesAreThoseOfTheCounters) {
   EXPECT_NEAR(static_cast<double>(estimate.bytes_per_step),
               static_cast<double>(measured.comm_bytes),
               0.2 * static_cast<double>(measured.comm_bytes));
+}
+
+// Of every rank, on layouts of all kinds.
+TEST(Links, BytesThatDoNotDependOnRoutingAreThoseOfTheCounters) {
+  const std::vector<Case> cases{
+      {"tp2", {"parallel.tp=2"}, 2},
+      {"tp2_without_sp", {"parallel.tp=2", "parallel.sp=false", "model.vocab=97"}, 2},
+      {"tp4_few_key_heads", {"parallel.tp=4", "model.qk_norm=true"}, 4},
+      {"tp2_recompute", {"parallel.tp=2", "model.recompute=full", "moe.layers.every=2"}, 2},
+      {"tp2_shared", {"parallel.tp=2", "moe.shared_experts=1"}, 2},
+      {"tp2_ep4", {"parallel.tp=2", "parallel.ep=4"}, 4},
+      {"etp2", {"parallel.etp=2"}, 2},
+      {"pp2", {"parallel.pp=2", "train.micro_batch=2"}, 2},
+      {"pp2_tied", {"parallel.pp=2", "train.micro_batch=2", "model.tie_embeddings=true"}, 2},
+      {"zero1", {"parallel.zero=1", "train.micro_batch=2"}, 2},
+      {"zero2", {"parallel.zero=2", "train.micro_batch=2"}, 2},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const RunConfig config = config_with(c.overrides, c.ranks);
+    run_ranks(c.ranks, [&](int rank, std::shared_ptr<Communicator> world) {
+      const auto device = Device::cpu(1);
+      world->set_device(device);
+      const Mesh mesh(config.parallel, world);
+      TrainingEngine engine(engine_config(config), mesh, device);
+      const int64_t before = sent(mesh.traffic(), false);
+      engine.step(0, [&](int64_t micro) {
+        return random_batch(engine.config(), 0,
+                            micro_batch_samples(engine.config(), mesh.size(Axis::dp),
+                                                mesh.coordinate(Axis::dp), micro));
+      });
+      int64_t estimated = 0;
+      for (const CommunicationPart& part : communication_of_rank(config, rank).parts) {
+        if (part.name != "rows to and from experts" && part.name != "gate weights") {
+          estimated += part.bytes;
+        }
+      }
+      EXPECT_EQ(estimated, sent(mesh.traffic(), false) - before) << "rank " << rank;
+    });
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, Estimates, ::testing::ValuesIn(kCases),
