@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "core/device/device.h"
 #include "core/tensor/dtype.h"
@@ -35,6 +36,12 @@ const Product& product(Device& device, const ProductShape& shape);
 // Runs it on the calling thread. The threads of the device's stream may do so at the same time; no
 // other thread may. m = 0 or n = 0 does nothing, k = 0 writes zeros (or adds none).
 void run(const Product& product, const void* a, const void* b, void* c);
+
+// Makes a family of products before they are needed: member(i) for every i in [1, count] that was
+// not made before. Row counts of experts change with every step; without this each new one would
+// make a product, and map pages for its code, in the middle of training. family: what names it.
+void prepare(Device& device, const ProductShape& family, int64_t count,
+             const std::function<ProductShape(int64_t)>& member);
 
 // Memory of the calling thread of the stream's team, 64-byte aligned, kept between calls; valid
 // until the same thread asks again.

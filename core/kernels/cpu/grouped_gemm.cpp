@@ -63,8 +63,9 @@ void for_row_blocks(Stream& stream, const View& x, RowGroups groups, F&& f) {
 
 }  // namespace
 
-const Product& weight_product(Device& device, const WeightOperand& weight, int64_t rows,
-                              int64_t columns, DType out) {
+namespace {
+
+ProductShape product_shape(const WeightOperand& weight, int64_t rows, int64_t columns, DType out) {
   ProductShape shape;
   shape.m = rows;
   shape.n = columns;
@@ -76,7 +77,21 @@ const Product& weight_product(Device& device, const WeightOperand& weight, int64
   shape.in = weight.dtype;
   shape.out = out;
   shape.block = weight.block;
-  return product(device, shape);
+  return shape;
+}
+
+}  // namespace
+
+const Product& weight_product(Device& device, const WeightOperand& weight, int64_t rows,
+                              int64_t columns, DType out) {
+  return product(device, product_shape(weight, rows, columns, out));
+}
+
+void prepare_rows(Device& device, const WeightOperand& weight, int64_t columns, DType out) {
+  if (weight.experts == 1) return;
+  prepare(device, product_shape(weight, 0, columns, out), kProductRows.size(), [&](int64_t i) {
+    return product_shape(weight, kProductRows[static_cast<size_t>(i - 1)], columns, out);
+  });
 }
 
 void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand& weight, View out) {
@@ -88,6 +103,12 @@ void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand&
           "grouped product of {} in {} with {} weights [{}, {}] in {} into {}", x.shape.text(),
           name(x.dtype), weight.experts, weight.k, weight.n, name(weight.dtype), out.shape.text());
   const std::vector<RowPiece> pieces = row_pieces(groups, weight.n);
+  if (!pieces.empty()) {
+    // The columns of a row's pieces: all of one width but the last.
+    prepare_rows(*stream.device, weight, pieces.front().columns, out.dtype);
+    if (const int64_t rest = weight.n % pieces.front().columns; rest > 0)
+      prepare_rows(*stream.device, weight, rest, out.dtype);
+  }
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     run_piece(*stream.device, pieces[static_cast<size_t>(index)], x, weight, out);
   });

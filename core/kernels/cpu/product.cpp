@@ -110,6 +110,12 @@ class Cache : public KernelCache {
     return find_locked(shape);
   }
   int block(DType dtype, int64_t k, int64_t n);
+  void prepare(const ProductShape& family, int64_t count,
+               const std::function<ProductShape(int64_t)>& member) {
+    std::lock_guard lock(mutex_);
+    int64_t& made = prepared_[family];
+    while (made < count) find_locked(member(++made));
+  }
 
   void* scratch(int64_t bytes) { return grown(scratch_, bytes); }
   void* workspace(int64_t bytes) { return grown(workspace_, bytes); }
@@ -147,8 +153,9 @@ class Cache : public KernelCache {
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   std::unordered_map<ProductShape, std::unique_ptr<Product>, ShapeHash> products_;
   std::unordered_map<ProductShape, int, ShapeHash> blocks_;
-  std::vector<Buffer> scratch_;    // for callers, by thread
-  std::vector<Buffer> workspace_;  // for the primitives, by thread
+  std::unordered_map<ProductShape, int64_t, ShapeHash> prepared_;  // members made of each family
+  std::vector<Buffer> scratch_;                                    // for callers, by thread
+  std::vector<Buffer> workspace_;                                  // for the primitives, by thread
   std::vector<std::unique_ptr<dnnl::stream>> streams_ = [this] {
     std::vector<std::unique_ptr<dnnl::stream>> out(scratch_.size());
     for (auto& stream : out) stream = std::make_unique<dnnl::stream>(engine_);
@@ -336,6 +343,11 @@ const Product& product(Device& device, const ProductShape& shape) {
               (shape.out == shape.in || (shape.in == DType::bf16 && shape.out == DType::f32)),
           "a product of {} operands cannot give {}", name(shape.in), name(shape.out));
   return cache_of(device).find(shape);
+}
+
+void prepare(Device& device, const ProductShape& family, int64_t count,
+             const std::function<ProductShape(int64_t)>& member) {
+  cache_of(device).prepare(family, count, member);
 }
 
 void run(const Product& product, const void* a, const void* b, void* c) {

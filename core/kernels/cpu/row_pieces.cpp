@@ -24,7 +24,7 @@ int64_t RowGroups::padded_total() const {
 }
 
 int64_t product_rows(int64_t rows) {
-  for (int64_t size : {1, 2, 4, 8}) {
+  for (int64_t size : kProductRows) {
     if (rows <= size) return size;
   }
   return (rows + 15) / 16 * 16;

@@ -2,6 +2,7 @@
 // depend on the number of threads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -28,5 +29,7 @@ std::vector<RowPiece> row_pieces(RowGroups groups, int64_t columns);
 
 // Rows that the product of a piece runs with: few different sizes, so that few products are made.
 int64_t product_rows(int64_t rows);
+// The sizes that it can give, rising.
+constexpr std::array<int64_t, 12> kProductRows = {1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128};
 
 }  // namespace troupe::kernels

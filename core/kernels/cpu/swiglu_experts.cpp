@@ -66,6 +66,8 @@ void swiglu_experts(Stream& stream, View x, View gate_weight, RowGroups groups,
   Device& device = *stream.device;
   const std::vector<RowPiece> pieces = row_pieces(groups, 1);
   const int64_t scratch_bytes = kRowBlock * (2 * d + 3 * f) * size + 8 * 64;
+  prepare_rows(device, gate_up, 2 * f, x.dtype);
+  prepare_rows(device, down, d, x.dtype);
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     const RowPiece& p = pieces[static_cast<size_t>(index)];
     const int64_t m = product_rows(p.rows);
@@ -96,6 +98,8 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
   const bool f_packed = right_packed(device, x.dtype, f);
   const std::vector<RowPiece> pieces = row_pieces(groups, 1);
   const int64_t scratch_bytes = kRowBlock * (2 * d + 2 * f) * size + 8 * 64;
+  prepare_rows(device, down, f, x.dtype);
+  if (dx.data != nullptr) prepare_rows(device, gate_up, d, x.dtype);
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     const RowPiece& p = pieces[static_cast<size_t>(index)];
     const int64_t m = product_rows(p.rows);

@@ -12,4 +12,8 @@ namespace troupe::kernels {
 const Product& weight_product(Device& device, const WeightOperand& weight, int64_t rows,
                               int64_t columns, DType out);
 
+// Makes the products of every row count that a piece of an expert may have. Nothing for one matrix:
+// its row counts do not change from step to step.
+void prepare_rows(Device& device, const WeightOperand& weight, int64_t columns, DType out);
+
 }  // namespace troupe::kernels
