@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "launch/app/layout_law.h"
+#include "moe/balance/balance_term.h"
 #include "tests/support/law_cases.h"
 
 namespace troupe::laws {
@@ -160,6 +161,27 @@ TEST(PipelineLaw, CombinedWithTensorAndExpertParallelism) {
               layout({.pp = 2, .dp = 2, .tp = 2, .ep = 4}, kZeroBubble),
               layout({.pp = 2, .dp = 2, .tp = 2, .ep = 2, .etp = 2}, kInterleaved, 2),
               layout({.pp = 4, .tp = 2, .etp = 2}, kGpipe)});
+}
+
+// Terms of this step's whole batch wait for the last forward of a stage.
+TEST(PipelineLaw, ExactBatchTermsUnderGpipe) {
+  for (const bool recompute : {false, true}) {
+    LawCase one = law("topk_dropless");
+    one.engine.model.recompute = recompute;
+    for (auto& moe : one.engine.model.moe) {
+      if (!moe) continue;
+      moe->balance = {{"switch", 0.02, BalanceScope::global_batch_exact},
+                      {"importance", 0.02, BalanceScope::global_batch_exact}};
+    }
+    LawCase whole = one;  // one micro-batch is the batch
+    whole.engine.micro_batch = whole.engine.global_batch;
+    const LawResult reference = run_law_on_threads(whole, 1);
+    for (const Parallelism& on :
+         {layout({}, kGpipe), layout({.pp = 2}, kGpipe), layout({.pp = 4}, kGpipe),
+          layout({.pp = 2, .dp = 2, .ep = 2}, kGpipe)}) {
+      expect_same(one, reference, on, recompute ? "recompute" : "kept");
+    }
+  }
 }
 
 // Two stages that hold each other's layers are seen.
