@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <map>
 
 #include "core/device/device.h"
 #include "core/kernels/weight_forms.h"
@@ -7,6 +8,7 @@
 #include "launch/config/parameter_plan.h"
 #include "launch/config/routed_rows.h"
 #include "moe/routers/table.h"
+#include "parallel/dp/ownership.h"
 
 namespace troupe {
 namespace {
@@ -181,6 +183,40 @@ int64_t moments(const RunConfig& config) {
              : 0;
 }
 
+// What the last rank holds of values, gradients and moments; blocks of the allocator, in bytes.
+struct StateMemory {
+  int64_t whole = 0;   // of all its parameters
+  int64_t owned = 0;   // of the elements that it owns under zero
+  int64_t bucket = 0;  // of the largest bucket of gradients
+  // Of the largest one that travels while backward goes on: not the last one of its group.
+  int64_t travelling = 0;
+};
+
+StateMemory state_memory(const RunConfig& config) {
+  const MeshShape& mesh = config.parallel.shape;
+  const int rank = mesh.world() - 1;
+  std::vector<GradientItem> items;
+  for (const PlannedParameter& parameter : planned_parameters(config.model, config.parallel)) {
+    items.push_back(
+        {parameter.layout, local_elements(parameter, mesh, rank), wide(parameter.compute)});
+  }
+  StateMemory memory;
+  const std::vector<FlatRange> owned = owned_ranges(items, mesh, rank);
+  for (size_t i = 0; i < items.size(); ++i) {
+    memory.whole += block(items[i].elements * bytes_of(items[i].dtype));
+    memory.owned += block(owned[i].count * bytes_of(items[i].dtype));
+  }
+  std::map<std::array<bool, kAxes>, int64_t> last;  // by the axes of the sum
+  for (const Bucket& bucket : plan_buckets(items, mesh)) {
+    const int64_t bytes = block(bucket.elements * bytes_of(bucket.dtype));
+    memory.bucket = std::max(memory.bucket, bytes);
+    int64_t& before = last[items[bucket.parameters[0]].layout.gradient_partial];
+    memory.travelling = std::max(memory.travelling, before);
+    before = bytes;
+  }
+  return memory;
+}
+
 }  // namespace
 
 int64_t MemoryEstimate::of(MemoryKind kind) const {
@@ -196,11 +232,10 @@ MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
   const DecoderConfig& model = config.model;
   const MeshShape& mesh = config.parallel.shape;
   const std::shared_ptr<Device> device = Device::cpu(1);
-  int64_t main = 0;
+  const int zero = config.parallel.zero;
+  const StateMemory state = state_memory(config);
   int64_t forms = 0;
   for (const PlannedParameter& parameter : planned_parameters(model, config.parallel)) {
-    main += block(local_elements(parameter, mesh, mesh.world() - 1) *
-                  bytes_of(wide(parameter.compute)));
     forms += form_bytes(parameter, mesh, device);
   }
   const int64_t tokens = config.train.micro_batch * model.seq_len / mesh[Axis::cp];
@@ -227,10 +262,12 @@ MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
     estimate.parts.push_back({name, kind, bytes});
     estimate.total_bytes += bytes;
   };
-  add("main weights", MemoryKind::parameter, main);
+  add("main weights", MemoryKind::parameter, state.whole);
   add("forms for products", MemoryKind::parameter, forms);
-  add("gradients", MemoryKind::gradient, main);
-  add("optimizer moments", MemoryKind::optimizer, moments(config) * main);
+  // With zero 2 only the bucket that grows is there besides.
+  add("gradients", MemoryKind::gradient, zero >= 2 ? state.owned + state.bucket : state.whole);
+  add("optimizer moments", MemoryKind::optimizer,
+      moments(config) * (zero >= 1 ? state.owned : state.whole));
   add("kept for backward", MemoryKind::activation, all.saved + tables);
   add("scratch of threads", MemoryKind::activation, head.scratch);
   if (head.tensors >= in_backward + worst.exchanged) {
@@ -238,6 +275,8 @@ MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
   } else {
     add("backward of one block", MemoryKind::activation, in_backward);
     add("rows on their way", MemoryKind::communication, worst.exchanged);
+    // What comes from the other ranks for the own piece of a bucket is as much as the bucket.
+    if (zero >= 1) add("gradients on their way", MemoryKind::communication, state.travelling);
   }
   return estimate;
 }

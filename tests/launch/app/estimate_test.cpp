@@ -128,6 +128,11 @@ const std::vector<Case> kCases{
     {"expert_choice", {"moe.router.type=expert_choice", "moe.capacity_factor=2"}, 1},
     {"hash", {"moe.router={type: hash}"}, 1},
     {"sgd", {"optimizer.type=sgd"}, 1},
+    {"dp4_zero1", {"parallel.zero=1", "train.micro_batch=2"}, 4},
+    {"dp4_zero2", {"parallel.zero=2", "train.micro_batch=1"}, 4},
+    {"dp2_zero2_many_buckets",
+     {"parallel.zero=2", "train.micro_batch=2", "model.dim=256", "model.layers=6"},
+     2},
 };
 
 TEST_P(Estimates, ParametersAreThoseOfTheModel) {
