@@ -107,7 +107,7 @@ TEST(Program, CheckRefuses) {
 TEST(Program, LaunchChecksBeforeItStarts) {
   const Result wrong = run({"launch", "-n", "3", "train", kSample});
   EXPECT_EQ(wrong.code, 2);
-  EXPECT_TRUE(contains(wrong.err, "ep must divide dp")) << wrong.err;
+  EXPECT_TRUE(contains(wrong.err, "must be a multiple of ep x etp = 2 x 1")) << wrong.err;
   const Result line = run({"launch", "--print", "train", kSample, "train.steps=3"});
   EXPECT_EQ(line.code, 0);
   EXPECT_TRUE(contains(line.out, "mpirun --quiet -n 2 --bind-to none")) << line.out;
