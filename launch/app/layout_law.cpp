@@ -8,7 +8,7 @@
 #include <map>
 
 #include "core/base/error.h"
-#include "core/base/random.h"
+#include "launch/app/drawn_batch.h"
 #include "moe/routers/table.h"
 #include "parallel/comm/thread_world.h"
 
@@ -16,31 +16,6 @@ namespace troupe::laws {
 namespace {
 
 constexpr int64_t kVocab = 31;
-
-// Tokens are a pure function of step and sample.
-TokenBatch make_batch(const EngineConfig& config, int64_t step,
-                      const std::vector<int64_t>& samples) {
-  TokenBatch batch;
-  batch.sequences = static_cast<int64_t>(samples.size());
-  batch.seq_len = config.model.seq_len;
-  batch.samples = samples;
-  const Random random(7, "law tokens");
-  const auto vocab = static_cast<uint64_t>(config.model.vocab);
-  for (int64_t sample : samples) {
-    for (int64_t s = 0; s < batch.seq_len; ++s) {
-      const auto index =
-          static_cast<uint64_t>((step * config.global_batch + sample) * (batch.seq_len + 1) + s);
-      batch.ids.push_back(static_cast<int32_t>(random.below(index, vocab)));
-      batch.targets.push_back(static_cast<int32_t>(random.below(index + 1, vocab)));
-      // Where documents are masked, the later part of a sequence is one of its own.
-      const bool second = config.model.mask_documents && s >= (sample + step) % batch.seq_len;
-      batch.documents.push_back(second ? 1 : 0);
-      batch.valid.push_back(1);
-    }
-  }
-  batch.predictions = batch.sequences * batch.seq_len;
-  return batch;
-}
 
 // The MoE layers of the whole model, of which a pipeline stage holds some.
 size_t all_moe_layers(const EngineConfig& config) {
@@ -239,7 +214,9 @@ EngineConfig small_engine(DType compute, const std::string& router) {
 
 std::function<TokenBatch(int64_t micro)> law_batches(TrainingEngine& engine, int64_t step) {
   return [&engine, step](int64_t micro) {
-    return make_batch(engine.config(), step, own_samples(engine, engine.mesh(), micro));
+    const EngineConfig& config = engine.config();
+    return drawn_batch(config.model, step, config.global_batch,
+                       own_samples(engine, engine.mesh(), micro));
   };
 }
 

@@ -159,7 +159,7 @@ class ListReader {
     const int others = shape[Axis::pp] * shape[Axis::cp] * shape[Axis::tp];
     if (!dp) shape[Axis::dp] = std::max(1, options_.ranks / others);
     if (!sp) out.parallelism.sp = shape[Axis::tp] > 1;
-    shape[Axis::edp] = std::max(1, derived_edp(shape));
+    shape.derive_edp();
     return out;
   }
 
@@ -236,16 +236,8 @@ std::vector<MeshShape> factorisations(int ranks) {
   for (int pp = 1; pp <= ranks; ++pp) {
     if (ranks % pp != 0) continue;
     for (const auto& [dp, cp, tp] : triples(ranks / pp)) {
-      for (const auto& [edp, ep, etp] : triples(ranks / pp)) {
-        MeshShape shape;
-        shape[Axis::pp] = pp;
-        shape[Axis::dp] = dp;
-        shape[Axis::cp] = cp;
-        shape[Axis::tp] = tp;
-        shape[Axis::edp] = edp;
-        shape[Axis::ep] = ep;
-        shape[Axis::etp] = etp;
-        list.push_back(shape);
+      for (const auto& experts : triples(ranks / pp)) {
+        list.push_back(MeshShape::of({pp, dp, cp, tp, experts[1], experts[2]}));
       }
     }
   }

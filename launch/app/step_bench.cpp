@@ -3,37 +3,13 @@
 #include <algorithm>
 #include <chrono>
 
-#include "core/base/random.h"
+#include "launch/app/drawn_batch.h"
 #include "launch/app/trainer.h"
 #include "models/families/decoder_size.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
 namespace {
-
-TokenBatch drawn_batch(const DecoderConfig& model, int64_t step, int64_t global_batch,
-                       const std::vector<int64_t>& samples) {
-  TokenBatch batch;
-  batch.sequences = static_cast<int64_t>(samples.size());
-  batch.seq_len = model.seq_len;
-  batch.samples = samples;
-  batch.predictions = batch.sequences * batch.seq_len;
-  const auto count = static_cast<size_t>(batch.predictions);
-  batch.documents.assign(count, 0);
-  batch.valid.assign(count, 1);
-  const Random random(1, "bench tokens");
-  const auto vocab = static_cast<uint64_t>(model.vocab);
-  for (int64_t sample : samples) {
-    const int64_t first = (step * global_batch + sample) * (model.seq_len + 1);
-    for (int64_t s = 0; s < model.seq_len; ++s) {
-      batch.ids.push_back(
-          static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s), vocab)));
-      batch.targets.push_back(
-          static_cast<int32_t>(random.below(static_cast<uint64_t>(first + s + 1), vocab)));
-    }
-  }
-  return batch;
-}
 
 // For every micro-batch and MoE layer of this rank's stage (`layers` of the model); empty where the
 // router decides.

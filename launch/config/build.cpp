@@ -180,7 +180,7 @@ void build_parallel(Sheet& sheet, Parallelism& parallel, int world) {
   const int64_t others = int64_t{shape[Axis::tp]} * shape[Axis::cp] * shape[Axis::pp];
   shape[Axis::dp] = static_cast<int>(
       integer_or(sheet, "parallel.dp", "auto", std::max<int64_t>(1, world / others)));
-  shape[Axis::edp] = std::max(1, derived_edp(shape));
+  shape.derive_edp();
   if (sheet.is_word("parallel.sp", "auto")) sheet.resolve("parallel.sp", shape[Axis::tp] > 1);
   parallel.sp = sheet.boolean("parallel.sp");
   parallel.virtual_stages = degree("parallel.virtual_stages");

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "launch/config/legal.h"
+#include "moe/balance/balance.h"
 
 namespace troupe {
 namespace {
@@ -214,6 +215,15 @@ class Rules {
           "nearest legal numbers of micro-batches: " + near_multiples(pp_, micro_batches) +
               "; or schedule: 1f1b");
     }
+    if (s_.exact_batch && micro_batches > 1 && p_.schedule != PipelineSchedule::gpipe) {
+      add("parallel.schedule", {"moe.balance", "train", "parallel.dp"},
+          fmt::format("scope global_batch_exact of a balance term needs every forward before the "
+                      "first backward, and a step has global_batch / (dp x micro_batch) = {} / ({} "
+                      "x {}) = {} micro-batches",
+                      batch, dp_, s_.micro_batch, micro_batches),
+          fmt::format("write schedule: gpipe, or train.micro_batch: {}, or scope: global_batch",
+                      batch / dp_));
+    }
   }
 
   const Parallelism& p_;
@@ -239,6 +249,9 @@ LayoutSubject layout_subject(const DecoderConfig& model) {
     subject.experts = moe->experts;
     subject.expert_ffn = moe->ffn_dim;
     subject.shared_ffn = moe->shared_experts * moe->shared_ffn_dim;
+    for (const BalanceTerm& term : moe->balance) {
+      subject.exact_batch = subject.exact_batch || waits_for_batch(term);
+    }
   }
   return subject;
 }
@@ -261,12 +274,6 @@ std::vector<LayoutProblem> unsupported(const Parallelism& p) {
   const int stage = shape[Axis::dp] * shape[Axis::cp] * shape[Axis::tp];
   only(p.zero <= 2 || stage == 1, "zero", "parameters sharded over data ranks", "2");
   return list;
-}
-
-int derived_edp(const MeshShape& shape) {
-  const int stage = shape[Axis::dp] * shape[Axis::cp] * shape[Axis::tp];
-  const int64_t sharing = int64_t{shape[Axis::ep]} * shape[Axis::etp];
-  return sharing > 0 && stage % sharing == 0 ? static_cast<int>(stage / sharing) : 0;
 }
 
 }  // namespace troupe

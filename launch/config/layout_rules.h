@@ -23,6 +23,7 @@ struct LayoutSubject {
   int64_t expert_ffn = 0;
   int64_t global_batch = 0;  // sequences; 0 = no training steps
   int64_t micro_batch = 0;   // 0 = global_batch / dp
+  bool exact_batch = false;  // a balance term waits for the whole batch (global_batch_exact)
 };
 LayoutSubject layout_subject(const DecoderConfig& model);
 
@@ -40,8 +41,5 @@ std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
 // What this build cannot run yet of a legal layout; empty = it runs. Choices without effect (an
 // order of pipeline work on one stage) are no obstacle.
 std::vector<LayoutProblem> unsupported(const Parallelism& parallelism);
-
-// edp from the other degrees; 0 where ep x etp do not divide the ranks of a stage.
-int derived_edp(const MeshShape& shape);
 
 }  // namespace troupe

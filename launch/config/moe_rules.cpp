@@ -229,28 +229,6 @@ void check_balance(const RunConfig& config, const std::vector<RouterEntry>& rout
   }
 }
 
-// This batch's fractions are known when all its forwards are done.
-void check_exact_scope(const RunConfig& config, RuleList& rules) {
-  const Sheet& sheet = config.sheet;
-  const int64_t dp = config.parallel.shape[Axis::dp];
-  const int64_t unit = dp * config.train.micro_batch;
-  if (unit < 1 || config.train.global_batch % unit != 0) return;  // said elsewhere
-  const int64_t micro_batches = config.train.global_batch / unit;
-  if (micro_batches == 1 || config.parallel.schedule == PipelineSchedule::gpipe) return;
-  for (int i = 0; i < sheet.count("moe.balance"); ++i) {
-    const std::string path = fmt::format("moe.balance[{}]", i);
-    if (sheet.text(path + ".scope") != "global_batch_exact" || sheet.real(path + ".coef") == 0)
-      continue;
-    rules.add(path + ".scope", {path, "train", "parallel.dp", "parallel.schedule"},
-              fmt::format("needs every forward before the first backward, and a step has "
-                          "global_batch / (dp x micro_batch) = {} / ({} x {}) = {} micro-batches",
-                          config.train.global_batch, dp, config.train.micro_batch, micro_batches),
-              fmt::format("write train.micro_batch: {}; or parallel.schedule: gpipe; or scope: "
-                          "global_batch",
-                          config.train.global_batch / dp));
-  }
-}
-
 void check_groups(const RunConfig& config, RuleList& rules) {
   const Sheet& sheet = config.sheet;
   const int64_t micro = config.train.micro_batch;
@@ -306,7 +284,6 @@ void check_moe(const RunConfig& config, Purpose purpose, RuleList& rules) {
   check_capacity_factor(config, rules);
   if (purpose == Purpose::train) {
     check_groups(config, rules);
-    check_exact_scope(config, rules);
   }
 }
 

@@ -17,7 +17,7 @@
 #include "moe/layer/overlapped_experts.h"
 #include "moe/routers/parts/selection_bias.h"
 #include "moe/routers/table.h"
-#include "parallel/collectives/collectives.h"
+#include "parallel/collectives/parts.h"
 
 namespace troupe {
 namespace {
@@ -197,7 +197,7 @@ struct MoELayer::Impl {
   // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
   Tensor whole(const Tensor& rows, const TokenSharding& sharding) const {
     const Tensor gathered =
-        all_rows(rows, sharding.own_counts(), token_group, setup.name + " router rows");
+        all_parts(rows, sharding.own_counts(), token_group, setup.name + " router rows");
     const auto& place = sharding.place_of_token();
     return gather_rows(gathered, Tensor::from(std::span<const int32_t>(place),
                                               {static_cast<int64_t>(place.size())}, rows.device()));
@@ -262,7 +262,7 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   const bool sliced = layer.sliced(sharding);
   Communicator& tp = layer.mesh.group(Axis::tp);
   const Tensor own_TD =
-      sliced ? own_rows(x_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " own rows")
+      sliced ? own_part(x_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " own rows")
              : x_TD;
   const Routing routing = layer.route(own_TD, context, sharding, replay);
   MoEOutput out;
@@ -273,7 +273,7 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
       context.clock, rows);
   if (sliced) {
     out.y_TD =
-        all_rows(out.y_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " all rows");
+        all_parts(out.y_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " all rows");
   }
   if (layer.shared) out.y_TD = add(out.y_TD, layer.shared->forward(x_TD));
   PhaseScope scope(context.clock, Phase::dispatch);

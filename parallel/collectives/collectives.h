@@ -30,17 +30,4 @@ Tensor all_gather_rows(const Tensor& x, Communicator& group, const std::string& 
 // [size * n, ...] -> this rank's [n, ...] of the sum over the ranks; gradient: all_gather_rows.
 Tensor reduce_scatter_rows(const Tensor& x, Communicator& group, const std::string& site);
 
-// --- between "every rank holds all rows" and "each rank holds its rows" ---
-// Rows may be spread unevenly: counts[r] rows are rank r's, in rank order.
-
-// This rank's rows of an x that all ranks hold alike; the gradient is gathered, so that all ranks
-// hold it alike again.
-Tensor own_rows(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
-                const std::string& site);
-// All rows, on every rank. The gradient is this rank's part of a gradient that all ranks hold
-// alike: use where what follows is done by all ranks alike, or touches each row on the rank that
-// gave it.
-Tensor all_rows(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
-                const std::string& site);
-
 }  // namespace troupe

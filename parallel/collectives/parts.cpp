@@ -1,12 +1,13 @@
 #include "parallel/collectives/parts.h"
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <vector>
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
-#include "core/kernels/elementwise.h"
+#include "parallel/collectives/row_buffers.h"
 #include "parallel/comm/rank_order_sum.h"
 
 namespace troupe {
@@ -14,27 +15,18 @@ namespace {
 
 using Counts = std::vector<int64_t>;
 
-Tensor with_rows(const Tensor& like, int64_t rows) {
-  Shape shape = like.shape();
-  shape[0] = rows;
-  return Tensor::empty(shape, like.dtype(), like.device(), MemoryKind::communication);
-}
-
 int64_t total(std::span<const int64_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), int64_t{0});
 }
 
-// Gradients may come as broadcast or strided views.
-Tensor packed(const Tensor& dy) {
-  if (dy.contiguous()) return dy;
-  Tensor out = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-  kernels::copy(out.stream(), dy.view(), out.view());
-  return out;
-}
-
-// One copy of the rows for each rank: an all-to-all in which all get the same.
+// Where parts differ, one copy of the rows for each rank: an all-to-all in which all get the same.
 Tensor gather(const Tensor& x, const Counts& counts, Communicator& group, const std::string& site) {
   const int64_t own = counts[static_cast<size_t>(group.rank())];
+  if (std::all_of(counts.begin(), counts.end(), [&](int64_t n) { return n == own; })) {
+    Tensor out = with_rows(x, total(counts));
+    group.all_gather(x.view(), out.view(), site).wait();
+    return out;
+  }
   const Tensor copies = with_rows(x, own * group.size());
   for (int peer = 0; peer < group.size() && x.bytes() > 0; ++peer) {
     std::memcpy(static_cast<std::byte*>(copies.view().data) + static_cast<size_t>(peer) * x.bytes(),
@@ -62,6 +54,18 @@ Tensor sum(const Tensor& x, const Counts& counts, Communicator& group, const std
   return out;
 }
 
+Tensor take_own(const Tensor& x, const Counts& counts, int rank) {
+  const int64_t first = total(std::span(counts).first(static_cast<size_t>(rank)));
+  const Tensor out = with_rows(x, counts[static_cast<size_t>(rank)]);
+  const size_t row = x.dim(0) > 0 ? x.bytes() / static_cast<size_t>(x.dim(0)) : 0;
+  if (out.bytes() > 0) {
+    std::memcpy(out.view().data,
+                static_cast<const std::byte*>(x.view().data) + static_cast<size_t>(first) * row,
+                out.bytes());
+  }
+  return out;
+}
+
 void check(const Tensor& x, int64_t rows, std::span<const int64_t> counts,
            const Communicator& group, const std::string& site) {
   require(static_cast<int>(counts.size()) == group.size() && x.rank() >= 1 && x.contiguous() &&
@@ -80,7 +84,7 @@ Tensor all_gather_parts(const Tensor& x, std::span<const int64_t> counts, Commun
   Tensor out = gather(x, of, group, site);
   return record("all_gather_parts", std::move(out), {x},
                 [of = std::move(of), &group, site](const Tensor& dy, InputGradients& inputs) {
-                  inputs.add(0, sum(packed(dy), of, group, site + " gradient"));
+                  inputs.add(0, sum(packed_rows(dy), of, group, site + " gradient"));
                 });
 }
 
@@ -92,8 +96,33 @@ Tensor reduce_scatter_parts(const Tensor& x, std::span<const int64_t> counts, Co
   Tensor out = sum(x, of, group, site);
   return record("reduce_scatter_parts", std::move(out), {x},
                 [of = std::move(of), &group, site](const Tensor& dy, InputGradients& inputs) {
-                  inputs.add(0, gather(packed(dy), of, group, site + " gradient"));
+                  inputs.add(0, gather(packed_rows(dy), of, group, site + " gradient"));
                 });
+}
+
+Tensor own_part(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
+                const std::string& site) {
+  check(x, total(counts), counts, group, site);
+  if (group.size() == 1) return x;
+  Counts of(counts.begin(), counts.end());
+  Tensor out = take_own(x, of, group.rank());
+  return record("own_part", std::move(out), {x},
+                [of = std::move(of), &group, site](const Tensor& dy, InputGradients& inputs) {
+                  inputs.add(0, gather(packed_rows(dy), of, group, site + " gradient"));
+                });
+}
+
+Tensor all_parts(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
+                 const std::string& site) {
+  check(x, counts[static_cast<size_t>(group.rank())], counts, group, site);
+  if (group.size() == 1) return x;
+  Counts of(counts.begin(), counts.end());
+  Tensor out = gather(x, of, group, site);
+  return record(
+      "all_parts", std::move(out), {x},
+      [of = std::move(of), rank = group.rank()](const Tensor& dy, InputGradients& inputs) {
+        inputs.add(0, take_own(packed_rows(dy), of, rank));
+      });
 }
 
 }  // namespace troupe

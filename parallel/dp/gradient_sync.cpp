@@ -62,9 +62,9 @@ void GradientSync::plan(int64_t bucket_bytes) {
     bucket.group = &mesh_.gradient_group(parameters_[bucket.plan.parameters[0]]->layout());
     const Parameter& first = *parameters_[bucket.plan.parameters[0]];
     // The two stages that hold a tied embedding count their buckets apart.
-    bucket.site = first.layout().gradient_partial[static_cast<size_t>(Axis::pp)]
-                      ? "gradient of " + first.name()
-                      : fmt::format("gradient bucket {}", buckets_.size());
+    bucket.over_stages = first.layout().gradient_partial[static_cast<size_t>(Axis::pp)];
+    bucket.site = bucket.over_stages ? "gradient of " + first.name()
+                                     : fmt::format("gradient bucket {}", buckets_.size());
     bucket.begins = owner_begins(bucket.plan.elements, bucket.group->size());
     for (size_t r = 0; r + 1 < bucket.begins.size(); ++r) {
       bucket.sending.push_back(bucket.begins[r + 1] - bucket.begins[r]);
@@ -185,6 +185,11 @@ void GradientSync::start_full_buckets() {
   // Strictly in order: then every rank enters the collectives of a group in the same order, however
   // its backward pass went.
   while (started_ < buckets_.size() && buckets_[started_].missing == 0) {
+    // Where sums need memory of their own one travels at a time: what they take must not depend on
+    // how fast the ranks are. Not that of both ends of the pipeline: the far end comes to its sum
+    // only when this rank goes on.
+    if (zero_ > 0 && started_ > 0 && !buckets_[started_ - 1].over_stages)
+      finish_sum(buckets_[started_ - 1]);
     start(buckets_[started_++]);
   }
   if (planted(PlantedBug::stale_bucket)) start_stale_bucket();

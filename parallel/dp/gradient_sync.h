@@ -58,8 +58,9 @@ class GradientSync {
   struct RunningBucket {
     Bucket plan;
     Communicator* group = nullptr;
-    Tensor memory;  // zero 2: only while gradients of a micro-batch grow and travel
-    Tensor owned;   // zero 2: sums of the own piece
+    Tensor memory;             // zero 2: only while gradients of a micro-batch grow and travel
+    Tensor owned;              // zero 2: sums of the own piece
+    bool over_stages = false;  // of a tied embedding: summed over both ends of the pipeline
     std::string site;
     std::vector<int64_t> begins;   // of the ranks' pieces
     std::vector<int64_t> sending;  // elements of each piece

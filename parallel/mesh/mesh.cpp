@@ -105,6 +105,25 @@ int MeshShape::world() const {
   return (*this)[Axis::pp] * (*this)[Axis::dp] * (*this)[Axis::cp] * (*this)[Axis::tp];
 }
 
+MeshShape MeshShape::of(const Degrees& degrees) {
+  MeshShape shape;
+  shape[Axis::pp] = degrees.pp;
+  shape[Axis::dp] = degrees.dp;
+  shape[Axis::cp] = degrees.cp;
+  shape[Axis::tp] = degrees.tp;
+  shape[Axis::ep] = degrees.ep;
+  shape[Axis::etp] = degrees.etp;
+  shape.derive_edp();
+  return shape;
+}
+
+void MeshShape::derive_edp() {
+  const int64_t stage = int64_t{(*this)[Axis::dp]} * (*this)[Axis::cp] * (*this)[Axis::tp];
+  const int64_t sharing = int64_t{(*this)[Axis::ep]} * (*this)[Axis::etp];
+  const bool divides = sharing > 0 && stage % sharing == 0;
+  (*this)[Axis::edp] = divides ? static_cast<int>(stage / sharing) : 1;
+}
+
 MeshShape MeshShape::data_expert(int dp, int ep) {
   if (ep < 1 || dp < 1 || dp % ep != 0) {
     fail(ExitCode::usage,
@@ -112,11 +131,7 @@ MeshShape MeshShape::data_expert(int dp, int ep) {
          "experts",
          ep, dp);
   }
-  MeshShape shape;
-  shape[Axis::dp] = dp;
-  shape[Axis::ep] = ep;
-  shape[Axis::edp] = dp / ep;
-  return shape;
+  return of({.dp = dp, .ep = ep});
 }
 
 std::array<int, kAxes> coordinates(const MeshShape& shape, int rank) {

@@ -10,11 +10,20 @@
 
 namespace troupe {
 
+// The degrees that a layout is chosen by; edp follows from them.
+struct Degrees {
+  int pp = 1, dp = 1, cp = 1, tp = 1, ep = 1, etp = 1;
+};
+
 struct MeshShape {
   std::array<int, kAxes> size{1, 1, 1, 1, 1, 1, 1};
   int operator[](Axis axis) const { return size[static_cast<size_t>(axis)]; }
   int& operator[](Axis axis) { return size[static_cast<size_t>(axis)]; }
   int world() const;  // pp * dp * cp * tp
+  static MeshShape of(const Degrees& degrees);
+  // edp from the other degrees: dp x cp x tp / (ep x etp); 1 where that does not divide, a shape
+  // that Mesh refuses.
+  void derive_edp();
   // dp data ranks, of which groups of ep share the experts: edp = dp / ep.
   static MeshShape data_expert(int dp, int ep);
 };

@@ -3,35 +3,16 @@
 
 #include "launch/app/layout_law.h"
 #include "tests/support/law_cases.h"
+#include "tests/support/law_check.h"
 
 namespace troupe::laws {
 namespace {
 
-Parallelism layout(CpKind kind, const std::array<int, 3>& dp_cp_tp,
-                   const std::array<int, 3>& edp_ep_etp, bool sp) {
-  MeshShape shape;
-  const Axis attention[] = {Axis::dp, Axis::cp, Axis::tp};
-  const Axis experts[] = {Axis::edp, Axis::ep, Axis::etp};
-  for (size_t i = 0; i < 3; ++i) {
-    shape[attention[i]] = dp_cp_tp[i];
-    shape[experts[i]] = edp_ep_etp[i];
-  }
-  Parallelism out(shape);
+Parallelism layout(CpKind kind, const Degrees& degrees, bool sp) {
+  Parallelism out(MeshShape::of(degrees));
   out.sp = sp;
   out.cp_kind = kind;
   return out;
-}
-
-void expect_same(const LawResult& one, const LawResult& cut) {
-  std::string where;
-  EXPECT_LE(worst_difference(one.gradients, cut.gradients, where), 1e-10)
-      << "gradient of " << where;
-  EXPECT_LE(worst_difference(one.parameters, cut.parameters, where), 1e-10) << where;
-  EXPECT_LE(worst_difference(one.losses, cut.losses), 1e-10);
-  EXPECT_LE(worst_difference(one.balance_losses, cut.balance_losses), 1e-10);
-  EXPECT_LE(worst_difference(one.z_losses, cut.z_losses), 1e-10);
-  EXPECT_LE(worst_difference(one.norms, cut.norms), 1e-10);
-  EXPECT_EQ(one.counts, cut.counts);
 }
 
 const char* name_of(CpKind kind) { return kind == CpKind::ring ? "ring" : "all_to_all"; }
@@ -57,13 +38,13 @@ TEST_P(ContextParallel, F64) {
   const LawResult alone = run_law_on_threads(law, 1);
   for (CpKind kind : {CpKind::ring, CpKind::all_to_all}) {
     for (const Parallelism& on :
-         {layout(kind, {1, 2, 1}, {2, 1, 1}, false), layout(kind, {1, 4, 1}, {1, 2, 2}, false),
-          layout(kind, {1, 2, 2}, {1, 4, 1}, true), layout(kind, {2, 2, 1}, {2, 1, 2}, false)}) {
-      SCOPED_TRACE(std::string(name_of(kind)) + " cp " + std::to_string(on.shape[Axis::cp]) +
-                   " tp " + std::to_string(on.shape[Axis::tp]) + " ep " +
-                   std::to_string(on.shape[Axis::ep]));
-      law.layout = on;
-      expect_same(alone, run_law_on_threads(law, on.shape.world()));
+         {layout(kind, {.cp = 2}, false), layout(kind, {.cp = 4, .ep = 2, .etp = 2}, false),
+          layout(kind, {.cp = 2, .tp = 2, .ep = 4}, true),
+          layout(kind, {.dp = 2, .cp = 2, .etp = 2}, false)}) {
+      expect_same_training(
+          law, alone, on,
+          std::string(name_of(kind)) + " cp " + std::to_string(on.shape[Axis::cp]) + " tp " +
+              std::to_string(on.shape[Axis::tp]) + " ep " + std::to_string(on.shape[Axis::ep]));
     }
   }
 }
@@ -83,10 +64,9 @@ TEST(ContextParallelShapes, ThreeAxesAndAnyHeads) {
     const LawResult alone = run_law_on_threads(law, 1);
     for (CpKind kind : {CpKind::ring, CpKind::all_to_all}) {
       for (bool sp : {true, false}) {
-        SCOPED_TRACE(std::string(name_of(kind)) + (sp ? " sp, heads " : ", heads ") +
-                     std::to_string(heads));
-        law.layout = layout(kind, {2, 2, 2}, {2, 2, 2}, sp);
-        expect_same(alone, run_law_on_threads(law, 8));
+        expect_same_training(
+            law, alone, layout(kind, {.dp = 2, .cp = 2, .tp = 2, .ep = 2, .etp = 2}, sp),
+            std::string(name_of(kind)) + (sp ? " sp, heads " : ", heads ") + std::to_string(heads));
       }
     }
   }
@@ -98,7 +78,7 @@ TEST(ContextParallelBits, RepetitionAndThreads) {
       LawCase law{small_engine(compute, "topk")};
       prepare(law.engine);
       law.steps = 2;
-      law.layout = layout(kind, {1, 2, 2}, {1, 2, 2}, true);
+      law.layout = layout(kind, {.cp = 2, .tp = 2, .ep = 2, .etp = 2}, true);
       const uint64_t once = fingerprint(run_law_on_threads(law, 4));
       EXPECT_EQ(fingerprint(run_law_on_threads(law, 4)), once);
       law.threads = 2;

@@ -22,10 +22,7 @@ EngineConfig tied_engine() {
 }
 
 Parallelism stages(int pp, int dp, PipelineSchedule schedule, int chunks) {
-  MeshShape shape;
-  shape[Axis::pp] = pp;
-  shape[Axis::dp] = shape[Axis::ep] = dp;
-  Parallelism out(shape);
+  Parallelism out(MeshShape::of({.pp = pp, .dp = dp, .ep = dp}));
   out.schedule = schedule;
   out.virtual_stages = chunks;
   return out;

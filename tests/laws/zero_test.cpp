@@ -1,28 +1,19 @@
 // Sharding the data parallel state changes nothing.
 #include <gtest/gtest.h>
 
-#include "launch/app/layout_law.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/core/io/temporary_directory.h"
+#include "tests/support/law_check.h"
 
 namespace troupe::laws {
 namespace {
 
-Parallelism layout(int dp, int cp, int tp, int edp, int ep, int etp, int zero) {
-  MeshShape shape;
-  shape[Axis::dp] = dp;
-  shape[Axis::cp] = cp;
-  shape[Axis::tp] = tp;
-  shape[Axis::edp] = edp;
-  shape[Axis::ep] = ep;
-  shape[Axis::etp] = etp;
-  Parallelism out(shape);
+Parallelism layout(const Degrees& degrees, int zero) {
+  Parallelism out(MeshShape::of(degrees));
   out.zero = zero;
   return out;
 }
-
-Parallelism data_expert(int dp, int ep, int zero) { return layout(dp, 1, 1, dp / ep, ep, 1, zero); }
 
 // AdamW, or SGD with momentum.
 EngineConfig engine(DType compute, const std::string& optimizer) {
@@ -46,41 +37,30 @@ LawResult run(const EngineConfig& engine, const Parallelism& on,
   return run_law_on_threads(law, on.shape.world());
 }
 
-void expect_near(const LawResult& reference, const LawResult& result, const std::string& what) {
-  std::string where;
-  EXPECT_LT(worst_difference(reference.gradients, result.gradients, where), 1e-10)
-      << what << ": gradient of " << where;
-  EXPECT_LT(worst_difference(reference.parameters, result.parameters, where), 1e-10)
-      << what << ": " << where;
-  EXPECT_LT(worst_difference(reference.losses, result.losses), 1e-10) << what;
-  EXPECT_LT(worst_difference(reference.norms, result.norms), 1e-10) << what;
-  EXPECT_EQ(reference.counts, result.counts) << what;
-}
-
 TEST(Zero, ChangesNothing) {
   for (const char* optimizer : {"adamw", "sgd"}) {
     const EngineConfig model = engine(DType::f64, optimizer);
     const LawResult reference = run(model, Parallelism());
     for (int zero : {1, 2}) {
       const std::string what = std::string(optimizer) + " zero " + std::to_string(zero);
-      expect_near(reference, run(model, data_expert(2, 1, zero)), what + " dp 2");
-      expect_near(reference, run(model, data_expert(3, 1, zero)), what + " dp 3");
-      expect_near(reference, run(model, data_expert(4, 2, zero)), what + " dp 4 ep 2");
-      expect_near(reference, run(model, layout(2, 1, 2, 2, 1, 2, zero)), what + " dp 2 tp 2 etp 2");
-      expect_near(reference, run(model, layout(2, 2, 1, 4, 1, 1, zero)), what + " dp 2 cp 2");
-      expect_near(reference, run(model, layout(1, 2, 1, 1, 2, 1, zero)), what + " cp 2 ep 2");
-      Parallelism whole_rows = layout(2, 1, 2, 4, 1, 1, zero);
+      expect_same_training(reference, run(model, layout({.dp = 2}, zero)), what + " dp 2");
+      expect_same_training(reference, run(model, layout({.dp = 3}, zero)), what + " dp 3");
+      expect_same_training(reference, run(model, layout({.dp = 4, .ep = 2}, zero)),
+                           what + " dp 4 ep 2");
+      expect_same_training(reference, run(model, layout({.dp = 2, .tp = 2, .etp = 2}, zero)),
+                           what + " dp 2 tp 2 etp 2");
+      expect_same_training(reference, run(model, layout({.dp = 2, .cp = 2}, zero)),
+                           what + " dp 2 cp 2");
+      expect_same_training(reference, run(model, layout({.cp = 2, .ep = 2}, zero)),
+                           what + " cp 2 ep 2");
+      Parallelism whole_rows = layout({.dp = 2, .tp = 2}, zero);
       whole_rows.sp = false;
-      expect_near(reference, run(model, whole_rows), what + " dp 2 tp 2 without sp");
+      expect_same_training(reference, run(model, whole_rows), what + " dp 2 tp 2 without sp");
     }
   }
 }
 
-Parallelism two_stages(int zero) {
-  Parallelism out = layout(2, 1, 1, 1, 2, 1, zero);
-  out.shape[Axis::pp] = 2;
-  return out;
-}
+Parallelism two_stages(int zero) { return layout({.pp = 2, .dp = 2, .ep = 2}, zero); }
 
 // A tied embedding is summed over both ends of the pipeline, which then share its state.
 TEST(Zero, WithPipelineStages) {
@@ -93,7 +73,8 @@ TEST(Zero, WithPipelineStages) {
         Parallelism on = two_stages(zero);
         on.schedule = schedule;
         const std::string what = tied ? "tied" : "untied";
-        expect_near(reference, run(model, on), what + " pp 2 dp 2 zero " + std::to_string(zero));
+        expect_same_training(reference, run(model, on),
+                             what + " pp 2 dp 2 zero " + std::to_string(zero));
       }
     }
   }
@@ -102,16 +83,14 @@ TEST(Zero, WithPipelineStages) {
 // The bits of zero 0, in f32 and with several micro-batches; with zero 2 where one micro-batch is
 // the batch.
 TEST(Zero, ShardedOptimizerHasTheBitsOfAWholeOne) {
-  for (const auto& [dp, cp, tp, edp, ep, etp] :
-       {std::array{3, 1, 1, 3, 1, 1}, std::array{4, 1, 1, 2, 2, 1}, std::array{2, 1, 2, 1, 4, 1}}) {
+  for (const Degrees& degrees :
+       {Degrees{.dp = 3}, Degrees{.dp = 4, .ep = 2}, Degrees{.dp = 2, .tp = 2, .ep = 4}}) {
     for (const char* optimizer : {"adamw", "sgd"}) {
       EngineConfig model = engine(DType::f32, optimizer);
-      const auto bits = [&](int zero) {
-        return fingerprint(run(model, layout(dp, cp, tp, edp, ep, etp, zero)));
-      };
-      EXPECT_EQ(bits(1), bits(0)) << optimizer << " dp " << dp << " tp " << tp;
-      model.micro_batch = model.global_batch / dp;
-      EXPECT_EQ(bits(2), bits(0)) << optimizer << " dp " << dp << " tp " << tp;
+      const auto bits = [&](int zero) { return fingerprint(run(model, layout(degrees, zero))); };
+      EXPECT_EQ(bits(1), bits(0)) << optimizer << " dp " << degrees.dp << " tp " << degrees.tp;
+      model.micro_batch = model.global_batch / degrees.dp;
+      EXPECT_EQ(bits(2), bits(0)) << optimizer << " dp " << degrees.dp << " tp " << degrees.tp;
     }
   }
 }
@@ -151,11 +130,16 @@ void expect_equal(const Trained& a, const Trained& b, const std::string& what) {
 
 // The state that one layout saves is, bit for bit, what another one loads and saves again.
 TEST(Zero, CheckpointsLoadOnAnyLayout) {
-  const std::vector<Parallelism> layouts = {
-      data_expert(1, 1, 0), data_expert(3, 1, 1),        data_expert(3, 3, 2),
-      data_expert(2, 2, 0), data_expert(4, 2, 1),        data_expert(4, 2, 2),
-      data_expert(2, 1, 1), layout(2, 1, 2, 2, 1, 2, 1), layout(2, 1, 2, 2, 2, 1, 2),
-      two_stages(1)};
+  const std::vector<Parallelism> layouts = {layout({}, 0),
+                                            layout({.dp = 3}, 1),
+                                            layout({.dp = 3, .ep = 3}, 2),
+                                            layout({.dp = 2, .ep = 2}, 0),
+                                            layout({.dp = 4, .ep = 2}, 1),
+                                            layout({.dp = 4, .ep = 2}, 2),
+                                            layout({.dp = 2}, 1),
+                                            layout({.dp = 2, .tp = 2, .etp = 2}, 1),
+                                            layout({.dp = 2, .tp = 2, .ep = 2}, 2),
+                                            two_stages(1)};
   EngineConfig model = engine(DType::f32, "adamw");
   model.model.tie_embeddings = true;
   test::TemporaryDirectory directory;
@@ -178,11 +162,11 @@ TEST(Zero, CheckpointsLoadOnAnyLayout) {
 TEST(Zero, ARunGoesOnWithTheSameBits) {
   const EngineConfig model = engine(DType::f32, "adamw");
   test::TemporaryDirectory directory;
-  continue_on(model, data_expert(3, 1, 0), "", directory / "a.h5", 0);
+  continue_on(model, layout({.dp = 3}, 0), "", directory / "a.h5", 0);
   const Trained stays =
-      continue_on(model, data_expert(3, 1, 0), directory / "a.h5", directory / "b.h5", 1);
+      continue_on(model, layout({.dp = 3}, 0), directory / "a.h5", directory / "b.h5", 1);
   const Trained moves =
-      continue_on(model, data_expert(3, 1, 1), directory / "a.h5", directory / "c.h5", 1);
+      continue_on(model, layout({.dp = 3}, 1), directory / "a.h5", directory / "c.h5", 1);
   expect_equal(stays, moves, "zero 1: ");
 }
 
@@ -195,7 +179,7 @@ TEST(Zero, ShardsTakeTheirShareOfMemory) {
     run_ranks(4, [&](int rank, std::shared_ptr<Communicator> world) {
       const auto device = Device::cpu(1);
       world->set_device(device);
-      const Mesh mesh(data_expert(4, 1, zero), world);
+      const Mesh mesh(layout({.dp = 4}, zero), world);
       TrainingEngine engine(model, mesh, device);
       engine.step(0, law_batches(engine));
       if (rank != 3) return;

@@ -61,29 +61,32 @@ void grouped_weight_gradient(Stream& stream, const void* left, const void* right
   ProductShape shape;
   shape.n = n;
   shape.ldb = shape.ldc = n;
-  shape.accumulate = accumulate;
   shape.in = dtype;
   shape.out = gradient.dtype;
   shape.block = right_packed(device, dtype, n) ? kPanelColumns : 0;
-  const auto tile = [&](int64_t rows_of_tile, int64_t depth) {
+  const auto tile = [&](int64_t rows_of_tile, int64_t depth, bool adding) {
     ProductShape part = shape;
     part.m = rows_of_tile;
     part.k = depth;
     part.lda = std::max<int64_t>(depth, 1);
+    part.accumulate = adding;
     return part;
   };
   if (groups.experts > 1) {
-    // Every depth up to the largest, so that new ones are met only with a new largest row count.
+    // Every depth up to the largest, for the first micro-batch of a step and for the later ones, so
+    // that new products are met only with a new largest row count.
     for (int64_t rows_of_tile : {std::min(step, m), m % step}) {
-      if (rows_of_tile == 0) continue;
-      prepare(device, tile(rows_of_tile, 0), sums.front().rows / kRowPad,
-              [&](int64_t i) { return tile(rows_of_tile, i * kRowPad); });
+      for (bool adding : {false, true}) {
+        if (rows_of_tile == 0) continue;
+        prepare(device, tile(rows_of_tile, 0, adding), sums.front().rows / kRowPad,
+                [&](int64_t i) { return tile(rows_of_tile, i * kRowPad, adding); });
+      }
     }
   }
   parallel_for(stream, groups.experts * tiles, [&](int64_t piece) {
     const Sum& sum = sums[static_cast<size_t>(piece / tiles)];
     const int64_t row = piece % tiles * step;
-    run(product(device, tile(std::min(step, m - row), sum.rows)),
+    run(product(device, tile(std::min(step, m - row), sum.rows, accumulate)),
         static_cast<const std::byte*>(left) + (sum.first * m + row * sum.rows) * size,
         static_cast<const std::byte*>(right) + sum.first * n * size,
         static_cast<std::byte*>(gradient.data) + (sum.expert * m + row) * n * out_size);

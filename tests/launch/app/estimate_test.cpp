@@ -7,7 +7,7 @@
 #include <map>
 #include <mutex>
 
-#include "core/base/random.h"
+#include "launch/app/drawn_batch.h"
 #include "launch/app/trainer.h"
 #include "launch/config/load.h"
 #include "launch/config/parameter_plan.h"
@@ -26,28 +26,6 @@ train: {steps: 10, global_batch: 8, micro_batch: 4}
 
 RunConfig config_with(const std::vector<std::string>& overrides, int ranks) {
   return load_config_text(kBase, "estimate.yaml", overrides, ranks).config;
-}
-
-TokenBatch random_batch(const EngineConfig& config, int64_t step,
-                        const std::vector<int64_t>& samples) {
-  TokenBatch batch;
-  batch.sequences = static_cast<int64_t>(samples.size());
-  batch.seq_len = config.model.seq_len;
-  batch.samples = samples;
-  const Random random(3, "tokens");
-  for (const int64_t sample : samples) {
-    for (int64_t s = 0; s < batch.seq_len; ++s) {
-      const auto at =
-          static_cast<uint64_t>((step * config.global_batch + sample) * batch.seq_len + s);
-      batch.ids.push_back(
-          static_cast<int32_t>(random.below(at, static_cast<uint64_t>(config.model.vocab))));
-      batch.targets.push_back(batch.ids.back());
-      batch.documents.push_back(0);
-      batch.valid.push_back(1);
-    }
-  }
-  batch.predictions = batch.sequences * batch.seq_len;
-  return batch;
 }
 
 struct Measured {
@@ -82,7 +60,7 @@ Measured measure(const RunConfig& config) {
       engine.step(step, [&](int64_t micro) {
         std::vector<int64_t> samples = micro_batch_samples(engine.config(), mesh.size(Axis::dp),
                                                            mesh.coordinate(Axis::dp), micro);
-        return random_batch(engine.config(), step, samples);
+        return drawn_batch(engine.config().model, step, engine.config().global_batch, samples);
       });
     }
     const TrafficTable after = mesh.traffic();
@@ -217,9 +195,9 @@ TEST(Links, BytesThatDoNotDependOnRoutingAreThoseOfTheCounters) {
       TrainingEngine engine(engine_config(config), mesh, device);
       const int64_t before = sent(mesh.traffic(), false);
       engine.step(0, [&](int64_t micro) {
-        return random_batch(engine.config(), 0,
-                            micro_batch_samples(engine.config(), mesh.size(Axis::dp),
-                                                mesh.coordinate(Axis::dp), micro));
+        return drawn_batch(engine.config().model, 0, engine.config().global_batch,
+                           micro_batch_samples(engine.config(), mesh.size(Axis::dp),
+                                               mesh.coordinate(Axis::dp), micro));
       });
       int64_t estimated = 0;
       for (const CommunicationPart& part : communication_of_rank(config, rank).parts) {

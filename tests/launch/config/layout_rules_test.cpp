@@ -22,15 +22,7 @@ LayoutSubject subject() {
 
 // pp, dp, cp, tp, ep, etp
 Parallelism layout(int pp, int dp, int cp, int tp, int ep = 1, int etp = 1) {
-  MeshShape shape;
-  shape[Axis::pp] = pp;
-  shape[Axis::dp] = dp;
-  shape[Axis::cp] = cp;
-  shape[Axis::tp] = tp;
-  shape[Axis::ep] = ep;
-  shape[Axis::etp] = etp;
-  shape[Axis::edp] = std::max(1, derived_edp(shape));
-  return Parallelism(shape);
+  return MeshShape::of({pp, dp, cp, tp, ep, etp});
 }
 
 struct Case {

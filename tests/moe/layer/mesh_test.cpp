@@ -32,14 +32,8 @@ std::vector<Three> factorisations(int ranks) {
 
 // attention: dp, cp, tp; experts: edp, ep, etp.
 Parallelism layout(const Three& attention, const Three& experts, bool sp, CpKind cp_kind) {
-  MeshShape shape;
-  shape[Axis::dp] = attention[0];
-  shape[Axis::cp] = attention[1];
-  shape[Axis::tp] = attention[2];
-  shape[Axis::edp] = experts[0];
-  shape[Axis::ep] = experts[1];
-  shape[Axis::etp] = experts[2];
-  Parallelism out(shape);
+  Parallelism out(
+      MeshShape::of({1, attention[0], attention[1], attention[2], experts[1], experts[2]}));
   out.sp = sp && attention[2] > 1;
   out.cp_kind = cp_kind;
   return out;

@@ -4,6 +4,7 @@
 #include "launch/app/layout_law.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/support/law_cases.h"
+#include "tests/support/law_check.h"
 #include "tests/support/mpi_test.h"
 
 namespace troupe::laws {
@@ -16,16 +17,9 @@ TEST(LayoutLawMpi, EqualsOneRank) {
     const LawResult alone = run_law_on_threads(law, 1);
     for (const LayoutCase& layout : kLayouts) {
       if (layout.ranks != world->size()) continue;
-      SCOPED_TRACE(named.name + ", ep " + std::to_string(layout.ep));
       law.ep = layout.ep;
-      const LawResult spread = run_law(law, world);
-      std::string where;
-      EXPECT_LE(worst_difference(alone.losses, spread.losses), 1e-10);
-      EXPECT_LE(worst_difference(alone.norms, spread.norms), 1e-10);
-      EXPECT_LE(worst_difference(alone.gradients, spread.gradients, where), 1e-10)
-          << "gradient of " << where;
-      EXPECT_LE(worst_difference(alone.parameters, spread.parameters, where), 1e-10) << where;
-      EXPECT_EQ(alone.counts, spread.counts);
+      expect_same_training(alone, run_law(law, world),
+                           named.name + ", ep " + std::to_string(layout.ep));
     }
   }
 }

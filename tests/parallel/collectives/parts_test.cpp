@@ -74,5 +74,27 @@ TEST(Parts, ALoneRankPassesOn) {
   });
 }
 
+// All ranks hold x alike, take their part, and put the parts together again.
+TEST(Parts, OwnPartAndAllPartsAreInverse) {
+  for (const std::vector<int64_t>& counts : {std::vector<int64_t>{2, 0, 3}, {2, 2, 2}}) {
+    run_ranks(3, [&](int rank, std::shared_ptr<Communicator> world) {
+      const auto device = Device::cpu(1);
+      const int64_t rows = counts[0] + counts[1] + counts[2];
+      const int64_t first = rank == 0 ? 0 : rank == 1 ? counts[0] : counts[0] + counts[1];
+      const int64_t own = counts[static_cast<size_t>(rank)];
+      std::vector<double> dx;
+      const Tensor x = leaf(numbered(rows, 0.0, device), [&](Tensor g) { dx = g.values(); });
+      const Tensor mine = own_part(x, counts, *world, "own");
+      const auto begin = static_cast<double>(first * kColumns);
+      EXPECT_EQ(mine.values(), numbered(own, begin, device).values());
+      const Tensor all = all_parts(mine, counts, *world, "all");
+      EXPECT_EQ(all.values(), numbered(rows, 0.0, device).values());
+      const Tensor seed = numbered(rows, 50.0, device);  // alike on all ranks, and so is dx
+      backward(std::span(&all, 1), std::span(&seed, 1));
+      EXPECT_EQ(dx, seed.values());
+    });
+  }
+}
+
 }  // namespace
 }  // namespace troupe

@@ -8,20 +8,13 @@
 namespace troupe {
 namespace {
 
-MeshShape mesh(int dp, int cp, int tp, int edp, int ep, int etp) {
-  MeshShape shape;
-  shape[Axis::dp] = dp;
-  shape[Axis::cp] = cp;
-  shape[Axis::tp] = tp;
-  shape[Axis::edp] = edp;
-  shape[Axis::ep] = ep;
-  shape[Axis::etp] = etp;
-  return shape;
-}
-
-const std::vector<MeshShape> kMeshes = {
-    mesh(1, 1, 1, 1, 1, 1), mesh(3, 1, 1, 3, 1, 1), mesh(4, 1, 1, 2, 2, 1), mesh(2, 2, 1, 1, 4, 1),
-    mesh(2, 1, 3, 2, 3, 1), mesh(2, 1, 3, 6, 1, 1), mesh(2, 2, 2, 4, 1, 2)};
+const std::vector<MeshShape> kMeshes = {MeshShape(),
+                                        MeshShape::of({.dp = 3}),
+                                        MeshShape::of({.dp = 4, .ep = 2}),
+                                        MeshShape::of({.dp = 2, .cp = 2, .ep = 4}),
+                                        MeshShape::of({.dp = 2, .tp = 3, .ep = 3}),
+                                        MeshShape::of({.dp = 2, .tp = 3}),
+                                        MeshShape::of({.dp = 2, .cp = 2, .tp = 2, .etp = 2})};
 
 // Parameters of every kind: replicated over tp with and without a gradient that is summed there,
 // cut unevenly over tp, banks of experts, a scalar.

@@ -68,9 +68,7 @@ void check(PipelineSchedule schedule, int stages, int chunks) {
   for (int place = 0; place < pipeline.places(); ++place) product *= place + 2;
   run_ranks(stages, [&](int rank, std::shared_ptr<Communicator> world) {
     auto device = Device::cpu(1);
-    MeshShape shape;
-    shape[Axis::pp] = stages;
-    const Mesh mesh(shape, world);
+    const Mesh mesh(MeshShape::of({.pp = stages}), world);
     PipelineRunner runner(pipeline, mesh, device);
     Scaling stage(pipeline, rank, device);
     const PipelineTimes times = runner.run(stage, {3}, DType::f64, nullptr);
@@ -110,9 +108,7 @@ TEST(PipelineRunner, AFailedStageStopsTheOthers) {
   const Pipeline pipeline(PipelineSchedule::one_f_one_b, 2, 1, kMicroBatches);
   EXPECT_THROW(run_ranks(2,
                          [&](int, std::shared_ptr<Communicator> world) {
-                           MeshShape shape;
-                           shape[Axis::pp] = 2;
-                           const Mesh mesh(shape, world);
+                           const Mesh mesh(MeshShape::of({.pp = 2}), world);
                            PipelineRunner runner(pipeline, mesh, Device::cpu(1));
                            Failing stage;
                            runner.run(stage, {3}, DType::f64, nullptr);

@@ -1,0 +1,18 @@
+// What every test of a layout expects: the training of one rank.
+#pragma once
+
+#include <string>
+
+#include "launch/app/layout_law.h"
+
+namespace troupe::laws {
+
+// Trains `law` on ranks as threads and compares everything that a layout must not change with the
+// run on one rank, in f64: losses, norm and terms, gathered gradients and parameters within 1e-10,
+// counts equal.
+void expect_same_training(const LawResult& reference, const LawResult& result,
+                          const std::string& what);
+void expect_same_training(LawCase law, const LawResult& reference, const Parallelism& layout,
+                          const std::string& what);
+
+}  // namespace troupe::laws
