@@ -27,8 +27,15 @@ std::vector<std::array<int, 3>> triples(int n) {
   return list;
 }
 
-// A choice that acts in a layout, as a word: "sp", "zero 2". Choices without effect are left out.
-std::vector<std::string> acting(const VerifiedLayout& layout) {
+// So that hierarchical exchange has two nodes to cross between, which one host cannot give: half
+// the ranks of an expert group on each.
+int half_of_the_experts(const MeshShape& shape) {
+  return std::max(1, shape[Axis::ep] * shape[Axis::etp] / 2);
+}
+
+}  // namespace
+
+std::vector<std::string> acting_choices(const VerifiedLayout& layout) {
   const Parallelism& p = layout.parallelism;
   const MeshShape& shape = p.shape;
   std::vector<std::string> words;
@@ -45,6 +52,8 @@ std::vector<std::string> acting(const VerifiedLayout& layout) {
   add(shape[Axis::ep] > 1, fmt::format("overlap {}", layout.overlap));
   return words;
 }
+
+namespace {
 
 // All choices for one factorisation that differ in what acts, legal or not.
 std::vector<VerifiedLayout> choices(const MeshShape& shape, const ListOptions& options) {
@@ -77,7 +86,9 @@ std::vector<VerifiedLayout> choices(const MeshShape& shape, const ListOptions& o
               p.cp_kind = cp;
               p.ep_kind = ep;
               p.ranks_per_node = options.ranks_per_node;
-              if (seen.insert(acting(layout)).second) list.push_back(layout);
+              if (p.ep_kind == EpKind::hierarchical && p.ranks_per_node == 0)
+                p.ranks_per_node = half_of_the_experts(shape);
+              if (seen.insert(acting_choices(layout)).second) list.push_back(layout);
             }
           }
         }
@@ -103,7 +114,7 @@ void judge(const LayoutSubject& subject, int ranks, VerifiedLayout& layout) {
 using Pairs = std::set<std::pair<std::string, std::string>>;
 
 Pairs pairs_of(const VerifiedLayout& layout) {
-  const std::vector<std::string> words = acting(layout);
+  const std::vector<std::string> words = acting_choices(layout);
   Pairs pairs;
   for (size_t i = 0; i < words.size(); ++i) {
     for (size_t j = i; j < words.size(); ++j) pairs.emplace(words[i], words[j]);
@@ -143,22 +154,20 @@ class ListReader {
   VerifiedLayout layout(const std::string& text) {
     VerifiedLayout out{Parallelism(), 1, {}, {}};
     out.parallelism.ranks_per_node = options_.ranks_per_node;
-    bool dp = false;
-    bool sp = false;
+    std::set<std::string> given;
     std::istringstream words(text);
     for (std::string word; std::getline(words, word, ',');) {
       std::erase(word, ' ');
       const size_t equals = word.find('=');
       if (equals == std::string::npos) refuse(word, "KEY=VALUE is expected");
       const std::string key = word.substr(0, equals);
+      if (!given.insert(key).second) refuse(word, key + " is given twice in one layout");
       set(key, word.substr(equals + 1), out);
-      dp = dp || key == "dp";
-      sp = sp || key == "sp";
     }
     MeshShape& shape = out.parallelism.shape;
     const int others = shape[Axis::pp] * shape[Axis::cp] * shape[Axis::tp];
-    if (!dp) shape[Axis::dp] = std::max(1, options_.ranks / others);
-    if (!sp) out.parallelism.sp = shape[Axis::tp] > 1;
+    if (!given.contains("dp")) shape[Axis::dp] = std::max(1, options_.ranks / others);
+    if (!given.contains("sp")) out.parallelism.sp = shape[Axis::tp] > 1;
     shape.derive_edp();
     return out;
   }

@@ -26,9 +26,13 @@ std::vector<MeshShape> factorisations(int ranks);
 struct ListOptions {
   int ranks = 8;
   bool exhaustive = false;  // every choice with every factorisation, instead of a cover of pairs
-  int ranks_per_node = 0;
+  int ranks_per_node = 0;   // 0: where it acts two nodes for each group of experts
   int longest_overlap = 1;  // moe.overlap is 1 or this
 };
+
+// The choices that act in a layout, as words: "sp", "zero 2", "overlap 1". Those without effect (a
+// schedule on one stage) are left out.
+std::vector<std::string> acting_choices(const VerifiedLayout& layout);
 
 // One layout per factorisation (with exhaustive: all), in a fixed order. Those that run differ in
 // sp, zero, schedule and virtual_stages, cp_kind, ep_kind and overlap so that every pair of values

@@ -24,6 +24,8 @@ bool StageWork::one_by_one() const {
          schedule != PipelineSchedule::zero_bubble;
 }
 
+bool StageWork::planted(PlantedBug bug) const { return setting_.mesh.parallelism().planted == bug; }
+
 StageWork::MicroBatch StageWork::load(int64_t micro) {
   const EngineConfig& config = setting_.config;
   PhaseScope phase(&setting_.clock, Phase::data);
@@ -32,11 +34,14 @@ StageWork::MicroBatch StageWork::load(int64_t micro) {
   tokens.global_sequences = config.global_batch;
   tokens.global_tokens = config.global_batch * config.model.seq_len;
   tokens.micro_batch = config.micro_batch;
-  if (setting_.mesh.parallelism().planted == PlantedBug::balance_scale_of_micro_batches) {
+  if (planted(PlantedBug::balance_scale_of_micro_batches)) {
     tokens.global_sequences = config.micro_batch * setting_.mesh.size(Axis::dp);
   }
   tokens.step = step_;
   tokens.seed = config.seed;
+  if (planted(PlantedBug::random_numbers_of_each_rank)) {
+    tokens.seed += static_cast<uint64_t>(setting_.mesh.world().rank());
+  }
   tokens.training = true;
   tokens.clock = &setting_.clock;
   return {setting_.model.stream(tokens), tensors.targets};
@@ -60,7 +65,11 @@ Tensor StageWork::forward(int chunk, int64_t micro, const Tensor& x_TD) {
     loss_ += value.item();
   }
   for (RoutingRecord& record : routing) {
-    stats_.at(terms.size()).add(record.stats);
+    RouterStats& stats = stats_.at(terms.size());
+    stats.add(record.stats);
+    if (planted(PlantedBug::statistic_twice_by_recompute) && setting_.config.model.recompute) {
+      stats.add(record.stats);
+    }
     terms.push_back(std::move(record.losses));
     if (!setting_.keep_assignments) continue;
     assignments_[static_cast<size_t>(micro)].push_back(std::move(record.assignment));

@@ -53,6 +53,7 @@ class StageWork final : public PipelineStage {
   MicroBatch load(int64_t micro);
   // Sums of gradients may run after every micro-batch: each is finished before the next begins.
   bool one_by_one() const;
+  bool planted(PlantedBug bug) const;  // by a test
 
   Setting setting_;
   int64_t step_;

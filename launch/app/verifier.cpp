@@ -15,21 +15,26 @@ namespace {
 using laws::LawResult;
 using laws::Named;
 
-// Keeps what exceeds its allowance most.
+// Keeps what exceeds its allowance most, of the first quantities that do.
 class Worst {
  public:
   Worst(double tolerance, Verdict& verdict) : tolerance_(tolerance), verdict_(verdict) {}
-  void note(double difference, double allowed, const std::string& what) {
+  // What is noted from here on is computed from what was noted before.
+  void next() { settled_ = settled_ || verdict_.worst > tolerance_; }
+  void note(double difference, double allowed, const std::string& tensor,
+            const std::string& where) {
     double share = difference / allowed * tolerance_;
     if (!std::isfinite(share)) share = std::numeric_limits<double>::max();
-    if (share <= verdict_.worst && !verdict_.tensor.empty()) return;
+    if (settled_ || (share <= verdict_.worst && !verdict_.tensor.empty())) return;
     verdict_.worst = share;
-    verdict_.tensor = what;
+    verdict_.tensor = tensor;
+    verdict_.where = where;
   }
 
  private:
   double tolerance_;
   Verdict& verdict_;
+  bool settled_ = false;
 };
 
 // |a - b| / |a| of one tensor in the 2-norm; |a| at least 1e-3 x that of an average tensor.
@@ -65,28 +70,73 @@ double norm_difference(const std::vector<Named>& a, const std::vector<Named>& b,
   return worst;
 }
 
-std::string step_name(const char* what, size_t step) {
-  return fmt::format("{} of step {}", what, step + 1);
+double relative(double a, double b, double floor) {
+  return std::abs(a - b) / std::max({std::abs(a), floor, 1e-12});
 }
 
-// Per-step numbers. Those near zero are compared with the loss that they are part of.
-void compare_steps(const std::vector<double>& a, const std::vector<double>& b, const char* what,
-                   double allowed, double floor, Worst& worst) {
-  for (size_t step = 0; step < a.size(); ++step) {
-    const double size = std::max({std::abs(a[step]), floor, 1e-12});
-    worst.note(std::abs(a[step] - b.at(step)) / size, allowed, step_name(what, step));
+// The per-step numbers of two runs.
+class StepComparison {
+ public:
+  StepComparison(const EngineConfig& engine, const LawResult& a, const LawResult& b,
+                 double tolerance, Worst& worst)
+      : engine_(engine), a_(a), b_(b), tolerance_(tolerance), worst_(worst) {
+    require(a.losses.size() == b.losses.size(), "{} steps against {}", b.losses.size(),
+            a.losses.size());
   }
-}
+  size_t steps() const { return a_.losses.size(); }
 
-std::vector<std::string> term_names(const EngineConfig& engine) {
-  std::vector<std::string> names;
-  for (size_t layer = 0; layer < engine.model.moe.size(); ++layer) {
-    if (!engine.model.moe[layer]) continue;
-    for (const BalanceTerm& term : engine.model.moe[layer]->balance)
-      names.push_back(fmt::format("layers.{}.moe {} term", layer, term.type));
+  // What each layer tells: balance terms, those near zero in proportion to the loss that they are
+  // part of, and the counts of its router.
+  void layers(size_t step) const {
+    size_t term = 0;
+    size_t count = 0;
+    for (size_t layer = 0; layer < engine_.model.moe.size(); ++layer) {
+      const auto& moe = engine_.model.moe[layer];
+      if (!moe) continue;
+      const std::string name = fmt::format("layers.{}.moe", layer);
+      for (const BalanceTerm& balance : moe->balance) {
+        note(relative(a_.terms[step].at(term), b_.terms[step].at(term), part_of_loss()),
+             name + "." + balance.type, "loss term", step);
+        ++term;
+      }
+      const auto of_layer = static_cast<size_t>(3 * moe->experts);
+      note(count_difference(step, count, of_layer), name + ".router.counts", "", step);
+      count += of_layer;
+    }
   }
-  return names;
-}
+  void totals(size_t step) const {
+    note(relative(a_.losses[step], b_.losses[step], 0.0), "loss", "", step);
+    note(relative(a_.balance_losses[step], b_.balance_losses[step], part_of_loss()), "balance_loss",
+         "", step);
+    note(relative(a_.z_losses[step], b_.z_losses[step], part_of_loss()), "z_loss", "", step);
+    note(relative(a_.norms[step], b_.norms[step], 0.0), "gradient_norm", "", step);
+  }
+
+ private:
+  double part_of_loss() const { return 1e-3 * std::abs(a_.losses.front()); }
+  // Whole numbers: of the largest of them.
+  double count_difference(size_t step, size_t begin, size_t count) const {
+    double largest = 1;
+    double gap = 0;
+    for (size_t i = begin; i < begin + count; ++i) {
+      const auto expected = static_cast<double>(a_.counts[step].at(i));
+      largest = std::max(largest, expected);
+      gap = std::max(gap, std::abs(expected - static_cast<double>(b_.counts[step].at(i))));
+    }
+    // One token more or less is a difference in every precision.
+    return gap > 0 ? std::max(gap / largest, 2 * tolerance_) : 0.0;
+  }
+  void note(double difference, const std::string& tensor, const char* kind, size_t step) const {
+    worst_.note(difference, tolerance_, tensor,
+                fmt::format("{}{}{} of step {}", kind, *kind != 0 ? " " : "", tensor, step + 1));
+  }
+
+  const EngineConfig& engine_;
+  const LawResult& a_;
+  const LawResult& b_;
+  double tolerance_;
+  Worst& worst_;
+};
 
 }  // namespace
 
@@ -126,9 +176,36 @@ Verifier::Verifier(const VerifyCase& verify) : verify_(verify) {
   reference_ = run_law(alone, self_communicator());
 }
 
+void Verifier::compare(const LawResult& found, double tolerance, Verdict& verdict) const {
+  const DType compute = verify_.engine.model.compute;
+  Worst worst(tolerance, verdict);
+  const StepComparison steps(verify_.engine, reference_, found, tolerance, worst);
+  const auto difference = [&](const std::vector<Named>& a, const std::vector<Named>& b,
+                              std::string& where) {
+    return compute == DType::bf16 ? norm_difference(a, b, where) : worst_difference(a, b, where);
+  };
+  std::string tensor;
+  steps.layers(0);
+  const double gradients = difference(reference_.gradients, found.gradients, tensor);
+  worst.note(gradients, tolerance, tensor, "gradient of " + tensor);
+  worst.next();
+  steps.totals(0);
+  worst.next();
+  for (size_t step = 1; step < steps.steps(); ++step) {
+    steps.layers(step);
+    steps.totals(step);
+  }
+  tensor.clear();
+  const double parameters = difference(reference_.parameters, found.parameters, tensor);
+  // AdamW divides by moments, which are near zero where the gradient is.
+  const double allowed =
+      compute == DType::f32 && verify_.engine.optimizer == "adamw" ? 1e-3 : tolerance;
+  worst.note(parameters, allowed, tensor, tensor);
+}
+
 Verdict Verifier::check(const VerifiedLayout& layout, const LayoutRun& run) const {
   const auto begin = std::chrono::steady_clock::now();
-  Verdict verdict{layout, 0, {}, {}, 0};
+  Verdict verdict{layout, 0, {}, {}, {}, 0};
   laws::LawCase spread = law();
   spread.layout = layout.parallelism;
   for (auto& moe : spread.engine.model.moe) {
@@ -139,39 +216,7 @@ Verdict Verifier::check(const VerifiedLayout& layout, const LayoutRun& run) cons
   const double tolerance = tolerance_of(compute);
   try {
     const LawResult found = run(spread);
-    Worst worst(tolerance, verdict);
-    const double loss = std::abs(reference_.losses.front());
-    compare_steps(reference_.losses, found.losses, "loss", tolerance, 0.0, worst);
-    compare_steps(reference_.norms, found.norms, "gradient norm", tolerance, 0.0, worst);
-    const std::vector<std::string> names = term_names(verify_.engine);
-    for (size_t i = 0; i < names.size(); ++i) {
-      std::vector<double> a;
-      std::vector<double> b;
-      for (const auto& step : reference_.terms) a.push_back(step.at(i));
-      for (const auto& step : found.terms) b.push_back(step.at(i));
-      compare_steps(a, b, names[i].c_str(), tolerance, 1e-3 * loss, worst);
-    }
-    compare_steps(reference_.balance_losses, found.balance_losses, "balance loss", tolerance,
-                  1e-3 * loss, worst);
-    compare_steps(reference_.z_losses, found.z_losses, "z loss", tolerance, 1e-3 * loss, worst);
-    for (size_t step = 0; step < reference_.counts.size(); ++step) {
-      const bool equal = reference_.counts[step] == found.counts.at(step);
-      // Counts are whole numbers: any difference counts, the causes before it more.
-      worst.note(equal ? 0.0 : 2 * tolerance, tolerance, step_name("router counts", step));
-    }
-    const bool coarse = compute == DType::bf16;
-    std::string where;
-    const auto difference = [&](const std::vector<Named>& a, const std::vector<Named>& b) {
-      return coarse ? norm_difference(a, b, where) : worst_difference(a, b, where);
-    };
-    const double gradients = difference(reference_.gradients, found.gradients);
-    worst.note(gradients, tolerance, "gradient of " + where);
-    where.clear();
-    const double parameters = difference(reference_.parameters, found.parameters);
-    // AdamW divides by moments, which are near zero where the gradient is.
-    const double allowed =
-        compute == DType::f32 && verify_.engine.optimizer == "adamw" ? 1e-3 : tolerance;
-    worst.note(parameters, allowed, where);
+    compare(found, tolerance, verdict);
   } catch (const Error& error) {
     // Under mpirun the ranks cannot go on together.
     verdict.error = error.what();

@@ -24,9 +24,12 @@ double tolerance_of(DType compute);
 struct Verdict {
   VerifiedLayout layout;
   // The largest difference, as a share of what is allowed times tolerance_of(): above it means a
-  // difference.
+  // difference. An error goes on into all that is computed from it, so where something differs this
+  // is the largest among the first quantities that do: counts, loss terms and gradients of the
+  // first step, before loss and norm, before later steps and the parameters.
   double worst = 0;
-  std::string tensor;  // "gradient of NAME", "NAME", "loss", ...
+  std::string tensor;  // its logical name: that of a parameter, "loss", "layers.1.moe.switch", ...
+  std::string where;   // in words: "gradient of NAME", "loss of step 2", ...
   std::string error;   // the run ended with this instead
   double seconds = 0;
   bool same(double tolerance) const { return error.empty() && worst <= tolerance; }
@@ -46,6 +49,7 @@ class Verifier {
 
  private:
   laws::LawCase law() const;
+  void compare(const laws::LawResult& found, double tolerance, Verdict& verdict) const;
   VerifyCase verify_;
   laws::LawResult reference_;
 };

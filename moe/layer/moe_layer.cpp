@@ -63,6 +63,13 @@ ExpertSetup expert_setup(const MoELayerSetup& setup, const std::string& part, in
           setup.init_std, setup.down_init_std};
 }
 
+// For tests: the experts of the last token are not called.
+void lose_last_token(Assignment& assignment) {
+  if (assignment.tokens == 0) return;
+  const auto begin = assignment.token_begin[static_cast<size_t>(assignment.tokens) - 1];
+  std::fill(assignment.kept.begin() + begin, assignment.kept.end(), uint8_t{0});
+}
+
 // A tensor's values divided by their sum; empty (uniform) when they are all zero.
 std::vector<double> shares(const Tensor& tensor) {
   std::vector<double> values = tensor.values();
@@ -121,7 +128,8 @@ struct MoELayer::Impl {
   Tensor through_experts(const Tensor& own_TD, const Assignment& assignment, PhaseClock* clock,
                          int64_t& rows) {
     if (!node_hop) return on_node(own_TD, assignment, clock, rows);
-    const NodeHop::Arrived arrived = node_hop->out(own_TD, assignment, clock);
+    NodeHop::Arrived arrived = node_hop->out(own_TD, assignment, clock);
+    if (planted(PlantedBug::lost_token_in_second_hop)) lose_last_token(arrived.assignment);
     const Tensor done = on_node(arrived.x_AD, arrived.assignment, clock, rows);
     return node_hop->back(done, *arrived.plan, clock);
   }
@@ -196,11 +204,20 @@ struct MoELayer::Impl {
 
   // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
   Tensor whole(const Tensor& rows, const TokenSharding& sharding) const {
-    const Tensor gathered =
-        all_parts(rows, sharding.own_counts(), token_group, setup.name + " router rows");
+    const std::string site = setup.name + " router rows";
+    // Every rank takes the gradient of its own rows: all of them have computed the same.
+    const Tensor gathered = summed_under_cp()
+                                ? all_gather_parts(rows, sharding.own_counts(), token_group, site)
+                                : all_parts(rows, sharding.own_counts(), token_group, site);
     const auto& place = sharding.place_of_token();
     return gather_rows(gathered, Tensor::from(std::span<const int32_t>(place),
                                               {static_cast<int64_t>(place.size())}, rows.device()));
+  }
+
+  // What tests plant (parallel/mesh/planted_bug.h).
+  bool planted(PlantedBug bug) const { return mesh.parallelism().planted == bug; }
+  bool summed_under_cp() const {
+    return planted(PlantedBug::balance_scale_under_cp) && mesh.size(Axis::cp) > 1;
   }
 
   // What this rank dispatches: the pairs of its own tokens.
@@ -219,6 +236,14 @@ struct MoELayer::Impl {
   // Stream rows to own rows and back: without sp the stream is the same on all tp ranks.
   bool sliced(const TokenSharding* sharding) const {
     return sharding != nullptr && !mesh.parallelism().sp && mesh.size(Axis::tp) > 1;
+  }
+
+  std::vector<BalanceTerm> balance_terms() const {
+    std::vector<BalanceTerm> terms = setup.config.balance;
+    if (planted(PlantedBug::balance_scale_under_tp)) {
+      for (BalanceTerm& term : terms) term.coef /= mesh.size(Axis::tp);
+    }
+    return terms;
   }
 
   BatchLoad previous() const {
@@ -278,7 +303,7 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   if (layer.shared) out.y_TD = add(out.y_TD, layer.shared->forward(x_TD));
   PhaseScope scope(context.clock, Phase::dispatch);
   if (context.training && !layer.setup.config.balance.empty()) {
-    out.losses = balance_losses(layer.setup.config.balance,
+    out.losses = balance_losses(layer.balance_terms(),
                                 {routing, context, layer.previous(), layer.router->choices(),
                                  layer.router->balance_by_first_choice(), layer.exact});
   }

@@ -43,6 +43,11 @@ void GradientSync::spoil_sums() {
         parameter.layout().mesh == MeshKind::experts) {
       scale(parameter.owned_gradient(), mesh_.size(Axis::ep));
     }
+    // All tp ranks hold the same sum by now: one more over them multiplies.
+    if (planted(PlantedBug::router_gradient_twice_under_tp) &&
+        parameter.name().find(".router.") != std::string::npos) {
+      scale(parameter.owned_gradient(), mesh_.size(Axis::tp));
+    }
     if (planted(PlantedBug::averaged_over_wrong_group) && bucket_of_[i] >= 0) {
       scale(parameter.owned_gradient(),
             1.0 / buckets_[static_cast<size_t>(bucket_of_[i])].group->size());

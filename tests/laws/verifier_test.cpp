@@ -1,4 +1,4 @@
-// The verifier proves layouts, and can fail: a planted bug is caught and named.
+// The verifier proves layouts and names the tensor that differs.
 #include "launch/app/verifier.h"
 
 #include <gtest/gtest.h>
@@ -31,15 +31,6 @@ TEST(Verifier, FindsLayoutsTheSameInEveryPrecision) {
           << verdict.error;
     }
   }
-}
-
-TEST(Verifier, CatchesAPlantedBug) {
-  const Verifier verifier(small_case(DType::f64));
-  VerifiedLayout layout = data_expert(2, 2);
-  layout.parallelism.planted = PlantedBug::balance_scale_of_micro_batches;
-  const Verdict verdict = verifier.check(layout, run_on_threads(2, std::chrono::seconds(60)));
-  EXPECT_FALSE(verdict.same(tolerance_of(DType::f64)));
-  EXPECT_NE(verdict.tensor.find("switch"), std::string::npos) << verdict.tensor;
 }
 
 // A model that differs between the runs differs in what was changed.

@@ -112,12 +112,11 @@ class Report {
     different_ += word == "same" ? 0 : 1;
     worst_ = std::max(worst_, verdict.worst);
     layouts_.push_back({{"layout", layout_json(verdict.layout.parallelism)},
-                        {"overlap", verdict.layout.overlap},
                         {"worst", verdict.worst},
                         {"tensor", verdict.tensor},
                         {"verdict", word == "same" ? "same" : "different"}});
     if (!speaks_) return;
-    const std::string where = verdict.error.empty() ? verdict.tensor : verdict.error;
+    const std::string where = verdict.error.empty() ? verdict.where : verdict.error;
     fmt::print("{:<74} {:>9.1e}  {:<44} {}\n", describe(verdict.layout), verdict.worst, where,
                word);
     std::fflush(stdout);
@@ -128,7 +127,7 @@ class Report {
   }
   void unsupported(const VerifiedLayout& layout) {
     ++missing_;
-    unsupported_.push_back(
+    refused_.push_back(
         {{"layout", layout_json(layout.parallelism)}, {"reason", layout.unsupported}});
     if (!speaks_) return;
     fmt::print("{:<74} {:>9}  {:<44} {}\n", describe(layout), "", layout.unsupported, "NOT RUN");
@@ -156,7 +155,6 @@ class Report {
                       {"worst", worst_},
                       {"layouts", layouts_},
                       {"refused", refused_}};
-    if (missing_ > 0) json["unsupported"] = unsupported_;
     write_file_atomically(file, json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
     fmt::print("certificate: {}\n", file);
   }
@@ -171,7 +169,6 @@ class Report {
   std::map<std::string, size_t> reasons_;
   ordered_json layouts_ = ordered_json::array();
   ordered_json refused_ = ordered_json::array();
-  ordered_json unsupported_ = ordered_json::array();
 };
 
 std::string certificate_path(const RunConfig& config) {

@@ -49,6 +49,60 @@ TEST(LayoutList, OneLayoutForEachFactorisation) {
   EXPECT_GT(all_layouts(generous(), {8, true, 0, 2}).size(), 1000U);
 }
 
+using Pairs = std::set<std::pair<std::string, std::string>>;
+
+// Pairs of values that act together in a layout that runs.
+Pairs pairs_that_run(const std::vector<VerifiedLayout>& layouts) {
+  Pairs pairs;
+  for (const VerifiedLayout& layout : layouts) {
+    if (!layout.refused.empty() || !layout.unsupported.empty()) continue;
+    const std::vector<std::string> words = acting_choices(layout);
+    for (const std::string& a : words) {
+      for (const std::string& b : words) {
+        if (a < b) pairs.emplace(a, b);
+      }
+    }
+  }
+  return pairs;
+}
+
+// What can act together at all does so in one of the 146; the rest is what no layout of 8 ranks
+// allows or this build does not run.
+TEST(LayoutList, EveryPairOfChoicesOccurs) {
+  LayoutSubject tiny;  // as configs/tiny, with its few heads
+  tiny.layers = 4;
+  tiny.heads = 4;
+  tiny.kv_heads = 2;
+  tiny.seq_len = 128;
+  tiny.experts = tiny.expert_ffn = 8;
+  tiny.global_batch = 16;
+  tiny.micro_batch = 1;
+  for (const LayoutSubject& subject : {generous(), tiny}) {
+    const auto layouts = all_layouts(subject, {8, false, 0, 2});
+    EXPECT_EQ(layouts.size(), 146U);
+    const Pairs occur = pairs_that_run(layouts);
+    const Pairs possible = pairs_that_run(all_layouts(subject, {8, true, 0, 2}));
+    for (const auto& [a, b] : possible)
+      EXPECT_TRUE(occur.contains({a, b})) << a << " with " << b << " is left out";
+    EXPECT_EQ(occur, possible);
+    // Of 2 ways of sp, 4 schedules, 2 numbers of chunks (2 only with interleaved), 2 of cp, 2 of
+    // ep, 2 of overlap, and as many of zero as this build runs, 3 or more.
+    EXPECT_GE(possible.size(), 119U);
+  }
+}
+
+// On one host the exchange between nodes needs nodes that are given.
+TEST(LayoutList, HierarchicalExchangeCrossesBetweenTwoNodes) {
+  int hierarchical = 0;
+  for (const VerifiedLayout& layout : all_layouts(generous(), {8, false, 0, 2})) {
+    const Parallelism& p = layout.parallelism;
+    if (p.ep_kind != EpKind::hierarchical || p.shape[Axis::ep] == 1) continue;
+    ++hierarchical;
+    EXPECT_EQ(2 * p.ranks_per_node, p.shape[Axis::ep] * p.shape[Axis::etp]) << describe(layout);
+  }
+  EXPECT_GT(hierarchical, 20);
+}
+
 // A degree that one way of context parallelism does not allow is run the other way.
 TEST(LayoutList, TakesTheOtherKind) {
   LayoutSubject s = generous();

@@ -1,0 +1,94 @@
+// The verifier can fail: known bugs of distributed training are planted one by one, each is caught
+// on a layout that shows it, and named by the tensor in which it shows.
+#include <gtest/gtest.h>
+
+#include "launch/app/verifier.h"
+
+namespace troupe {
+namespace {
+
+using laws::small_engine;
+
+struct Planted {
+  std::string name;
+  PlantedBug bug;
+  Parallelism layout;
+  std::string tensor;  // its name begins with this
+  std::function<void(EngineConfig&)> change = [](EngineConfig&) {};
+};
+
+void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.name; }
+
+Parallelism with(const Degrees& degrees, const std::function<void(Parallelism&)>& change) {
+  Parallelism out(MeshShape::of(degrees));
+  change(out);
+  return out;
+}
+
+std::vector<Planted> planted_bugs() {
+  const auto without_sp = [](Parallelism& p) { p.sp = false; };
+  const auto two_nodes = [](Parallelism& p) {
+    p.ep_kind = EpKind::hierarchical;
+    p.ranks_per_node = 2;
+  };
+  return {
+      {"GradientTwiceUnderEp", PlantedBug::gradient_twice_under_ep,
+       MeshShape::of({.dp = 2, .ep = 2}), "layers.1.moe.experts."},
+      {"AveragedOverTheWrongGroup", PlantedBug::averaged_over_wrong_group,
+       MeshShape::of({.pp = 2, .dp = 2}), "embedding.weight",  // summed over both stages and dp
+       [](EngineConfig& engine) { engine.model.tie_embeddings = true; }},
+      {"NormWithoutExperts", PlantedBug::norm_without_experts, MeshShape::of({.dp = 2, .ep = 2}),
+       "gradient_norm"},
+      {"BalanceScaleOfMicroBatches", PlantedBug::balance_scale_of_micro_batches,
+       MeshShape::of({.dp = 2}), "layers.1.moe.switch"},
+      {"BalanceScaleUnderCp", PlantedBug::balance_scale_under_cp, MeshShape::of({.cp = 2, .ep = 2}),
+       "layers.1.moe.router.weight"},
+      {"BalanceScaleUnderTp", PlantedBug::balance_scale_under_tp, MeshShape::of({.tp = 2}),
+       "layers.1.moe.switch"},
+      {"RouterGradientTwiceUnderTp", PlantedBug::router_gradient_twice_under_tp,
+       with({.tp = 2, .ep = 2}, without_sp), "layers.1.moe.router.weight"},
+      {"StatisticTwiceByRecompute", PlantedBug::statistic_twice_by_recompute,
+       MeshShape::of({.dp = 2}), "layers.1.moe.router.counts",
+       [](EngineConfig& engine) { engine.model.recompute = true; }},
+      {"StageOrder", PlantedBug::stage_order, MeshShape::of({.pp = 2}), "layers."},
+      {"LostTokenInTheSecondHop", PlantedBug::lost_token_in_second_hop,
+       with({.dp = 4, .ep = 4}, two_nodes), "layers.1.moe.experts."},
+      {"StaleBucket", PlantedBug::stale_bucket, MeshShape::of({.dp = 2}),
+       "layers.1.moe.experts.gate_up"},
+      {"WrongShardOffset", PlantedBug::wrong_shard_offset,
+       with({.dp = 2}, [](Parallelism& p) { p.zero = 1; }), "layers."},
+      {"RandomNumbersOfEachRank", PlantedBug::random_numbers_of_each_rank, MeshShape::of({.dp = 2}),
+       "layers.1.moe.router.",
+       [](EngineConfig& engine) {
+         engine.model.moe[1]->router_options.set("noise", std::string("learned"));
+       }},
+  };
+}
+
+class PlantedBugs : public ::testing::TestWithParam<Planted> {};
+
+TEST_P(PlantedBugs, AreCaughtAndNamed) {
+  const Planted& planted = GetParam();
+  VerifyCase verify{small_engine(DType::f64, "topk")};
+  verify.engine.model.moe[1]->balance = {{"switch", 0.05, BalanceScope::sequence},
+                                         {"z", 0.01, BalanceScope::sequence}};
+  verify.steps = 2;
+  planted.change(verify.engine);
+  const Verifier verifier(verify);
+  VerifiedLayout layout{planted.layout, 1, {}, {}};
+  const auto run = run_on_threads(layout.parallelism.shape.world(), std::chrono::seconds(60));
+  const double tolerance = tolerance_of(DType::f64);
+  const Verdict sound = verifier.check(layout, run);
+  EXPECT_TRUE(sound.same(tolerance)) << sound.worst << " in " << sound.where << sound.error;
+  layout.parallelism.planted = planted.bug;
+  const Verdict caught = verifier.check(layout, run);
+  EXPECT_FALSE(caught.same(tolerance));
+  EXPECT_EQ(caught.tensor.substr(0, planted.tensor.size()), planted.tensor)
+      << caught.worst << " in " << caught.where << caught.error;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PlantedBugs, ::testing::ValuesIn(planted_bugs()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace troupe
