@@ -67,26 +67,5 @@ TEST_P(LayoutLawF32, Replayed) {
 INSTANTIATE_TEST_SUITE_P(Routers, LayoutLawF32, ::testing::ValuesIn(law_cases(DType::f32)),
                          [](const auto& info) { return info.param.name; });
 
-TEST(SameBits, ThreadsDoNotChangeThem) {
-  for (DType compute : {DType::f64, DType::f32, DType::bf16}) {
-    LawCase law{small_engine(compute, "topk")};
-    law.ep = 2;
-    law.threads = 1;
-    const uint64_t one = fingerprint(run_law_on_threads(law, 2));
-    for (int threads : {2, 4}) {
-      law.threads = threads;
-      EXPECT_EQ(fingerprint(run_law_on_threads(law, 2)), one)
-          << name(compute) << ", " << threads << " threads";
-    }
-  }
-}
-
-TEST(SameBits, ChangeWithTheSeed) {
-  LawCase law{small_engine(DType::f64, "topk")};
-  const uint64_t one = fingerprint(run_law_on_threads(law, 1));
-  law.engine.seed += 1;
-  EXPECT_NE(fingerprint(run_law_on_threads(law, 1)), one);
-}
-
 }  // namespace
 }  // namespace troupe::laws
