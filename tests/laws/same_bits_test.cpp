@@ -98,6 +98,7 @@ TEST_P(SizeOneAxes, GiveTheSameBits) {
         "ep: 1, ep_kind: hierarchical, ranks_per_node: 1", "etp: 1"}) {
     expect_bits(alone, keys, 1);
   }
+  law.layout = std::nullopt;
   const uint64_t together = bits(law, 2);
   expect_bits(together, "dp: 2, tp: 1, cp: 1, pp: 1, ep: 1, etp: 1, sp: false, zero: 0", 2);
   expect_bits(together,
