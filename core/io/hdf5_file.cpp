@@ -181,6 +181,12 @@ hid_t attribute_type(const AttributeValue& value) {
   return text_type(std::max<size_t>(1, std::get<std::string>(value).size()));
 }
 
+const void* bytes_of(const AttributeValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return integer;
+  if (const auto* real = std::get_if<double>(&value)) return real;
+  return std::get<std::string>(value).c_str();
+}
+
 void write_attribute(hid_t object, const std::string& place, const std::string& name,
                      const AttributeValue& value) {
   const std::string at = place + " @" + name;
@@ -190,11 +196,18 @@ void write_attribute(hid_t object, const std::string& place, const std::string& 
       check(H5Acreate2(object, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
             true, "write", at),
       H5Aclose);
-  const void* data = nullptr;
-  if (const auto* integer = std::get_if<int64_t>(&value)) data = integer;
-  if (const auto* real = std::get_if<double>(&value)) data = real;
-  if (const auto* text = std::get_if<std::string>(&value)) data = text->c_str();
-  check_status(H5Awrite(attribute.get(), type.get(), data), true, "write", at);
+  check_status(H5Awrite(attribute.get(), type.get(), bytes_of(value)), true, "write", at);
+  if (!attribute.close()) fail_hdf5(true, "write", at);
+}
+
+void replace_value(hid_t object, const std::string& place, const std::string& name,
+                   const AttributeValue& value) {
+  const std::string at = place + " @" + name;
+  Handle attribute(check(H5Aopen(object, name.c_str(), H5P_DEFAULT), true, "write", at), H5Aclose);
+  Handle type(check(attribute_type(value), true, "write", at), H5Tclose);
+  Handle there(check(H5Aget_type(attribute.get()), true, "write", at), H5Tclose);
+  require(H5Tequal(type.get(), there.get()) > 0, "{} is replaced by a value of another size", at);
+  check_status(H5Awrite(attribute.get(), type.get(), bytes_of(value)), true, "write", at);
   if (!attribute.close()) fail_hdf5(true, "write", at);
 }
 
@@ -298,6 +311,11 @@ void Hdf5Dataset::set_attribute(const std::string& name, const AttributeValue& v
   write_attribute(handle_, place_, name, value);
 }
 
+void Hdf5Dataset::replace_attribute(const std::string& name, const AttributeValue& value) {
+  const Guard guard;
+  replace_value(handle_, place_, name, value);
+}
+
 AttributeValue Hdf5Dataset::attribute(const std::string& name) {
   const Guard guard;
   return read_attribute(handle_, place_, name);
@@ -354,6 +372,12 @@ Hdf5File Hdf5File::open(const std::string& path) {
           false};
 }
 
+Hdf5File Hdf5File::open_to_change(const std::string& path) {
+  const Guard guard;
+  Handle access(check(access_properties(), true, "open", path), H5Pclose);
+  return {check(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), true, "open", path), path, true};
+}
+
 Hdf5Dataset Hdf5File::create_dataset(const std::string& path, DType dtype, const Shape& shape) {
   const std::string place = path_ + ": " + path;
   const Guard guard;
@@ -370,7 +394,8 @@ Hdf5Dataset Hdf5File::create_dataset(const std::string& path, DType dtype, const
 Hdf5Dataset Hdf5File::dataset(const std::string& path) {
   const std::string place = path_ + ": " + path;
   const Guard guard;
-  return {check(H5Dopen2(handle_, path.c_str(), H5P_DEFAULT), false, "open", place), place, false};
+  return {check(H5Dopen2(handle_, path.c_str(), H5P_DEFAULT), writing_, "open", place), place,
+          writing_};
 }
 
 int64_t Hdf5File::write_text(const std::string& path, std::string_view text) {

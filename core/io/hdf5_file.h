@@ -34,6 +34,8 @@ class Hdf5Dataset {
   void write(const Shape& offset, const Shape& size, const void* data);
   void read(const Shape& offset, const Shape& size, void* data);
   void set_attribute(const std::string& name, const AttributeValue& value);
+  // Overwrites an attribute by a value of the same type and length; nothing moves in the file.
+  void replace_attribute(const std::string& name, const AttributeValue& value);
   AttributeValue attribute(const std::string& name);
   DType dtype();
   Shape shape();
@@ -57,6 +59,8 @@ class Hdf5File {
   // caller. No time stamps are stored: the same contents give the same bytes.
   static Hdf5File create(const std::string& path, int64_t user_block);
   static Hdf5File open(const std::string& path);  // read only
+  // To overwrite what is there; errors are those of writing.
+  static Hdf5File open_to_change(const std::string& path);
   Hdf5File(Hdf5File&&) noexcept;
   ~Hdf5File();
 

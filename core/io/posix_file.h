@@ -1,5 +1,4 @@
-// A file descriptor that closes itself, with reads and writes that finish or throw. For the files
-// of core/io only.
+// A file descriptor that closes itself, with reads and writes that finish or throw.
 #pragma once
 
 #include <cstdint>

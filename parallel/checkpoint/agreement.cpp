@@ -1,5 +1,6 @@
 #include "parallel/checkpoint/agreement.h"
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <vector>
@@ -34,6 +35,34 @@ std::string broadcast_text(const std::string& text, int root, Communicator& worl
   world.broadcast(bytes_view(&bytes, sizeof(bytes)), root, site + " length").wait();
   std::string out = world.rank() == root ? text : std::string(static_cast<size_t>(bytes), 0);
   if (bytes > 0) world.broadcast(bytes_view(out.data(), bytes), root, site).wait();
+  return out;
+}
+
+// Every rank's text, in rank order.
+std::vector<std::string> gather_texts(const std::string& mine, Communicator& world,
+                                      const std::string& site) {
+  const auto ranks = static_cast<size_t>(world.size());
+  auto length = static_cast<int64_t>(mine.size());
+  std::vector<int64_t> lengths(ranks);
+  world
+      .all_gather(bytes_view(&length, sizeof(length)),
+                  bytes_view(lengths.data(), static_cast<int64_t>(ranks * sizeof(length))),
+                  site + " lengths")
+      .wait();
+  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  if (longest == 0) return std::vector<std::string>(ranks);
+  std::string padded = mine;
+  padded.resize(static_cast<size_t>(longest), 0);
+  std::string all(static_cast<size_t>(longest) * ranks, 0);
+  world
+      .all_gather(bytes_view(padded.data(), longest),
+                  bytes_view(all.data(), static_cast<int64_t>(all.size())), site)
+      .wait();
+  std::vector<std::string> out;
+  for (size_t rank = 0; rank < ranks; ++rank) {
+    out.push_back(
+        all.substr(rank * static_cast<size_t>(longest), static_cast<size_t>(lengths[rank])));
+  }
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
 #include "parallel/comm/communicator.h"
@@ -25,6 +26,10 @@ void agree(const std::optional<Failure>& mine, Communicator& world, const std::s
 // Collective. The text of rank 0 (or `root`) on every rank.
 std::string broadcast_text(const std::string& text, int root, Communicator& world,
                            const std::string& site);
+
+// Collective. Every rank's text, in rank order, on every rank.
+std::vector<std::string> gather_texts(const std::string& mine, Communicator& world,
+                                      const std::string& site);
 
 // A contiguous view of bytes, for communication.
 View bytes_view(void* data, int64_t bytes);

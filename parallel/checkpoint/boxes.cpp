@@ -122,6 +122,30 @@ void for_each_piece(const Shape& global, size_t element_bytes, int64_t limit,
   } while (advance(position, all, cut));
 }
 
+void for_each_piece(const Box& box, size_t element_bytes, int64_t limit,
+                    const std::function<void(const Box&)>& visit) {
+  for_each_piece(box.size, element_bytes, limit, [&](const Box& piece) {
+    Box moved = piece;
+    for (int i = 0; i < moved.offset.rank(); ++i) moved.offset[i] += box.offset[i];
+    visit(moved);
+  });
+}
+
+std::vector<Box> cut_evenly(const Box& box, int parts) {
+  int dim = 0;
+  while (dim < box.size.rank() && box.size[dim] < parts) ++dim;
+  if (dim == box.size.rank()) return {box};
+  std::vector<Box> out;
+  for (int i = 0; i < parts; ++i) {
+    const int64_t begin = box.size[dim] * i / parts;
+    Box part = box;
+    part.offset[dim] += begin;
+    part.size[dim] = box.size[dim] * (i + 1) / parts - begin;
+    out.push_back(part);
+  }
+  return out;
+}
+
 BoxArray packed(const Box& box, void* data) {
   return {box, contiguous_strides(box.size), static_cast<std::byte*>(data)};
 }
@@ -133,13 +157,20 @@ BoxArray array_of(const StateTensor& entry) {
 
 void copy_region(const Box& region, size_t element_bytes, const BoxArray& from,
                  const BoxArray& to) {
+  for_each_common_run(region, from, to, [&](int64_t at_from, int64_t at_to, int64_t count) {
+    std::memcpy(to.data + static_cast<size_t>(at_to) * element_bytes,
+                from.data + static_cast<size_t>(at_from) * element_bytes,
+                static_cast<size_t>(count) * element_bytes);
+  });
+}
+
+void for_each_common_run(const Box& region, const BoxArray& a, const BoxArray& b,
+                         const std::function<void(int64_t, int64_t, int64_t)>& visit) {
   if (volume(region) == 0) return;
-  const Run run = longest_run(region.size, {&from, &to});
-  const size_t bytes = static_cast<size_t>(run.count) * element_bytes;
+  const Run run = longest_run(region.size, {&a, &b});
   Shape position = region.offset;
   do {
-    std::memcpy(to.data + static_cast<size_t>(index_in(to, position)) * element_bytes,
-                from.data + static_cast<size_t>(index_in(from, position)) * element_bytes, bytes);
+    visit(index_in(a, position), index_in(b, position), run.count);
   } while (advance(position, region, run.outer));
 }
 

@@ -28,10 +28,46 @@ void add_claim(TensorPlan& plan, const Claim& claim, int rank) {
     }
     require(!intersection(part.box, claim.box),
             "checkpoint: {} would be written twice: {} by rank {} and {} by rank {}", claim.name,
-            text(part.box), part.writer(), text(claim.box), rank);
+            text(part.box), part.holders.front(), text(claim.box), rank);
   }
   plan.parts.push_back({claim.box, {rank}});
 }
+
+// A box below this is written by one rank.
+constexpr int64_t kCutBytes = 256 << 10;
+
+// Who writes what. The same on every rank: only sizes and rank numbers decide.
+class Assigner {
+ public:
+  explicit Assigner(size_t ranks) : given_(ranks, 0) {}
+
+  void assign(TensorPlan& tensor) {
+    const auto element = static_cast<int64_t>(size_of(tensor.dtype));
+    int64_t written = 0;
+    for (const Part& part : tensor.parts) {
+      const auto holders = static_cast<int>(part.holders.size());
+      const bool cut = holders > 1 && volume(part.box) * element >= kCutBytes;
+      const std::vector<Box> boxes = cut ? cut_evenly(part.box, holders) : std::vector{part.box};
+      for (size_t i = 0; i < boxes.size(); ++i) {
+        const int writer = boxes.size() > 1 ? part.holders[i] : least_busy(part.holders);
+        given_[static_cast<size_t>(writer)] += volume(boxes[i]) * element;
+        written += volume(boxes[i]);
+        tensor.shares.push_back({boxes[i], writer});
+      }
+    }
+    require(written == tensor.global.elements(),
+            "checkpoint: {} of {} elements of {} would be written", written,
+            tensor.global.elements(), tensor.name);
+  }
+
+ private:
+  int least_busy(const std::vector<int>& holders) const {
+    return *std::min_element(holders.begin(), holders.end(), [&](int a, int b) {
+      return given_[static_cast<size_t>(a)] < given_[static_cast<size_t>(b)];
+    });
+  }
+  std::vector<int64_t> given_;  // bytes per rank
+};
 
 // Numbers and names as bytes, for the exchange of claims.
 class Packer {
@@ -106,34 +142,6 @@ std::vector<Claim> unpack_claims(std::string_view bytes) {
   return out;
 }
 
-// Every rank's text, in rank order.
-std::vector<std::string> gather_texts(const std::string& mine, Communicator& world,
-                                      const std::string& site) {
-  const auto ranks = static_cast<size_t>(world.size());
-  auto length = static_cast<int64_t>(mine.size());
-  std::vector<int64_t> lengths(ranks);
-  world
-      .all_gather(bytes_view(&length, sizeof(length)),
-                  bytes_view(lengths.data(), static_cast<int64_t>(ranks * sizeof(length))),
-                  site + " lengths")
-      .wait();
-  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  if (longest == 0) return std::vector<std::string>(ranks);
-  std::string padded = mine;
-  padded.resize(static_cast<size_t>(longest), 0);
-  std::string all(static_cast<size_t>(longest) * ranks, 0);
-  world
-      .all_gather(bytes_view(padded.data(), longest),
-                  bytes_view(all.data(), static_cast<int64_t>(all.size())), site)
-      .wait();
-  std::vector<std::string> out;
-  for (size_t rank = 0; rank < ranks; ++rank) {
-    out.push_back(
-        all.substr(rank * static_cast<size_t>(longest), static_cast<size_t>(lengths[rank])));
-  }
-  return out;
-}
-
 std::string pack_scalars(const State& state, bool values) {
   Packer packer;
   for (const StateScalar& scalar : state.scalars) {
@@ -163,17 +171,19 @@ CoveragePlan make_plan(const std::vector<std::vector<Claim>>& claims) {
   for (size_t rank = 0; rank < claims.size(); ++rank) {
     for (const Claim& claim : claims[rank]) {
       auto [at, fresh] = by_name.try_emplace(claim.name);
-      if (fresh) at->second = {claim.name, claim.dtype, claim.global, {}};
+      if (fresh) at->second = {claim.name, claim.dtype, claim.global, {}, {}};
       add_claim(at->second, claim, static_cast<int>(rank));
     }
   }
   CoveragePlan plan;
+  Assigner assigner(claims.size());
   for (auto& [tensor, entry] : by_name) {
     int64_t covered = 0;
     for (const Part& part : entry.parts) covered += volume(part.box);
     require(covered == entry.global.elements(),
             "checkpoint: {} of {} elements of {} are held by no rank",
             entry.global.elements() - covered, entry.global.elements(), tensor);
+    assigner.assign(entry);
     plan.tensors.push_back(std::move(entry));
   }
   return plan;
@@ -188,6 +198,15 @@ const StateTensor* LocalParts::find(const std::string& name, const Box& box) con
   if (at == by_name_.end()) return nullptr;
   for (const StateTensor* entry : at->second) {
     if (entry->box == box) return entry;
+  }
+  return nullptr;
+}
+
+const StateTensor* LocalParts::around(const std::string& name, const Box& box) const {
+  const auto at = by_name_.find(name);
+  if (at == by_name_.end()) return nullptr;
+  for (const StateTensor* entry : at->second) {
+    if (intersection(entry->box, box) == box) return entry;
   }
   return nullptr;
 }

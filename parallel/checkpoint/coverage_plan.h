@@ -14,14 +14,21 @@ namespace troupe::checkpoint {
 struct Part {
   Box box;
   std::vector<int> holders;  // ranks with this very box, ascending
-  int writer() const { return holders.front(); }
+};
+
+// What one rank writes of a tensor.
+struct Share {
+  Box box;
+  int writer = 0;
 };
 
 struct TensorPlan {
   std::string name;
   DType dtype = DType::f32;
   Shape global;
-  std::vector<Part> parts;  // disjoint, not empty, together the whole tensor
+  std::vector<Part> parts;    // disjoint, not empty, together the whole tensor
+  std::vector<Share> shares;  // disjoint, each inside a part of its writer, together the tensor
+  int64_t bytes() const { return global.elements() * static_cast<int64_t>(size_of(dtype)); }
 };
 
 struct CoveragePlan {
@@ -38,7 +45,8 @@ struct Claim {
 
 // claims[rank], a name once for each box. Error(internal) names the tensor, ranks and boxes when a
 // rank claims a box twice, ranks differ in shape or type, boxes overlap without being equal, or
-// elements are missing.
+// elements are missing. The work of writing is spread over the holders of each box: large boxes are
+// cut among them, small ones go to the holder with the least so far.
 CoveragePlan make_plan(const std::vector<std::vector<Claim>>& claims);
 
 // This rank's parts of each tensor.
@@ -47,6 +55,8 @@ class LocalParts {
   explicit LocalParts(const State& state);
   // Null where this rank does not hold that very box.
   const StateTensor* find(const std::string& name, const Box& box) const;
+  // The part that `box` lies in; null where this rank holds none.
+  const StateTensor* around(const std::string& name, const Box& box) const;
   // Elements of a tensor that this rank holds.
   int64_t elements(const std::string& name) const;
 

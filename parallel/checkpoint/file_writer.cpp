@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/io/sealed_file.h"
@@ -34,11 +35,12 @@ int64_t text_bytes(const std::string& text) {
 }
 
 // What the file will hold, without places and digests.
-std::vector<SealEntry> planned_entries(const CoveragePlan& plan,
-                                       const std::vector<StateScalar>& scalars,
-                                       const std::string& config) {
-  std::vector<SealEntry> out = {planned(kConfigPath, std::nullopt, {}, text_bytes(config))};
-  for (const StateScalar& scalar : scalars) {
+std::vector<SealEntry> planned_entries(const FileContents& contents) {
+  std::vector<SealEntry> out;
+  for (const auto& [path, text] : contents.texts) {
+    out.push_back(planned(path, std::nullopt, {}, text_bytes(text)));
+  }
+  for (const StateScalar& scalar : contents.scalars) {
     const std::string path = scalar_path(scalar.name);
     if (const auto* text = std::get_if<std::string>(&scalar.value)) {
       out.push_back(planned(path, std::nullopt, {}, text_bytes(*text)));
@@ -47,9 +49,9 @@ std::vector<SealEntry> planned_entries(const CoveragePlan& plan,
       out.push_back(planned(path, real ? DType::f64 : DType::i64, {}, 8));
     }
   }
-  for (const TensorPlan& tensor : plan.tensors) {
-    out.push_back(planned(tensor_path(tensor.name), tensor.dtype, tensor.global,
-                          bytes_of(tensor.global, tensor.dtype)));
+  for (const DatasetPlan& tensor : contents.tensors) {
+    out.push_back(
+        planned(tensor.path, tensor.dtype, tensor.shape, bytes_of(tensor.shape, tensor.dtype)));
   }
   return out;
 }
@@ -77,46 +79,55 @@ void check_paths(const std::vector<SealEntry>& entries) {
 std::string tensor_path(const std::string& name) { return "/" + name; }
 std::string scalar_path(const std::string& name) { return kScalarPrefix + name; }
 
-FileWriter::FileWriter(const std::string& path, const CoveragePlan& plan,
-                       const std::vector<StateScalar>& scalars, const std::string& config)
-    : target_(path) {
-  const std::vector<SealEntry> expected = planned_entries(plan, scalars, config);
+FileWriter::FileWriter(const std::string& path, FileContents contents)
+    : target_(path), contents_(std::move(contents)) {
+  const std::vector<SealEntry> expected = planned_entries(contents_);
   check_paths(expected);
-  for (const TensorPlan& tensor : plan.tensors) {
-    require(tensor_path(tensor.name).compare(0, kScalarPrefix.size(), kScalarPrefix) != 0,
-            "checkpoint: the tensor {} stands among the scalars", tensor.name);
+  for (const DatasetPlan& tensor : contents_.tensors) {
+    require(tensor.path.compare(0, kScalarPrefix.size(), kScalarPrefix) != 0,
+            "checkpoint: the tensor {} stands among the scalars", tensor.path);
   }
   block_ = seal_block_bytes(expected);
-  int64_t bytes = block_ + (64 << 10);
+  needed_ = block_ + (64 << 10);
   // 1 kB an object is more than HDF5's headers, attributes and links take.
-  for (const SealEntry& entry : expected) bytes += entry.bytes + 1024;
-  make_directories(folder_of(path));
-  require_space(folder_of(path), bytes);
-  file_.emplace(Hdf5File::create(target_.temporary_path(), block_));
-  file_->set_attribute("format", std::string("troupe checkpoint"));
-  file_->set_attribute("format_version", kFormatVersion);
-  write_text(kConfigPath, config);
-  for (const StateScalar& scalar : scalars) write_scalar(scalar);
+  for (const SealEntry& entry : expected) needed_ += entry.bytes + 1024;
 }
 
-void FileWriter::write_text(const std::string& path, const std::string& text) {
+void FileWriter::create() {
+  make_directories(folder_of(target_.path()));
+  require_space(folder_of(target_.path()), needed_);
+  Hdf5File file = Hdf5File::create(target_.temporary_path(), block_);
+  file.set_attribute("format", std::string("troupe checkpoint"));
+  file.set_attribute("format_version", kFormatVersion);
+  for (const auto& [path, text] : contents_.texts) write_text(file, path, text);
+  for (const StateScalar& scalar : contents_.scalars) write_scalar(file, scalar);
+  for (const DatasetPlan& tensor : contents_.tensors) {
+    Hdf5Dataset dataset = file.create_dataset(tensor.path, tensor.dtype, tensor.shape);
+    dataset.set_attribute(kDigestAttribute, Digest{}.hex());  // its room
+    places_.push_back(tensor.shape.elements() == 0 ? 0 : dataset.file_offset());
+    dataset.close();
+  }
+  file.close();
+}
+
+void FileWriter::write_text(Hdf5File& file, const std::string& path, const std::string& text) {
   SealEntry entry = planned(path, std::nullopt, {}, text_bytes(text));
-  entry.offset = file_->write_text(path, text);
+  entry.offset = file.write_text(path, text);
   entry.digest = digest_of(text.empty() ? std::string_view("\0", 1) : std::string_view(text));
   entries_.push_back(std::move(entry));
 }
 
-void FileWriter::write_scalar(const StateScalar& scalar) {
+void FileWriter::write_scalar(Hdf5File& file, const StateScalar& scalar) {
   const std::string path = scalar_path(scalar.name);
   if (const auto* text = std::get_if<std::string>(&scalar.value)) {
-    write_text(path, *text);
+    write_text(file, path, *text);
     return;
   }
   const auto* real = std::get_if<double>(&scalar.value);
   const void* data = real != nullptr ? static_cast<const void*>(real)
                                      : static_cast<const void*>(&std::get<int64_t>(scalar.value));
   SealEntry entry = planned(path, real != nullptr ? DType::f64 : DType::i64, {}, 8);
-  Hdf5Dataset dataset = file_->create_dataset(path, *entry.dtype, {});
+  Hdf5Dataset dataset = file.create_dataset(path, *entry.dtype, {});
   dataset.write({}, {}, data);
   entry.offset = dataset.file_offset();
   entry.digest = digest_of({static_cast<const char*>(data), 8});
@@ -124,43 +135,50 @@ void FileWriter::write_scalar(const StateScalar& scalar) {
   entries_.push_back(std::move(entry));
 }
 
-void FileWriter::begin(const TensorPlan& tensor) {
-  SealEntry entry = planned(tensor_path(tensor.name), tensor.dtype, tensor.global,
-                            bytes_of(tensor.global, tensor.dtype));
-  dataset_.emplace(file_->create_dataset(entry.path, tensor.dtype, tensor.global));
-  hasher_.emplace();
-  entries_.push_back(std::move(entry));
+void FileWriter::put_digests(const std::vector<Digest>& digests) {
+  Hdf5File file = Hdf5File::open_to_change(target_.temporary_path());
+  for (size_t i = 0; i < contents_.tensors.size(); ++i) {
+    const DatasetPlan& tensor = contents_.tensors[i];
+    Hdf5Dataset dataset = file.dataset(tensor.path);
+    dataset.replace_attribute(kDigestAttribute, digests[i].hex());
+    dataset.close();
+  }
+  file.close();
 }
 
-void FileWriter::write(const Box& piece, const void* data) {
-  dataset_->write(piece.offset, piece.size, data);
-  hasher_->add(data, bytes_of(piece.size, *entries_.back().dtype));
-}
-
-void FileWriter::end() {
-  SealEntry& entry = entries_.back();
-  entry.digest = hasher_->digest();
-  entry.offset = entry.bytes == 0 ? 0 : dataset_->file_offset();
-  dataset_->set_attribute(kDigestAttribute, entry.digest.hex());
-  dataset_->close();
-  dataset_.reset();
-}
-
-void FileWriter::commit() {
-  file_->close();
-  file_.reset();
-  std::sort(entries_.begin(), entries_.end(),
+FileWriter::Finished FileWriter::commit(const std::vector<Digest>& digests) {
+  require(digests.size() == contents_.tensors.size() && digests.size() == places_.size(),
+          "checkpoint: {} digests of {} tensors", digests.size(), contents_.tensors.size());
+  put_digests(digests);
+  std::vector<SealEntry> entries = entries_;
+  for (size_t i = 0; i < digests.size(); ++i) {
+    const DatasetPlan& tensor = contents_.tensors[i];
+    entries.push_back(
+        planned(tensor.path, tensor.dtype, tensor.shape, bytes_of(tensor.shape, tensor.dtype)));
+    entries.back().offset = places_[i];
+    entries.back().digest = digests[i];
+  }
+  std::sort(entries.begin(), entries.end(),
             [](const SealEntry& a, const SealEntry& b) { return a.path < b.path; });
-  seal_file(target_.temporary_path(), block_, entries_);
+  Finished finished;
+  seal_file(target_.temporary_path(), block_, entries);
   try {
-    SealedFile(target_.temporary_path()).check();
-    compare_with_hdf5(target_.temporary_path(), entries_);
+    const SealedFile file(target_.temporary_path());
+    for (const SealEntry& entry : entries_) file.read_all(entry);
+    file.check_rest();
+    compare_with_hdf5(target_.temporary_path(), entries);
+    finished = {digest_of(format_seal(file.seal())), file.seal().size};
   } catch (const Error& error) {
     // What was written is not what is on the disk: the disk, not the checkpoint, is at fault.
-    fail(ExitCode::resource, "reading back the checkpoint that was just written failed: {}",
-         error.what());
+    fail_read_back(error);
   }
   target_.commit();
+  return finished;
+}
+
+void fail_read_back(const Error& error) {
+  fail(ExitCode::resource, "reading back the checkpoint that was just written failed: {}",
+       error.what());
 }
 
 void compare_with_hdf5(const std::string& path, const std::vector<SealEntry>& entries) {

@@ -1,43 +1,69 @@
-// Writes one checkpoint file: HDF5 under a temporary name, seal, read-back, rename. One rank only.
+// One checkpoint file while it is made: HDF5 under a temporary name with room for every tensor,
+// whose bytes any rank may put into their places; then digests, seal and rename.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/io/atomic_file.h"
 #include "core/io/hdf5_file.h"
 #include "core/io/seal.h"
 #include "core/parameter/state.h"
-#include "parallel/checkpoint/coverage_plan.h"
 
 namespace troupe::checkpoint {
 
+struct DatasetPlan {
+  std::string path;
+  DType dtype = DType::f32;
+  Shape shape;
+};
+
+// What a file is to hold.
+struct FileContents {
+  std::vector<std::pair<std::string, std::string>> texts;  // path and text
+  std::vector<StateScalar> scalars;
+  std::vector<DatasetPlan> tensors;
+};
+
 class FileWriter {
  public:
-  // Checks the space, creates the file, writes configuration and scalars.
-  FileWriter(const std::string& path, const CoveragePlan& plan,
-             const std::vector<StateScalar>& scalars, const std::string& config);
-  // Tensors in the order of the plan: begin, its pieces in row-major order, end.
-  void begin(const TensorPlan& tensor);
-  void write(const Box& piece, const void* data);
-  void end();
-  // Closes, seals, reads everything back from the disk and puts the file in place.
-  void commit();
+  // Nothing is written yet. Error(internal) when a path stands twice.
+  FileWriter(const std::string& path, FileContents contents);
+
+  // Checks the space, writes the temporary file with all texts and scalars, and closes it: from now
+  // on tensors may be put into it from anywhere.
+  void create();
+  const std::string& temporary_path() const { return target_.temporary_path(); }
+  // Where tensor `index` of the contents begins in the file; 0 when it has no elements.
+  int64_t offset(size_t index) const { return places_[index]; }
+  // Puts digests and seal to the tensors' bytes, which are in the file and synced, checks all but
+  // these bytes by reading back, and gives the file its name. Returns its seal's digest and size.
+  struct Finished {
+    Digest seal;
+    int64_t bytes = 0;
+  };
+  Finished commit(const std::vector<Digest>& digests);
 
  private:
-  void write_scalar(const StateScalar& scalar);
-  void write_text(const std::string& path, const std::string& text);
-  void compare_structure();
+  void write_text(Hdf5File& file, const std::string& path, const std::string& text);
+  void write_scalar(Hdf5File& file, const StateScalar& scalar);
+  void put_digests(const std::vector<Digest>& digests);
 
   AtomicFile target_;
+  FileContents contents_;
   int64_t block_ = 0;
-  std::optional<Hdf5File> file_;
-  std::vector<SealEntry> entries_;
-  std::optional<Hdf5Dataset> dataset_;
-  std::optional<Hasher> hasher_;
+  int64_t needed_ = 0;              // bytes, rounded up
+  std::vector<SealEntry> entries_;  // of texts and scalars
+  std::vector<int64_t> places_;     // of tensors
 };
+
+// Ends a save whose file does not hold what was written to it: Error(resource).
+[[noreturn]] void fail_read_back(const Error& error);
 
 // HDF5 paths of what a state holds.
 std::string tensor_path(const std::string& name);

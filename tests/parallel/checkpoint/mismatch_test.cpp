@@ -140,13 +140,15 @@ std::string refusal(const std::vector<std::vector<Claim>>& claims) {
   return "";
 }
 
-TEST(CoveragePlan, TheLowestHolderWrites) {
+TEST(CoveragePlan, OneHolderWritesASmallBox) {
   const auto plan = checkpoint::make_plan(
       {{claim("w", 5, 5)}, {claim("w", 0, 5)}, {claim("w", 5, 5)}, {claim("w", 0, 5)}, {}});
   ASSERT_EQ(plan.tensors.size(), 1U);
   ASSERT_EQ(plan.tensors[0].parts.size(), 2U);
   EXPECT_EQ(plan.tensors[0].parts[0].holders, (std::vector<int>{0, 2}));
-  EXPECT_EQ(plan.tensors[0].parts[1].writer(), 1);
+  ASSERT_EQ(plan.tensors[0].shares.size(), 2U);
+  EXPECT_EQ(plan.tensors[0].shares[0].writer, 0);
+  EXPECT_EQ(plan.tensors[0].shares[1].writer, 1);
 }
 
 TEST(CoveragePlan, OverlapGapAndDisagreementAreNamed) {
