@@ -34,10 +34,11 @@ std::shared_ptr<spdlog::logger> logger() {
 
 }  // namespace
 
-void configure(Level level, int rank, bool leader) {
+void configure(Level level, int rank, bool leader, bool over_live_line) {
   auto target = logger();
   target->set_level(leader ? to_spdlog(level) : spdlog::level::warn);
-  target->set_pattern(leader ? std::string("%v") : fmt::format("rank {}: %v", rank));
+  target->set_pattern(fmt::format("{}{}%v", over_live_line ? "\r\x1b[K" : "",
+                                  leader ? std::string() : fmt::format("rank {}: ", rank)));
   target->flush_on(spdlog::level::debug);
 }
 

@@ -12,8 +12,8 @@ namespace troupe::log {
 enum class Level { debug, info, warning, error };
 
 // Ranks other than 0 pass leader = false: they log warnings and errors only, with "rank N:" in
-// front.
-void configure(Level level, int rank, bool leader);
+// front. over_live_line: the terminal may show a live line of the run, which each message wipes.
+void configure(Level level, int rank, bool leader, bool over_live_line = false);
 void write(Level level, const std::string& message);
 
 template <typename... Args>

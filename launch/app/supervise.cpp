@@ -16,6 +16,7 @@
 #include "core/base/log.h"
 #include "launch/app/mpirun.h"
 #include "launch/app/stop_request.h"
+#include "launch/metrics/progress.h"
 
 namespace troupe {
 namespace {
@@ -117,6 +118,7 @@ int supervise(const std::vector<std::string>& words,
   const pid_t job = fork();
   if (job < 0) fail(ExitCode::resource, "cannot start {}: {}", words[0], strerror(errno));
   if (job == 0) become(supervisor, words, environment);
+  log::configure(log::Level::info, 0, /*leader=*/true, Progress::live_on(stderr));
   Stopper stopper(job);
   int status = 0;
   for (;;) {

@@ -173,6 +173,7 @@ ExitCode Trainer::run() {
                                     config_.logging.tensorboard);
     progress_ = std::make_unique<Progress>(stderr);
   }
+  log::configure(log::Level::info, runtime_.rank(), runtime_.leader(), Progress::live_on(stderr));
   show_banner();
   bool stopping = false;
   while (completed_ < config_.train.steps && !stopping) {

@@ -44,6 +44,18 @@ std::vector<Piece> pieces(const ProgressState& s, bool with_bar) {
   return out;
 }
 
+bool is_terminal(std::FILE* out) {
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(::fileno(out)) == 1 &&
+         (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);
+}
+
+// Of the terminal behind a pipe; 0 = not said.
+int given_columns() {
+  const char* columns = std::getenv("TROUPE_LIVE_COLUMNS");
+  return columns != nullptr ? std::max(std::atoi(columns), 0) : 0;
+}
+
 std::string join(const std::vector<Piece>& list) {
   std::string out;
   for (const Piece& piece : list) {
@@ -69,17 +81,13 @@ std::string live_line(const ProgressState& state, int width) {
 
 std::string plain_line(const ProgressState& state) { return join(pieces(state, false)); }
 
-Progress::Progress(std::FILE* out, Mode mode) : out_(out), mode_(mode) {
-  if (mode != Mode::automatic) return;
-  const char* terminal = std::getenv("TERM");
-  live_ =
-      ::isatty(::fileno(out)) == 1 && (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);
-  const char* columns = std::getenv("TROUPE_LIVE_COLUMNS");
-  if (!live_ && columns != nullptr) {
-    fixed_columns_ = std::atoi(columns);
-    live_ = fixed_columns_ > 0;
-  }
-}
+bool Progress::live_on(std::FILE* out) { return is_terminal(out) || given_columns() > 0; }
+
+Progress::Progress(std::FILE* out, Mode mode)
+    : out_(out),
+      mode_(mode),
+      live_(mode == Mode::automatic && live_on(out)),
+      fixed_columns_(is_terminal(out) ? 0 : given_columns()) {}
 
 Progress::~Progress() { clear(); }
 
@@ -118,8 +126,10 @@ void Progress::step(ProgressState state, Clock::time_point now) {
 
 void Progress::draw(Clock::time_point now) {
   if (state_.eta_s < 0) state_.eta_s = eta_seconds(state_.total_steps - state_.step);
-  // One column stays free: a full row would wrap on some terminals.
-  const std::string text = fmt::format("\r{}\x1b[K", live_line(state_, columns() - 1));
+  // One column stays free: a full row would wrap on some terminals. Wrapping is off meanwhile, for
+  // a terminal that became narrower than what is known of it.
+  const std::string text =
+      fmt::format("\x1b[?7l\r{}\x1b[K\x1b[?7h", live_line(state_, columns() - 1));
   std::fwrite(text.data(), 1, text.size(), out_);
   std::fflush(out_);
   shown_ = true;

@@ -68,6 +68,8 @@ class Progress {
   // pipe) set TROUPE_LIVE_COLUMNS to its width; else lines. none: messages only.
   enum class Mode { automatic, lines, none };
   explicit Progress(std::FILE* out, Mode mode = Mode::automatic);
+  // Whether a live line would be drawn there in mode automatic.
+  static bool live_on(std::FILE* out);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

@@ -122,6 +122,11 @@ class Terminal {
   std::FILE* out_ = nullptr;
 };
 
+// The live line as it is drawn: no wrapping meanwhile, the rest of the row is wiped.
+std::string drawn(int64_t step, int columns) {
+  return "\x1b[?7l\r" + live_line(state_at(step), columns) + "\x1b[K\x1b[?7h";
+}
+
 class ProgressTest : public ::testing::Test {
  protected:
   void SetUp() override { ::setenv("TERM", "xterm", 1); }
@@ -145,7 +150,7 @@ TEST_F(ProgressTest, ATerminalGetsOneLineRedrawnAtMostTenTimesASecond) {
     const std::string seen = terminal.seen();
     EXPECT_EQ(count(seen, "\rstep "), 10u) << seen;
     EXPECT_EQ(count(seen, "\n"), 0u);
-    EXPECT_EQ(seen.find("\r" + live_line(state_at(1), 79) + "\x1b[K\r"), 0u) << seen;
+    EXPECT_EQ(seen.find(drawn(1, 79)), 0u) << seen;
     progress.line(state_at(200));
     EXPECT_EQ(count(terminal.seen(), "\n"), 0u);
     progress.message("saved");
@@ -160,7 +165,7 @@ TEST_F(ProgressTest, TheLineFitsANarrowTerminal) {
   Terminal terminal(30);
   Progress progress(terminal.out());
   progress.step(state_at(7), at(0));
-  EXPECT_EQ(terminal.seen(), "\r" + live_line(state_at(7), 29) + "\x1b[K");
+  EXPECT_EQ(terminal.seen(), drawn(7, 29));
 }
 
 std::string written(std::FILE* file) {
@@ -207,7 +212,7 @@ TEST_F(ProgressTest, AParentThatOwnsTheTerminalCanAskForTheLiveLine) {
     EXPECT_TRUE(progress.live());
     progress.step(state_at(7), at(0));
   }
-  EXPECT_EQ(written(file), "\r" + live_line(state_at(7), 39) + "\x1b[K\r\x1b[K");
+  EXPECT_EQ(written(file), drawn(7, 39) + "\r\x1b[K");
   std::fclose(file);
 }
 
