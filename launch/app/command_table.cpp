@@ -31,7 +31,7 @@ const std::vector<Command>& commands() {
        command_layout},
       {"verify", "CONFIG [--layouts all|LIST]", "proof that layouts train the same model",
        command_verify},
-      {"bench", "step|generate|checkpoint ...", "speed beside the machine's own limit",
+      {"bench", "step|checkpoint|moe_nodes ...", "speed beside the machine's own limit",
        command_bench},
       {"help", "[KEY]", "this text, or what a configuration key means", command_help},
       {"version", "", "version and build", command_version},

@@ -43,6 +43,13 @@ struct Traffic {
 using TrafficKey = std::pair<CollectiveKind, std::string>;
 using TrafficTable = std::map<TrafficKey, Traffic>;
 
+// What one rank has sent to another one, in all groups: messages as the transport carries them, and
+// their bytes.
+struct Sent {
+  int64_t messages = 0;
+  int64_t bytes = 0;
+};
+
 // A running operation. Moving only; destroying one that was not waited for waits for it.
 class Work {
  public:
@@ -110,6 +117,8 @@ class Communicator {
   // This rank has failed: waits of its peers, in every group of the same world, throw Error(code).
   virtual void poison(const std::string& cause, ExitCode code = ExitCode::distributed) = 0;
   virtual const TrafficTable& traffic() const = 0;
+  // By rank of the world, of all groups of this rank's world together.
+  virtual const std::vector<Sent>& sent() const = 0;
 };
 
 }  // namespace troupe

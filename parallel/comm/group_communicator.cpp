@@ -48,6 +48,7 @@ std::shared_ptr<Communicator> GroupCommunicator::world(std::unique_ptr<Transport
   group->shared->options = options;
   group->shared->device = Device::cpu(1);
   group->shared->used_ids.set(0);
+  group->shared->sent.resize(static_cast<size_t>(transport->size()));
   group->shared->transport = std::move(transport);
   return std::make_shared<GroupCommunicator>(std::move(group));
 }

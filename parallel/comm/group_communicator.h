@@ -31,6 +31,7 @@ class GroupCommunicator final : public Communicator {
   void set_device(const std::shared_ptr<Device>& device) override;
   void poison(const std::string& cause, ExitCode code) override;
   const TrafficTable& traffic() const override { return traffic_; }
+  const std::vector<Sent>& sent() const override { return group_->shared->sent; }
 
  private:
   void count(CollectiveKind kind, const std::string& site, int64_t bytes);

@@ -22,10 +22,13 @@ GroupState::~GroupState() {
 void Exchange::send(int to, const void* data, int64_t bytes, int tag) {
   Transport& transport = *group_->shared->transport;
   const int64_t chunk = group_->shared->options.chunk_bytes;
+  const int receiver = group_->members[static_cast<size_t>(to)];
+  Sent& sent = group_->shared->sent[static_cast<size_t>(receiver)];
   for (int64_t at = 0; at < bytes; at += chunk) {
-    auto transfer =
-        transport.start_send(group_->members[static_cast<size_t>(to)],
-                             static_cast<const char*>(data) + at, std::min(chunk, bytes - at), tag);
+    const int64_t piece = std::min(chunk, bytes - at);
+    ++sent.messages;
+    sent.bytes += piece;
+    auto transfer = transport.start_send(receiver, static_cast<const char*>(data) + at, piece, tag);
     running_.push_back({to, std::move(transfer)});
   }
 }

@@ -25,6 +25,7 @@ struct RankState {
   std::shared_ptr<Device> device;
   std::vector<Operation*> active;  // in the order in which they were started
   GroupIds used_ids;               // of the groups that this rank is in
+  std::vector<Sent> sent;          // to each rank of the world
 
   // Lets every active operation go on.
   void progress();

@@ -17,7 +17,7 @@ namespace troupe::cluster {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* kScript = TROUPE_SOURCE_DIR "/tests/cluster/hosts";
+constexpr const char* kScript = TROUPE_SOURCE_DIR "/launch/scripts/emulated-hosts";
 
 program::Outcome call(const std::vector<std::string>& words) {
   program::Job job(words);

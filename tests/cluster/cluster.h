@@ -1,4 +1,5 @@
-// Machines of a test: network namespaces made by `hosts` in this folder, gone with the object.
+// Machines of a test: network namespaces made by launch/scripts/emulated-hosts,
+// gone with the object.
 #pragma once
 
 #include <sys/types.h>

@@ -4,8 +4,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "tests/cluster/cluster.h"
-#include "tests/program/tiny_run.h"
+#include "tests/cluster/several_hosts.h"
 
 namespace troupe::cluster {
 namespace {
@@ -14,28 +13,8 @@ namespace fs = std::filesystem;
 using namespace program;
 using Clock = std::chrono::steady_clock;
 
-class SeveralHosts : public TinyRun {
+class SeveralHosts : public HostRun {
  protected:
-  // The line that launches a training from host1.
-  std::vector<std::string> launch(const Cluster& cluster, const std::vector<std::string>& options,
-                                  const std::string& name,
-                                  const std::vector<std::string>& keys) const {
-    std::vector<std::string> words = alone({"launch"});
-    words.insert(words.end(), options.begin(), options.end());
-    words.push_back("--");
-    const std::vector<std::string> rest = train(name, keys);
-    words.insert(words.end(), rest.begin(), rest.end());
-    return cluster.on(1, words);
-  }
-  Outcome run_to_end(const Cluster& cluster, const std::vector<std::string>& line,
-                     int hosts) const {
-    const Outcome outcome = run(line);
-    for (int host = 1; host <= hosts; ++host) {
-      const std::vector<std::string> left = cluster.left_overs(host);
-      EXPECT_TRUE(left.empty()) << "host" << host << ": " << left.front();
-    }
-    return outcome;
-  }
   bool trains(Job& job, const std::string& name) const {
     while (job.running()) {
       if (occurrences(read_text(path(name) + "/metrics.jsonl"), "\n") >= 3) return true;
@@ -154,7 +133,7 @@ TEST_F(SeveralHosts, AHostThatCannotBeReached) {
 
 // The machines themselves: none is left, however their owner ends.
 TEST(Hosts, AreGoneWithTheirOwner) {
-  const std::string script = TROUPE_SOURCE_DIR "/tests/cluster/hosts";
+  const std::string script = TROUPE_SOURCE_DIR "/launch/scripts/emulated-hosts";
   {
     const Cluster probe(1);
     NEED(probe);

@@ -1,5 +1,5 @@
-// troupe bench step CONFIG | gemm | generate CONFIG|RUN | tokenizer T | checkpoint CONFIG: speed
-// beside the machine's own limit.
+// troupe bench step CONFIG | gemm | generate CONFIG|RUN | tokenizer T | checkpoint CONFIG |
+// moe_nodes: speed beside the machine's own limit.
 #include <fmt/core.h>
 #include <fmt/format.h>
 
@@ -20,7 +20,7 @@ namespace {
 
 constexpr const char* kSynopsis =
     "step CONFIG [key=value...] | gemm | generate CONFIG|RUN | tokenizer FOLDER|FILE | checkpoint "
-    "CONFIG";
+    "CONFIG | moe_nodes [CONFIG]";
 constexpr const char* kSummary =
     "step: times whole training steps on drawn tokens and compares them with the machine's "
     "matrix-product rate.\n"
@@ -29,7 +29,10 @@ constexpr const char* kSummary =
     "that "
     "a token reads.\n"
     "tokenizer: times encoding and decoding beside the byte tokenizer on the same text.\n"
-    "checkpoint: times save, load and verify beside a plain write and read of as many bytes.";
+    "checkpoint: times save, load and verify beside a plain write and read of as many bytes.\n"
+    "moe_nodes: makes hosts out of network namespaces with slow links between them and shows what "
+    "crosses, how fast, and what a small model learns, with tokens sent straight to their experts, "
+    "once per host, and to one group of experts (smile).";
 
 std::string shape_text(const kernels::GemmSize& size) {
   return fmt::format("{}x{}x{}", size.m, size.n, size.k);
@@ -49,8 +52,8 @@ int bench_step_command(const Arguments& arguments) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
   }
   runtime.configure(config.runtime.threads, config.runtime.timeout);
-  const StepBench bench =
-      bench_step(config, runtime, arguments.integer("warmup", 1), arguments.integer("steps", 1));
+  const StepBench bench = bench_step(config, runtime, arguments.integer("warmup", 1),
+                                     arguments.given("steps") ? arguments.integer("steps", 1) : 15);
   if (!runtime.leader()) return 0;
   if (arguments.flag("json")) {
     nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
@@ -132,11 +135,14 @@ constexpr std::array kBenches{
     Bench{"gemm", "", "", bench_gemm_command},
     Bench{"generate", "CONFIG|RUN", "tokens repeats", bench_generate_command},
     Bench{"tokenizer", "FOLDER|tokenizer.json|byte", "text repeats", bench_tokenizer_command},
-    Bench{"checkpoint", "CONFIG", "dir repeats", bench_checkpoint_command}};
+    Bench{"checkpoint", "CONFIG", "dir repeats", bench_checkpoint_command},
+    Bench{"moe_nodes", "[CONFIG]", "hosts ranks-per-host rate steps repeats",
+          bench_moe_nodes_command}};
 
 // Options and words that this benchmark does not read would be silently without effect.
 void check_use(const Bench& bench, const Arguments& arguments) {
-  for (const char* option : {"steps", "warmup", "tokens", "text", "dir", "repeats"}) {
+  for (const char* option :
+       {"steps", "warmup", "tokens", "text", "dir", "repeats", "hosts", "ranks-per-host", "rate"}) {
     const std::string read = fmt::format(" {} ", bench.options);
     if (arguments.given(option) && read.find(fmt::format(" {} ", option)) == std::string::npos) {
       fail(ExitCode::usage, "bench {}: --{} has no effect here{}", bench.name, option,
@@ -144,7 +150,7 @@ void check_use(const Bench& bench, const Arguments& arguments) {
     }
   }
   const bool operand = *bench.operand != 0;
-  if (operand && arguments.positionals.size() < 2) {
+  if (operand && *bench.operand != '[' && arguments.positionals.size() < 2) {
     fail(ExitCode::usage, "bench {}: name a {}", bench.name, bench.operand);
   }
   if (!operand && arguments.positionals.size() > 1) {
@@ -156,19 +162,26 @@ void check_use(const Bench& bench, const Arguments& arguments) {
 
 int command_bench(std::span<const std::string> args) {
   CommandLine line("bench", kSynopsis, kSummary);
-  line.option("steps", "N", "15", "step: timed steps")
+  line.option("steps", "N", "", "step: timed steps (15); moe_nodes: of the model (train.steps)")
       .option("warmup", "N", "3", "step: steps before them")
       .option("tokens", "N", "200", "generate: timed tokens of one repetition")
       .option("text", "FILE", "", "tokenizer: this text instead of one drawn from its own tokens")
       .option("dir", "DIR", "", "checkpoint: measure in this directory instead of beside run.dir")
-      .option("repeats", "N", "5", "generate, tokenizer, checkpoint: the median is of so many")
+      .option("repeats", "N", "5",
+              "generate, tokenizer, checkpoint, moe_nodes: the median is of so many")
+      .option("hosts", "N,N", "2,4", "moe_nodes: so many hosts, one run for each number")
+      .option("ranks-per-host", "N", "2", "moe_nodes: ranks on each of them")
+      .option("rate", "RATE", "200mbit", "moe_nodes: what a host can send; none = no limit")
       .flag("json", "one JSON object on standard output")
       .positionals(0, SIZE_MAX)
       .details(
           "examples:\n  troupe bench step configs/bench/moe_8x2.yaml precision.compute=bf16\n  "
           "troupe bench gemm\n  troupe bench generate runs/shakespeare\n  "
           "troupe bench tokenizer gpt2/ --text book.txt\n  "
-          "troupe bench checkpoint configs/bench/moe_8x2.yaml --repeats 3");
+          "troupe bench checkpoint configs/bench/moe_8x2.yaml --repeats 3\n  "
+          "troupe bench moe_nodes --hosts 2 --steps 20\n"
+          "moe_nodes needs root, or user namespaces, and leaves with code 5 where hosts cannot be "
+          "made; under troupe launch --hosts it measures on real machines");
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
   std::vector<std::string> names;

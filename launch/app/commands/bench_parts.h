@@ -8,5 +8,6 @@ namespace troupe {
 int bench_generate_command(const Arguments& arguments);
 int bench_tokenizer_command(const Arguments& arguments);
 int bench_checkpoint_command(const Arguments& arguments);
+int bench_moe_nodes_command(const Arguments& arguments);
 
 }  // namespace troupe

@@ -12,6 +12,7 @@
 #include "launch/app/commands.h"
 #include "launch/app/generate_bench.h"
 #include "launch/app/layout_law.h"
+#include "launch/app/nodes_bench.h"
 #include "launch/app/tokenizer_bench.h"
 #include "launch/config/load.h"
 #include "parallel/comm/thread_world.h"
@@ -97,6 +98,46 @@ TEST(CheckpointBench, LeavesNothing) {
   EXPECT_TRUE(fs::is_empty(folder.path));
 }
 
+// Two nodes of two ranks as threads: what crosses is counted, not estimated, so it is the same on
+// every machine.
+TEST(NodesBench, CountsWhatCrosses) {
+  run_ranks(4, [](int, const std::shared_ptr<Communicator>& world) {
+    RunConfig config =
+        load_config(TROUPE_SOURCE_DIR "/configs/bench/moe_nodes.yaml",
+                    {"parallel.ranks_per_node=2", "train.steps=2", "eval.tokens=512"}, 4)
+            .config;
+    TrainingData data = open_training_data(config);
+    const auto device = Device::cpu(1);
+    world->set_device(device);
+    const NodesBench bench = bench_nodes(config, data, world, device, 1);
+    EXPECT_EQ(bench.nodes, 2);
+    ASSERT_EQ(bench.layer.size(), 5U);
+    ASSERT_EQ(bench.model.size(), 3U);
+    EXPECT_LE(bench.of_expert_rows, 0.27);
+    EXPECT_GE(bench.of_expert_rows, 0.24);
+    EXPECT_LE(bench.of_rank_rows, 0.57);
+    EXPECT_GE(bench.of_rank_rows, 0.52);
+    const double flat = bench.layer[2].bytes;
+    EXPECT_LE(bench.layer[4].bytes, 0.28 * flat);  // smile
+    EXPECT_GE(bench.layer[4].bytes, 0.24 * flat);
+    // Each rank talks to two ranks of the other node: counts, rows and gate weights, rows back, and
+    // the gradients of the last three. With the hop it talks to one, and sends marks besides.
+    EXPECT_EQ(bench.layer[2].messages, 4 * 2 * 7);
+    EXPECT_EQ(bench.layer[3].messages, 4 * 8);
+    EXPECT_EQ(bench.layer[4].messages, 4 * 8);
+    for (const auto& rows : {bench.layer, bench.model}) {
+      for (const NodesRow& row : rows) EXPECT_GT(row.ms, 0);
+    }
+    // The same sum in another order; another router.
+    EXPECT_NEAR(bench.model[1].loss, bench.model[0].loss, 1e-4);
+    EXPECT_NE(bench.model[2].loss, bench.model[0].loss);
+    EXPECT_LT(bench.model[1].bytes, bench.model[0].bytes);
+    EXPECT_LT(bench.model[2].bytes, bench.model[1].bytes);
+    config.parallel.ranks_per_node = 4;  // one node: nothing crosses
+    EXPECT_THROW(bench_nodes(config, data, world, device, 1), Error);
+  });
+}
+
 // What a benchmark does not read is refused, before anything is measured.
 TEST(BenchCommand, RefusesWhatHasNoEffect) {
   const auto refused = [](const std::vector<std::string>& words) -> std::string {
@@ -115,7 +156,12 @@ TEST(BenchCommand, RefusesWhatHasNoEffect) {
   EXPECT_NE(refused({"gemm", "x"}).find("takes no 'x'"), std::string::npos);
   EXPECT_NE(refused({"checkpoint"}).find("name a CONFIG"), std::string::npos);
   EXPECT_NE(refused({"stp"}).find("did you mean step?"), std::string::npos);
-  EXPECT_NE(refused({}).find("step, gemm, generate, tokenizer, checkpoint"), std::string::npos);
+  EXPECT_NE(refused({}).find("step, gemm, generate, tokenizer, checkpoint, moe_nodes"),
+            std::string::npos);
+  EXPECT_NE(refused({"moe_nodes", "--hosts", "1"}).find("no number of hosts from 2 to 64"),
+            std::string::npos);
+  EXPECT_NE(refused({"step", "x.yaml", "--rate", "1mbit"}).find("--rate has no effect here"),
+            std::string::npos);
   EXPECT_NE(refused({"tokenizer", "byte", "x"}).find("not also 'x'"), std::string::npos);
 }
 

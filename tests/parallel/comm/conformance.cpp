@@ -293,6 +293,34 @@ void traffic_is_what_the_model_says(Communicator& outer) {
   EXPECT_EQ(sent.item(), 2.0 * 1001 * 8 * (size - 1));
 }
 
+// Messages and bytes by receiver, whatever group they were sent in.
+void sent_is_counted_by_receiver(Communicator& outer) {
+  auto group = outer.split(0, -outer.rank(), "backwards");  // group rank r is world rank size-1-r
+  const int size = outer.size();
+  const auto before = outer.sent();
+  ASSERT_EQ(before.size(), static_cast<size_t>(size));
+  const Tensor data = Tensor::zeros({10, 2}, DType::f32, device());
+  std::vector<int64_t> rows(static_cast<size_t>(size), 0);
+  std::vector<int64_t> from(static_cast<size_t>(size), 0);
+  // Rank r of the group sends r + 1 rows to the next one, nothing to the others.
+  const int me = group->rank();
+  const int next = (me + 1) % size;
+  const int last = (me + size - 1) % size;
+  rows[static_cast<size_t>(next)] = me + 1;
+  from[static_cast<size_t>(last)] = last + 1;
+  const auto head = [&](int count) { return data.strided({count, 2}, {2, 1}, 0).view(); };
+  const Tensor out = Tensor::zeros({size == 1 ? 1 : last + 1, 2}, DType::f32, device());
+  group->all_to_all(head(me + 1), rows, out.view(), from, "rows").wait();
+  for (int peer = 0; peer < size; ++peer) {
+    const Sent& was = before[static_cast<size_t>(size - 1 - peer)];
+    const Sent& is = outer.sent()[static_cast<size_t>(size - 1 - peer)];
+    const bool to = peer == next && peer != me;
+    EXPECT_EQ(is.bytes - was.bytes, to ? (me + 1) * 8 : 0) << peer;
+    EXPECT_TRUE(to ? is.messages > was.messages : is.messages == was.messages) << peer;
+  }
+  EXPECT_EQ(&group->sent(), &outer.sent());
+}
+
 void wrong_arguments_are_refused(Communicator& world) {
   const Tensor a = Tensor::zeros({4, 6}, DType::f32, device());
   const Tensor turned = a.strided({6, 4}, {1, 6}, 0);
@@ -328,6 +356,7 @@ const std::vector<ConformanceCase>& conformance_cases() {
       {"SplitsAreGroupsOfTheirOwn", splits_are_groups_of_their_own},
       {"GroupsCanBeMadeAgainAndAgain", groups_can_be_made_again_and_again},
       {"TrafficIsWhatTheModelSays", traffic_is_what_the_model_says},
+      {"SentIsCountedByReceiver", sent_is_counted_by_receiver},
       {"WrongArgumentsAreRefused", wrong_arguments_are_refused},
   };
   return cases;
