@@ -26,6 +26,8 @@ const char* name(MemoryKind kind) {
       return "activations";
     case MemoryKind::communication:
       return "communication";
+    case MemoryKind::checkpoint:
+      return "checkpoint";
   }
   return "?";
 }

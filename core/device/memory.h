@@ -6,8 +6,8 @@
 
 namespace troupe {
 
-enum class MemoryKind : uint8_t { parameter, gradient, optimizer, activation, communication };
-constexpr int kMemoryKinds = 5;
+enum class MemoryKind : uint8_t { parameter, gradient, optimizer, activation, communication, checkpoint };
+constexpr int kMemoryKinds = 6;
 const char* name(MemoryKind kind);
 
 struct MemoryUse {

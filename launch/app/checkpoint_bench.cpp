@@ -10,9 +10,11 @@
 #include "core/base/error.h"
 #include "core/io/atomic_file.h"
 #include "core/io/disk_rate.h"
+#include "launch/app/drawn_batch.h"
 #include "launch/app/trainer.h"
 #include "launch/config/resolved.h"
 #include "parallel/checkpoint/agreement.h"
+#include "parallel/checkpoint/async_saver.h"
 #include "parallel/checkpoint/checkpoint.h"
 
 namespace troupe {
@@ -71,6 +73,47 @@ double seconds_of(Communicator& world, Work&& work) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+// Steps with and without a save beside them, in turns, so that both meet the same machine.
+void time_steps(const RunConfig& config, TrainingEngine& engine, RankRuntime& runtime,
+                const std::string& directory, int64_t repeats, CheckpointBench& out) {
+  constexpr int64_t kWarmup = 3;
+  constexpr int64_t kPlain = 5;
+  Communicator& world = *runtime.world();
+  checkpoint::AsyncSaver saver(runtime.world(), runtime.device());
+  int64_t step = 0;
+  const auto train = [&] {
+    std::vector<TokenBatch> batches;
+    for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
+      batches.push_back(
+          drawn_batch(config.model, step, config.train.global_batch,
+                      micro_batch_samples(engine.config(), engine.mesh().size(Axis::dp),
+                                          engine.mesh().coordinate(Axis::dp), micro)));
+    }
+    const StepResult result =
+        engine.step(step++, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; },
+                    {.stop = false, .ready = saver.ready()});
+    if (result.save_ready) saver.advance();
+  };
+  for (int64_t i = 0; i < kWarmup; ++i) train();
+  std::vector<double> plain, saving, copies;
+  for (int64_t i = 0; i < repeats; ++i) {
+    for (int64_t j = 0; j < kPlain; ++j) plain.push_back(seconds_of(world, train));
+    State state = engine.state();
+    state.scalars = {{"step", step}};
+    copies.push_back(
+        seconds_of(world, [&] { saver.start(directory, i + 1, 1, state, {.config = {}}); }));
+    while (saver.busy()) saving.push_back(seconds_of(world, train));
+  }
+  double sum = 0;
+  for (const double seconds : saving) sum += seconds;
+  for (const double seconds : copies) sum += seconds;
+  out.step_seconds = median(plain);
+  out.copy_seconds = median(copies);
+  out.saving_step_ratio = median(saving) / out.step_seconds;
+  out.saving_mean_ratio = sum / (static_cast<double>(saving.size()) * out.step_seconds);
+  out.steps_per_save = static_cast<double>(saving.size()) / static_cast<double>(repeats);
+}
+
 }  // namespace
 
 CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
@@ -115,6 +158,7 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
     out.disk_write_rate = median(writes);
     out.disk_read_rate = median(reads);
   }
+  time_steps(config, engine, runtime, place.path(), repeats, out);
   world.barrier("bench done").wait();
   return out;
 }

@@ -19,6 +19,13 @@ struct CheckpointBench {
   double verify_rate = 0;
   double disk_write_rate = 0;  // a plain write with fsync
   double disk_read_rate = 0;   // a plain read
+  // Steps beside which a checkpoint is saved, against steps of the same run beside which none is.
+  // Medians, so one slow step in between does not count; the mean counts the copy, too.
+  double step_seconds = 0;
+  double saving_step_ratio = 0;
+  double saving_mean_ratio = 0;
+  double copy_seconds = 0;    // what the step waits for
+  double steps_per_save = 0;  // how many steps a save lasts
 };
 
 // In a directory of its own, made beside run.dir (in the nearest parent that exists) or in

@@ -237,7 +237,7 @@ LawResult run_law(const LawCase& law, std::shared_ptr<Communicator> world) {
     const auto* recorded = recorded_at(law.replay, step);
     std::vector<std::vector<Assignment>> replay;
     if (recorded != nullptr) replay = replay_for(*recorded, engine);
-    record_step(engine.step(step, law_batches(engine, step), false,
+    record_step(engine.step(step, law_batches(engine, step), {},
                             recorded != nullptr ? &replay : nullptr),
                 result);
     if (first) {

@@ -105,7 +105,7 @@ StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warm
     if (step == 10) allocations = runtime.device()->memory().system_allocations;
     const auto begin = std::chrono::steady_clock::now();
     const StepResult result = engine.step(
-        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, false,
+        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, {},
         routing.empty() ? nullptr : &routing);
     const auto spent = std::chrono::steady_clock::now() - begin;
     if (step >= warmup) {

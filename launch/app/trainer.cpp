@@ -84,7 +84,8 @@ Trainer::Trainer(const RunConfig& config, TrainingData& data, RankRuntime& runti
       mesh_(config.parallel, runtime.world()),
       engine_(with_token_counts(engine_config(config), data), mesh_, runtime.device()),
       totals_(training_flops(config.model, config.train.global_batch),
-              config.train.global_batch * config.model.seq_len) {}
+              config.train.global_batch * config.model.seq_len),
+      saver_(runtime.world(), runtime.device()) {}
 
 Trainer::~Trainer() = default;
 
@@ -106,7 +107,8 @@ StepResult Trainer::train_step(int64_t step) {
     return data_.sampler->batch(samples, base);
   };
   const auto begin = Clock::now();
-  StepResult result = engine_.step(step, batch, stop_requested_());
+  StepResult result =
+      engine_.step(step, batch, {.stop = stop_requested_(), .ready = saver_.ready()});
   totals_.add_step(Clock::now() - begin);
   return result;
 }
@@ -119,17 +121,27 @@ double Trainer::evaluate() {
   return loss.nats_per_token;
 }
 
-void Trainer::save(int64_t step) {
+void Trainer::saved(const std::optional<std::string>& path) {
+  if (path) last_checkpoint_ = *path;
+}
+
+void Trainer::save(int64_t step, bool beside_training) {
   State state = engine_.state();
   state.scalars = {{"step", step},
                    {"tokens", step * config_.train.global_batch * config_.model.seq_len}};
   checkpoint::SaveOptions options;
   options.config = resolved_yaml(config_, {.for_checkpoint = true});
-  last_checkpoint_ = checkpoint::save_step(directory_.path(), step, config_.checkpoint.keep, state,
-                                           *runtime_.world(), options);
+  saved(saver_.finish());
+  if (beside_training && config_.checkpoint.async) {
+    saver_.start(directory_.path(), step, config_.checkpoint.keep, state, options);
+    return;
+  }
+  saved(checkpoint::save_step(directory_.path(), step, config_.checkpoint.keep, state,
+                              *runtime_.world(), options));
 }
 
 void Trainer::after_step(int64_t step, const StepResult& result, bool stopping) {
+  if (result.save_ready) saved(saver_.advance());
   const bool last = step == config_.train.steps;
   const bool evaluating =
       data_.held_out && config_.eval.every > 0 && (due(config_.eval.every, step) || last);
@@ -163,10 +175,28 @@ void Trainer::after_step(int64_t step, const StepResult& result, bool stopping) 
     progress_->step(shown);
     if (row) progress_->line(shown);
   }
-  if (last || stopping || due(config_.checkpoint.every, step)) save(step);
+  if (last || stopping || due(config_.checkpoint.every, step)) save(step, !last && !stopping);
 }
 
 ExitCode Trainer::run() {
+  try {
+    return run_steps();
+  } catch (const Error& error) {
+    // Every rank sees this one at the same step: the checkpoint before it is still worth having.
+    if (error.code() == ExitCode::numbers) finish_saving();
+    throw;
+  }
+}
+
+void Trainer::finish_saving() {
+  try {
+    saved(saver_.finish());
+  } catch (const Error& error) {
+    log::warning("{}", error.what());
+  }
+}
+
+ExitCode Trainer::run_steps() {
   if (runtime_.leader()) {
     log_ = std::make_unique<RunLog>(directory_.path(), completed_,
                                     expert_layers(engine_.config().model),

@@ -15,6 +15,7 @@
 #include "launch/config/run_config.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/run_log.h"
+#include "parallel/checkpoint/async_saver.h"
 
 namespace troupe {
 
@@ -40,7 +41,11 @@ class Trainer {
   bool due(int64_t every, int64_t step) const { return every > 0 && step % every == 0; }
   void after_step(int64_t step, const StepResult& result, bool stopping);
   double evaluate();
-  void save(int64_t step);
+  // Beside training, or at once where nothing follows it.
+  void save(int64_t step, bool beside_training);
+  void saved(const std::optional<std::string>& path);
+  ExitCode run_steps();
+  void finish_saving();
   void show_banner();
   void show_end(bool finished);
 
@@ -57,6 +62,7 @@ class Trainer {
   int64_t completed_ = 0;
   std::string resumed_from_;
   std::optional<double> val_loss_;
+  checkpoint::AsyncSaver saver_;
   StepMetrics last_row_;
   std::string last_checkpoint_;
 };

@@ -77,7 +77,7 @@ void TrainingEngine::note(const StageWork& work, StepResult& result) const {
 
 // The loss is a share of each rank's tokens, the same on all tp ranks; balance terms and counts are
 // the same on all ranks of a data rank. Each stage gives its own layers.
-void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& times, bool stop) {
+void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& times, StepVote vote) {
   PhaseScope phase(&clock_, Phase::comm);
   for (const RouterStats& stats : result.layers) result.own_rows.push_back(stats.rows);
   add_over_ranks(result.layers, mesh_.group(Axis::dp));
@@ -89,7 +89,8 @@ void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& tim
   for (size_t i = 0; i < shares.size(); ++i) {
     if (!(i == 0 ? first_tp : first_of_data_rank)) shares[i] = 0.0;
   }
-  shares.push_back(stop ? 1.0 : 0.0);
+  shares.push_back(vote.stop ? 1.0 : 0.0);
+  shares.push_back(vote.ready ? 1.0 : 0.0);
   const size_t first_time = shares.size();
   const auto stages = static_cast<size_t>(mesh_.size(Axis::pp));
   shares.resize(first_time + 4 * stages, 0.0);
@@ -107,6 +108,7 @@ void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& tim
   result.z_loss = total[2];
   std::copy_n(total + 3, result.terms.size(), result.terms.begin());
   result.stop_requested = total[3 + result.terms.size()] > 0;
+  result.save_ready = total[4 + result.terms.size()] == static_cast<double>(mesh_.shape().world());
   // Means over the ranks of each stage.
   const double per_stage = static_cast<double>(mesh_.shape().world()) / static_cast<double>(stages);
   std::vector<ChunkTime> computed;
@@ -147,7 +149,7 @@ PipelineReport TrainingEngine::report(const std::vector<ChunkTime>& stages, doub
 }
 
 StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
-                                bool stop, const std::vector<std::vector<Assignment>>* replay) {
+                                StepVote vote, const std::vector<std::vector<Assignment>>* replay) {
   StepResult result;
   for (const auto& moe : config_.model.moe) {
     if (moe) result.layers.push_back(RouterStats::zeros(moe->experts));
@@ -164,7 +166,7 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
     PhaseScope phase(&clock_, Phase::comm);
     sync_->finish();
   }
-  sum_over_ranks(result, times, stop);
+  sum_over_ranks(result, times, vote);
   PhaseScope phase(&clock_, Phase::optimizer);
   result.grad_norm = sync_->gradient_norm();
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {

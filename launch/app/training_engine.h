@@ -59,9 +59,16 @@ struct StepResult {
   double grad_norm = 0;  // before clipping
   double lr = 0;
   bool stop_requested = false;      // by any rank
+  bool save_ready = false;          // on every rank
   std::vector<RouterStats> layers;  // per MoE layer of the model, of the whole batch
   std::vector<int64_t> own_rows;    // per MoE layer: rows that THIS rank's experts computed
   PipelineReport pipeline;          // timings: not the same bits twice
+};
+
+// What a rank tells the others with its step.
+struct StepVote {
+  bool stop = false;   // it was asked to stop
+  bool ready = false;  // its phase of the save in flight is over
 };
 
 class StageWork;
@@ -72,12 +79,12 @@ class TrainingEngine {
                  const std::shared_ptr<Device>& device);
   ~TrainingEngine();
 
-  // batch(micro): this rank's micro-batch, asked for in order. stop: this rank wants to stop.
+  // batch(micro): this rank's micro-batch, asked for in order.
   // replay (for tests): one list of assignments (of this rank's MoE layers) per micro-batch. Throws
   // Error(numbers) on every rank when loss or gradients are not finite; the parameters are then
   // still those of the step before.
   StepResult step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
-                  bool stop = false, const std::vector<std::vector<Assignment>>* replay = nullptr);
+                  StepVote vote = {}, const std::vector<std::vector<Assignment>>* replay = nullptr);
 
   Decoder& model() { return model_; }
   const Mesh& mesh() const { return mesh_; }
@@ -98,7 +105,7 @@ class TrainingEngine {
  private:
   // Fills in what the MoE layers of this rank told, at their places in the model.
   void note(const StageWork& work, StepResult& result) const;
-  void sum_over_ranks(StepResult& result, const PipelineTimes& times, bool stop);
+  void sum_over_ranks(StepResult& result, const PipelineTimes& times, StepVote vote);
   PipelineReport report(const std::vector<ChunkTime>& stages, double seconds) const;
 
   EngineConfig config_;

@@ -206,9 +206,9 @@ class RankTraffic {
     add("statistics", "pp",
         all_reduce_bytes_sent(integers, 8, at(Axis::pp), pp) +
             all_reduce_bytes_sent(reals, 8, at(Axis::pp), pp));
-    // Loss, sums of terms, stop; and four times of every stage.
+    // Loss, sums of terms, stop, save; and four times of every stage.
     add("statistics", "world",
-        all_reduce_bytes_sent(4 + terms + 4 * pp, 8, rank_, mesh_.world()) +
+        all_reduce_bytes_sent(5 + terms + 4 * pp, 8, rank_, mesh_.world()) +
             all_reduce_bytes_sent(1, 8, rank_, mesh_.world()));
   }
 

@@ -190,7 +190,20 @@ struct StateMemory {
   int64_t bucket = 0;  // of the largest bucket of gradients
   // Of the largest one that travels while backward goes on: not the last one of its group.
   int64_t travelling = 0;
+  // Its share of the writing of a checkpoint: of values, and of moments that it owns.
+  int64_t saved_values = 0;
+  int64_t saved_owned = 0;
 };
+
+// How many ranks sum a gradient.
+int64_t group_size(const Layout& layout, const MeshShape& mesh) {
+  int64_t size = 1;
+  for (int i = 0; i < kAxes; ++i) {
+    const auto axis = static_cast<Axis>(i);
+    if (layout.gradient_partial[static_cast<size_t>(i)]) size *= mesh[axis];
+  }
+  return size;
+}
 
 StateMemory state_memory(const RunConfig& config) {
   const MeshShape& mesh = config.parallel.shape;
@@ -205,6 +218,10 @@ StateMemory state_memory(const RunConfig& config) {
   for (size_t i = 0; i < items.size(); ++i) {
     memory.whole += block(items[i].elements * bytes_of(items[i].dtype));
     memory.owned += block(owned[i].count * bytes_of(items[i].dtype));
+    const int64_t copies = shared_gradient(items[i].layout, mesh, coordinates(mesh, rank)).copies;
+    const int64_t group = group_size(items[i].layout, mesh);
+    memory.saved_values += items[i].elements * bytes_of(items[i].dtype) / (group * copies);
+    memory.saved_owned += owned[i].count * bytes_of(items[i].dtype) / copies;
   }
   std::map<std::array<bool, kAxes>, int64_t> last;  // by the axes of the sum
   for (const Bucket& bucket : plan_buckets(items, mesh)) {
@@ -268,6 +285,12 @@ MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
   add("gradients", MemoryKind::gradient, zero >= 2 ? state.owned + state.bucket : state.whole);
   add("optimizer moments", MemoryKind::optimizer,
       moments(config) * (zero >= 1 ? state.owned : state.whole));
+  if (config.checkpoint.async && config.checkpoint.every > 0 &&
+      config.checkpoint.every < config.train.steps) {
+    const int64_t saved_moments = zero >= 1 ? state.saved_owned : state.saved_values;
+    add("copy for a checkpoint", MemoryKind::checkpoint,
+        block(state.saved_values + moments(config) * saved_moments));
+  }
   add("kept for backward", MemoryKind::activation, all.saved + tables);
   add("scratch of threads", MemoryKind::activation, head.scratch);
   if (head.tensors >= in_backward + worst.exchanged) {

@@ -56,6 +56,7 @@ struct CheckpointSection {
   int64_t every = 200;          // 0 = only the last step
   int64_t keep = 3;             // 0 = all
   std::string resume = "auto";  // auto | never | a path
+  bool async = true;            // saves beside training
 };
 
 struct EvalSection {

@@ -176,6 +176,10 @@ std::vector<Key> machine_keys() {
           .words({"auto", "never"})
           .word("auto")
           .may_change(),
+      flag_key("checkpoint.async", true,
+               "Training waits only while the state is copied; threads write the copy meanwhile. "
+               "The copy takes memory (`troupe check`). false = it waits until all is on the disk.")
+          .may_change(),
       integer_key("eval.every", "Steps between evaluations on held-out text; 0 = never.")
           .value(int64_t{200})
           .from(0)

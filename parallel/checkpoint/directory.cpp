@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
 #include "parallel/checkpoint/agreement.h"
+#include "parallel/checkpoint/save_job.h"
 
 namespace troupe::checkpoint {
 namespace {
@@ -198,10 +199,19 @@ std::string resolve(const std::string& dir_or_file, Communicator& world) {
 
 std::string save_step(const std::string& run_dir, int64_t step, int64_t keep, const State& state,
                       Communicator& world, const SaveOptions& options) {
-  const std::string path = (fs::path(directory_of(run_dir)) / file_name(step)).string();
-  save(path, state, world, options);
-  if (world.rank() == 0) remove_old(run_dir, keep);
+  SaveRequest request = step_request(run_dir, step, keep, options);
+  std::string path = request.path;
+  save(std::move(request), state, world);
   return path;
+}
+
+SaveRequest step_request(const std::string& run_dir, int64_t step, int64_t keep,
+                         const SaveOptions& options) {
+  SaveRequest request;
+  request.path = (fs::path(directory_of(run_dir)) / file_name(step)).string();
+  request.options = options;
+  request.then = [run_dir, keep] { remove_old(run_dir, keep); };
+  return request;
 }
 
 std::vector<std::string> set_aside_newer(const std::string& run_dir, int64_t step) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "parallel/checkpoint/checkpoint.h"
+#include "parallel/checkpoint/save_target.h"
 
 namespace troupe::checkpoint {
 
@@ -47,6 +48,10 @@ std::string resolve(const std::string& dir_or_file, Communicator& world);
 // what a killed save left behind. Collective. Returns the path.
 std::string save_step(const std::string& run_dir, int64_t step, int64_t keep, const State& state,
                       Communicator& world, const SaveOptions& options = {});
+
+// What save_step() saves, for a save in phases: the path, and what is removed afterwards.
+SaveRequest step_request(const std::string& run_dir, int64_t step, int64_t keep,
+                         const SaveOptions& options);
 
 // After going back to `step` (an older checkpoint, or damaged newer ones): renames newer files to
 // NAME.h5.superseded, so that the next resume does not take them. Returns their old paths. Call it

@@ -5,8 +5,17 @@ namespace troupe::checkpoint {
 
 void save(const std::string& path, const State& state, Communicator& world,
           const SaveOptions& options) {
-  const auto plan = std::make_shared<const CoveragePlan>(gather_plan(state, true, world));
-  SaveJob job({path, plan, state.scalars, options}, own_shares(*plan, state, world.rank()), world);
+  SaveRequest request;
+  request.path = path;
+  request.options = options;
+  save(std::move(request), state, world);
+}
+
+void save(SaveRequest request, const State& state, Communicator& world) {
+  request.plan = std::make_shared<const CoveragePlan>(gather_plan(state, true, world));
+  request.scalars = state.scalars;
+  std::vector<OwnShare> shares = own_shares(*request.plan, state, world.rank());
+  SaveJob job(std::move(request), std::move(shares), world);
   do {
     job.work();
   } while (!job.advance());

@@ -114,7 +114,9 @@ void SaveJob::work() {
         }
         break;
       case Phase::finish:
-        if (leader_) target_->finish(digests_);
+        if (!leader_) break;
+        target_->finish(digests_);
+        if (request_.then) request_.then();
         break;
       case Phase::done:
         break;

@@ -28,6 +28,8 @@ class SaveJob {
   // This rank's work of the present phase. Does not communicate and does not throw: a failure is
   // told by the next advance().
   void work();
+  // Whether this rank has anything to do in the present phase.
+  bool has_work() const { return leader_ || phase_ == Phase::write || phase_ == Phase::check; }
   // Collective, after work(). True when the save is complete. Throws the same Error on every rank
   // when the work of one failed; the job is then over.
   bool advance();
@@ -58,5 +60,8 @@ class SaveJob {
   std::vector<int> checkers_;                       // rank by tensor
   std::vector<Digest> digests_;                     // by tensor
 };
+
+// Collective. A whole save at once; the request needs no plan and no scalars.
+void save(SaveRequest request, const State& state, Communicator& world);
 
 }  // namespace troupe::checkpoint

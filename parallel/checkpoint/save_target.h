@@ -2,6 +2,7 @@
 // order and carries what the ranks must tell each other.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ struct SaveRequest {
   std::shared_ptr<const CoveragePlan> plan;
   std::vector<StateScalar> scalars;
   SaveOptions options;
+  std::function<void()> then;  // on rank 0, once the save is complete; may be empty
 };
 
 class SaveTarget {

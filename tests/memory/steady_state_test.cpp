@@ -61,7 +61,7 @@ std::vector<StepRecord> train_one_rank(const std::string& precision, bool balanc
     const int64_t before = device->memory().system_allocations;
     reset_allocation_counts();
     engine.step(
-        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, false,
+        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, {},
         balanced ? &routing : nullptr);
     StepRecord record;
     record.counts = allocation_counts();

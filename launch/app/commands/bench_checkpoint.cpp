@@ -34,6 +34,11 @@ int bench_checkpoint_command(const Arguments& arguments) {
                                      {"disk_read_bytes_per_s", bench.disk_read_rate},
                                      {"save_fraction", save_fraction},
                                      {"load_fraction", load_fraction},
+                                     {"step_ms", bench.step_seconds * 1e3},
+                                     {"saving_step_ratio", bench.saving_step_ratio},
+                                     {"saving_mean_ratio", bench.saving_mean_ratio},
+                                     {"copy_ms", bench.copy_seconds * 1e3},
+                                     {"steps_per_save", bench.steps_per_save},
                                      {"file_bytes", bench.file_bytes},
                                      {"directory", bench.directory},
                                      {"repeats", repeats}};
@@ -51,6 +56,11 @@ int bench_checkpoint_command(const Arguments& arguments) {
   fmt::print("verify            {:.3f} GB/s\n", bench.verify_rate / 1e9);
   fmt::print("disk read         {:.3f} GB/s: plain read; load is {:.2f} of it\n",
              bench.disk_read_rate / 1e9, load_fraction);
+  fmt::print(
+      "step while saving {:.3f} of {:.1f} ms, medians, limit 1.10; a save lasts {:.1f} steps\n",
+      bench.saving_step_ratio, bench.step_seconds * 1e3, bench.steps_per_save);
+  fmt::print("copy              {:.1f} ms; mean step with the copy {:.3f}\n",
+             bench.copy_seconds * 1e3, bench.saving_mean_ratio);
   return 0;
 }
 

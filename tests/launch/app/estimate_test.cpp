@@ -12,7 +12,9 @@
 #include "launch/config/load.h"
 #include "launch/config/parameter_plan.h"
 #include "models/families/decoder_size.h"
+#include "parallel/checkpoint/async_saver.h"
 #include "parallel/comm/thread_world.h"
+#include "tests/core/io/temporary_directory.h"
 
 namespace troupe {
 namespace {
@@ -49,12 +51,17 @@ int64_t sent(const TrafficTable& table, bool routed) {
 Measured measure(const RunConfig& config) {
   Measured most;
   std::mutex mutex;
+  const test::TemporaryDirectory dir;
+  const bool saving = config.checkpoint.every < config.train.steps;
   run_ranks(config.parallel.shape.world(), [&](int, std::shared_ptr<Communicator> world) {
     const auto device = Device::cpu(1);
     world->set_device(device);
     const Mesh mesh(config.parallel, world);
     TrainingEngine engine(engine_config(config), mesh, device);
     TrafficTable before;
+    checkpoint::AsyncSaver saver(world, device);
+    if (saving) saver.start(dir.path(), 1, 1, engine.state(), {});
+    saver.finish();
     for (int64_t step = 0; step < 2; ++step) {
       before = mesh.traffic();
       engine.step(step, [&](int64_t micro) {
@@ -106,6 +113,9 @@ const std::vector<Case> kCases{
     {"expert_choice", {"moe.router.type=expert_choice", "moe.capacity_factor=2"}, 1},
     {"hash", {"moe.router={type: hash}"}, 1},
     {"sgd", {"optimizer.type=sgd"}, 1},
+    {"saving", {"checkpoint.every=1"}, 1},
+    {"saving_dp2_ep2", {"checkpoint.every=1", "parallel.ep=2"}, 2},
+    {"saving_dp4_zero1", {"checkpoint.every=1", "parallel.zero=1", "train.micro_batch=2"}, 4},
     {"dp4_zero1", {"parallel.zero=1", "train.micro_batch=2"}, 4},
     {"dp4_zero2", {"parallel.zero=2", "train.micro_batch=1"}, 4},
     {"dp2_zero2_many_buckets",

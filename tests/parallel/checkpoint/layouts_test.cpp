@@ -105,7 +105,8 @@ State large_state(const MeshShape& shape, int rank, const std::shared_ptr<Device
 
 std::string save_large(std::pair<int, int> layout, const std::string& path) {
   on_ranks(layout, [&](int rank, const MeshShape& shape, const auto& device, Communicator& world) {
-    checkpoint::save(path, large_state(shape, rank, device), world, {.piece_bytes = 100000});
+    checkpoint::save(path, large_state(shape, rank, device), world,
+                     {.config = {}, .piece_bytes = 100000});
   });
   return test::read_file(path);
 }

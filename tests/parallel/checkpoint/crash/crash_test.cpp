@@ -15,6 +15,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
+#include "parallel/checkpoint/async_saver.h"
 #include "parallel/checkpoint/directory.h"
 #include "parallel/comm/self_communicator.h"
 #include "parallel/comm/thread_world.h"
@@ -114,6 +115,24 @@ TEST(CheckpointCrash, KilledWhileThreadRanksSave) {
       const MeshShape shape = MeshShape::data_expert(2, 2);
       run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
         checkpoint::save_step(dir.path(), 2, 1, make_state(shape, rank, Device::cpu(), 2), *world);
+      });
+    });
+    ASSERT_EQ(check_newest(dir.path(), {1, 2}), "") << "killed at call " << at;
+  }
+}
+
+TEST(CheckpointCrash, KilledWhileThreadRanksSaveBesideTraining) {
+  for (int64_t at = 3; at < 300; at += 11) {
+    const test::TemporaryDirectory dir;
+    save_number(dir.path(), 1, 0);
+    exit_status([&] {
+      seam::start(seam::Mode::end_process, at);
+      const MeshShape shape = MeshShape::data_expert(2, 2);
+      run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
+        const auto device = Device::cpu(1);
+        checkpoint::AsyncSaver saver(world, device);
+        saver.start(dir.path(), 2, 1, make_state(shape, rank, device, 2), {});
+        saver.finish();
       });
     });
     ASSERT_EQ(check_newest(dir.path(), {1, 2}), "") << "killed at call " << at;

@@ -7,9 +7,16 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <mutex>
 
 namespace troupe::test::io_seam {
 namespace {
+
+// Ranks and their threads call one after another.
+std::mutex& order() {
+  static std::mutex mutex;
+  return mutex;
+}
 
 struct Seam {
   Mode mode = Mode::off;
@@ -33,6 +40,7 @@ F next(const char* symbol) {
 // True when this call must fail; errno is set then. `tear` runs before the process ends.
 template <typename Tear>
 bool trips(const char* call, Tear tear) {
+  const std::lock_guard<std::mutex> lock(order());
   Seam& now = seam();
   if (now.mode == Mode::off) return false;
   ++now.calls;
