@@ -47,7 +47,10 @@ HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t at_le
   Communicator& group = mesh.group(Axis::dp);
   const Tensor losses = Tensor::zeros({held_out.windows()}, DType::f64, device);
   const int64_t batches = held_out.batches(group.size(), sequences);
+  PlaceScope at(mesh.world().place());
+  at->pass = Pass::evaluation;
   for (int64_t index = 0; index < batches; ++index) {
+    at->micro_batch = static_cast<int32_t>(index);
     TokenBatch batch = held_out.batch(index, group.rank(), group.size(), sequences);
     // Groups over several sequences need whole micro-batches; padding takes no expert's place.
     batch.pad_to(sequences);

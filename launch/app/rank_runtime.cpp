@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "core/base/log.h"
+#include "launch/config/run_config.h"
 #include "parallel/comm/mpi_world.h"
 #include "parallel/comm/self_communicator.h"
 
@@ -37,9 +38,10 @@ RankRuntime::RankRuntime() {
   log::configure(log::Level::info, rank(), leader());
 }
 
-void RankRuntime::configure(int threads, std::chrono::milliseconds timeout) {
-  world_->set_timeout(timeout);
-  threads_ = threads > 0 ? threads : automatic_threads(local_ranks_);
+void RankRuntime::configure(const RuntimeSection& section) {
+  world_->set_timeout(section.timeout);
+  world_->set_check_collectives(section.check_collectives);
+  threads_ = section.threads > 0 ? section.threads : automatic_threads(local_ranks_);
   const int cores = usable_cores();
   if (cores < threads_) {
     warnings_.push_back(

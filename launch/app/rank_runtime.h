@@ -1,7 +1,6 @@
 // What one rank runs on: its world of ranks and its device. Made once in a command, handed down.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 namespace troupe {
 
 class MpiWorld;
+struct RuntimeSection;
 
 class RankRuntime {
  public:
@@ -21,9 +21,9 @@ class RankRuntime {
   RankRuntime(const RankRuntime&) = delete;
   RankRuntime& operator=(const RankRuntime&) = delete;
 
-  // Makes the device, once the configuration is known. threads: of this rank; 0 = automatic (see
-  // automatic_threads). timeout: deadline of every wait.
-  void configure(int threads, std::chrono::milliseconds timeout);
+  // Makes the device and sets what ranks do when they wait for each other, once the configuration
+  // is known. On all ranks, between operations. threads 0 = automatic (see automatic_threads).
+  void configure(const RuntimeSection& section);
 
   const std::shared_ptr<Communicator>& world() const { return world_; }
   const std::shared_ptr<Device>& device() const { return device_; }

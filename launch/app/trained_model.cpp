@@ -36,7 +36,7 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   out.checkpoint = checkpoint::resolve(where, *runtime.world());
   const checkpoint::Info info = checkpoint::read_info(out.checkpoint);
   out.config = config_for(info.config, out.checkpoint, runtime.size());
-  runtime.configure(out.config.runtime.threads, out.config.runtime.timeout);
+  runtime.configure(out.config.runtime);
   out.tokenizer = open_tokenizer(out.config);
   resolve_vocab(out.config, out.tokenizer->vocab_size());
   out.mesh = std::make_unique<Mesh>(out.config.parallel, runtime.world());

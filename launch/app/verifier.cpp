@@ -144,11 +144,12 @@ double tolerance_of(DType compute) {
   return compute == DType::f64 ? 1e-10 : compute == DType::f32 ? 1e-5 : 3e-2;
 }
 
-LayoutRun run_on_threads(int ranks, std::chrono::milliseconds timeout) {
-  return [ranks, timeout](const laws::LawCase& law) {
+LayoutRun run_on_threads(int ranks, std::chrono::milliseconds timeout, bool check_collectives) {
+  return [ranks, timeout, check_collectives](const laws::LawCase& law) {
     LawResult result;
     run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
       world->set_timeout(timeout);
+      world->set_check_collectives(check_collectives);
       LawResult mine = run_law(law, std::move(world));
       if (rank == 0) result = std::move(mine);
     });

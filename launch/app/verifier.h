@@ -15,6 +15,7 @@ struct VerifyCase {
   int64_t steps = 3;
   int threads = 1;  // of each rank
   std::chrono::milliseconds timeout{600000};
+  bool check_collectives = false;
 };
 
 // Allowed differences: f64 1e-10. f32, with the decisions of one rank's routers replayed: 1e-5, for
@@ -37,7 +38,8 @@ struct Verdict {
 
 // How a layout is run: on threads of this process, or on the ranks of a job. Collective.
 using LayoutRun = std::function<laws::LawResult(const laws::LawCase&)>;
-LayoutRun run_on_threads(int ranks, std::chrono::milliseconds timeout);
+LayoutRun run_on_threads(int ranks, std::chrono::milliseconds timeout,
+                         bool check_collectives = false);
 LayoutRun run_on_job(const std::shared_ptr<Communicator>& world);
 
 class Verifier {

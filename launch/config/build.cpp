@@ -234,6 +234,7 @@ void build_machine(const Sheet& sheet, RunConfig& config) {
     config.runtime.threads = static_cast<int>(sheet.integer("runtime.threads"));
   }
   config.runtime.timeout = std::chrono::milliseconds(sheet.integer("runtime.timeout"));
+  config.runtime.check_collectives = sheet.boolean("runtime.check_collectives");
   config.bench.routing = sheet.text("bench.routing");
 }
 

@@ -72,6 +72,7 @@ struct LoggingSection {
 struct RuntimeSection {
   int threads = 0;  // 0 = auto
   std::chrono::milliseconds timeout{600000};
+  bool check_collectives = false;
 };
 
 struct BenchSection {

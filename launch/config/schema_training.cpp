@@ -212,6 +212,12 @@ std::vector<Key> machine_keys() {
                "Longest wait for another rank before the run is ended with code 7.")
           .value(int64_t{600000})
           .may_change(),
+      flag_key(
+          "runtime.check_collectives", false,
+          "Compare what the ranks are about to do before every collective and end the run with "
+          "code 7 at the first difference, naming both call sites. For finding bugs: each "
+          "collective waits for one more message.")
+          .may_change(),
       choice_key("bench.routing", {"natural", "balanced", "zipf"}, "natural",
                  "How `bench step` routes tokens: as the router says, evenly, or skewed.")
           .may_change(),

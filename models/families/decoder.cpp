@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/ops/dropout.h"
@@ -46,6 +47,15 @@ Tensor attention_part(const Tensor& values, const TokenSharding& sharding) {
       Tensor::empty({static_cast<int64_t>(rows.size())}, DType::i32, values.device());
   for (size_t i = 0; i < rows.size(); ++i) out.data<int32_t>()[i] = values.data<int32_t>()[rows[i]];
   return out;
+}
+
+// x; backward beyond it is that of `layer`.
+Tensor backward_enters(const Tensor& x, WorkPlace& place, int layer) {
+  return record("layer", x.detach(), {x},
+                [&place, layer](const Tensor& dy, InputGradients& inputs) {
+                  place.layer = layer;
+                  inputs.add(0, dy);
+                });
 }
 
 }  // namespace
@@ -114,6 +124,7 @@ void Decoder::make_chunk(int chunk, const ModuleContext& context,
         block_config(config_, static_cast<size_t>(layer), token_counts),
         "layers." + std::to_string(layer), context));
     blocks_.back()->parameters(parameters_);
+    layer_numbers_.push_back(static_cast<int>(layer));
     if (blocks_.back()->is_moe()) {
       moe_layers_.push_back(blocks_.back()->moe());
       moe_layer_numbers_.push_back(layer);
@@ -148,13 +159,17 @@ Tensor Decoder::forward_chunk(int index, const Tensor& x_TD, const StreamContext
                               std::vector<RoutingRecord>* routing,
                               const std::vector<Assignment>* replay) {
   const Chunk& chunk = chunks_.at(static_cast<size_t>(index));
-  Tensor value_TD = chunk.place == 0 ? embed(stream) : x_TD;
+  WorkPlace& place = mesh_.world().place();
+  const PlaceScope before(place);
+  Tensor value_TD = chunk.place == 0 ? backward_enters(embed(stream), place, -1) : x_TD;
   size_t moe = chunk.first_moe;
   for (size_t i = chunk.first; i < chunk.end; ++i) {
     DecoderBlock& block = *blocks_[i];
     RoutingRecord record;
     const Assignment* replayed = block.is_moe() && replay != nullptr ? &replay->at(moe) : nullptr;
-    value_TD = block.forward(value_TD, stream, rope_table_, record, replayed);
+    place.layer = layer_numbers_[i];
+    value_TD = backward_enters(block.forward(value_TD, stream, rope_table_, record, replayed),
+                               place, layer_numbers_[i]);
     if (!block.is_moe()) continue;
     ++moe;
     if (routing != nullptr) routing->push_back(std::move(record));

@@ -95,6 +95,7 @@ class Decoder {
   std::vector<Parameter*> parameters_;
   std::vector<MoELayer*> moe_layers_;
   std::vector<int64_t> moe_layer_numbers_;
+  std::vector<int> layer_numbers_;  // of blocks_
 };
 
 }  // namespace troupe

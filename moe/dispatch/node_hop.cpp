@@ -41,6 +41,15 @@ NodeHop::NodeHop(Placement placement, std::vector<int> node, Communicator& ep, s
     place_.push_back(static_cast<int32_t>(there.size()));
     there.push_back(expert);
   }
+  // A rank exchanges rows with the gateways alone: the hop is there to save messages.
+  std::vector<char> partners(node_.size(), 0);
+  for (int rank = 0; rank < ep_.size(); ++rank) {
+    const auto r = static_cast<size_t>(rank);
+    const bool sends = gateway(ep_.rank(), node_[r]) == rank;
+    const bool gets = gateway(rank, node_[static_cast<size_t>(ep_.rank())]) == ep_.rank();
+    partners[r] = sends || gets ? 1 : 0;
+  }
+  ep_.set_partners(std::move(partners));
 }
 
 int64_t NodeHop::mark_bytes() const {

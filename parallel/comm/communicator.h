@@ -19,6 +19,7 @@
 
 #include "core/base/error.h"
 #include "core/tensor/view.h"
+#include "parallel/comm/work_place.h"
 
 namespace troupe {
 
@@ -96,9 +97,14 @@ class Communicator {
   // out: [n] = sum over ranks of piece rank() of in: [size * n].
   virtual Work reduce_scatter_sum(View in, View out, const std::string& site) = 0;
   // Rows of dim 0: send_rows[r] rows go to rank r, recv_rows[r] rows come from it, both in rank
-  // order. Any size, also beyond 2^31 bytes; zero rows from any rank.
+  // order. Any size, also beyond 2^31 bytes; zero rows from any rank. Two ranks that disagree on
+  // the rows between them get Error(distributed).
   virtual Work all_to_all(View in, std::span<const int64_t> send_rows, View out,
                           std::span<const int64_t> recv_rows, const std::string& site) = 0;
+  // Between which ranks all_to_all of this group moves rows: 1 for each rank that may send some to
+  // this one or get some from it. The others are not told that there are none, which saves a
+  // message; two ranks must say the same of each other. At first all may.
+  virtual void set_partners(std::vector<char> partners) = 0;
   virtual Work send(View data, int to, const std::string& site) = 0;
   virtual Work receive(View data, int from, const std::string& site) = 0;
 
@@ -111,6 +117,12 @@ class Communicator {
   virtual void progress() = 0;
   // The deadline of every wait in all groups of this rank's world.
   virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
+  // Before each operation of any group of this rank's world its ranks compare what they are about
+  // to do; the first difference throws Error(distributed). Set alike on all ranks, between
+  // operations.
+  virtual void set_check_collectives(bool check) = 0;
+  // Where this rank is in its step: the same for all groups of its world.
+  virtual WorkPlace& place() = 0;
   // Scratch memory of all groups of this rank's world comes from `device` from now on (and is
   // counted there as communication).
   virtual void set_device(const std::shared_ptr<Device>& device) = 0;

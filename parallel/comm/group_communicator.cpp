@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "parallel/comm/reduction.h"
+#include "parallel/comm/status_board.h"
 #include "parallel/comm/traffic_model.h"
 
 namespace troupe {
@@ -71,10 +72,10 @@ Work GroupCommunicator::barrier(const std::string& site) {
   static const char token = 1;
   class Barrier final : public Operation {
    public:
-    Barrier(std::shared_ptr<GroupState> group, std::string site)
-        : Operation(std::move(group), CollectiveKind::barrier, std::move(site)),
+    Barrier(std::shared_ptr<GroupState> group, const std::string& site)
+        : Operation(std::move(group), {CollectiveKind::barrier, site}),
           received_(static_cast<size_t>(group_->size())),
-          exchange_(*group_) {
+          exchange_(*group_, check()) {
       const int tag = message_tag(*group_, sequence_, Stage::first);
       for (int peer = 0; peer < group_->size(); ++peer) {
         if (peer == group_->rank) continue;
@@ -98,7 +99,8 @@ Work GroupCommunicator::broadcast(View data, int root, const std::string& site) 
   const int64_t bytes = bytes_of(data);
   count(CollectiveKind::broadcast, site, rank() == root ? bytes * (size() - 1) : 0);
   if (size() == 1) return Work();
-  auto work = std::make_unique<OneRound>(group_, CollectiveKind::broadcast, site);
+  auto work = std::make_unique<OneRound>(
+      group_, OperationKind{CollectiveKind::broadcast, site, bytes, root});
   if (rank() != root) {
     work->exchange().receive(root, data.data, bytes, work->tag());
   } else {
@@ -117,13 +119,14 @@ Work GroupCommunicator::all_reduce_sum(View data, const std::string& site) {
   count(CollectiveKind::all_reduce, site,
         all_reduce_bytes_sent(elements, element_bytes, rank(), size()));
   if (size() == 1) return Work();
-  if (elements * element_bytes <= kDirectSumBytes) {
-    return Work(std::make_unique<DirectSum>(group_, site, data));
+  const OperationKind kind{CollectiveKind::all_reduce, site, elements * element_bytes};
+  if (kind.bytes <= kDirectSumBytes) {
+    return Work(std::make_unique<DirectSum>(group_, kind, data));
   }
   std::vector<int64_t> begins;
   for (int peer = 0; peer <= size(); ++peer) begins.push_back(piece_begin(elements, peer, size()));
-  return Work(std::make_unique<PiecewiseSum>(group_, CollectiveKind::all_reduce, site, data,
-                                             std::move(begins), data.data, true));
+  return Work(
+      std::make_unique<PiecewiseSum>(group_, kind, data, std::move(begins), data.data, true));
 }
 
 Work GroupCommunicator::all_gather(View in, View out, const std::string& site) {
@@ -135,7 +138,8 @@ Work GroupCommunicator::all_gather(View in, View out, const std::string& site) {
   count(CollectiveKind::all_gather, site, bytes * (size() - 1));
   copy_bytes(offset(out, bytes * rank()), in.data, bytes);
   if (size() == 1) return Work();
-  auto work = std::make_unique<OneRound>(group_, CollectiveKind::all_gather, site);
+  auto work =
+      std::make_unique<OneRound>(group_, OperationKind{CollectiveKind::all_gather, site, bytes});
   for (int peer = 0; peer < size(); ++peer) {
     if (peer == rank()) continue;
     work->exchange().receive(peer, offset(out, bytes * peer), bytes, work->tag());
@@ -159,8 +163,8 @@ Work GroupCommunicator::reduce_scatter_sum(View in, View out, const std::string&
   }
   std::vector<int64_t> begins;
   for (int peer = 0; peer <= size(); ++peer) begins.push_back(out.elements() * peer);
-  return Work(std::make_unique<PiecewiseSum>(group_, CollectiveKind::reduce_scatter, site, in,
-                                             std::move(begins), out.data, false));
+  const OperationKind kind{CollectiveKind::reduce_scatter, site, bytes_of(out)};
+  return Work(std::make_unique<PiecewiseSum>(group_, kind, in, std::move(begins), out.data, false));
 }
 
 Work GroupCommunicator::all_to_all(View in, std::span<const int64_t> send_rows, View out,
@@ -186,11 +190,24 @@ Work GroupCommunicator::all_to_all(View in, std::span<const int64_t> send_rows, 
   count(CollectiveKind::all_to_all, site, (sent - send_rows[me]) * row_bytes);
 
   std::unique_ptr<OneRound> work;
-  if (size() > 1) work = std::make_unique<OneRound>(group_, CollectiveKind::all_to_all, site);
+  if (size() > 1) {
+    OperationKind kind{CollectiveKind::all_to_all, site, row_bytes};
+    if (group_->shared->options.check_collectives) {
+      for (const int64_t rows : send_rows) kind.to.push_back(rows * row_bytes);
+      for (const int64_t rows : recv_rows) kind.from.push_back(rows * row_bytes);
+    }
+    work = std::make_unique<OneRound>(group_, kind);
+  }
+  const auto length = [&](int peer) {
+    const auto& partners = group_->partners;
+    return partners.empty() || partners[static_cast<size_t>(peer)] != 0 ? Length::told
+                                                                        : Length::known;
+  };
   int64_t at = 0;
   for (int peer = 0; peer < size(); ++peer) {
     const int64_t bytes = recv_rows[static_cast<size_t>(peer)] * row_bytes;
-    if (peer != rank()) work->exchange().receive(peer, offset(out, at), bytes, work->tag());
+    if (peer != rank())
+      work->exchange().receive(peer, offset(out, at), bytes, work->tag(), length(peer));
     at += bytes;
   }
   at = 0;
@@ -198,7 +215,8 @@ Work GroupCommunicator::all_to_all(View in, std::span<const int64_t> send_rows, 
   for (int peer = 0; peer < size(); ++peer) {
     const int64_t bytes = send_rows[static_cast<size_t>(peer)] * row_bytes;
     if (peer == rank()) own_at = at;
-    if (peer != rank()) work->exchange().send(peer, offset(in, at), bytes, work->tag());
+    if (peer != rank())
+      work->exchange().send(peer, offset(in, at), bytes, work->tag(), length(peer));
     at += bytes;
   }
   // The own rows last: they are copied while the others travel.
@@ -207,12 +225,19 @@ Work GroupCommunicator::all_to_all(View in, std::span<const int64_t> send_rows, 
   return work == nullptr ? Work() : Work(std::move(work));
 }
 
+void GroupCommunicator::set_partners(std::vector<char> partners) {
+  require(partners.size() == group_->members.size(), "{} partners in a group of {} ranks",
+          partners.size(), size());
+  group_->partners = std::move(partners);
+}
+
 Work GroupCommunicator::send(View data, int to, const std::string& site) {
   check_view(data, CollectiveKind::send, site);
   check_peer(to, "send to rank");
   require(to != rank(), "send \"{}\" from rank {} to itself", site, to);
   count(CollectiveKind::send, site, bytes_of(data));
-  auto work = std::make_unique<OneRound>(group_, CollectiveKind::send, site);
+  auto work = std::make_unique<OneRound>(
+      group_, OperationKind{CollectiveKind::send, site, bytes_of(data), to});
   work->exchange().send(to, data.data, bytes_of(data),
                         message_tag(*group_, 0, Stage::point_to_point));
   return Work(std::move(work));
@@ -223,7 +248,8 @@ Work GroupCommunicator::receive(View data, int from, const std::string& site) {
   check_peer(from, "receive from rank");
   require(from != rank(), "receive \"{}\" of rank {} from itself", site, from);
   count(CollectiveKind::receive, site, 0);
-  auto work = std::make_unique<OneRound>(group_, CollectiveKind::receive, site);
+  auto work = std::make_unique<OneRound>(
+      group_, OperationKind{CollectiveKind::receive, site, bytes_of(data), from});
   work->exchange().receive(from, data.data, bytes_of(data),
                            message_tag(*group_, 0, Stage::point_to_point));
   return Work(std::move(work));
@@ -271,6 +297,7 @@ std::unique_ptr<Communicator> GroupCommunicator::split(int color, int key,
     while (group->id < kMaxGroups && used.test(static_cast<size_t>(group->id))) ++group->id;
     require(group->id < kMaxGroups, "more than {} groups of ranks are in use", kMaxGroups);
     shared.used_ids.set(static_cast<size_t>(group->id));
+    shared.transport->board()->own().counts().forget_group(group->id);
   }
   group->name = name;
   group->shared = group_->shared;
@@ -279,6 +306,10 @@ std::unique_ptr<Communicator> GroupCommunicator::split(int color, int key,
 
 void GroupCommunicator::set_timeout(std::chrono::milliseconds timeout) {
   group_->shared->options.timeout = timeout;
+}
+
+void GroupCommunicator::set_check_collectives(bool check) {
+  group_->shared->options.check_collectives = check;
 }
 
 void GroupCommunicator::set_device(const std::shared_ptr<Device>& device) {

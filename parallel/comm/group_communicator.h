@@ -23,11 +23,14 @@ class GroupCommunicator final : public Communicator {
   Work reduce_scatter_sum(View in, View out, const std::string& site) override;
   Work all_to_all(View in, std::span<const int64_t> send_rows, View out,
                   std::span<const int64_t> recv_rows, const std::string& site) override;
+  void set_partners(std::vector<char> partners) override;
   Work send(View data, int to, const std::string& site) override;
   Work receive(View data, int from, const std::string& site) override;
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override;
   void progress() override { group_->shared->progress(); }
   void set_timeout(std::chrono::milliseconds timeout) override;
+  void set_check_collectives(bool check) override;
+  WorkPlace& place() override { return group_->shared->place; }
   void set_device(const std::shared_ptr<Device>& device) override;
   void poison(const std::string& cause, ExitCode code) override;
   const TrafficTable& traffic() const override { return traffic_; }

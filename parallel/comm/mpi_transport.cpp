@@ -27,8 +27,8 @@ struct Failure {
 class MpiTransfer final : public Transfer {
  public:
   // expected: bytes of a receive, -1 for a send.
-  MpiTransfer(MPI_Request request, int peer, int64_t expected)
-      : request_(request), peer_(peer), expected_(expected) {}
+  MpiTransfer(MPI_Request request, int own, int peer, int64_t expected)
+      : request_(request), own_(own), peer_(peer), expected_(expected) {}
   ~MpiTransfer() override {
     if (request_ == MPI_REQUEST_NULL) return;
     // Only after a failure: this rank is about to leave.
@@ -42,31 +42,28 @@ class MpiTransfer final : public Transfer {
     const int code = MPI_Test(&request_, &finished, &status);
     int error_class = MPI_SUCCESS;
     if (code != MPI_SUCCESS) MPI_Error_class(code, &error_class);
-    require(error_class != MPI_ERR_TRUNCATE,
-            "rank {} sends more than the {} bytes expected: the operations of the ranks differ",
-            peer_, expected_);
+    if (error_class == MPI_ERR_TRUNCATE) throw SizeMismatch(peer_, -1, own_, expected_);
     check_mpi(code, "MPI_Test");
     if (finished == 0) return false;
     if (expected_ >= 0) {
       int count = 0;
       MPI_Get_count(&status, MPI_BYTE, &count);
-      require(count == expected_,
-              "rank {} sends {} bytes where {} are expected: the operations of the ranks differ",
-              peer_, count, expected_);
+      if (count != expected_) throw SizeMismatch(peer_, count, own_, expected_);
     }
     return true;
   }
 
  private:
   MPI_Request request_;
+  int own_;
   int peer_;
   int64_t expected_;
 };
 
 class MpiTransport final : public Transport {
  public:
-  MpiTransport(bool may_spin, std::shared_ptr<bool> failed)
-      : may_spin_(may_spin), failed_(std::move(failed)) {
+  MpiTransport(bool may_spin, std::shared_ptr<bool> failed, std::shared_ptr<WatchedBoard> board)
+      : may_spin_(may_spin), failed_(std::move(failed)), board_(std::move(board)) {
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &data_), "MPI_Comm_dup");
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
     MPI_Comm_set_errhandler(data_, MPI_ERRORS_RETURN);
@@ -82,12 +79,12 @@ class MpiTransport final : public Transport {
   std::unique_ptr<Transfer> start_send(int to, const void* data, int64_t bytes, int tag) override {
     MPI_Request request = MPI_REQUEST_NULL;
     check_mpi(MPI_Isend(data, count(bytes), MPI_BYTE, to, tag, data_, &request), "MPI_Isend");
-    return std::make_unique<MpiTransfer>(request, to, -1);
+    return std::make_unique<MpiTransfer>(request, rank_, to, -1);
   }
   std::unique_ptr<Transfer> start_receive(int from, void* data, int64_t bytes, int tag) override {
     MPI_Request request = MPI_REQUEST_NULL;
     check_mpi(MPI_Irecv(data, count(bytes), MPI_BYTE, from, tag, data_, &request), "MPI_Irecv");
-    return std::make_unique<MpiTransfer>(request, from, bytes);
+    return std::make_unique<MpiTransfer>(request, rank_, from, bytes);
   }
 
   void check() override {
@@ -116,6 +113,7 @@ class MpiTransport final : public Transport {
       if (request != MPI_REQUEST_NULL) MPI_Request_free(&request);
     }
   }
+  StatusBoard* board() override { return board_.get(); }
   bool may_spin() const override { return may_spin_; }
 
  private:
@@ -130,6 +128,7 @@ class MpiTransport final : public Transport {
 
   bool may_spin_;
   std::shared_ptr<bool> failed_;
+  std::shared_ptr<WatchedBoard> board_;
   MPI_Comm data_ = MPI_COMM_NULL;
   MPI_Comm control_ = MPI_COMM_NULL;
   int rank_ = 0;
@@ -140,8 +139,9 @@ class MpiTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Transport> mpi_transport(bool may_spin, std::shared_ptr<bool> failed) {
-  return std::make_unique<MpiTransport>(may_spin, std::move(failed));
+std::unique_ptr<Transport> mpi_transport(bool may_spin, std::shared_ptr<bool> failed,
+                                         std::shared_ptr<WatchedBoard> board) {
+  return std::make_unique<MpiTransport>(may_spin, std::move(failed), std::move(board));
 }
 
 }  // namespace troupe

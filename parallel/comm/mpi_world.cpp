@@ -36,20 +36,25 @@ MpiWorld::MpiWorld(const CommOptions& options) : failed_(std::make_shared<bool>(
   CommOptions here = options;
   MPI_Comm_rank(MPI_COMM_WORLD, &here.node);
   check_mpi(MPI_Bcast(&here.node, 1, MPI_INT, 0, local), "MPI_Bcast");
+  board_ = mpi_board(local);
   MPI_Comm_free(&local);
   // The binding of cores may differ between ranks; the whole host's share decides.
   const bool may_spin = local_ranks_ <= process_cores();
-  communicator_ = GroupCommunicator::world(mpi_transport(may_spin, failed_), here);
+  communicator_ = GroupCommunicator::world(mpi_transport(may_spin, failed_, board_), here);
 }
 
 MpiWorld::~MpiWorld() {
-  if (*failed_ || std::uncaught_exceptions() > 0) return;
+  if (*failed_ || std::uncaught_exceptions() > 0) {
+    board_->stop();
+    return;
+  }
   try {
     // MPI_Finalize waits for all ranks and knows no deadline; this barrier does.
     communicator_->barrier("end of the job").wait();
   } catch (const Error& error) {
     abort_world(error.code(), error.what());
   }
+  board_->stop();
   MPI_Finalize();
 }
 

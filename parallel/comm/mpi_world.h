@@ -9,6 +9,8 @@
 
 namespace troupe {
 
+class WatchedBoard;
+
 // Was this process started by mpirun or a batch system's equivalent? If not, it is one rank alone
 // (self_communicator) and need not pay for MPI's start.
 bool started_by_mpi();
@@ -34,6 +36,7 @@ class MpiWorld {
  private:
   std::shared_ptr<Communicator> communicator_;
   std::shared_ptr<bool> failed_;
+  std::shared_ptr<WatchedBoard> board_;
   int local_ranks_ = 1;
   int local_rank_ = 0;
 };

@@ -14,6 +14,8 @@ struct CommOptions {
   // Sums are done piece by piece, each rank's piece in segments of this size: bounds the scratch
   // memory and overlaps adding with sending. No influence on bits.
   int64_t segment_bytes = int64_t{256} << 10;
+  // Compare every operation with those of the other ranks first (`runtime.check_collectives`).
+  bool check_collectives = false;
   // Where this rank runs: ranks with the same number share memory.
   int node = 0;
 };

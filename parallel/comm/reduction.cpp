@@ -12,10 +12,8 @@ constexpr size_t kSlots = 3;
 
 }  // namespace
 
-DirectSum::DirectSum(std::shared_ptr<GroupState> group, std::string site, View data)
-    : Operation(std::move(group), CollectiveKind::all_reduce, std::move(site)),
-      data_(data),
-      exchange_(*group_) {
+DirectSum::DirectSum(std::shared_ptr<GroupState> group, const OperationKind& kind, View data)
+    : Operation(std::move(group), kind), data_(data), exchange_(*group_, check()) {
   const int64_t bytes = data.elements() * static_cast<int64_t>(size_of(data.dtype));
   scratch_ = group_->shared->scratch(bytes * group_->size());
   const int tag = message_tag(*group_, sequence_, Stage::first);
@@ -40,9 +38,9 @@ bool DirectSum::advance() {
   return true;
 }
 
-PiecewiseSum::PiecewiseSum(std::shared_ptr<GroupState> group, CollectiveKind kind, std::string site,
-                           View in, std::vector<int64_t> begins, void* out, bool gather)
-    : Operation(std::move(group), kind, std::move(site)),
+PiecewiseSum::PiecewiseSum(std::shared_ptr<GroupState> group, const OperationKind& kind, View in,
+                           std::vector<int64_t> begins, void* out, bool gather)
+    : Operation(std::move(group), kind),
       in_(in),
       begins_(std::move(begins)),
       out_(static_cast<char*>(out)),
@@ -74,8 +72,8 @@ char* PiecewiseSum::at(int64_t element) const {
 void PiecewiseSum::start(int64_t segment) {
   const int me = group_->rank;
   const int64_t own_bytes = count(me, segment) * element_bytes_;
-  slots_.push_back(
-      {segment, group_->shared->scratch(own_bytes * group_->size()), Exchange(*group_), false});
+  slots_.push_back({segment, group_->shared->scratch(own_bytes * group_->size()),
+                    Exchange(*group_, check()), false});
   Slot& slot = slots_.back();
   const int tag = message_tag(*group_, sequence_, Stage::first);
   for (int peer = 0; peer < group_->size(); ++peer) {

@@ -11,7 +11,7 @@ namespace troupe {
 // Short sums in one hop: every rank sends everything to every other and adds it itself.
 class DirectSum final : public Operation {
  public:
-  DirectSum(std::shared_ptr<GroupState> group, std::string site, View data);
+  DirectSum(std::shared_ptr<GroupState> group, const OperationKind& kind, View data);
 
  private:
   bool advance() override;
@@ -25,7 +25,7 @@ class PiecewiseSum final : public Operation {
  public:
   // begins[r] .. begins[r + 1]: the elements of `in` that rank r sums, written to out. With
   // `gather`, in and out are the same memory and all pieces are filled in at the end.
-  PiecewiseSum(std::shared_ptr<GroupState> group, CollectiveKind kind, std::string site, View in,
+  PiecewiseSum(std::shared_ptr<GroupState> group, const OperationKind& kind, View in,
                std::vector<int64_t> begins, void* out, bool gather);
 
  private:

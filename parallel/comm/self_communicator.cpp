@@ -13,6 +13,7 @@ class SelfTransport final : public Transport {
   std::unique_ptr<Transfer> start_receive(int from, void*, int64_t, int) override { nobody(from); }
   void check() override {}
   void poison(const std::string&, ExitCode) override {}
+  StatusBoard* board() override { return nullptr; }
   bool may_spin() const override { return true; }
 
  private:

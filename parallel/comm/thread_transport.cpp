@@ -5,7 +5,19 @@
 
 namespace troupe {
 
-ThreadExchange::ThreadExchange(int ranks) : boxes_(static_cast<size_t>(ranks)) {}
+ThreadExchange::ThreadExchange(int ranks)
+    : boxes_(static_cast<size_t>(ranks)), slots_(static_cast<size_t>(ranks)) {}
+
+void ThreadExchange::end(int rank) {
+  RankStatus status = slot(rank).read();
+  status.state = RankStatus::State::ended;
+  slot(rank).write(status);
+}
+
+bool ThreadExchange::claim_report(int rank) {
+  int none = -1;
+  return reporter_.compare_exchange_strong(none, rank) || none == rank;
+}
 
 void ThreadExchange::post(const std::shared_ptr<Message>& message) {
   Box& box = boxes_[static_cast<size_t>(message->to)];
@@ -30,11 +42,14 @@ void ThreadExchange::post(const std::shared_ptr<Message>& message) {
   const Message& send = message->is_send ? *message : *other;
   const Message& receive = message->is_send ? *other : *message;
   const bool fits = send.bytes == receive.bytes;
-  if (fits) std::memcpy(receive.target, send.source, static_cast<size_t>(send.bytes));
-  message->state.store(Message::done, std::memory_order_release);
-  other->state.store(Message::done, std::memory_order_release);
-  require(fits, "rank {} sends {} bytes where rank {} expects {}: their operations differ",
-          send.from, send.bytes, receive.to, receive.bytes);
+  if (fits && send.bytes > 0) {
+    std::memcpy(receive.target, send.source, static_cast<size_t>(send.bytes));
+  }
+  message->other_bytes = other->bytes;
+  other->other_bytes = message->bytes;
+  const auto state = fits ? Message::done : Message::differs;
+  message->state.store(state, std::memory_order_release);
+  other->state.store(state, std::memory_order_release);
 }
 
 void ThreadExchange::withdraw(const std::shared_ptr<Message>& message) {
@@ -46,7 +61,7 @@ void ThreadExchange::withdraw(const std::shared_ptr<Message>& message) {
       return;
     }
   }
-  while (message->state.load(std::memory_order_acquire) != Message::done) {
+  while (message->state.load(std::memory_order_acquire) < Message::done) {
     std::this_thread::yield();
   }
 }
@@ -73,19 +88,58 @@ class ThreadTransfer final : public Transfer {
   ThreadTransfer(std::shared_ptr<ThreadExchange> world, std::shared_ptr<Message> message)
       : world_(std::move(world)), message_(std::move(message)) {}
   ~ThreadTransfer() override {
-    if (!done()) world_->withdraw(message_);
+    if (message_->state.load(std::memory_order_acquire) < Message::done) {
+      world_->withdraw(message_);
+    }
   }
-  bool done() override { return message_->state.load(std::memory_order_acquire) == Message::done; }
+  bool done() override {
+    const int state = message_->state.load(std::memory_order_acquire);
+    if (state == Message::differs) {
+      const bool send = message_->is_send;
+      throw SizeMismatch(message_->from, send ? message_->bytes : message_->other_bytes,
+                         message_->to, send ? message_->other_bytes : message_->bytes);
+    }
+    return state == Message::done;
+  }
 
  private:
   std::shared_ptr<ThreadExchange> world_;
   std::shared_ptr<Message> message_;
 };
 
+// A rank is a thread of this process: it cannot be stopped alone, and what it shows is always
+// there.
+class ThreadBoard final : public StatusBoard {
+ public:
+  ThreadBoard(std::shared_ptr<ThreadExchange> world, int rank)
+      : world_(std::move(world)), rank_(rank) {}
+  StatusSlot& own() override { return world_->slot(rank_); }
+  std::vector<SeenRank> look(std::chrono::milliseconds) override {
+    std::vector<SeenRank> seen(static_cast<size_t>(world_->ranks()));
+    for (size_t rank = 0; rank < seen.size(); ++rank) {
+      const StatusSlot& slot = world_->slot(static_cast<int>(rank));
+      seen[rank].answers = seen[rank].known = true;
+      seen[rank].status = slot.read();
+      slot.counts().copy_to(seen[rank].counts);
+      seen[rank].idle_ms = steady_ms() - seen[rank].status.since_ms;
+    }
+    return seen;
+  }
+  bool claim_report() override { return world_->claim_report(rank_); }
+  bool keeps_report() override { return true; }
+
+ private:
+  std::shared_ptr<ThreadExchange> world_;
+  int rank_;
+};
+
 class ThreadTransport final : public Transport {
  public:
   ThreadTransport(std::shared_ptr<ThreadExchange> world, int rank)
-      : world_(std::move(world)), rank_(rank), may_spin_(world_->ranks() <= process_cores()) {}
+      : world_(std::move(world)),
+        rank_(rank),
+        may_spin_(world_->ranks() <= process_cores()),
+        board_(world_, rank) {}
   int rank() const override { return rank_; }
   int size() const override { return world_->ranks(); }
 
@@ -110,6 +164,7 @@ class ThreadTransport final : public Transport {
   void poison(const std::string& cause, ExitCode code) override {
     world_->poison(rank_, cause, code);
   }
+  StatusBoard* board() override { return &board_; }
   bool may_spin() const override { return may_spin_; }
 
  private:
@@ -122,6 +177,7 @@ class ThreadTransport final : public Transport {
   std::shared_ptr<ThreadExchange> world_;
   int rank_;
   bool may_spin_;
+  ThreadBoard board_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/comm/status_board.h"
 #include "parallel/comm/transport.h"
 
 namespace troupe {
@@ -20,7 +21,7 @@ class ThreadExchange {
   int ranks() const { return static_cast<int>(boxes_.size()); }
 
   struct Message {
-    enum State : int { posted, copying, done };
+    enum State : int { posted, copying, done, differs };
     int from = 0;
     int to = 0;
     int tag = 0;
@@ -28,6 +29,7 @@ class ThreadExchange {
     const void* source = nullptr;
     void* target = nullptr;
     int64_t bytes = 0;
+    int64_t other_bytes = 0;  // of the other half, where they differ
     std::atomic<int> state{posted};
   };
   // Copies if the other half is there already, else leaves the message in the receiver's box.
@@ -41,12 +43,19 @@ class ThreadExchange {
   int failed_rank() const { return failed_rank_; }  // meaningful when poisoned
   [[noreturn]] void throw_cause() const;
 
+  StatusSlot& slot(int rank) { return slots_[static_cast<size_t>(rank)]; }
+  // This rank does nothing more.
+  void end(int rank);
+  bool claim_report(int rank);
+
  private:
   struct Box {
     std::mutex mutex;
     std::list<std::shared_ptr<Message>> messages;
   };
   std::vector<Box> boxes_;
+  std::vector<StatusSlot> slots_;
+  std::atomic<int> reporter_{-1};
   std::mutex poison_mutex_;
   std::atomic<bool> poisoned_{false};
   int failed_rank_ = -1;

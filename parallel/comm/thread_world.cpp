@@ -17,6 +17,7 @@ void run_ranks(int ranks, const std::function<void(int, std::shared_ptr<Communic
   const auto run = [&](int rank) {
     try {
       f(rank, GroupCommunicator::world(thread_transport(world, rank), options));
+      world->end(rank);
     } catch (const Error& error) {
       failures[static_cast<size_t>(rank)] = std::current_exception();
       world->poison(rank, error.what(), error.code());

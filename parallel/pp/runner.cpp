@@ -17,15 +17,18 @@ using Clock = std::chrono::steady_clock;
 // is asked for, so that it can arrive while the stage computes.
 class Inbox {
  public:
-  Inbox(Communicator& group, int from, const char* site, int64_t count)
-      : group_(group), from_(from), site_(site), left_(count) {}
+  // micro_batches: of the tensors, in the order in which they come.
+  Inbox(Communicator& group, int from, const char* site, std::deque<int64_t> micro_batches)
+      : group_(group), from_(from), site_(site), left_(std::move(micro_batches)) {}
 
   Tensor take(const Shape& shape, DType type, const std::shared_ptr<Device>& device) {
-    while (left_ > 0 && coming_.size() < 2) {
+    while (!left_.empty() && coming_.size() < 2) {
+      PlaceScope place(group_.place());
+      place->micro_batch = static_cast<int32_t>(left_.front());
       Tensor to = Tensor::empty(shape, type, device);
       Work work = group_.receive(to.view(), from_, site_);
       coming_.push_back({std::move(to), std::move(work)});
-      --left_;
+      left_.pop_front();
     }
     coming_.front().work.wait();
     Tensor out = std::move(coming_.front().tensor);
@@ -41,7 +44,7 @@ class Inbox {
   Communicator& group_;
   int from_;
   const char* site_;
-  int64_t left_;  // not asked for yet
+  std::deque<int64_t> left_;  // not asked for yet
   std::deque<Coming> coming_;
 };
 
@@ -66,9 +69,26 @@ class Outbox {
   std::vector<Going> going_;
 };
 
-int64_t count_of(const std::vector<PipelineStep>& steps, PipelineAction action) {
-  return std::count_if(steps.begin(), steps.end(),
-                       [&](const PipelineStep& step) { return step.action == action; });
+std::deque<int64_t> micro_batches_of(const std::vector<PipelineStep>& steps,
+                                     PipelineAction action) {
+  std::deque<int64_t> out;
+  for (const PipelineStep& step : steps) {
+    if (step.action == action) out.push_back(step.micro_batch);
+  }
+  return out;
+}
+
+Pass pass_of(PipelineAction action) {
+  switch (action) {
+    case PipelineAction::receive_value:
+    case PipelineAction::send_value:
+    case PipelineAction::forward:
+      return Pass::forward;
+    case PipelineAction::weight_gradient:
+      return Pass::weight_gradient;
+    default:
+      return Pass::backward;
+  }
 }
 
 class Run {
@@ -87,10 +107,11 @@ class Run {
         values_(mesh.group(Axis::pp)),
         gradients_(mesh.pipeline_back()),
         value_inbox_(values_, pipeline.previous_stage(rank_), "stage values",
-                     count_of(steps, PipelineAction::receive_value)),
+                     micro_batches_of(steps, PipelineAction::receive_value)),
         gradient_inbox_(gradients_, pipeline.next_stage(rank_), "stage gradients",
-                        count_of(steps, PipelineAction::receive_gradient)),
-        forwards_left_(count_of(steps, PipelineAction::forward)) {}
+                        micro_batches_of(steps, PipelineAction::receive_gradient)),
+        forwards_left_(
+            static_cast<int64_t>(micro_batches_of(steps, PipelineAction::forward).size())) {}
 
   PipelineTimes all() {
     const auto begin = Clock::now();
@@ -114,6 +135,9 @@ class Run {
   };
 
   void one(const PipelineStep& step) {
+    PlaceScope place(values_.place());
+    place->micro_batch = static_cast<int32_t>(step.micro_batch);
+    place->pass = pass_of(step.action);
     InFlight& at = in_flight_[{step.chunk, step.micro_batch}];
     switch (step.action) {
       case PipelineAction::receive_value:

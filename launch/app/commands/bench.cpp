@@ -51,7 +51,7 @@ int bench_step_command(const Arguments& arguments) {
   if (config.model.vocab == 0) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
   }
-  runtime.configure(config.runtime.threads, config.runtime.timeout);
+  runtime.configure(config.runtime);
   const StepBench bench = bench_step(config, runtime, arguments.integer("warmup", 1),
                                      arguments.given("steps") ? arguments.integer("steps", 1) : 15);
   if (!runtime.leader()) return 0;
@@ -106,7 +106,7 @@ int bench_step_command(const Arguments& arguments) {
 
 int bench_gemm_command(const Arguments& arguments) {
   RankRuntime runtime;
-  runtime.configure(0, std::chrono::minutes(10));
+  runtime.configure({});
   nlohmann::ordered_json out;
   for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     const kernels::GemmRate rate =

@@ -20,7 +20,7 @@ int bench_checkpoint_command(const Arguments& arguments) {
   if (config.model.vocab == 0) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
   }
-  runtime.configure(config.runtime.threads, config.runtime.timeout);
+  runtime.configure(config.runtime);
   check_memory(config, runtime);
   const CheckpointBench bench = bench_checkpoint(config, runtime, arguments.text("dir"), repeats);
   if (!runtime.leader()) return 0;

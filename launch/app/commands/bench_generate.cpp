@@ -29,7 +29,7 @@ TrainedModel bench_model(const Arguments& arguments, RankRuntime& runtime) {
   if (out.config.model.vocab == 0) {
     resolve_vocab(out.config, load_tokenizer(out.config.data.tokenizer)->vocab_size());
   }
-  runtime.configure(out.config.runtime.threads, out.config.runtime.timeout);
+  runtime.configure(out.config.runtime);
   out.mesh = std::make_unique<Mesh>(MeshShape::data_expert(1, 1), runtime.world());
   const std::vector<int64_t> counts(static_cast<size_t>(out.config.model.vocab), 1);
   out.model = std::make_unique<Decoder>(out.config.model, *out.mesh, runtime.device(),

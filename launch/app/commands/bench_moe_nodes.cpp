@@ -158,7 +158,7 @@ int measure(const Arguments& arguments, int64_t repeats) {
   RankRuntime runtime;
   RunConfig config = load_config(words.file, words.overrides, runtime.size(), Purpose::eval).config;
   if (arguments.given("steps")) config.train.steps = arguments.integer("steps", 1);
-  runtime.configure(config.runtime.threads, config.runtime.timeout);
+  runtime.configure(config.runtime);
   TrainingData data = open_training_data(config);
   if (!data.held_out) {
     fail(ExitCode::usage, "bench moe_nodes: no held-out text; set data.val_fraction");

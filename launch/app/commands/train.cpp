@@ -82,7 +82,7 @@ int command_train(std::span<const std::string> args) {
   if (runtime.leader()) {
     for (const std::string& warning : loaded.warnings) log::warning("{}", warning);
   }
-  runtime.configure(loaded.config.runtime.threads, loaded.config.runtime.timeout);
+  runtime.configure(loaded.config.runtime);
   if (arguments->flag("dry-run")) {
     TrainingData data = open_training_data(loaded.config);
     check_memory(loaded.config, runtime);

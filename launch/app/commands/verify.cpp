@@ -199,7 +199,8 @@ int verify(Job& job, RankRuntime& runtime) {
   report.begin(layouts, engine);
   const Verifier verifier(job.verify);
   const LayoutRun run = runtime.size() > 1 ? run_on_job(runtime.world())
-                                           : run_on_threads(job.list.ranks, job.verify.timeout);
+                                           : run_on_threads(job.list.ranks, job.verify.timeout,
+                                                            job.verify.check_collectives);
   for (const VerifiedLayout& layout : layouts) {
     if (!layout.refused.empty()) {
       report.refused(layout);
@@ -255,7 +256,7 @@ int command_verify(std::span<const std::string> args) {
   std::vector<std::string> overrides = words.overrides;
   overrides.emplace_back("parallel={dp: 1}");
   LoadedConfig loaded = load_config(words.file, overrides, 1);
-  runtime.configure(loaded.config.runtime.threads, loaded.config.runtime.timeout);
+  runtime.configure(loaded.config.runtime);
   if (loaded.config.model.vocab == 0) {
     resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());
   }
@@ -268,6 +269,7 @@ int command_verify(std::span<const std::string> args) {
   job.verify.engine = engine_config(job.config);
   job.verify.engine.steps = job.verify.steps;
   job.verify.timeout = job.config.runtime.timeout;
+  job.verify.check_collectives = job.config.runtime.check_collectives;
   set_precision(precision, job.verify.engine);
   return verify(job, runtime);
 }

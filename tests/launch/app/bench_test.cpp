@@ -86,7 +86,7 @@ TEST(CheckpointBench, LeavesNothing) {
   RankRuntime runtime;
   RunConfig config = load({}, 1);
   resolve_vocab(config, 256);
-  runtime.configure(1, std::chrono::minutes(1));
+  runtime.configure({.threads = 1, .timeout = std::chrono::minutes(1)});
   const std::string place = (folder.path / "not/there").string();
   const CheckpointBench bench = bench_checkpoint(config, runtime, place, 2);
   EXPECT_EQ(bench.directory, folder.path.string());

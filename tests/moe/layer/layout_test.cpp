@@ -92,6 +92,21 @@ TEST_P(EveryRouter, SurvivesARankWithoutTokens) {
   }
 }
 
+// All tokens go to one expert: the others, and all ranks but one, compute nothing.
+TEST_P(EveryRouter, SurvivesExpertsWithoutTokens) {
+  for (const int32_t expert : {0, 11}) {
+    LayerCase given = layer_case(GetParam());
+    Assignment all = empty_assignment(12);
+    for (int64_t t = 0; t < 6; ++t) all.append(std::span(&expert, 1));
+    given.replay.assign(12, all);
+    const LayerRun one = run_layer(given);
+    EXPECT_EQ(one.stats.kept[static_cast<size_t>(expert)], 72);
+    EXPECT_EQ(one.rows, 72);
+    for (const auto& [ranks, ep] : {std::pair{2, 2}, {4, 2}, {4, 4}})
+      EXPECT_LE(difference(one, run_layer(given, ranks, ep)), 1e-10) << ranks << ", ep " << ep;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Routers, EveryRouter, ::testing::ValuesIn([] {
                            std::vector<std::string> names;
                            for (const RouterDescriptor& router : routers())

@@ -181,6 +181,22 @@ TEST(Hierarchical, ADataRankWithoutTokens) {
   }
 }
 
+// All tokens go to one expert of the other node, or of the own one.
+TEST(Hierarchical, ExpertsAndNodesWithoutTokens) {
+  for (const RouterDescriptor& router : routers()) {
+    for (const int32_t expert : {0, 7}) {
+      LayerCase given = wide_case(router.name, 0.0);
+      Assignment all = empty_assignment(8);
+      for (int64_t t = 0; t < 16; ++t) all.append(std::span(&expert, 1));
+      given.replay.assign(8, all);
+      const LayerRun one = run_layer(given);
+      EXPECT_GT(one.stats.kept[static_cast<size_t>(expert)], 0);
+      expect_law(given, one, on_nodes({4, 1, 1}, {1, 4, 1}, 2));
+      expect_law(given, one, layout({2, 1, 1}, {1, 2, 1}, true, CpKind::ring));
+    }
+  }
+}
+
 // On one node there is nothing to save: the same bits as straight rows.
 TEST(Hierarchical, OnOneNodeIsFlat) {
   const LayerCase given = wide_case("topk", 0.0);

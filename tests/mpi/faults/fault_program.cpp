@@ -14,23 +14,47 @@ namespace {
 
 using troupe::ExitCode;
 
+troupe::View part_of(std::vector<float>& data, int64_t elements) {
+  return {data.data(), troupe::DType::f32, {elements}, {1}, troupe::DeviceKind::cpu};
+}
+
+// Rank 0 sends rows to the last one, which expects none.
+void rows_that_nobody_expects(troupe::Communicator& world, std::vector<float>& data) {
+  std::vector<int64_t> to(static_cast<size_t>(world.size()), 0);
+  const std::vector<int64_t> nothing = to;
+  if (world.rank() == 0) to.back() = 10;
+  const int64_t rows = world.rank() == 0 ? 10 : 0;
+  const auto view = [&](int64_t count) {
+    return troupe::View{
+        data.data(), troupe::DType::f32, {count, 1}, {1, 1}, troupe::DeviceKind::cpu};
+  };
+  world.all_to_all(view(rows), to, view(0), nothing, "rows").wait();
+}
+
+// What the last rank does at step 20.
+void go_wrong(const std::string& scenario) {
+  if (scenario == "throw") troupe::fail(ExitCode::data, "token 300 of 256");
+  if (scenario == "stop") raise(SIGSTOP);
+  if (scenario == "kill") raise(SIGKILL);
+  if (scenario == "silent") std::this_thread::sleep_for(std::chrono::seconds(60));
+}
+
 void run(const std::string& scenario, troupe::Communicator& world) {
   const int last = world.size() - 1;
   std::vector<float> data(1 << 18, 1.0F);
-  const troupe::View view{data.data(), troupe::DType::f32, {1 << 18}, {1}, troupe::DeviceKind::cpu};
+  const troupe::View view = part_of(data, 1 << 18);
+  troupe::PlaceScope at(world.place());
+  at->layer = 3;
+  at->pass = troupe::Pass::backward;
   for (int step = 0; step < 1000; ++step) {
-    if (step == 20 && world.rank() == last) {
-      if (scenario == "throw") troupe::fail(ExitCode::data, "token 300 of 256");
-      if (scenario == "stop") raise(SIGSTOP);
-      if (scenario == "kill") raise(SIGKILL);
-      if (scenario == "silent") std::this_thread::sleep_for(std::chrono::seconds(60));
+    at->micro_batch = step;
+    const bool now = step == 20;
+    if (now && world.rank() == last) go_wrong(scenario);
+    if (now && scenario == "differ") {
+      world.all_reduce_sum(part_of(data, world.rank() == last ? 5000 : 5001), "differ").wait();
     }
-    if (scenario == "differ" && step == 20) {
-      const int64_t elements = world.rank() == last ? 5000 : 5001;
-      const troupe::View part{
-          data.data(), troupe::DType::f32, {elements}, {1}, troupe::DeviceKind::cpu};
-      world.all_reduce_sum(part, "differ").wait();
-    }
+    if (now && scenario == "rows") rows_that_nobody_expects(world, data);
+    if (now && scenario == "skip" && world.rank() != last) world.barrier("skipped").wait();
     world.all_reduce_sum(view, "gradients").wait();
     if (scenario == "clean" && step == 30) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -43,10 +67,18 @@ int main(int argc, char** argv) {
   const std::string scenario = argc > 1 ? argv[1] : "clean";
   troupe::CommOptions options;
   options.timeout = std::chrono::seconds(2);
+  if (scenario == "skip") {
+    options.check_collectives = true;
+    options.timeout = std::chrono::minutes(10);
+  }
   troupe::MpiWorld world(options);
   try {
     run(scenario, *world.communicator());
   } catch (const troupe::Error& error) {
+    // What another rank told is reported by that one.
+    const std::string text = error.what();
+    if (text.find("rank ") == 0 && text.find(" failed: ") < 10)
+      _exit(static_cast<int>(error.code()));
     world.communicator()->poison(error.what(), error.code());
     troupe::abort_world(error.code(), "[" + std::to_string(world.rank()) + "] " + error.what());
   }

@@ -62,6 +62,15 @@ void expect(const Outcome& outcome, int code, double seconds, const std::string&
   EXPECT_EQ(survivors(), 0);
 }
 
+// The start of a job and the steps before its fault.
+constexpr double kStart = 3;
+
+void expect_said_once(const Outcome& outcome, const std::string& said) {
+  const size_t first = outcome.text.find(said);
+  ASSERT_NE(first, std::string::npos) << said << "\n" << outcome.text;
+  EXPECT_EQ(outcome.text.find(said, first + 1), std::string::npos) << said << "\n" << outcome.text;
+}
+
 TEST(MpiFaults, ACleanJobLeavesNothing) {
   const int before = shared_segments();
   expect(run("clean", 3), 0, 30, "");
@@ -72,21 +81,49 @@ TEST(MpiFaults, AnErrorOnOneRankEndsTheJobWithItsCode) {
   expect(run("throw", 3), 3, 30, "token 300 of 256");
 }
 
+// One report: the rank, the operation and where in the step it is, and what matched before it.
 TEST(MpiFaults, AStoppedRankIsNamedAndTheJobEnds) {
-  expect(run("stop", 3), 7, 30, "no answer from rank 2 within 2 s: all_reduce \"gradients\"");
+  const Outcome outcome = run("stop", 3);
+  expect(outcome, 7, 2 + 5 + kStart,
+         "no answer from rank 2 within 2 s: all_reduce \"gradients\" in group world of 3 ranks "
+         "(operation 20), layer 3, micro-batch 20, backward, awaited by rank ");
+  expect_said_once(outcome, "no answer from rank");
+  expect_said_once(outcome, "it does not answer at all");
+  expect_said_once(outcome, "(operation 19), layer 3, micro-batch 19, backward");
 }
 
 TEST(MpiFaults, ASilentRankIsNamedAndTheJobEnds) {
-  expect(run("silent", 2), 7, 30, "no answer from rank 1 within 2 s: all_reduce \"gradients\"");
+  const Outcome outcome = run("silent", 2);
+  expect(outcome, 7, 2 + 5 + kStart,
+         "no answer from rank 1 within 2 s: all_reduce \"gradients\" in group world of 2 ranks "
+         "(operation 20), layer 3, micro-batch 20, backward, awaited by rank 0; it lives and has "
+         "been outside of any operation for 2");
+  expect_said_once(outcome, "no answer from rank");
 }
 
 TEST(MpiFaults, AKilledRankEndsTheJob) { expect(run("kill", 3), 137, 30, ""); }
 
 TEST(MpiFaults, DifferentOperationsEndTheJob) {
-  const Outcome outcome = run("differ", 2);
-  EXPECT_EQ(outcome.code, 1) << outcome.text;
-  EXPECT_NE(outcome.text.find("operations of the ranks differ"), std::string::npos) << outcome.text;
-  EXPECT_EQ(survivors(), 0);
+  expect(run("differ", 2), 7, 30, "the operations of the ranks differ: rank ");
+}
+
+TEST(MpiFaults, SizesOfAllToAllAreAlwaysCompared) {
+  expect(run("rows", 3), 7, 30,
+         "rank 2 is in all_to_all \"rows\" in group world of 3 ranks (operation 20), layer 3, "
+         "micro-batch 20, backward");
+}
+
+// The deadline is ten minutes.
+TEST(MpiFaults, ASkippedCollectiveIsNamedWhereTheyAreChecked) {
+  const Outcome outcome = run("skip", 3);
+  expect(outcome, 7, 5 + kStart, "the operations of the ranks differ: rank ");
+  EXPECT_NE(outcome.text.find("is in barrier \"skipped\" in group world of 3 ranks (operation 20)"),
+            std::string::npos)
+      << outcome.text;
+  EXPECT_NE(outcome.text.find("rank 2 is in all_reduce \"gradients\" in group world of 3 ranks "
+                              "(operation 20), layer 3, micro-batch 20, backward"),
+            std::string::npos)
+      << outcome.text;
 }
 
 }  // namespace

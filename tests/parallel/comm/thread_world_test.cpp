@@ -159,7 +159,8 @@ TEST(ThreadWorld, DifferentOperationsAreNoticed) {
     run_ranks(2, job, quick());
     ADD_FAILURE();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("their operations differ"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("the operations of the ranks differ"),
+              std::string::npos)
         << error.what();
   }
 }

@@ -1,0 +1,25 @@
+// Where the ranks of a world see what the others do, without their help.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "parallel/comm/rank_status.h"
+
+namespace troupe {
+
+class StatusBoard {
+ public:
+  virtual ~StatusBoard() = default;
+  // Written by this rank.
+  virtual StatusSlot& own() = 0;
+  // All ranks of the world. Takes no longer than `limit`, and only where a rank does not answer.
+  virtual std::vector<SeenRank> look(std::chrono::milliseconds limit) = 0;
+  // True for the first rank that asks: it reports, the others leave it to that one.
+  virtual bool claim_report() = 0;
+  // False once another rank was found to have claimed it too and to come before this one.
+  virtual bool keeps_report() = 0;
+};
+
+}  // namespace troupe

@@ -1,0 +1,379 @@
+// Ranks that do not come, come with something else or wait in a circle: what is said of whom.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "parallel/comm/diagnosis.h"
+#include "parallel/comm/thread_world.h"
+#include "tests/parallel/comm/conformance.h"
+
+namespace troupe {
+namespace {
+
+using std::chrono::milliseconds;
+using Job = std::function<void(int, Communicator&)>;
+
+View view(std::vector<float>& data) {
+  const auto size = static_cast<int64_t>(data.size());
+  return {data.data(), DType::f32, {size}, {1}, DeviceKind::cpu};
+}
+
+void sum(Communicator& group, const std::string& site, size_t elements = 10) {
+  std::vector<float> data(elements, 1.0F);
+  group.all_reduce_sum(view(data), site).wait();
+}
+
+CommOptions late_after(milliseconds timeout) {
+  CommOptions options;
+  options.timeout = timeout;
+  return options;
+}
+
+CommOptions checked() {
+  CommOptions options;
+  options.check_collectives = true;
+  return options;
+}
+
+// The message with which the job ends, code 7; a difference is found long before the ten minutes of
+// the deadline.
+std::string failure(int ranks, const Job& job, const CommOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  try {
+    run_ranks(
+        ranks, [&](int rank, const auto& world) { job(rank, *world); }, options);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::distributed) << error.what();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5)) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was noticed";
+  return "";
+}
+
+void expect_said(const std::string& text, std::initializer_list<const char*> parts) {
+  for (const char* part : parts)
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+}
+
+TEST(LateRanks, TheReportSaysOperationPlaceAndWhatMatchedLast) {
+  const std::string text = failure(
+      3,
+      [](int rank, Communicator& world) {
+        auto group = world.split(0, 0, "dp");
+        PlaceScope at(world.place());
+        at->micro_batch = 2;
+        at->layer = 4;
+        at->pass = Pass::backward;
+        sum(*group, "first");
+        at->layer = 3;
+        if (rank == 1) std::this_thread::sleep_for(std::chrono::seconds(1));
+        if (rank != 1) sum(*group, "second");
+      },
+      late_after(milliseconds(300)));
+  expect_said(text,
+              {"no answer from rank 1 within 0.3 s: all_reduce \"second\" in group dp of 3 ranks "
+               "(operation 1), layer 3, micro-batch 2, backward, awaited by rank ",
+               "it lives and has been outside of any operation for",
+               "the last operation that matched is all_reduce \"first\" in group dp of 3 ranks "
+               "(operation 0), layer 4, micro-batch 2, backward"});
+}
+
+// Rank 0 waits for 1, which waits for 2: rank 2 is the one to look at, whoever speaks.
+TEST(LateRanks, TheRankBehindAChainIsNamed) {
+  const std::string text = failure(
+      3,
+      [](int rank, Communicator& world) {
+        auto pair = world.split(rank == 2 ? 1 : 0, 0, "pair");
+        auto end = world.split(rank == 0 ? 1 : 0, 0, "end");
+        if (rank == 0) sum(*pair, "of the pair");
+        if (rank == 1) {
+          // Later than rank 0, which expires first.
+          std::this_thread::sleep_for(milliseconds(200));
+          sum(*end, "of the end");
+        }
+        if (rank == 2) std::this_thread::sleep_for(std::chrono::seconds(1));
+      },
+      late_after(milliseconds(500)));
+  expect_said(text,
+              {"no answer from rank 2 within 0.5 s: all_reduce \"of the end\" in group end of "
+               "2 ranks (operation 0), awaited by rank 1; "});
+}
+
+TEST(LateRanks, ARankInAnotherOperationIsNamed) {
+  const std::string text = failure(
+      2,
+      [](int rank, Communicator& world) {
+        std::vector<float> data(2);
+        std::vector<float> all(4);
+        if (rank == 0) world.receive(view(data), 1, "values").wait();
+        if (rank == 1) world.all_gather(view(data), view(all), "norms").wait();
+      },
+      late_after(milliseconds(300)));
+  expect_said(text, {"no answer from rank ", "receive \"values\"", "all_gather \"norms\"",
+                     "it waits itself, in "});
+}
+
+// A sum over several ranks that one of them skips: its next one meets theirs.
+TEST(CheckedCollectives, ARankThatSkipsOneIsNamed) {
+  const std::string text = failure(
+      3,
+      [](int rank, Communicator& world) {
+        PlaceScope at(world.place());
+        for (int step = 0; step < 4; ++step) {
+          at->micro_batch = step;
+          if (rank != 2 || step != 2) sum(world, "gradients");
+          sum(world, "norm");
+        }
+      },
+      checked());
+  expect_said(text, {"the operations of the ranks differ: rank ",
+                     "is in all_reduce \"gradients\" in group world of 3 ranks (operation 4), "
+                     "micro-batch 2, 40 bytes",
+                     "rank 2 is in all_reduce \"norm\" in group world of 3 ranks (operation 4), "
+                     "micro-batch 2, 40 bytes"});
+}
+
+TEST(CheckedCollectives, OtherKindsSizesAndRootsAreNamed) {
+  const auto two = [](const Job& one) {
+    return [one](int rank, Communicator& world) {
+      sum(world, "before");
+      one(rank, world);
+    };
+  };
+  expect_said(failure(2, two([](int rank, Communicator& world) {
+                        sum(world, "sizes", rank == 0 ? 5000 : 5001);
+                      }),
+                      checked()),
+              {"rank 0 is in all_reduce \"sizes\"", "20000 bytes", "20004 bytes"});
+  expect_said(failure(2, two([](int rank, Communicator& world) {
+                        if (rank == 0) world.barrier("here").wait();
+                        if (rank == 1) sum(world, "there");
+                      }),
+                      checked()),
+              {"rank 0 is in barrier \"here\"", "rank 1 is in all_reduce \"there\""});
+  expect_said(
+      failure(2, two([](int rank, Communicator& world) {
+                std::vector<float> data(7);
+                world.broadcast(view(data), rank, "state").wait();
+              }),
+              checked()),
+      {"rank 0 is in broadcast \"state\"", "from rank 0 of the group", "from rank 1 of the group"});
+}
+
+// Two groups entered in another order: neither rank will ever come.
+TEST(CheckedCollectives, ACircleIsNamedLongBeforeTheDeadline) {
+  const std::string text = failure(
+      3,
+      [](int rank, Communicator& world) {
+        auto a = world.split(0, 0, "a");
+        auto b = world.split(0, 0, "b");
+        sum(rank == 1 ? *b : *a, "one");
+        sum(rank == 1 ? *a : *b, "one");
+      },
+      checked());
+  expect_said(text, {"they wait for each other for ever: rank ",
+                     "waits for rank 1 in all_reduce \"one\" in group a of 3 ranks (operation 0)",
+                     "rank 1 waits for rank ", "in all_reduce \"one\" in group b"});
+}
+
+// A rank leaves a loop too early.
+TEST(CheckedCollectives, ARankThatHasEndedIsNamed) {
+  const std::string text = failure(
+      3,
+      [](int rank, Communicator& world) {
+        for (int step = 0; step < (rank == 1 ? 2 : 3); ++step) sum(world, "step");
+      },
+      checked());
+  expect_said(text,
+              {"waits for rank 1 in all_reduce \"step\" in group world of 3 ranks (operation 2)",
+               "rank 1 has come to its end"});
+}
+
+// Of a send and its receive.
+TEST(CheckedCollectives, ReceivesOfAnotherMessageAreNamed) {
+  const std::string text = failure(
+      2,
+      [](int rank, Communicator& world) {
+        std::vector<float> data(7);
+        for (const char* site : {"values", "gradients"}) {
+          if (rank == 0) world.send(view(data), 1, site).wait();
+          if (rank == 1 && site == std::string("gradients"))
+            world.receive(view(data), 0, site).wait();
+        }
+      },
+      checked());
+  expect_said(text, {"rank 0 is in send \"values\"", "rank 1 is in receive \"gradients\""});
+}
+
+// Sizes of all-to-all are compared always, also where one side expects nothing or a whole number of
+// messages.
+TEST(AllToAll, DifferentSizesAreNoticedWithoutTheCheck) {
+  for (const auto& [sent, expected] :
+       {std::pair<int64_t, int64_t>{3, 0}, {0, 3}, {3, 4}, {20, 10}}) {
+    for (const bool check : {false, true}) {
+      CommOptions options = check ? checked() : CommOptions();
+      options.chunk_bytes = 40;
+      const std::string text = failure(
+          2,
+          [sent = sent, expected = expected](int rank, Communicator& world) {
+            PlaceScope at(world.place());
+            at->layer = 5;
+            std::vector<float> in(20);
+            std::vector<float> out(20);
+            const std::vector<int64_t> nothing{0, 0};
+            const std::vector<int64_t> to{0, sent};
+            const std::vector<int64_t> from{expected, 0};
+            const auto rows = [](std::vector<float>& data, int64_t count) {
+              return View{data.data(), DType::f32, {count, 1}, {1, 1}, DeviceKind::cpu};
+            };
+            if (rank == 0)
+              world.all_to_all(rows(in, sent), to, rows(out, 0), nothing, "rows").wait();
+            if (rank == 1)
+              world.all_to_all(rows(in, 0), nothing, rows(out, expected), from, "rows").wait();
+          },
+          options);
+      expect_said(text, {"the operations of the ranks differ: ", "rank 0", "rank 1",
+                         "all_to_all \"rows\" in group world of 2 ranks (operation 0), layer 5"});
+    }
+  }
+}
+
+class Checked : public ::testing::TestWithParam<testing::ConformanceCase> {};
+TEST_P(Checked, ChangesNothing) {
+  CommOptions options = checked();
+  options.chunk_bytes = 3000;
+  options.segment_bytes = 20000;
+  run_ranks(
+      3, [&](int, const auto& world) { GetParam().run(*world); }, options);
+}
+INSTANTIATE_TEST_SUITE_P(Cases, Checked, ::testing::ValuesIn(testing::conformance_cases()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(CheckedCollectives, BitsAreTheSame) {
+  std::array<uint64_t, 2> hashes{};
+  for (const bool check : {false, true}) {
+    run_ranks(
+        3,
+        [&](int rank, const auto& world) {
+          const uint64_t hash = testing::conformance_hash(*world);
+          if (rank == 0) hashes[check ? 1 : 0] = hash;
+        },
+        check ? checked() : CommOptions());
+  }
+  EXPECT_EQ(hashes[0], hashes[1]);
+}
+
+// --- what the ranks show, and what is made of it ---
+
+OperationNote note(const char* site, int group, uint32_t number) {
+  OperationNote out;
+  out.kind = CollectiveKind::all_reduce;
+  out.key = collective_key(group);
+  out.number = number;
+  out.group_size = 4;
+  std::copy_n("dp", 3, out.group.begin());
+  std::copy_n(site, std::char_traits<char>::length(site) + 1, out.site.begin());
+  return out;
+}
+
+SeenRank seen(RankStatus::State state, const OperationNote& last) {
+  SeenRank out;
+  out.answers = out.known = true;
+  out.status.state = state;
+  out.status.finished = 1;
+  out.status.last = last;
+  return out;
+}
+
+SeenRank waiting_for(int peer, const OperationNote& in) {
+  SeenRank out = seen(RankStatus::State::waiting, note("old", 3, 0));
+  out.status.waits_in = in;
+  out.status.awaited_count = 1;
+  out.status.awaited[0] = peer;
+  for (uint32_t i = 0; i <= in.number; ++i) out.counts.begin(in.key);
+  return out;
+}
+
+TEST(Diagnosis, ASilentRankIsTheCauseWhereverItIs) {
+  // Rank 0 waits for 1, 1 for 2, 2 for 3; rank 3 is stopped and was last seen in "old".
+  std::vector<SeenRank> ranks{waiting_for(1, note("a", 1, 4)), waiting_for(2, note("b", 2, 5)),
+                              waiting_for(3, note("c", 3, 6)),
+                              seen(RankStatus::State::working, note("old", 3, 5))};
+  ranks[3].answers = false;
+  Waiting waiting;
+  waiting.rank = 0;
+  waiting.note = note("a", 1, 4);
+  waiting.peers = {1};
+  waiting.group = {0, 1};
+  waiting.timeout = std::chrono::seconds(4);
+  expect_said(explain_late(waiting, ranks),
+              {"no answer from rank 3 within 4 s: all_reduce \"c\"", "awaited by rank 2; ",
+               "it does not answer at all", "last finished operation is all_reduce \"old\""});
+  ranks[3].known = false;  // on another host
+  expect_said(explain_late(waiting, ranks), {"no answer from rank 3", "it does not answer at all"});
+  ranks[2].answers = ranks[2].known = false;
+  expect_said(explain_late(waiting, ranks),
+              {"no answer from rank 2 within 4 s: all_reduce \"b\"", "2 ranks do not answer: 2 3"});
+}
+
+TEST(Diagnosis, OnlyRanksThatCannotGoOnMakeACircle) {
+  std::vector<SeenRank> ranks{waiting_for(1, note("a", 1, 4)), waiting_for(0, note("b", 2, 5))};
+  EXPECT_EQ(waiting_circle(0, ranks, ranks), (std::vector<int>{0, 1}));
+  // Rank 1 has begun what rank 0 waits for: its data are on their way.
+  std::vector<SeenRank> moving = ranks;
+  for (int i = 0; i < 5; ++i) moving[1].counts.begin(collective_key(1));
+  EXPECT_TRUE(waiting_circle(0, moving, moving).empty());
+  // It went on between the two looks.
+  moving = ranks;
+  ++moving[1].status.finished;
+  EXPECT_TRUE(waiting_circle(0, ranks, moving).empty());
+  ranks[1].status.state = RankStatus::State::working;
+  EXPECT_TRUE(waiting_circle(0, ranks, ranks).empty());
+  ranks[1].known = false;
+  EXPECT_TRUE(waiting_circle(0, ranks, ranks).empty());
+}
+
+TEST(OperationCounts, CountEachKeyAndSayWhenThereAreTooMany) {
+  OperationCounts counts{};
+  EXPECT_EQ(counts.begin(collective_key(3)), 0U);
+  EXPECT_EQ(counts.begin(collective_key(3)), 1U);
+  EXPECT_EQ(counts.begin(send_key(3, 0)), 0U);
+  EXPECT_EQ(counts.begin(receive_key(3, 0)), 0U);
+  EXPECT_EQ(counts.begun(collective_key(3)), 2U);
+  EXPECT_EQ(counts.begun(collective_key(4)), 0U);
+  EXPECT_EQ(key_of_peer(send_key(3, 7), 2), receive_key(3, 2));
+  EXPECT_EQ(key_of_peer(receive_key(3, 7), 2), send_key(3, 2));
+  EXPECT_EQ(key_of_peer(collective_key(3), 2), collective_key(3));
+  counts.forget_group(3);
+  EXPECT_EQ(counts.begun(collective_key(3)), 0U);
+  EXPECT_EQ(counts.begun(send_key(3, 0)), 0U);
+  for (int peer = 0; peer < 300; ++peer) counts.begin(send_key(9, peer));
+  EXPECT_EQ(counts.begin(send_key(9, 299)), kUnknownNumber);
+  EXPECT_EQ(counts.begun(send_key(9, 299)), std::nullopt);
+  EXPECT_EQ(counts.begun(send_key(9, 0)), 1U);
+}
+
+TEST(StatusSlot, ReadsWhatWasWrittenWhileItIsWritten) {
+  StatusSlot slot{};
+  std::atomic<bool> over{false};
+  std::thread writer([&] {
+    RankStatus status;
+    for (uint64_t i = 1; !over; ++i) {
+      status.started = status.finished = i;
+      status.last.bytes = static_cast<int64_t>(i);
+      slot.write(status);
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    const RankStatus status = slot.read();
+    EXPECT_EQ(status.started, status.finished);
+    EXPECT_EQ(status.last.bytes, static_cast<int64_t>(status.started));
+  }
+  over = true;
+  writer.join();
+}
+
+}  // namespace
+}  // namespace troupe
