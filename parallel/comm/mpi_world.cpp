@@ -36,7 +36,7 @@ MpiWorld::MpiWorld(const CommOptions& options) : failed_(std::make_shared<bool>(
   CommOptions here = options;
   MPI_Comm_rank(MPI_COMM_WORLD, &here.node);
   check_mpi(MPI_Bcast(&here.node, 1, MPI_INT, 0, local), "MPI_Bcast");
-  board_ = mpi_board(local);
+  board_ = mpi_board(options.share_status ? local : MPI_COMM_SELF);
   MPI_Comm_free(&local);
   // The binding of cores may differ between ranks; the whole host's share decides.
   const bool may_spin = local_ranks_ <= process_cores();

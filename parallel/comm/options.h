@@ -16,6 +16,9 @@ struct CommOptions {
   int64_t segment_bytes = int64_t{256} << 10;
   // Compare every operation with those of the other ranks first (`runtime.check_collectives`).
   bool check_collectives = false;
+  // Under mpirun: see what the ranks of this host do through shared memory. false: ask them, as if
+  // each were on a host of its own (for tests).
+  bool share_status = true;
   // Where this rank runs: ranks with the same number share memory.
   int node = 0;
 };

@@ -101,6 +101,21 @@ TEST(MpiFaults, ASilentRankIsNamedAndTheJobEnds) {
   expect_said_once(outcome, "no answer from rank");
 }
 
+// Between hosts ranks ask each other: the one that is busy answers, the one that is stopped does
+// not.
+TEST(MpiFaults, RanksOfOtherHostsAreAsked) {
+  const Outcome busy = run("silent apart", 3);
+  expect(busy, 7, 2 + 5 + kStart,
+         "no answer from rank 2 within 2 s: all_reduce \"gradients\" in group world of 3 ranks "
+         "(operation 20), layer 3, micro-batch 20, backward, awaited by rank ");
+  expect_said_once(busy, "no answer from rank");
+  expect_said_once(busy, "it lives and has been outside of any operation for 2");
+  const Outcome stopped = run("stop apart", 3);
+  expect(stopped, 7, 2 + 5 + kStart, "no answer from rank 2 within 2 s: ");
+  expect_said_once(stopped, "no answer from rank");
+  expect_said_once(stopped, "it does not answer at all");
+}
+
 TEST(MpiFaults, AKilledRankEndsTheJob) { expect(run("kill", 3), 137, 30, ""); }
 
 TEST(MpiFaults, DifferentOperationsEndTheJob) {
