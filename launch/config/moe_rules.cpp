@@ -165,7 +165,8 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
                 "write a number, or same");
     }
     const std::string renormalize = entry.path + ".renormalize";
-    if (changed(sheet, renormalize) && entry.options.text("score") == "softmax_after") {
+    if (changed(sheet, renormalize) && entry.options.has("score") &&
+        entry.options.text("score") == "softmax_after") {
       rules.add(renormalize, {entry.path},
                 "has no effect: score softmax_after makes the chosen weights sum to 1",
                 "remove it");

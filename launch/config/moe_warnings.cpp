@@ -35,6 +35,16 @@ std::string constant_weight(const MoEConfig& moe) {
       after ? "score: softmax and renormalize: false" : "renormalize: false (or type: switch)");
 }
 
+// The same within a group: what is left of the weight is the probability of the group.
+std::string constant_within_group(const MoEConfig& moe) {
+  if (moe.router != "smile" || moe.router_options.integer("top_k") != 1) return {};
+  if (!moe.router_options.boolean("renormalize")) return {};
+  return fmt::format(
+      "router smile with top_k: 1 and renormalize: true gives the expert within a group the weight "
+      "1, so the LM loss has no gradient for that choice{}; write renormalize: false",
+      balanced(moe) ? " and only balancing moves it" : " and nothing trains it");
+}
+
 std::string unbalanced(const MoEConfig& moe) {
   const RouterDescriptor& router = *find_router(moe.router);
   if (!router.has_parameters || router.choices(moe.router_options) == 0) return {};
@@ -100,7 +110,7 @@ std::vector<std::string> moe_warnings(const RunConfig& config) {
   for (const auto& moe : config.model.moe) {
     if (!moe || find_router(moe->router) == nullptr) continue;
     for (const std::string& text :
-         {constant_weight(*moe), unbalanced(*moe), all_chosen(*moe),
+         {constant_weight(*moe), constant_within_group(*moe), unbalanced(*moe), all_chosen(*moe),
           certain_drops(*moe, config.model.seq_len), coarse_bias(*moe), sees_future(*moe)}) {
       const bool known = std::find(list.begin(), list.end(), text) != list.end();
       if (!text.empty() && !known) list.push_back(text);

@@ -93,6 +93,11 @@ TEST(Warnings, OfARouterWithoutGradient) {
       << renormalized[0];
   EXPECT_EQ(warned({"moe.router={type: topk, top_k: 1, score: softmax_after}"}).size(), 1U);
   EXPECT_TRUE(warned({"moe.router={type: topk, top_k: 1, renormalize: false}"}).empty());
+  const auto within = warned({"moe.router={type: smile, groups: 2, top_k: 1}"});
+  ASSERT_EQ(within.size(), 1U);
+  EXPECT_NE(within[0].find("gives the expert within a group the weight 1"), std::string::npos);
+  EXPECT_TRUE(
+      warned({"moe.router={type: smile, groups: 2, top_k: 1, renormalize: false}"}).empty());
   EXPECT_TRUE(warned({"moe.router={type: switch}"}).empty());
 }
 
