@@ -84,7 +84,7 @@ void Exchange::add(const Message& whole, Length length) {
 void Exchange::start(const Message& message) {
   Transport& transport = *group_->shared->transport;
   const int peer = group_->members[static_cast<size_t>(message.peer)];
-  if (message.is_send) {
+  if (message.is_send && counted_) {
     Sent& sent = group_->shared->sent[static_cast<size_t>(peer)];
     ++sent.messages;
     sent.bytes += message.bytes;

@@ -62,9 +62,10 @@ enum class Length { known, told };
 // Transfers that run together.
 class Exchange {
  public:
-  // With a check nothing is sent before it has passed; it must outlive this.
-  explicit Exchange(const GroupState& group, const SignatureCheck* check = nullptr)
-      : group_(&group), check_(check) {}
+  // With a check nothing is sent before it has passed; it must outlive this. counted: in sent().
+  explicit Exchange(const GroupState& group, const SignatureCheck* check = nullptr,
+                    bool counted = true)
+      : group_(&group), check_(check), counted_(counted) {}
   // Ranks are group ranks. With a known length nothing is sent for zero bytes; with one that is
   // told any difference of the two lengths is noticed.
   void send(int to, const void* data, int64_t bytes, int tag, Length length = Length::known);
@@ -89,6 +90,7 @@ class Exchange {
   void start(const Message& message);
   const GroupState* group_;
   const SignatureCheck* check_;
+  bool counted_;
   std::vector<Message> waiting_;  // for the check
   std::vector<Running> running_;
 };

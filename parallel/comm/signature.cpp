@@ -51,7 +51,7 @@ SignatureCheck::SignatureCheck(const GroupState& group, const OperationKind& kin
   if (kind.kind == CollectiveKind::broadcast) mine.root = kind.peer;
   peers_.reserve(static_cast<size_t>(group.size()));
   if (is_pair(kind.kind)) {
-    peers_.push_back({kind.peer, mine, {}, Exchange(group)});
+    peers_.push_back({kind.peer, mine, {}, Exchange(group, nullptr, false)});
     peers_.back().hears = kind.kind == CollectiveKind::receive;
   } else {
     for (int peer = 0; peer < group.size(); ++peer) {
@@ -60,7 +60,7 @@ SignatureCheck::SignatureCheck(const GroupState& group, const OperationKind& kin
         mine.to_you = kind.to[static_cast<size_t>(peer)];
         mine.from_you = kind.from[static_cast<size_t>(peer)];
       }
-      peers_.push_back({peer, mine, {}, Exchange(group)});
+      peers_.push_back({peer, mine, {}, Exchange(group, nullptr, false)});
     }
   }
   // The memory of the peers does not move from here on. Sends and receives are matched by order and

@@ -105,11 +105,28 @@ TEST_F(Faults, ASilentRankIsNamedAndTheJobEnds) {
     EXPECT_FALSE(outcome.expired) << outcome.err;
     EXPECT_EQ(outcome.code, 7) << outcome.err;
     EXPECT_LT(Clock::now() - stopped, std::chrono::seconds(3 + 5));
-    EXPECT_EQ(occurrences(outcome.err, "no answer from rank " + std::to_string(silent)), 1)
-        << outcome.err;
+    // One report, which says where in the step the rank is awaited and what matched before.
+    EXPECT_EQ(occurrences(outcome.err, "no answer from rank "), 1) << outcome.err;
+    for (const std::string& part :
+         {"no answer from rank " + std::to_string(silent) + " within 3 s: ",
+          ", awaited by rank " + std::to_string(1 - silent) + "; it does not answer at all",
+          std::string("; the last operation that matched is ")}) {
+      EXPECT_EQ(occurrences(outcome.err, part), 1) << part << "\n" << outcome.err;
+    }
     EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
     EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
   }
+}
+
+// A whole run in which every operation is compared first: nothing differs, and bits are the same.
+TEST_F(Faults, ComparedCollectivesChangeNothing) {
+  const std::vector<std::string> keys{"parallel.ep=2", "train.steps=4", "eval.every=2"};
+  std::vector<std::string> checking = keys;
+  checking.emplace_back("runtime.check_collectives=true");
+  ASSERT_EQ(run(under_mpirun(2, train("free", keys))).code, 0);
+  const Outcome outcome = run(under_mpirun(2, train("checked", checking)));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  expect_equal_rows("free", "checked", 4);
 }
 
 TEST_F(Faults, AKilledOrSilentRankUnderLaunch) {
