@@ -31,6 +31,9 @@ const char* fix_for(int errno_value) {
     case ENOENT:
     case ENOTDIR:
       return "Check the path";
+    case ENOLCK:
+    case EOPNOTSUPP:
+      return "This file system has no locks: unset HDF5_USE_FILE_LOCKING";
     case EMFILE:
     case ENFILE:
       return "Too many open files: raise ulimit -n";

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <vector>
 
 #include "core/base/error.h"
@@ -75,7 +76,8 @@ double seconds_of(Communicator& world, Work&& work) {
 
 // Steps with and without a save beside them, in turns, so that both meet the same machine.
 void time_steps(const RunConfig& config, TrainingEngine& engine, RankRuntime& runtime,
-                const std::string& directory, int64_t repeats, CheckpointBench& out) {
+                const std::string& directory, int64_t repeats,
+                const checkpoint::SaveOptions& options, CheckpointBench& out) {
   constexpr int64_t kWarmup = 3;
   constexpr int64_t kPlain = 5;
   Communicator& world = *runtime.world();
@@ -100,8 +102,7 @@ void time_steps(const RunConfig& config, TrainingEngine& engine, RankRuntime& ru
     for (int64_t j = 0; j < kPlain; ++j) plain.push_back(seconds_of(world, train));
     State state = engine.state();
     state.scalars = {{"step", step}};
-    copies.push_back(
-        seconds_of(world, [&] { saver.start(directory, i + 1, 1, state, {.config = {}}); }));
+    copies.push_back(seconds_of(world, [&] { saver.start(directory, i + 1, 1, state, options); }));
     while (saver.busy()) saving.push_back(seconds_of(world, train));
   }
   double sum = 0;
@@ -127,6 +128,7 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
   state.scalars = {{"step", int64_t{0}}, {"tokens", int64_t{0}}};
   checkpoint::SaveOptions options;
   options.config = resolved_yaml(config, {.for_checkpoint = true});
+  options.shard_above = std::numeric_limits<int64_t>::max();  // one file, as the disk's own rate
 
   const BenchDirectory place(directory.empty() ? config.run.dir : directory, world);
   const std::string file = place.path() + "/step-00000000.h5";
@@ -158,7 +160,7 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
     out.disk_write_rate = median(writes);
     out.disk_read_rate = median(reads);
   }
-  time_steps(config, engine, runtime, place.path(), repeats, out);
+  time_steps(config, engine, runtime, place.path(), repeats, options, out);
   world.barrier("bench done").wait();
   return out;
 }

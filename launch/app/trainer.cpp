@@ -131,6 +131,7 @@ void Trainer::save(int64_t step, bool beside_training) {
                    {"tokens", step * config_.train.global_batch * config_.model.seq_len}};
   checkpoint::SaveOptions options;
   options.config = resolved_yaml(config_, {.for_checkpoint = true});
+  options.shard_above = config_.checkpoint.shard_above;
   saved(saver_.finish());
   if (beside_training && config_.checkpoint.async) {
     saver_.start(directory_.path(), step, config_.checkpoint.keep, state, options);

@@ -225,6 +225,7 @@ void build_machine(const Sheet& sheet, RunConfig& config) {
   config.checkpoint.every = sheet.integer("checkpoint.every");
   config.checkpoint.keep = sheet.integer("checkpoint.keep");
   config.checkpoint.resume = sheet.text("checkpoint.resume");
+  config.checkpoint.shard_above = sheet.integer("checkpoint.shard_above");
   config.checkpoint.async = sheet.boolean("checkpoint.async");
   config.eval.every = sheet.integer("eval.every");
   config.eval.tokens = sheet.is_word("eval.tokens", "all") ? 0 : sheet.integer("eval.tokens");

@@ -31,7 +31,8 @@ std::string relative_to(const std::string& path, const std::string& folder) {
 bool belongs_to_job(const std::string& path, const RunConfig& config) {
   if (path == "train.micro_batch") return !micro_batch_matters(config);
   return path.rfind("parallel.", 0) == 0 || path.rfind("runtime.", 0) == 0 || path == "run.dir" ||
-         path == "checkpoint.resume" || path == "checkpoint.async";
+         path == "checkpoint.resume" || path == "checkpoint.async" ||
+         path == "checkpoint.shard_above";
 }
 
 // A path part and the list index behind it ("balance[0]" -> balance, 0; -1 without).

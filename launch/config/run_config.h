@@ -53,10 +53,11 @@ struct TrainSection {
 };
 
 struct CheckpointSection {
-  int64_t every = 200;          // 0 = only the last step
-  int64_t keep = 3;             // 0 = all
-  std::string resume = "auto";  // auto | never | a path
-  bool async = true;            // saves beside training
+  int64_t every = 200;              // 0 = only the last step
+  int64_t keep = 3;                 // 0 = all
+  std::string resume = "auto";      // auto | never | a path
+  bool async = true;                // saves beside training
+  int64_t shard_above = 1LL << 30;  // bytes of tensors
 };
 
 struct EvalSection {

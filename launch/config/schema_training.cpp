@@ -176,6 +176,14 @@ std::vector<Key> machine_keys() {
           .words({"auto", "never"})
           .word("auto")
           .may_change(),
+      integer_key("checkpoint.shard_above",
+                  "A checkpoint with more bytes of tensors is written as one file for each rank "
+                  "that writes, beside a manifest; one with less as one file.")
+          .value(int64_t{1} << 30)
+          .from(0)
+          .to(1e18)
+          .may_change()
+          .unit("bytes"),
       flag_key("checkpoint.async", true,
                "Training waits only while the state is copied; threads write the copy meanwhile. "
                "The copy takes memory (`troupe check`). false = it waits until all is on the disk.")

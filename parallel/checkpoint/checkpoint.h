@@ -17,12 +17,14 @@ namespace troupe::checkpoint {
 
 struct SaveOptions {
   std::string config;                // the resolved configuration as text
-  int64_t piece_bytes = 16LL << 20;  // bound of the memory used for gathering
+  int64_t piece_bytes = 16LL << 20;  // bound of the memory used for packing and gathering
+  int64_t shard_above = 1LL << 30;   // more bytes of tensors: one file for each rank that writes
 };
 
 // Writes `state` to `path`: under a temporary name, read back and compared, then renamed. Each
-// element is written once, by the lowest rank that holds it. The bytes of the file depend on state
-// and config only: not on layout, clock or rank count.
+// element is written once, by one of the ranks that hold it. The bytes of the file depend on state
+// and config only: not on layout, clock or rank count. Above options.shard_above the file is a
+// manifest, and the tensors are in a folder beside it.
 // Error(resource): disk full, not writable; the file of that name, if any, stays as it was.
 // Error(internal): ranks disagree about the state, an element is covered twice or not at all.
 void save(const std::string& path, const State& state, Communicator& world,
@@ -53,7 +55,8 @@ struct TensorInfo {
 };
 struct Info {
   int64_t format_version = 0;
-  int64_t file_bytes = 0;
+  int64_t file_bytes = 0;  // shards included
+  int64_t shards = 0;      // files beside the manifest; 0: all is in one file
   std::string config;
   std::vector<StateScalar> scalars;
   std::vector<TensorInfo> tensors;  // ordered by name
@@ -62,7 +65,11 @@ struct Info {
 Info read_info(const std::string& path);
 // "1200", "0.1" (shortest text that reads back as the same number), or the text itself.
 std::string text(const StateScalar& scalar);
-// Reads every byte of the file and compares all digests. Error(checkpoint) names what is damaged.
+// Reads every byte of the file and its shards and compares all digests. Error(checkpoint) names
+// what is damaged.
 void verify(const std::string& path);
+// Copies a checkpoint in several files into one: the file that a save into one file makes. Returns
+// its bytes. Error(checkpoint) when the source is damaged, Error(resource) as in save().
+int64_t merge(const std::string& path, const std::string& into);
 
 }  // namespace troupe::checkpoint

@@ -7,9 +7,9 @@
 #include <map>
 
 #include "core/base/error.h"
-#include "core/io/sealed_file.h"
+#include "parallel/checkpoint/boxes.h"
 #include "parallel/checkpoint/checkpoint.h"
-#include "parallel/checkpoint/file_writer.h"
+#include "parallel/checkpoint/stored.h"
 
 namespace troupe::checkpoint {
 namespace {
@@ -52,26 +52,21 @@ double element(const std::vector<char>& bytes, DType dtype, int64_t index) {
 // Reads a tensor from front to back and checks its digest at the end.
 class TensorStream {
  public:
-  TensorStream(const SealedFile& file, const SealEntry& entry) : file_(file), entry_(entry) {}
-  const std::vector<char>& next(int64_t elements) {
-    const int64_t bytes = elements * static_cast<int64_t>(size_of(*entry_.dtype));
-    buffer_.resize(static_cast<size_t>(bytes));
-    file_.read(entry_, at_, buffer_.data(), bytes);
-    hasher_.add(buffer_.data(), bytes);
-    at_ += bytes;
+  TensorStream(const Stored& file, const TensorInfo& info) : file_(file), info_(info) {}
+  const std::vector<char>& next(const Box& piece) {
+    buffer_.resize(static_cast<size_t>(volume(piece)) * size_of(info_.dtype));
+    file_.read(info_, piece, reinterpret_cast<std::byte*>(buffer_.data()));
+    hasher_.add(buffer_.data(), static_cast<int64_t>(buffer_.size()));
     return buffer_;
   }
   void finish() const {
-    if (hasher_.digest() != entry_.digest) {
-      fail_digest(file_.path(), entry_.path, entry_.digest, hasher_.digest());
-    }
+    if (const Digest found = hasher_.digest(); found != info_.digest) file_.blame(info_, found);
   }
 
  private:
-  const SealedFile& file_;
-  const SealEntry& entry_;
+  const Stored& file_;
+  const TensorInfo& info_;
   Hasher hasher_;
-  int64_t at_ = 0;
   std::vector<char> buffer_;
 };
 
@@ -91,23 +86,23 @@ void add_pair(Measures& out, double a, double b) {
 }
 
 // `second` may be null: only A is measured.
-Measures measure(const SealedFile& file_a, const SealEntry& a, const SealedFile& file_b,
-                 const SealEntry* b) {
+Measures measure(const Stored& file_a, const TensorInfo& a, const Stored& file_b,
+                 const TensorInfo* b) {
   Measures out;
   TensorStream first(file_a, a);
   TensorStream second(file_b, b == nullptr ? a : *b);
-  const int64_t elements = a.shape.elements();
-  for (int64_t begin = 0; begin < elements; begin += kChunk) {
-    const int64_t count = std::min(kChunk, elements - begin);
-    const std::vector<char>& left = first.next(count);
-    const std::vector<char>* right = b == nullptr ? nullptr : &second.next(count);
+  // Pieces of as many elements of both, whatever their types.
+  for_each_piece(a.shape, 1, kChunk, [&](const Box& piece) {
+    const std::vector<char>& left = first.next(piece);
+    const std::vector<char>* right = b == nullptr ? nullptr : &second.next(piece);
+    const int64_t count = volume(piece);
     for (int64_t i = 0; i < count; ++i) {
-      const double value = element(left, *a.dtype, i);
+      const double value = element(left, a.dtype, i);
       out.largest = std::max(out.largest, std::abs(value));
       out.squares += value * value;
-      if (right != nullptr) add_pair(out, value, element(*right, *b->dtype, i));
+      if (right != nullptr) add_pair(out, value, element(*right, b->dtype, i));
     }
-  }
+  });
   first.finish();
   if (b != nullptr) second.finish();
   return out;
@@ -153,8 +148,8 @@ const TensorDifference* Comparison::largest() const {
 Comparison compare(const std::string& path_a, const std::string& path_b) {
   const Info a = read_info(path_a);
   const Info b = read_info(path_b);
-  const SealedFile file_a(path_a);
-  const SealedFile file_b(path_b);
+  const Stored file_a(path_a);
+  const Stored file_b(path_b);
   Comparison out;
   out.config_differs = without_head(a.config) != without_head(b.config);
   out.scalars = compare_scalars(a, b);
@@ -162,8 +157,8 @@ Comparison compare(const std::string& path_a, const std::string& path_b) {
   std::map<std::string, Measures> measured;
   std::map<std::string, Folder> folders;
   for (const TensorInfo& tensor : a.tensors) {
-    const SealEntry& mine = *file_a.seal().find(tensor_path(tensor.name));
-    const SealEntry* theirs = file_b.seal().find(tensor_path(tensor.name));
+    const TensorInfo& mine = *file_a.find(tensor.name);
+    const TensorInfo* theirs = file_b.find(tensor.name);
     TensorDifference difference;
     difference.name = tensor.name;
     if (theirs == nullptr) {
@@ -188,7 +183,7 @@ Comparison compare(const std::string& path_a, const std::string& path_b) {
     if (!difference.problem.empty() || found.different > 0) differing[tensor.name] = difference;
   }
   for (const TensorInfo& tensor : b.tensors) {
-    if (file_a.seal().find(tensor_path(tensor.name)) != nullptr) continue;
+    if (file_a.find(tensor.name) != nullptr) continue;
     differing[tensor.name].name = tensor.name;
     differing[tensor.name].problem = "only in B";
   }

@@ -12,6 +12,7 @@
 #include "core/io/atomic_file.h"
 #include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/save_job.h"
+#include "parallel/checkpoint/shard_files.h"
 
 namespace troupe::checkpoint {
 namespace {
@@ -63,6 +64,7 @@ void remove_old(const std::string& run_dir, int64_t keep) {
       log::warning("cannot remove the old checkpoint {}: {}", path, error.message());
     }
   }
+  remove_unused_shards(folder_of(run_dir));
 }
 
 std::string describe(const std::vector<Rejected>& rejected) {

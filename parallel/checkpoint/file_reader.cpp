@@ -5,6 +5,7 @@
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/file_reader.h"
 #include "parallel/checkpoint/file_writer.h"
+#include "parallel/checkpoint/stored.h"
 
 namespace troupe::checkpoint {
 namespace {
@@ -58,7 +59,9 @@ std::vector<StateScalar> read_scalars(const SealedFile& file) {
 std::vector<TensorInfo> tensors_of(const Seal& seal, const std::string& place) {
   std::vector<TensorInfo> out;
   for (const SealEntry& entry : seal.entries) {
-    if (entry.path == kConfigPath || begins_with(entry.path, kScalarPrefix)) continue;
+    if (entry.path == kConfigPath || entry.path == kShardsPath ||
+        begins_with(entry.path, kScalarPrefix))
+      continue;
     if (!entry.dtype) {
       fail(ExitCode::checkpoint, "{}: {} is a text among the tensors.", place, entry.path);
     }
@@ -81,20 +84,22 @@ std::string text(const StateScalar& scalar) {
 }
 
 Info read_info(const std::string& path) {
-  const SealedFile file(path);
+  const Stored stored(path);
+  const SealedFile& file = stored.file();
   Info info;
   info.format_version = kFormatVersion;
-  info.file_bytes = file.seal().size;
+  info.file_bytes = stored.bytes();
+  info.shards = static_cast<int64_t>(stored.paths().size()) - 1;
   const SealEntry* config = file.seal().find(kConfigPath);
   if (config == nullptr) fail(ExitCode::checkpoint, "{} has no {}.", path, kConfigPath);
   info.config = read_text(file, *config);
   info.scalars = read_scalars(file);
-  info.tensors = tensors_of(file.seal(), path);
+  info.tensors = stored.tensors();
   return info;
 }
 
 void verify(const std::string& path) {
-  SealedFile(path).check();
+  Stored(path).check();
   read_info(path);
 }
 

@@ -76,6 +76,12 @@ void check_paths(const std::vector<SealEntry>& entries) {
 
 }  // namespace
 
+std::vector<StateScalar> in_order(std::vector<StateScalar> scalars) {
+  std::sort(scalars.begin(), scalars.end(),
+            [](const StateScalar& a, const StateScalar& b) { return a.name < b.name; });
+  return scalars;
+}
+
 std::string tensor_path(const std::string& name) { return "/" + name; }
 std::string scalar_path(const std::string& name) { return kScalarPrefix + name; }
 

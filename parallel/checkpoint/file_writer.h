@@ -65,6 +65,9 @@ class FileWriter {
 // Ends a save whose file does not hold what was written to it: Error(resource).
 [[noreturn]] void fail_read_back(const Error& error);
 
+// By name: files do not depend on the order in which a state lists its values.
+std::vector<StateScalar> in_order(std::vector<StateScalar> scalars);
+
 // HDF5 paths of what a state holds.
 std::string tensor_path(const std::string& name);
 std::string scalar_path(const std::string& name);

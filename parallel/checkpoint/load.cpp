@@ -12,6 +12,7 @@
 #include "parallel/checkpoint/coverage_plan.h"
 #include "parallel/checkpoint/file_reader.h"
 #include "parallel/checkpoint/file_writer.h"
+#include "parallel/checkpoint/stored.h"
 
 namespace troupe::checkpoint {
 namespace {
@@ -169,7 +170,7 @@ class Scatterer {
 
 // The file on rank 0, and what every rank knows of it.
 struct Source {
-  std::optional<SealedFile> file;  // rank 0
+  std::optional<Stored> stored;  // rank 0
   std::vector<TensorInfo> tensors;
   std::vector<StateScalar> scalars;
 };
@@ -222,19 +223,22 @@ Source open_source(const std::string& path, Communicator& world) {
   Source source;
   std::string block;
   std::string scalars;
+  std::string shards;
   agree(attempt([&] {
           if (world.rank() != 0) return;
-          source.file.emplace(path);
-          source.file->check_rest();  // the tensors follow as they are read
-          block = format_seal(source.file->seal());
-          scalars = pack(read_scalars(*source.file));
-          tensors_of(source.file->seal(), path);
+          source.stored.emplace(path);
+          source.stored->check_rest();  // the tensors follow as they are read
+          const SealedFile& file = source.stored->file();
+          block = format_seal(file.seal());
+          scalars = pack(read_scalars(file));
+          shards = shards_text(file);
         }),
         world, "checkpoint open");
   block = broadcast_text(block, 0, world, "checkpoint seal");
   scalars = broadcast_text(scalars, 0, world, "checkpoint scalars");
+  shards = broadcast_text(shards, 0, world, "checkpoint shards");
   const Seal seal = parse_seal(block, path);
-  source.tensors = tensors_of(seal, path);
+  source.tensors = tensors_of(seal, shards, path);
   source.scalars = unpack(seal, scalars);
   return source;
 }
@@ -245,24 +249,20 @@ std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
                                    const LocalParts& local, Communicator& world,
                                    int64_t piece_bytes) {
   std::optional<Failure> failure;
-  const SealEntry* entry = source.file ? source.file->seal().find(tensor_path(plan.name)) : nullptr;
+  const TensorInfo* entry = source.stored ? source.stored->find(plan.name) : nullptr;
   std::vector<std::byte> data;
   Hasher hasher;
-  int64_t at = 0;
   Scatterer scatterer(plan, local, world);
   for_each_piece(plan.global, size_of(plan.dtype), piece_bytes, [&](const Box& piece) {
     if (entry != nullptr) {
       data.resize(static_cast<size_t>(volume(piece)) * size_of(plan.dtype));
-      const auto bytes = static_cast<int64_t>(data.size());
-      if (!failure) failure = attempt([&] { source.file->read(*entry, at, data.data(), bytes); });
-      hasher.add(data.data(), bytes);
-      at += bytes;
+      if (!failure) failure = attempt([&] { source.stored->read(*entry, piece, data.data()); });
+      hasher.add(data.data(), static_cast<int64_t>(data.size()));
     }
     scatterer.piece(piece, data.data());
   });
   if (entry != nullptr && !failure && hasher.digest() != entry->digest) {
-    failure = attempt(
-        [&] { fail_digest(source.file->path(), plan.name, entry->digest, hasher.digest()); });
+    failure = attempt([&] { source.stored->blame(*entry, hasher.digest()); });
   }
   if (const int64_t held = local.elements(plan.name); scatterer.filled() != held && !failure) {
     failure = Failure{ExitCode::internal, fmt::format("checkpoint: {} of {} elements of {} loaded",

@@ -6,10 +6,17 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/sealed_file.h"
+#include "parallel/checkpoint/shard_files.h"
 #include "parallel/checkpoint/single_file.h"
 
 namespace troupe::checkpoint {
 namespace {
+
+int64_t bytes_of(const CoveragePlan& plan) {
+  int64_t bytes = 0;
+  for (const TensorPlan& tensor : plan.tensors) bytes += tensor.bytes();
+  return bytes;
+}
 
 std::string bytes_of(const std::vector<Digest>& digests) {
   std::string out;
@@ -92,8 +99,15 @@ SaveJob::SaveJob(SaveRequest request, std::vector<OwnShare> shares, Communicator
       shares_(std::move(shares)),
       world_(world),
       leader_(world.rank() == 0),
+      sharded_(bytes_of(*request_.plan) > request_.options.shard_above),
       digests_(request_.plan->tensors.size()) {
-  failure_ = attempt([&] { target_ = std::make_unique<SingleFile>(request_, leader_); });
+  failure_ = attempt([&] {
+    if (sharded_) {
+      target_ = std::make_unique<ShardFiles>(request_, world_.rank());
+    } else {
+      target_ = std::make_unique<SingleFile>(request_, leader_);
+    }
+  });
 }
 
 SaveJob::~SaveJob() = default;
@@ -152,6 +166,7 @@ bool SaveJob::advance() {
 }
 
 void SaveJob::open_together() {
+  if (gathering_) return gather();
   told_ = broadcast_text(told_, 0, world_, "checkpoint file");
   bool sees = true;
   agree(attempt([&] { sees = leader_ || target_->join(told_); }), world_, "checkpoint file");
@@ -169,7 +184,11 @@ void SaveJob::open_together() {
         "checkpoint. A run.dir that all hosts share lets every rank write its part.",
         blind - all.begin(), request_.path);
   }
-  gather();
+  if (!sharded_) return gather();
+  // One file instead, made first.
+  sharded_ = false;
+  target_.reset();
+  failure_ = attempt([&] { target_ = std::make_unique<SingleFile>(request_, leader_); });
 }
 
 void SaveJob::gather() {

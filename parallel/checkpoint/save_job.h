@@ -1,6 +1,8 @@
 // A save in phases: what a rank does by itself (work) and what the ranks then agree on (advance).
 // work() may run in a thread of its own beside training; advance() is collective.
 //
+// A large checkpoint goes into one file for each rank; `finish` then writes the manifest.
+//
 //   create   rank 0 makes the file with room for every tensor
 //   write    every rank puts its shares into it and takes their digests
 //   check    every tensor is read back from the disk by one rank, which takes its digest
@@ -50,6 +52,7 @@ class SaveJob {
   Communicator& world_;
   bool leader_;
   Phase phase_ = Phase::create;
+  bool sharded_;
   bool gathering_ = false;
   std::unique_ptr<SaveTarget> target_;
   std::optional<Failure> failure_;

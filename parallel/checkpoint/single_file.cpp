@@ -19,7 +19,7 @@ constexpr size_t kWords = 96;
 FileContents contents_of(const SaveRequest& request) {
   FileContents out;
   out.texts = {{kConfigPath, request.options.config}};
-  out.scalars = request.scalars;
+  out.scalars = in_order(request.scalars);
   for (const TensorPlan& tensor : request.plan->tensors) {
     out.tensors.push_back({tensor_path(tensor.name), tensor.dtype, tensor.global});
   }

@@ -13,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/io/sealed_file.h"
 #include "parallel/checkpoint/file_writer.h"
+#include "parallel/checkpoint/stored.h"
 
 namespace troupe::checkpoint {
 namespace {
@@ -37,8 +38,9 @@ void limit(int resource, rlim_t value) {
 #endif
   std::string found;
   try {
-    const SealedFile file(path);
-    compare_with_hdf5(path, file.seal().entries);
+    for (const std::string& file : Stored(path).paths()) {
+      compare_with_hdf5(file, SealedFile(file).seal().entries);
+    }
   } catch (const std::exception& error) {
     found = error.what();
   }

@@ -1,4 +1,4 @@
-// troupe ckpt ls DIR | show FILE | verify FILE|DIR | diff A B
+// troupe ckpt ls DIR | show FILE | verify FILE|DIR | diff A B | merge FILE OUT
 #include <fmt/core.h>
 
 #include <cstdio>
@@ -24,6 +24,7 @@ constexpr const char* kUsage =
     "       troupe ckpt show FILE|DIR [--json] [--config]\n"
     "       troupe ckpt verify FILE|DIR [--json]\n"
     "       troupe ckpt diff A B [--json]\n"
+    "       troupe ckpt merge FILE|DIR OUT [--json]\n"
     "\n"
     "  ls      the checkpoints of a run, oldest first\n"
     "  show    what a checkpoint holds; of a directory the newest. --config prints the\n"
@@ -32,7 +33,8 @@ constexpr const char* kUsage =
     "          code 4 when a file is damaged\n"
     "  diff    names the first tensor that differs and the largest relative difference,\n"
     "          max|a-b| / max(max|a|, 1e-3 x RMS of the tensors in the same folder);\n"
-    "          code 8 when they differ\n";
+    "          code 8 when they differ\n"
+    "  merge   makes one file of a checkpoint in several (checkpoint.shard_above)\n";
 
 struct Arguments {
   std::string action;
@@ -158,6 +160,7 @@ json info_json(const checkpoint::Info& info, const std::string& path) {
   return {{"file", path},
           {"format_version", info.format_version},
           {"bytes", info.file_bytes},
+          {"shards", info.shards},
           {"scalars", scalars},
           {"tensors", tensors},
           {"config", info.config}};
@@ -175,8 +178,10 @@ int show(const Arguments& arguments) {
     fmt::print("{}", info.config);
     return 0;
   }
-  fmt::print("file        {}\nformat      {}\nsize        {}\nparameters  {}\n\n", path,
-             info.format_version, human(info.file_bytes), element_count(info, "parameters/"));
+  fmt::print("file        {}\nformat      {}\nsize        {}{}\nparameters  {}\n\n", path,
+             info.format_version, human(info.file_bytes),
+             info.shards > 0 ? fmt::format(" in {} shards", info.shards) : "",
+             element_count(info, "parameters/"));
   for (const auto& scalar : info.scalars) {
     const std::string value = checkpoint::text(scalar);
     fmt::print("{:<24}  {}\n", scalar.name,
@@ -275,6 +280,23 @@ int diff(const Arguments& arguments) {
   return static_cast<int>(result.equal() ? ExitCode::ok : ExitCode::verification);
 }
 
+int merge(const Arguments& arguments) {
+  need_paths(arguments, 2);
+  const std::string from = file_of(arguments.paths[0]);
+  const std::string& into = arguments.paths[1];
+  std::error_code error;
+  if (std::filesystem::exists(into, error)) {
+    fail(ExitCode::usage, "ckpt merge: {} exists. Give the name of a new file.", into);
+  }
+  const int64_t bytes = checkpoint::merge(from, into);
+  if (arguments.as_json) {
+    print({{"from", from}, {"file", into}, {"bytes", bytes}});
+  } else {
+    fmt::print("{} written, {}\n", into, human(bytes));
+  }
+  return 0;
+}
+
 }  // namespace
 
 int command_ckpt(std::span<const std::string> args) {
@@ -287,8 +309,9 @@ int command_ckpt(std::span<const std::string> args) {
   if (arguments.action == "show") return show(arguments);
   if (arguments.action == "verify") return verify(arguments);
   if (arguments.action == "diff") return diff(arguments);
-  fail(ExitCode::usage, "ckpt {}: unknown. One of ls, show, verify, diff.\n{}", arguments.action,
-       kUsage);
+  if (arguments.action == "merge") return merge(arguments);
+  fail(ExitCode::usage, "ckpt {}: unknown. One of ls, show, verify, diff, merge.\n{}",
+       arguments.action, kUsage);
 }
 
 }  // namespace troupe

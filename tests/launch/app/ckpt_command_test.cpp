@@ -44,6 +44,18 @@ class CkptCommand : public testing::Test {
     EXPECT_EQ(code, expected);
     return testing::internal::GetCapturedStdout();
   }
+  // In shards, beside the newest.
+  std::string save_shards() {
+    const auto world = self_communicator();
+    State state;
+    state.tensors.push_back({"parameters/a",
+                             Layout::replicated({2, 3}, MeshKind::attention, {}),
+                             {Shape{0, 0}, {2, 3}},
+                             Tensor::full({2, 3}, DType::f32, 1, Device::cpu())});
+    state.scalars = {{"step", int64_t{300}}};
+    return checkpoint::save_step(dir_.path(), 300, 0, state, *world,
+                                 {.config = "version: 1\n", .shard_above = 0});
+  }
   void expect_refused(const std::vector<std::string>& args, ExitCode code) {
     try {
       command_ckpt(args);
@@ -113,6 +125,25 @@ TEST_F(CkptCommand, Refusals) {
   damage(newest_);
   expect_refused({"show", newest_}, ExitCode::checkpoint);
   expect_refused({"diff", newest_, newest_}, ExitCode::checkpoint);
+}
+
+TEST_F(CkptCommand, MergeMakesOneFile) {
+  const std::string manifest = save_shards();
+  const json shown = json::parse(run({"show", manifest, "--json"}));
+  EXPECT_EQ(shown.at("shards"), 1);
+  EXPECT_EQ(json::parse(run({"ls", dir_.path(), "--json"})).at("checkpoints").size(), 3U);
+  const std::string one = dir_ / "one.h5";
+  const json merged = json::parse(run({"merge", manifest, one, "--json"}));
+  EXPECT_EQ(merged.at("bytes"), std::filesystem::file_size(one));
+  EXPECT_GT(shown.at("bytes"), merged.at("bytes"));
+  EXPECT_EQ(json::parse(run({"show", one, "--json"})).at("shards"), 0);
+  run({"diff", manifest, one});
+  run({"verify", manifest});
+  expect_refused({"merge", manifest, one}, ExitCode::usage);
+  damage(manifest.substr(0, manifest.size() - 3) + ".shards/rank-0000.h5");
+  expect_refused({"merge", manifest, dir_ / "two.h5"}, ExitCode::checkpoint);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "two.h5"));
+  run({"verify", manifest}, 4);
 }
 
 }  // namespace

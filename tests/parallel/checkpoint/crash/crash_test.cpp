@@ -15,8 +15,10 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
+#include "core/io/directory_lock.h"
 #include "parallel/checkpoint/async_saver.h"
 #include "parallel/checkpoint/directory.h"
+#include "parallel/checkpoint/structure_check.h"
 #include "parallel/comm/self_communicator.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/parallel/checkpoint/crash/io_seam.h"
@@ -32,11 +34,14 @@ using test::make_state;
 
 const MeshShape kOne = MeshShape::data_expert(1, 1);
 
-void save_number(const std::string& run, int64_t step, int64_t keep) {
+// shard_above: 0 writes a manifest and a shard.
+void save_number(const std::string& run, int64_t step, int64_t keep,
+                 int64_t shard_above = 1 << 30) {
   const auto world = self_communicator();
   const State state = make_state(kOne, 0, Device::cpu(), static_cast<uint64_t>(step));
-  checkpoint::save_step(run, step, keep, state, *world,
-                        {.config = "version: 1\n", .piece_bytes = 1 << 12});
+  checkpoint::save_step(
+      run, step, keep, state, *world,
+      {.config = "version: 1\n", .piece_bytes = 1 << 12, .shard_above = shard_above});
 }
 
 // "" when the newest usable checkpoint is one of `allowed` and loads with the right bits.
@@ -69,11 +74,11 @@ int exit_status(const std::function<void()>& work) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + status;
 }
 
-int64_t calls_of_a_save() {
+int64_t calls_of_a_save(int64_t shard_above = 1 << 30) {
   const test::TemporaryDirectory dir;
   save_number(dir.path(), 1, 0);
   seam::start(seam::Mode::count);
-  save_number(dir.path(), 2, 1);
+  save_number(dir.path(), 2, 1, shard_above);
   return seam::stop();
 }
 
@@ -105,6 +110,44 @@ void kill_everywhere(bool torn) {
 
 TEST(CheckpointCrash, KilledBeforeEveryFileCall) { kill_everywhere(false); }
 TEST(CheckpointCrash, KilledInTheMiddleOfEveryWrite) { kill_everywhere(true); }
+
+TEST(CheckpointCrash, KilledWhileShardsAreWritten) {
+  const int64_t calls = calls_of_a_save(0);
+  for (int64_t at = 1; at <= calls; at += at < calls - 30 ? 9 : 1) {
+    const test::TemporaryDirectory dir;
+    save_number(dir.path(), 1, 0, 0);
+    const int status = exit_status([&] {
+      seam::start(seam::Mode::end_process, at, 0, at % 2 == 0);
+      save_number(dir.path(), 2, 1, 0);
+    });
+    ASSERT_EQ(status, seam::kExit) << "call " << at;
+    ASSERT_EQ(check_newest(dir.path(), {1, 2}), "") << "killed at call " << at;
+    save_number(dir.path(), 2, 1, 0);
+    ASSERT_EQ(check_newest(dir.path(), {2}), "") << "killed at call " << at;
+    EXPECT_EQ(test::names_in(checkpoint::directory_of(dir.path())).size(), 2U)
+        << "killed at call " << at;
+  }
+}
+
+TEST(CheckpointCrash, AShardThatCannotBeWrittenEndsTheSave) {
+  const int64_t calls = calls_of_a_save(0);
+  for (int64_t at = 1; at <= calls; at += 13) {
+    const test::TemporaryDirectory dir;
+    save_number(dir.path(), 1, 0, 0);
+    seam::start(seam::Mode::fail_from, at, ENOSPC);
+    int code = 0;
+    try {
+      save_number(dir.path(), 2, 0, 0);
+    } catch (const Error& error) {
+      code = static_cast<int>(error.code());
+    }
+    seam::stop();
+    ASSERT_TRUE(code == 0 || code == 5) << "call " << at << ": " << code;
+    ASSERT_EQ(check_newest(dir.path(), {code == 0 ? 2 : 1, 2}), "") << "call " << at;
+    save_number(dir.path(), 3, 1, 0);
+    EXPECT_EQ(test::names_in(checkpoint::directory_of(dir.path())).size(), 2U) << "call " << at;
+  }
+}
 
 TEST(CheckpointCrash, KilledWhileThreadRanksSave) {
   for (int64_t at = 5; at < 300; at += 11) {
@@ -281,6 +324,29 @@ TEST(CheckpointDisk, ReadOnlyDisk) {
   });
   if (status == 77) GTEST_SKIP() << "no private mount namespace here: not tested";
   EXPECT_EQ(status, 0);
+}
+
+// As on NFS without its lock daemon: HDF5 is told not to lock, and the lock of the run directory
+// goes by the process that it names.
+TEST(CheckpointDisk, AFileSystemWithoutLocks) {
+  for (const int error : {ENOLCK, ENOSYS, EOPNOTSUPP}) {
+    const test::TemporaryDirectory dir;
+    seam::fail_locks(error);
+    {
+      const int64_t before = seam::fail_locks(error);
+      const DirectoryLock lock(dir.path());
+      const int64_t locked = seam::fail_locks(error);
+      EXPECT_GT(locked, before);
+      EXPECT_THROW(DirectoryLock(dir.path()), Error);
+      const int64_t asked = seam::fail_locks(error);
+      save_number(dir.path(), 1, 0);
+      save_number(dir.path(), 2, 0, 0);
+      EXPECT_EQ(check_newest(dir.path(), {2}), "");
+      EXPECT_EQ(checkpoint::check_structure(checkpoint::list(dir.path())[1].path), "");
+      EXPECT_EQ(seam::fail_locks(error), asked) << "HDF5 asked for a lock";
+    }
+    seam::fail_locks(0);
+  }
 }
 
 TEST(CheckpointDisk, SpaceIsCheckedBeforehand) {

@@ -25,6 +25,8 @@ struct Seam {
   bool torn = false;
   int64_t calls = 0;
   std::vector<std::string> log;
+  int lock_error = 0;
+  int64_t locks = 0;
 };
 
 Seam& seam() {
@@ -61,11 +63,19 @@ bool trips(const char* call) {
 
 }  // namespace
 
-void start(Mode mode, int64_t at, int error, bool torn) { seam() = {mode, at, error, torn, 0, {}}; }
+void start(Mode mode, int64_t at, int error, bool torn) {
+  Seam& now = seam();
+  now = {mode, at, error, torn, 0, {}, now.lock_error, now.locks};
+}
 
 int64_t stop() {
   seam().mode = Mode::off;
   return seam().calls;
+}
+
+int64_t fail_locks(int error) {
+  seam().lock_error = error;
+  return seam().locks;
 }
 
 const std::vector<std::string>& log() { return seam().log; }
@@ -104,6 +114,15 @@ ssize_t pread(int file, void* data, size_t bytes, off_t offset) {
 int ftruncate(int file, off_t bytes) {
   if (seam::trips("ftruncate")) return -1;
   return seam::next<int (*)(int, off_t)>("ftruncate")(file, bytes);
+}
+
+int flock(int file, int operation) {
+  ++seam::seam().locks;
+  if (seam::seam().lock_error != 0) {
+    errno = seam::seam().lock_error;
+    return -1;
+  }
+  return seam::next<int (*)(int, int)>("flock")(file, operation);
 }
 
 int fsync(int file) {
