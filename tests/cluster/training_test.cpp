@@ -1,6 +1,7 @@
 // What a training over several hosts promises: the layout law, checkpoints, hierarchical exchange
 // and router smile, under OpenMPI with TCP between the hosts.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -132,6 +133,23 @@ TEST(NodesBenchmark, MeasuresOnHostsOfItsOwn) {
   EXPECT_EQ(bench["model"]["rows"].size(), 3U);
   for (size_t i = 0; i < 3; ++i)  // those that are not timed
     EXPECT_TRUE(bench["figures"][i]["met"]) << bench["figures"];
+}
+
+// However it is ended, neither a host nor a rank on it is left.
+TEST(NodesBenchmark, LeavesNoHosts) {
+  {
+    const Cluster probe(1);
+    NEED(probe);
+  }
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    Job job(alone({"bench", "moe_nodes", TROUPE_SOURCE_DIR "/configs/bench/moe_nodes.yaml",
+                   "--hosts", "2", "--rate", "1mbit"}));
+    ASSERT_TRUE(job.says("mpirun"));
+    kill(job.pid(), signal);
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5))) << signal;
+    const std::vector<std::string> left = job.left_overs();
+    EXPECT_TRUE(left.empty()) << signal << " " << left.front();
+  }
 }
 
 TEST(NodesBenchmark, SaysWhatIsNotAllowed) {

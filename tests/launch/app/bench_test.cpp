@@ -10,6 +10,7 @@
 #include "core/kernels/memory_rate.h"
 #include "launch/app/checkpoint_bench.h"
 #include "launch/app/commands.h"
+#include "launch/app/emulated_hosts.h"
 #include "launch/app/generate_bench.h"
 #include "launch/app/layout_law.h"
 #include "launch/app/nodes_bench.h"
@@ -140,6 +141,12 @@ TEST(NodesBench, CountsWhatCrosses) {
     config.parallel.ranks_per_node = 4;  // one node: nothing crosses
     EXPECT_THROW(bench_nodes(config, data, world, device, 1), Error);
   });
+}
+
+TEST(EmulatedHosts, AreFoundBesideTheProgram) {
+  EXPECT_EQ(fs::canonical(file_beside_program("launch/scripts/emulated-hosts", 2)),
+            fs::canonical(TROUPE_SOURCE_DIR "/launch/scripts/emulated-hosts"));
+  EXPECT_EQ(file_beside_program("launch/scripts/no-such-script", 2), "");
 }
 
 // What a benchmark does not read is refused, before anything is measured.
