@@ -89,6 +89,7 @@ std::vector<LinkTraffic> link_traffic(const RunConfig& config) {
   struct Sum {
     int64_t heaviest = 0;
     int64_t total = 0;
+    int64_t between = 0;
     std::map<std::string, int64_t> parts;
   };
   std::map<std::string, Sum> sums;
@@ -97,6 +98,7 @@ std::vector<LinkTraffic> link_traffic(const RunConfig& config) {
     for (const CommunicationPart& part : communication_of_rank(config, rank).parts) {
       own[part.group] += part.bytes;
       sums[part.group].parts[part.name] += part.bytes;
+      sums[part.group].between += part.between_nodes;
     }
     for (const auto& [group, bytes] : own) {
       sums[group].heaviest = std::max(sums[group].heaviest, bytes);
@@ -110,12 +112,41 @@ std::vector<LinkTraffic> link_traffic(const RunConfig& config) {
     std::sort(parts.begin(), parts.end());
     std::string what;
     for (const auto& [bytes, name] : parts) what += (what.empty() ? "" : ", ") + name;
-    list.push_back({group, what, sum.heaviest, sum.total});
+    list.push_back({group, what, sum.heaviest, sum.total, sum.between});
   }
   std::stable_sort(list.begin(), list.end(),
                    [](const LinkTraffic& a, const LinkTraffic& b) { return a.total > b.total; });
   return list;
 }
+
+namespace {
+
+std::string traffic_row(const std::string& over, int64_t heaviest, int64_t total, int64_t between,
+                        const std::string& what) {
+  return fmt::format("  {:<12} {:>12} {:>12} {:>12} {:>14}  {}\n", over, amount(heaviest),
+                     amount(total), amount(total - between), amount(between), what);
+}
+
+std::string traffic_table(const RunConfig& config) {
+  std::string text = fmt::format(
+      "sent per step, routing taken as even:\n  {:<12} {:>12} {:>12} {:>12} {:>14}  {}\n", "over",
+      "one rank", "all ranks", "in a node", "between nodes", "what");
+  int64_t total = 0;
+  int64_t between = 0;
+  for (const LinkTraffic& link : link_traffic(config)) {
+    text += traffic_row(link.group, link.heaviest, link.total, link.between_nodes, link.what);
+    total += link.total;
+    between += link.between_nodes;
+  }
+  const int64_t heaviest = estimate_communication(config).bytes_per_step;
+  text += traffic_row("all", heaviest, total, between, "");
+  if (config.parallel.ranks_per_node == 0) {
+    text += "parallel.ranks_per_node: auto: all ranks are taken to be on one node\n";
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string layout_table(const RunConfig& config) {
   const Parallelism& p = config.parallel;
@@ -137,13 +168,7 @@ std::string layout_table(const RunConfig& config) {
     text += fmt::format("  {:<4} {:<52} {}\n", name(sharing.axis), sharing.what,
                         shown(groups_of(shape, sharing.axis)));
   }
-  text += fmt::format("\nsent per step, routing taken as even:\n  {:<10} {:>12} {:>12}  {}\n",
-                      "over", "one rank", "all ranks", "what");
-  for (const LinkTraffic& link : link_traffic(config)) {
-    text += fmt::format("  {:<10} {:>12} {:>12}  {}\n", link.group, amount(link.heaviest),
-                        amount(link.total), link.what);
-  }
-  return text;
+  return text + "\n" + traffic_table(config);
 }
 
 std::string layout_svg(const RunConfig& config) {
@@ -155,7 +180,7 @@ std::string layout_svg(const RunConfig& config) {
   const int left = 110;
   const int top = 70;
   const int below = top + rows * kCell + shape[Axis::pp] * kLine + 20;
-  const int width = std::max(left + columns * kCell + 20, 720);
+  const int width = std::max(left + columns * kCell + 20, 840);
   const int height = below + (static_cast<int>(links.size()) + 2) * kLine;
   std::string out = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
@@ -196,12 +221,14 @@ std::string layout_svg(const RunConfig& config) {
   out += text_at(20, below, "sent per step over", " font-weight=\"bold\"");
   out += text_at(170, below, "one rank", " font-weight=\"bold\"");
   out += text_at(270, below, "all ranks", " font-weight=\"bold\"");
+  out += text_at(370, below, "between nodes", " font-weight=\"bold\"");
   for (size_t i = 0; i < links.size(); ++i) {
     const int y = below + (static_cast<int>(i) + 1) * kLine;
     out += text_at(20, y, links[i].group);
     out += text_at(170, y, amount(links[i].heaviest));
     out += text_at(270, y, amount(links[i].total));
-    out += text_at(370, y, links[i].what, " fill=\"#555\"");
+    out += text_at(370, y, amount(links[i].between_nodes));
+    out += text_at(490, y, links[i].what, " fill=\"#555\"");
   }
   return out + "</svg>\n";
 }

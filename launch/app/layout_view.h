@@ -11,10 +11,11 @@ namespace troupe {
 
 // A kind of link: the groups of ranks over one set of axes.
 struct LinkTraffic {
-  std::string group;     // as the communicators are named: "tp", "dpxcp", "world"
-  std::string what;      // the parts of it, the largest first
-  int64_t heaviest = 0;  // bytes that one rank sends at most
-  int64_t total = 0;     // bytes that all ranks send
+  std::string group;          // as the communicators are named: "tp", "dpxcp", "world"
+  std::string what;           // the parts of it, the largest first
+  int64_t heaviest = 0;       // bytes that one rank sends at most
+  int64_t total = 0;          // bytes that all ranks send
+  int64_t between_nodes = 0;  // of these from node to node, by parallel.ranks_per_node
 };
 // Rows that experts get are taken as evenly spread.
 std::vector<LinkTraffic> link_traffic(const RunConfig& config);

@@ -29,11 +29,14 @@ struct CommunicationPart {
   std::string name;   // "gradients", "rows to and from experts", ...
   std::string group;  // of ranks, as the communicators are named: "dp", "cpxtp", "world", ...
   int64_t bytes = 0;  // sent to others in one step
+  int64_t between_nodes = 0;  // of these to ranks on other nodes, by parallel.ranks_per_node
 };
 
+// Rows that experts get are taken as evenly spread; all else is exact.
 struct CommunicationEstimate {
   std::vector<CommunicationPart> parts;
   int64_t bytes_per_step = 0;
+  int64_t between_nodes = 0;
 };
 
 // The vocabulary must be resolved. threads: of one rank.

@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <map>
 
-#include "launch/config/estimate.h"
+#include "launch/config/expert_traffic.h"
+#include "launch/config/outgoing.h"
 #include "launch/config/parameter_plan.h"
-#include "launch/config/routed_rows.h"
+#include "moe/balance/balance.h"
 #include "moe/routers/table.h"
-#include "parallel/comm/traffic_model.h"
+#include "parallel/cp/context_attention.h"
 #include "parallel/dp/bucket_plan.h"
 #include "parallel/pp/schedule.h"
 
@@ -27,7 +28,8 @@ class RankTraffic {
                        std::max<int64_t>(1, mesh_[Axis::dp] * config.train.micro_batch)),
         attention_rows_(config.train.micro_batch * model_.seq_len / mesh_[Axis::cp]),
         compute_(bytes_of(model_.compute)),
-        forwards_(model_.recompute ? 2 : 1) {
+        forwards_(model_.recompute ? 2 : 1),
+        out_(config.parallel, rank) {
     const int stages = mesh_[Axis::pp];
     chunks_ = chunks_per_stage(config.parallel);
     for (int chunk = 0; chunk < chunks_; ++chunk) {
@@ -42,46 +44,40 @@ class RankTraffic {
     gradients();
     stages();
     tensor_parallel();
+    attention();
     routers();
-    experts();
+    for (const auto& moe : layers_) {
+      if (moe) add_expert_traffic(config_, *moe, rank_, forwards_, micro_batches_, out_);
+    }
     statistics();
-    return std::move(estimate_);
+    return out_.estimate();
   }
 
  private:
-  void add(const char* name, const std::string& group, int64_t bytes) {
-    if (bytes == 0) return;
-    estimate_.bytes_per_step += bytes;
-    for (CommunicationPart& part : estimate_.parts) {
-      if (part.name != name || part.group != group) continue;
-      part.bytes += bytes;
-      return;
-    }
-    estimate_.parts.push_back({name, group, bytes});
-  }
   int at(Axis axis) const { return at_[static_cast<size_t>(axis)]; }
+  RankGroup group(const std::vector<Axis>& axes) const { return rank_group(mesh_, rank_, axes); }
 
   // Buckets hold gradients of one group each, so groups can be counted one by one.
   void gradients() {
-    std::map<std::string, std::vector<GradientItem>> groups;
+    struct Items {
+      RankGroup group;
+      std::vector<GradientItem> list;
+    };
+    std::map<std::string, Items> groups;
     for (const PlannedParameter& parameter :
          planned_parameters(model_, config_.parallel, at(Axis::pp))) {
-      std::string group;
-      for (int i = 0; i < kAxes; ++i) {
-        const auto axis = static_cast<Axis>(i);
-        if (parameter.layout.gradient_partial[static_cast<size_t>(i)] && mesh_[axis] > 1) {
-          group += (group.empty() ? "" : "x") + std::string(name(axis));
-        }
-      }
-      groups[group].push_back(
+      RankGroup over = gradient_ranks(parameter.layout, mesh_, rank_);
+      if (over.size() == 1) continue;
+      Items& items = groups[over.name];
+      items.group = std::move(over);
+      items.list.push_back(
           {parameter.layout, local_elements(parameter, mesh_, rank_), wide(parameter.compute)});
     }
     const int zero = config_.parallel.zero;
     const int64_t rounds = zero >= 2 ? micro_batches_ : 1;
-    for (const auto& [group, items] : groups) {
-      if (group.empty()) continue;
-      add(zero > 0 ? "gradients and updated weights" : "gradients", group,
-          gradient_sync_bytes(items, mesh_, rank_, kBucketBytes, zero, rounds));
+    for (const auto& [name, items] : groups) {
+      out_.add(zero > 0 ? "gradients and updated weights" : "gradients", items.group,
+               gradient_sync_bytes_to(items.list, mesh_, rank_, kBucketBytes, zero, rounds));
     }
   }
 
@@ -90,126 +86,122 @@ class RankTraffic {
 
   // Every chunk but the last of all sends its value on, every one but the first a gradient back.
   void stages() {
-    if (mesh_[Axis::pp] == 1) return;
+    const int stages = mesh_[Axis::pp];
+    if (stages == 1) return;
     const int64_t rows = config_.parallel.sp ? attention_rows_ / mesh_[Axis::tp] : attention_rows_;
-    const int64_t messages = 2 * chunks_ - (first() ? 1 : 0) - (last() ? 1 : 0);
-    add("values between stages", "pp", micro_batches_ * messages * rows * model_.dim * compute_);
+    const int64_t message = micro_batches_ * rows * model_.dim * compute_;
+    std::vector<int64_t> to(static_cast<size_t>(stages), 0);
+    to[static_cast<size_t>((at(Axis::pp) + 1) % stages)] += (chunks_ - (last() ? 1 : 0)) * message;
+    to[static_cast<size_t>((at(Axis::pp) + stages - 1) % stages)] +=
+        (chunks_ - (first() ? 1 : 0)) * message;
+    out_.add("values between stages", group({Axis::pp}), to);
   }
 
-  // Into and out of a tensor parallel region: rows are gathered and scattered (sp), or summed.
-  // In forward one of the two sends without sp, in backward the other.
-  void region(int64_t forwards) {
-    const int tp = mesh_[Axis::tp];
-    if (tp == 1) return;
-    const int64_t times = config_.parallel.sp ? 2 * (forwards + 1) : forwards + 1;
-    add("activations", "tp", micro_batches_ * times * region_bytes());
-  }
-  // One end of a region: out of the embedding and into the head.
-  void half_region(bool here) {
-    if (!here) return;
-    const int64_t times = config_.parallel.sp ? 2 : 1;
-    add("activations", "tp", micro_batches_ * times * region_bytes());
-  }
-  int64_t region_bytes() const {
-    const int tp = mesh_[Axis::tp];
-    return config_.parallel.sp
-               ? all_gather_bytes_sent(attention_rows_ / tp * model_.dim, compute_, tp)
-               : all_reduce_bytes_sent(attention_rows_ * model_.dim, compute_, at(Axis::tp), tp);
+  // So many times into or out of a tensor parallel region: rows are gathered or scattered (sp), or
+  // summed.
+  void regions(int64_t times) {
+    const RankGroup tp = group({Axis::tp});
+    if (config_.parallel.sp) {
+      const int64_t rows = attention_rows_ / tp.size();
+      out_.add_each("activations", tp, micro_batches_ * times * rows * model_.dim * compute_);
+    } else {
+      out_.add_sums("activations", tp, micro_batches_ * times, attention_rows_ * model_.dim,
+                    compute_);
+    }
   }
 
+  // In forward one end of a region sends without sp, in backward the other; with sp both do.
   void tensor_parallel() {
-    const int tp = mesh_[Axis::tp];
-    if (tp == 1) return;
-    half_region(first());  // out of the embedding
-    half_region(last());   // into the head
+    if (mesh_[Axis::tp] == 1) return;
+    const int64_t ends = config_.parallel.sp ? 2 : 1;
+    if (first()) regions(ends);  // out of the embedding
+    if (last()) regions(ends);   // into the head
     for (const auto& moe : layers_) {
-      region(forwards_);                                       // attention
-      if (!moe || moe->shared_experts > 0) region(forwards_);  // dense feed-forward
+      regions(ends * (forwards_ + 1));                                       // attention
+      if (!moe || moe->shared_experts > 0) regions(ends * (forwards_ + 1));  // dense feed-forward
     }
     if (!last()) return;
-    const int64_t parts = 2 * attention_rows_;
-    add("vocabulary parts", "tp",
-        micro_batches_ * all_gather_bytes_sent(parts, bytes_of(wide(model_.compute)), tp));
+    out_.add_each("vocabulary parts", group({Axis::tp}),
+                  micro_batches_ * 2 * attention_rows_ * bytes_of(wide(model_.compute)));
   }
 
-  // Rows are cut unevenly where they do not divide; then the longest part is sent.
-  static int64_t longest(int64_t rows, int parts) { return (rows + parts - 1) / parts; }
+  // Keys round the ring, or heads for positions.
+  void attention() {
+    const RankGroup cp = group({Axis::cp});
+    if (cp.size() == 1) return;
+    const int tp = mesh_[Axis::tp];
+    const CpKind kind = config_.parallel.cp_kind;
+    const ContextBytes bytes = context_attention_bytes(
+        kind, cp.size(), attention_rows_, model_.heads / tp,
+        std::max<int64_t>(1, model_.kv_heads / tp), model_.head_dim, model_.compute);
+    const int64_t all = micro_batches_ * static_cast<int64_t>(layers_.size()) *
+                        (forwards_ * bytes.forward + bytes.backward);
+    if (kind == CpKind::all_to_all) {
+      out_.add_each("attention", cp, all / (cp.size() - 1));
+      return;
+    }
+    std::vector<int64_t> to(static_cast<size_t>(cp.size()), 0);
+    to[static_cast<size_t>((cp.place + 1) % cp.size())] = all;
+    out_.add("attention", cp, to);
+  }
 
   // The logits of all tokens of the micro-batch to all its ranks; without sp the residual stream is
   // cut for the experts and put together again.
   void routers() {
     const int tp = mesh_[Axis::tp];
-    const int cp = mesh_[Axis::cp];
-    const int64_t own = longest(attention_rows_, tp);
+    const int64_t own =
+        attention_rows_ * (at(Axis::tp) + 1) / tp - attention_rows_ * at(Axis::tp) / tp;
     for (const auto& moe : layers_) {
       if (!moe) continue;
-      if (cp * tp > 1) {
-        const std::string group = tp == 1 ? "cp" : cp == 1 ? "tp" : "cpxtp";
-        for (const RouterMatrix& matrix :
-             router_matrices(*find_router(moe->router), moe->router_options, moe->experts)) {
-          add("router rows", group,
-              micro_batches_ * forwards_ *
-                  all_gather_bytes_sent(own * matrix.rows, bytes_of(moe->router_precision),
-                                        cp * tp));
-        }
+      for (const RouterMatrix& matrix :
+           router_matrices(*find_router(moe->router), moe->router_options, moe->experts)) {
+        out_.add_each(
+            "router rows", group({Axis::cp, Axis::tp}),
+            micro_batches_ * forwards_ * own * matrix.rows * bytes_of(moe->router_precision));
       }
-      if (tp > 1 && !config_.parallel.sp) {
-        add("activations", "tp",
-            micro_batches_ * (forwards_ + 1) *
-                all_gather_bytes_sent(own * model_.dim, compute_, tp));
-      }
-    }
-  }
-
-  // Forward: row counts, rows, gate weights, results; backward: the gradients of the last three. Of
-  // the rows that a rank sends the share (ep - 1) / ep goes to others; over etp every rank of an
-  // expert gets all rows of all its parts.
-  void experts() {
-    const int64_t ep = mesh_[Axis::ep];
-    const int64_t etp = mesh_[Axis::etp];
-    const int64_t passes = 2 * forwards_ + 2;
-    const int64_t real = bytes_of(wide(model_.compute));
-    for (const auto& moe : layers_) {
-      if (!moe || ep * etp == 1) continue;
-      const int64_t rows = routed_rows(*moe, config_.train.micro_batch, model_.seq_len) /
-                           (mesh_[Axis::cp] * mesh_[Axis::tp]);
-      const int64_t leaving = rows * (ep - 1) / ep;
-      const auto per_step = [&](const char* name, const char* group, int64_t bytes) {
-        add(name, group, micro_batches_ * bytes);
-      };
-      per_step("row counts", "ep", forwards_ * (ep - 1) * (moe->experts / ep) * 8);
-      per_step("rows to and from experts", "ep", passes * leaving * model_.dim * compute_);
-      per_step("gate weights", "ep", (forwards_ + 1) * leaving * real);
-      per_step("row counts", "etp", forwards_ * (etp - 1) * ep * (moe->experts / ep) * 8);
-      per_step("rows to and from experts", "etp",
-               passes * (etp - 1) * rows * model_.dim * compute_);
-      per_step("gate weights", "etp", (forwards_ + 1) * (etp - 1) * rows * real);
+      if (config_.parallel.sp) continue;
+      out_.add_each("activations", group({Axis::tp}),
+                    micro_batches_ * (forwards_ + 1) * own * model_.dim * compute_);
     }
   }
 
   // Counters of the routers over the data ranks; loss, its terms and the norm over all.
   void statistics() {
-    int64_t integers = 0;
-    int64_t reals = 0;
+    const RankGroup dp = group({Axis::dp});
+    Counters all;
     int64_t terms = 0;
     for (const auto& moe : model_.moe) {
       if (!moe) continue;
-      integers += 3 * moe->experts + 2;
-      reals += 2 * moe->experts + 1;
+      all.add(moe->experts);
       terms += static_cast<int64_t>(moe->balance.size());
     }
-    const int dp = mesh_[Axis::dp];
-    add("statistics", "dp",
-        all_reduce_bytes_sent(integers, 8, at(Axis::dp), dp) +
-            all_reduce_bytes_sent(reals, 8, at(Axis::dp), dp));
-    const int pp = mesh_[Axis::pp];
-    add("statistics", "pp",
-        all_reduce_bytes_sent(integers, 8, at(Axis::pp), pp) +
-            all_reduce_bytes_sent(reals, 8, at(Axis::pp), pp));
-    // Loss, sums of terms, stop, save; and four times of every stage.
-    add("statistics", "world",
-        all_reduce_bytes_sent(5 + terms + 4 * pp, 8, rank_, mesh_.world()) +
-            all_reduce_bytes_sent(1, 8, rank_, mesh_.world()));
+    counters(all, dp);
+    if (mesh_[Axis::pp] > 1) counters(all, group({Axis::pp}));
+    // Balance terms that wait for the whole batch: once more, those of the stage.
+    Counters own;
+    bool waits = false;
+    for (const auto& moe : layers_) {
+      if (!moe) continue;
+      own.add(moe->experts);
+      waits = waits || std::any_of(moe->balance.begin(), moe->balance.end(), waits_for_batch);
+    }
+    if (waits) counters(own, dp);
+    // Loss, sums of terms, stop, save; and four times of every stage. Then the norm.
+    const RankGroup world = world_group(mesh_, rank_);
+    out_.add_sums("statistics", world, 1, 5 + terms + 4 * mesh_[Axis::pp], 8);
+    out_.add_sums("statistics", world, 1, 1, 8);
+  }
+  struct Counters {
+    int64_t integers = 0;
+    int64_t reals = 0;
+    void add(int64_t experts) {
+      integers += 3 * experts + 2;
+      reals += 2 * experts + 1;
+    }
+  };
+  void counters(const Counters& counters, const RankGroup& over) {
+    out_.add_sums("statistics", over, 1, counters.integers, 8);
+    out_.add_sums("statistics", over, 1, counters.reals, 8);
   }
 
   const RunConfig& config_;
@@ -223,7 +215,7 @@ class RankTraffic {
   int64_t forwards_;  // of a block: recomputation repeats it
   int chunks_ = 1;
   std::vector<std::optional<MoEConfig>> layers_;  // of this stage
-  CommunicationEstimate estimate_;
+  Outgoing out_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "launch/config/routed_rows.h"
 #include "moe/routers/table.h"
 #include "parallel/dp/ownership.h"
+#include "parallel/pp/schedule.h"
 
 namespace troupe {
 namespace {
@@ -26,6 +27,9 @@ int64_t block(int64_t bytes) {
 // of it per expert on average.
 constexpr int64_t kRowPad = 32;
 
+// Rows that one thread takes through an expert at a time.
+constexpr int64_t kRowBlock = 128;
+
 // Copies of a matrix in the forms that products read.
 int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh,
                    const std::shared_ptr<Device>& device) {
@@ -41,8 +45,10 @@ int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh,
 // its backward.
 struct BlockMemory {
   int64_t saved = 0;
+  int64_t deferred = 0;  // more than that, between the gradients of inputs and those of weights
   int64_t backward = 0;
   int64_t exchanged = 0;  // of kind communication, at the worst moment
+  int64_t scratch = 0;    // of one thread, which keeps it
 };
 
 class BlockModel {
@@ -60,6 +66,9 @@ class BlockModel {
   BlockMemory memory(size_t layer) const {
     BlockMemory memory;
     memory.saved = attention();
+    // Gradients of what the projections and norms gave, for those of the weights; those of q, k and
+    // v take the place of q, k and v.
+    memory.deferred = 3 * stream(model_.dim);
     if (model_.moe[layer]) {
       experts(*model_.moe[layer], memory);
     } else {
@@ -96,6 +105,8 @@ class BlockModel {
     const int64_t filled = (rows + experts * kRowPad / 2) * c_;
     const int64_t d = model_.dim;
     memory.saved += block(rows * d * c_) + block(filled * 2 * f);
+    memory.deferred += block(rows * d * c_) + block(filled * f) + block(filled * 2 * f);
+    memory.scratch = std::max(memory.scratch, block(kRowBlock * (2 * d + 3 * f) * c_));
     memory.backward = std::max(memory.backward, 2 * block(filled * d) + block(filled * f) +
                                                     block(filled * 2 * f) + block(rows * d * c_));
   }
@@ -114,7 +125,7 @@ class BlockModel {
     if (router.has_parameters) {
       const int64_t r = bytes_of(moe.router_precision);
       memory.saved += block(rows_ / tp_ * model_.dim * r);  // input of the router
-      memory.saved += router_tables(moe) * block(tokens_ * moe.experts * r);
+      memory.saved += block(router_columns(moe, router) * tokens_ * r);
     }
     if (moe.shared_experts > 0) {
       BlockMemory shared;
@@ -123,20 +134,26 @@ class BlockModel {
         shared.saved -= this->rows(model_.dim);  // the same rows as the router's input
       }
       memory.saved += shared.saved;
+      memory.deferred += shared.deferred;
       memory.backward = std::max(memory.backward, shared.backward);
+      memory.scratch = std::max(memory.scratch, shared.scratch);
     }
     if (ep * etp > 1) memory.exchanged = block(rows * model_.dim * c_);
   }
 
-  // Tensors [T, E] that the router keeps: scores and probabilities, one more per balance term that
-  // reads logits, four with noise.
-  static int64_t router_tables(const MoEConfig& moe) {
+  // Columns of the tables [T, ...] that the router keeps: scores and probabilities, one more per
+  // balance term that reads logits, four with noise. Of each of its matrices: router smile has
+  // small ones for groups and for the experts in them.
+  static int64_t router_columns(const MoEConfig& moe, const RouterDescriptor& router) {
     int64_t tables = 2;
     for (const BalanceTerm& term : moe.balance) tables += term.coef != 0 ? 1 : 0;
     if (moe.router_options.has("noise") && moe.router_options.text("noise") == "learned") {
-      tables += 4;
+      return (tables + 4) * moe.experts;
     }
-    return tables;
+    int64_t columns = 0;
+    for (const RouterMatrix& matrix : router_matrices(router, moe.router_options, moe.experts))
+      columns += tables * matrix.rows;
+    return columns;
   }
 
   const RunConfig& config_;
@@ -183,8 +200,10 @@ int64_t moments(const RunConfig& config) {
              : 0;
 }
 
-// What the last rank holds of values, gradients and moments; blocks of the allocator, in bytes.
+// What the last rank of a stage holds of values, gradients and moments; blocks of the allocator, in
+// bytes.
 struct StateMemory {
+  int64_t forms = 0;   // copies for products
   int64_t whole = 0;   // of all its parameters
   int64_t owned = 0;   // of the elements that it owns under zero
   int64_t bucket = 0;  // of the largest bucket of gradients
@@ -205,15 +224,18 @@ int64_t group_size(const Layout& layout, const MeshShape& mesh) {
   return size;
 }
 
-StateMemory state_memory(const RunConfig& config) {
+StateMemory state_memory(const RunConfig& config, int stage) {
   const MeshShape& mesh = config.parallel.shape;
-  const int rank = mesh.world() - 1;
+  const int rank = (stage + 1) * (mesh.world() / mesh[Axis::pp]) - 1;
+  const std::shared_ptr<Device> device = Device::cpu(1);
+  StateMemory memory;
   std::vector<GradientItem> items;
-  for (const PlannedParameter& parameter : planned_parameters(config.model, config.parallel)) {
+  for (const PlannedParameter& parameter :
+       planned_parameters(config.model, config.parallel, stage)) {
     items.push_back(
         {parameter.layout, local_elements(parameter, mesh, rank), wide(parameter.compute)});
+    memory.forms += form_bytes(parameter, mesh, device);
   }
-  StateMemory memory;
   const std::vector<FlatRange> owned = owned_ranges(items, mesh, rank);
   for (size_t i = 0; i < items.size(); ++i) {
     memory.whole += block(items[i].elements * bytes_of(items[i].dtype));
@@ -234,42 +256,87 @@ StateMemory state_memory(const RunConfig& config) {
   return memory;
 }
 
-}  // namespace
+// The worst moment of a stage's step.
+struct WorstMoment {
+  int64_t kept = 0;      // for backward, of all micro-batches in flight
+  int64_t now = 0;       // of what runs
+  bool in_head = false;  // that is the loss, or else a backward
+  int64_t peak() const { return kept + now; }
+};
 
-int64_t MemoryEstimate::of(MemoryKind kind) const {
-  int64_t bytes = 0;
-  for (const MemoryPart& part : parts) bytes += part.kind == kind ? part.bytes : 0;
-  return bytes;
+// What a chunk keeps of one micro-batch.
+struct ChunkMemory {
+  int64_t saved = 0;
+  int64_t deferred = 0;
+};
+
+// Walks through the steps of the stage.
+WorstMoment worst_moment(const Pipeline& pipeline, int stage,
+                         const std::vector<ChunkMemory>& chunks, int64_t head, int64_t backward) {
+  WorstMoment worst;
+  WorstMoment at;
+  for (const PipelineStep& step : pipeline_steps(pipeline, stage)) {
+    const ChunkMemory& chunk = chunks[static_cast<size_t>(step.chunk)];
+    const bool last = pipeline.place(stage, step.chunk) + 1 == pipeline.places();
+    at.now = 0;
+    at.in_head = false;
+    switch (step.action) {
+      case PipelineAction::forward:
+        at.kept += chunk.saved;
+        at.in_head = last;
+        at.now = last ? head : 0;
+        break;
+      case PipelineAction::input_gradient:
+        at.kept += chunk.deferred;
+        at.now = backward;
+        break;
+      case PipelineAction::backward:
+        at.now = backward;
+        break;
+      default:
+        break;
+    }
+    if (at.peak() > worst.peak()) worst = at;
+    if (step.action == PipelineAction::backward) at.kept -= chunk.saved;
+    if (step.action == PipelineAction::weight_gradient) at.kept -= chunk.saved + chunk.deferred;
+  }
+  return worst;
 }
 
-// The worst moment is one of two: the loss, when every block's values are kept and the head's
-// gradient is made; or the backward of the last block's feed-forward, when all of them are still
-// kept, too. With recompute blocks keep only their input, and one block at a time the rest.
-MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
+MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   const DecoderConfig& model = config.model;
   const MeshShape& mesh = config.parallel.shape;
-  const std::shared_ptr<Device> device = Device::cpu(1);
   const int zero = config.parallel.zero;
-  const StateMemory state = state_memory(config);
-  int64_t forms = 0;
-  for (const PlannedParameter& parameter : planned_parameters(model, config.parallel)) {
-    forms += form_bytes(parameter, mesh, device);
-  }
+  const StateMemory state = state_memory(config, stage);
   const int64_t tokens = config.train.micro_batch * model.seq_len / mesh[Axis::cp];
   const int64_t vocab = (model.vocab + mesh[Axis::tp] - 1) / mesh[Axis::tp];
+  const Pipeline pipeline(config.parallel,
+                          std::max<int64_t>(1, config.train.global_batch /
+                                                   (mesh[Axis::dp] * config.train.micro_batch)));
   const BlockModel blocks(config);
-  BlockMemory all;
+  const int64_t row = blocks.stream(model.dim);
+  std::vector<ChunkMemory> chunks;
   BlockMemory worst;
-  for (size_t layer = 0; layer < model.moe.size(); ++layer) {
-    const BlockMemory memory = blocks.memory(layer);
-    all.saved += model.recompute ? blocks.stream(model.dim) : memory.saved;
-    worst.saved = std::max(worst.saved, memory.saved);
-    worst.backward = std::max(worst.backward, memory.backward);
-    worst.exchanged = std::max(worst.exchanged, memory.exchanged);
+  for (int chunk = 0; chunk < pipeline.chunks; ++chunk) {
+    const int place = pipeline.place(stage, chunk);
+    const LayerRange layers = layers_of_place(model.layers, pipeline.places(), place);
+    // Besides the blocks a chunk keeps the value that it has sent on.
+    chunks.push_back({place + 1 < pipeline.places() ? row : 0, 0});
+    for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
+      const BlockMemory memory = blocks.memory(static_cast<size_t>(layer));
+      chunks.back().saved += model.recompute ? row : memory.saved;
+      chunks.back().deferred += memory.deferred;
+      worst.saved = std::max(worst.saved, memory.saved);
+      worst.backward = std::max(worst.backward, memory.backward);
+      worst.exchanged = std::max(worst.exchanged, memory.exchanged);
+      worst.scratch = std::max(worst.scratch, memory.scratch);
+    }
   }
-  const int64_t repeated = model.recompute ? worst.saved : 0;
-  const HeadMemory head = head_memory(model, vocab, tokens, threads);
-  const int64_t in_backward = repeated + worst.backward + 2 * blocks.stream(model.dim);
+  const bool last = stage + 1 == pipeline.stages;
+  const HeadMemory head = last ? head_memory(model, vocab, tokens, threads) : HeadMemory();
+  const int64_t in_backward = (model.recompute ? worst.saved : 0) + worst.backward + 2 * row;
+  const WorstMoment moment =
+      worst_moment(pipeline, stage, chunks, head.tensors, in_backward + worst.exchanged);
   const int64_t tables =
       model.seq_len * model.head_dim * bytes_of(wide(model.compute)) + tokens * 16;
 
@@ -280,7 +347,7 @@ MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
     estimate.total_bytes += bytes;
   };
   add("main weights", MemoryKind::parameter, state.whole);
-  add("forms for products", MemoryKind::parameter, forms);
+  add("forms for products", MemoryKind::parameter, state.forms);
   // With zero 2 only the bucket that grows is there besides.
   add("gradients", MemoryKind::gradient, zero >= 2 ? state.owned + state.bucket : state.whole);
   add("optimizer moments", MemoryKind::optimizer,
@@ -291,9 +358,12 @@ MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
     add("copy for a checkpoint", MemoryKind::checkpoint,
         block(state.saved_values + moments(config) * saved_moments));
   }
-  add("kept for backward", MemoryKind::activation, all.saved + tables);
-  add("scratch of threads", MemoryKind::activation, head.scratch);
-  if (head.tensors >= in_backward + worst.exchanged) {
+  add("kept for backward", MemoryKind::activation, moment.kept + tables);
+  // One value and one gradient that come while the stage computes.
+  if (pipeline.stages > 1) add("values between stages", MemoryKind::activation, 2 * row);
+  add("scratch of threads", MemoryKind::activation,
+      std::max(head.scratch, threads * worst.scratch));
+  if (moment.in_head) {
     add("output projection and loss", MemoryKind::activation, head.tensors);
   } else {
     add("backward of one block", MemoryKind::activation, in_backward);
@@ -302,6 +372,26 @@ MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
     if (zero >= 1) add("gradients on their way", MemoryKind::communication, state.travelling);
   }
   return estimate;
+}
+
+}  // namespace
+
+int64_t MemoryEstimate::of(MemoryKind kind) const {
+  int64_t bytes = 0;
+  for (const MemoryPart& part : parts) bytes += part.kind == kind ? part.bytes : 0;
+  return bytes;
+}
+
+// The worst moment of a rank is one of two: the loss, when every block's values are kept and the
+// head's gradient is made; or the backward of a feed-forward, when all of them are still kept, too.
+// With recompute blocks keep only their input, and one block at a time the rest.
+MemoryEstimate estimate_memory(const RunConfig& config, int threads) {
+  MemoryEstimate heaviest;
+  for (int stage = 0; stage < config.parallel.shape[Axis::pp]; ++stage) {
+    MemoryEstimate estimate = estimate_stage(config, threads, stage);
+    if (estimate.total_bytes > heaviest.total_bytes) heaviest = std::move(estimate);
+  }
+  return heaviest;
 }
 
 }  // namespace troupe

@@ -28,8 +28,9 @@ MoESize moe_size(const MoEConfig& moe, int64_t dim) {
   require(router != nullptr, "no router named {}", moe.router);
   const int64_t expert = 3 * dim * moe.ffn_dim;
   const int64_t shared = moe.shared_experts * 3 * dim * moe.shared_ffn_dim;
-  int64_t router_matrix = router->has_parameters ? moe.experts * dim : 0;
-  if (moe.router == "topk" && moe.router_options.text("noise") == "learned") router_matrix *= 2;
+  int64_t router_matrix = 0;
+  for (const RouterMatrix& matrix : router_matrices(*router, moe.router_options, moe.experts))
+    router_matrix += matrix.rows * dim;
   const int64_t choices = router->choices(moe.router_options);
   // Where experts choose, a token is read by capacity_factor experts on average.
   const double active_experts =

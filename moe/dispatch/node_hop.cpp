@@ -24,6 +24,17 @@ int64_t sum(const std::vector<int64_t>& values) {
 
 }  // namespace
 
+int node_gateway(const std::vector<int>& node, int rank, int to) {
+  const int from = node[static_cast<size_t>(rank)];
+  const auto place = std::count(node.begin(), node.begin() + rank, from);
+  const auto there = std::count(node.begin(), node.end(), to);
+  int64_t skip = place % there;
+  for (size_t r = 0; r < node.size(); ++r) {
+    if (node[r] == to && skip-- == 0) return static_cast<int>(r);
+  }
+  return -1;  // no rank is on that node
+}
+
 int64_t NodePlan::arrivals() const { return sum(recv_rows); }
 
 NodeHop::NodeHop(Placement placement, std::vector<int> node, Communicator& ep, std::string site)
@@ -58,12 +69,7 @@ int64_t NodeHop::mark_bytes() const {
   return static_cast<int64_t>(most + 7) / 8;
 }
 
-int NodeHop::gateway(int rank, int node) const {
-  const auto& own = ranks_[static_cast<size_t>(node_[static_cast<size_t>(rank)])];
-  const auto& there = ranks_[static_cast<size_t>(node)];
-  const auto place = static_cast<size_t>(std::find(own.begin(), own.end(), rank) - own.begin());
-  return there[place % there.size()];
-}
+int NodeHop::gateway(int rank, int node) const { return node_gateway(node_, rank, node); }
 
 Placement NodeHop::placement_on_node() const {
   const int own = node_[static_cast<size_t>(ep_.rank())];
@@ -87,6 +93,9 @@ NodePlan NodeHop::plan_sends(const Assignment& assignment) const {
     std::vector<uint8_t> marks;
   };
   std::vector<Share> shares(ranks);
+  std::vector<size_t> gateways;  // of each node
+  for (size_t node = 0; node < ranks_.size(); ++node)
+    gateways.push_back(static_cast<size_t>(gateway(ep_.rank(), static_cast<int>(node))));
   std::vector<std::pair<int32_t, int32_t>> here;  // (place on the node, pair)
   for (int64_t t = 0; t < assignment.tokens; ++t) {
     const int64_t begin = assignment.token_begin[static_cast<size_t>(t)];
@@ -101,7 +110,7 @@ NodePlan NodeHop::plan_sends(const Assignment& assignment) const {
       }
       if (here.empty()) continue;
       std::sort(here.begin(), here.end());
-      Share& share = shares[static_cast<size_t>(gateway(ep_.rank(), static_cast<int>(node)))];
+      Share& share = shares[gateways[node]];
       share.tokens.push_back(static_cast<int32_t>(t));
       share.marks.resize(share.marks.size() + bytes, 0);
       for (const auto& [place, pair] : here) {

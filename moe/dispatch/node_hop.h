@@ -35,6 +35,9 @@ struct NodePlan {
   int64_t arrivals() const;
 };
 
+// The rank of `to` that takes the rows of `rank` for that node. node: of each rank.
+int node_gateway(const std::vector<int>& node, int rank, int to);
+
 class NodeHop {
  public:
   // node: of each rank of ep, numbered from 0. The group must outlive backward.

@@ -15,6 +15,14 @@ int64_t all_reduce_bytes_sent(int64_t elements, int64_t element_bytes, int rank,
   return ((elements - own) + own * (size - 1)) * element_bytes;
 }
 
+int64_t all_reduce_bytes_to(int64_t elements, int64_t element_bytes, int rank, int peer, int size) {
+  if (elements * element_bytes <= kDirectSumBytes) return elements * element_bytes;
+  const auto piece = [&](int of) {
+    return piece_begin(elements, of + 1, size) - piece_begin(elements, of, size);
+  };
+  return (piece(peer) + piece(rank)) * element_bytes;
+}
+
 int64_t all_gather_bytes_sent(int64_t elements, int64_t element_bytes, int size) {
   return elements * element_bytes * (size - 1);
 }

@@ -86,21 +86,43 @@ std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const Mesh
   return buckets;
 }
 
-int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
-                            int64_t bucket_bytes, int zero, int64_t rounds) {
-  int64_t bytes = 0;
+std::vector<int64_t> gradient_sync_bytes_to(std::span<const GradientItem> items,
+                                            const MeshShape& shape, int rank, int64_t bucket_bytes,
+                                            int zero, int64_t rounds) {
+  std::vector<int64_t> to;
   for (const Bucket& bucket : plan_buckets(items, shape, bucket_bytes)) {
     const GroupPlace place = gradient_group_place(items[bucket.parameters[0]].layout, shape, rank);
     const auto element_bytes = static_cast<int64_t>(size_of(bucket.dtype));
-    if (zero == 0) {
-      bytes +=
-          rounds * all_reduce_bytes_sent(bucket.elements, element_bytes, place.rank, place.size);
-      continue;
+    const auto piece = [&](int of) {
+      return (piece_begin(bucket.elements, of + 1, place.size) -
+              piece_begin(bucket.elements, of, place.size)) *
+             element_bytes;
+    };
+    to.resize(static_cast<size_t>(place.size), 0);
+    for (int peer = 0; peer < place.size; ++peer) {
+      if (peer == place.rank) continue;
+      int64_t& bytes = to[static_cast<size_t>(peer)];
+      if (zero == 0) {
+        bytes += rounds *
+                 all_reduce_bytes_to(bucket.elements, element_bytes, place.rank, peer, place.size);
+      } else {
+        bytes += rounds * piece(peer);
+        bytes += piece(place.rank);
+      }
     }
-    const int64_t own = piece_begin(bucket.elements, place.rank + 1, place.size) -
-                        piece_begin(bucket.elements, place.rank, place.size);
-    bytes += rounds * (bucket.elements - own) * element_bytes;
-    bytes += own * (place.size - 1) * element_bytes;
+  }
+  return to;
+}
+
+int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
+                            int64_t bucket_bytes, int zero, int64_t rounds) {
+  // Each gradient group apart: the ranks of one have nothing to do with those of another.
+  std::map<unsigned, std::vector<GradientItem>> groups;
+  for (const GradientItem& item : items) groups[group_key(item.layout, shape)].push_back(item);
+  int64_t bytes = 0;
+  for (const auto& [key, alike] : groups) {
+    for (int64_t sent : gradient_sync_bytes_to(alike, shape, rank, bucket_bytes, zero, rounds))
+      bytes += sent;
   }
   return bytes;
 }

@@ -50,4 +50,10 @@ std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const Mesh
 int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
                             int64_t bucket_bytes = kBucketBytes, int zero = 0, int64_t rounds = 1);
 
+// The same to each rank of the gradient group, which is that of all items.
+std::vector<int64_t> gradient_sync_bytes_to(std::span<const GradientItem> items,
+                                            const MeshShape& shape, int rank,
+                                            int64_t bucket_bytes = kBucketBytes, int zero = 0,
+                                            int64_t rounds = 1);
+
 }  // namespace troupe

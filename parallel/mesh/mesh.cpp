@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "parallel/mesh/rank_group.h"
 
 namespace troupe {
 namespace {
@@ -194,23 +195,7 @@ int Mesh::world_rank_of_ep(int rank) const {
 }
 
 std::vector<int> Mesh::ep_nodes() const {
-  const int ep = size(Axis::ep);
-  std::vector<int> own(static_cast<size_t>(ep), 0);
-  if (parallelism_.ep_kind == EpKind::flat) return own;
-  const int etp = size(Axis::etp);
-  for (int part = 0; part < etp; ++part) {
-    std::vector<int> numbers;
-    std::vector<int> found;
-    for (int e = 0; e < ep; ++e) {
-      const int at = node(world_rank_of_ep(e) + part - coordinate(Axis::etp));
-      const auto known = std::find(numbers.begin(), numbers.end(), at);
-      found.push_back(static_cast<int>(known - numbers.begin()));
-      if (known == numbers.end()) numbers.push_back(at);
-    }
-    if (part > 0 && found != own) return std::vector<int>(static_cast<size_t>(ep), 0);
-    own = found;
-  }
-  return own;
+  return troupe::ep_nodes(parallelism_, nodes_, world_->rank());
 }
 
 Communicator& Mesh::ep_node_group() const {

@@ -50,8 +50,10 @@ void print_json(const Findings& found) {
   for (const MemoryPart& part : found.memory.parts) memory["parts"][part.name] = part.bytes;
   json["memory"] = memory;
   json["comm_bytes_per_step"] = found.communication.bytes_per_step;
+  json["comm_bytes_between_nodes"] = found.communication.between_nodes;
   for (const CommunicationPart& part : found.communication.parts) {
-    json["comm_parts"][part.name] = part.bytes;
+    ordered_json& bytes = json["comm_parts"][part.name];  // over all groups
+    bytes = (bytes.is_null() ? 0 : bytes.get<int64_t>()) + part.bytes;
   }
   json["warnings"] = found.warnings;
   fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
@@ -74,7 +76,7 @@ void print_text(const Findings& found) {
   fmt::print("\nsent by one rank per step, routing taken as even: {}\n",
              amount(found.communication.bytes_per_step));
   for (const CommunicationPart& part : found.communication.parts) {
-    fmt::print("  {:<28} {:>27}\n", part.name, amount(part.bytes));
+    fmt::print("  {:<28} {:<14} {:>12}\n", part.name, "over " + part.group, amount(part.bytes));
   }
   for (const std::string& warning : found.warnings) fmt::print(stderr, "warning: {}\n", warning);
 }

@@ -1,0 +1,173 @@
+// The bytes that `layout` and `check` predict for every rank, against what its communicators count:
+// equal on layouts of all kinds, inside a node and between nodes, where routing is even.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <mutex>
+#include <numeric>
+
+#include "launch/app/drawn_batch.h"
+#include "launch/app/layout_view.h"
+#include "launch/app/trainer.h"
+#include "launch/config/estimate.h"
+#include "launch/config/load.h"
+#include "parallel/comm/thread_world.h"
+
+namespace troupe {
+namespace {
+
+const char* const kModel = R"(
+model: {layers: 3, dim: 16, heads: 4, kv_heads: 2, ffn_dim: 24, seq_len: 48, vocab: 64}
+moe: {experts: 4, ffn_dim: 8, router: {type: topk, top_k: 2}}
+data: {tokenizer: byte, train: none.txt}
+train: {steps: 10, global_batch: 8, micro_batch: 2}
+)";
+
+// Each token's pair of the 4 experts, all six pairs one after the other: any six neighbouring
+// tokens take every expert three times, and every set of experts as often as its chance says.
+Assignment even_routing(int64_t tokens) {
+  constexpr std::array<std::array<int32_t, 2>, 6> kPairs = {
+      {{0, 1}, {2, 3}, {0, 2}, {1, 3}, {0, 3}, {1, 2}}};
+  Assignment out = empty_assignment(4);
+  for (int64_t t = 0; t < tokens; ++t) out.append(kPairs[static_cast<size_t>(t % 6)]);
+  return out;
+}
+
+struct Case {
+  std::string name;
+  int ranks;
+  std::vector<std::string> overrides;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+const std::vector<Case> kCases{
+    {"dp2", 2, {}},
+    {"tp2", 2, {"parallel.tp=2"}},
+    {"tp2_without_sp", 2, {"parallel.tp=2", "parallel.sp=false", "model.vocab=97"}},
+    {"tp4_few_key_heads", 4, {"parallel.tp=4", "model.qk_norm=true", "parallel.ranks_per_node=2"}},
+    {"tp2_recompute", 2, {"parallel.tp=2", "model.recompute=full", "moe.layers.every=2"}},
+    {"tp2_shared", 2, {"parallel.tp=2", "moe.shared_experts=1"}},
+    {"tp2_ep4", 4, {"parallel.tp=2", "parallel.ep=4", "parallel.ranks_per_node=2"}},
+    {"etp2_bf16", 2, {"parallel.etp=2", "precision.compute=bf16"}},
+    {"ep2_etp2_overlap",
+     4,
+     {"parallel.ep=2", "parallel.etp=2", "moe.overlap=2", "parallel.ranks_per_node=2"}},
+    {"pp2", 2, {"parallel.pp=2"}},
+    {"pp2_tied_zero1",
+     4,
+     {"parallel.pp=2", "model.tie_embeddings=true", "parallel.zero=1",
+      "parallel.ranks_per_node=2"}},
+    {"pp2_interleaved",
+     4,
+     {"parallel.pp=2", "parallel.schedule=interleaved", "parallel.virtual_stages=2",
+      "model.layers=5", "parallel.tp=2", "parallel.ranks_per_node=2"}},
+    {"pp4_zero_bubble",
+     4,
+     {"parallel.pp=4", "parallel.schedule=zero_bubble", "model.layers=4",
+      "parallel.ranks_per_node=2"}},
+    {"zero1", 2, {"parallel.zero=1"}},
+    {"zero2", 4, {"parallel.zero=2", "train.micro_batch=1", "parallel.ranks_per_node=2"}},
+    {"cp2_ring", 2, {"parallel.cp=2", "parallel.ranks_per_node=1"}},
+    {"cp4_ring", 4, {"parallel.cp=4", "parallel.ranks_per_node=2", "precision.compute=bf16"}},
+    {"cp2_all_to_all", 2, {"parallel.cp=2", "parallel.cp_kind=all_to_all", "model.recompute=full"}},
+    {"cp2_tp2_zero2",
+     8,
+     {"parallel.cp=2", "parallel.tp=2", "parallel.ep=4", "parallel.zero=2",
+      "parallel.ranks_per_node=4"}},
+    {"cp2_all_to_all_tp2_without_sp",
+     4,
+     {"parallel.cp=2", "parallel.tp=2", "parallel.cp_kind=all_to_all", "parallel.sp=false",
+      "parallel.ranks_per_node=2"}},
+    {"ep4_flat", 4, {"parallel.ep=4", "parallel.ranks_per_node=2"}},
+    {"hierarchical",
+     4,
+     {"parallel.ep=4", "parallel.ep_kind=hierarchical", "parallel.ranks_per_node=2"}},
+    {"hierarchical_recompute_bf16",
+     4,
+     {"parallel.ep=4", "parallel.ep_kind=hierarchical", "parallel.ranks_per_node=2",
+      "model.recompute=full", "precision.compute=bf16", "moe.overlap=2"}},
+    {"hierarchical_uneven_nodes",
+     4,
+     {"parallel.ep=4", "parallel.ep_kind=hierarchical", "parallel.ranks_per_node=3"}},
+    {"hierarchical_etp2_tp2_pp2",
+     8,
+     {"parallel.pp=2", "parallel.tp=2", "parallel.ep=2", "parallel.etp=2",
+      "parallel.ep_kind=hierarchical", "parallel.ranks_per_node=2"}},
+    {"hierarchical_where_parts_lie_apart",
+     4,
+     {"parallel.ep=2", "parallel.etp=2", "parallel.ep_kind=hierarchical",
+      "parallel.ranks_per_node=3"}},
+    {"exact_batch",
+     2,
+     {"parallel.schedule=gpipe",
+      "moe.balance=[{type: switch, coef: 0.1, scope: global_batch_exact}]"}},
+};
+
+struct Bytes {
+  int64_t inside = 0;
+  int64_t between = 0;
+  int64_t of_groups = 0;  // as the groups' tables have them
+};
+
+Bytes sent(const Mesh& mesh) {
+  Bytes out;
+  const int me = mesh.world().rank();
+  const std::vector<Sent>& to = mesh.world().sent();
+  for (int rank = 0; rank < mesh.shape().world(); ++rank) {
+    (mesh.node(rank) == mesh.node(me) ? out.inside : out.between) += to[static_cast<size_t>(rank)].bytes;
+  }
+  for (const auto& [key, traffic] : mesh.traffic()) out.of_groups += traffic.bytes;
+  return out;
+}
+
+class Traffic : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Traffic, IsWhatCommunicatorsCount) {
+  const RunConfig config =
+      load_config_text(kModel, "traffic.yaml", GetParam().overrides, GetParam().ranks).config;
+  std::mutex mutex;
+  int64_t all = 0;
+  int64_t between = 0;
+  run_ranks(GetParam().ranks, [&](int rank, std::shared_ptr<Communicator> world) {
+    const auto device = Device::cpu(1);
+    world->set_device(device);
+    const Mesh mesh(config.parallel, world);
+    TrainingEngine engine(engine_config(config), mesh, device);
+    const int64_t tokens = config.train.micro_batch * config.model.seq_len;
+    const std::vector<std::vector<Assignment>> routing(
+        static_cast<size_t>(engine.micro_batches()),
+        std::vector<Assignment>(engine.model().moe_layers().size(), even_routing(tokens)));
+    const Bytes before = sent(mesh);
+    engine.step(
+        0,
+        [&](int64_t micro) {
+          return drawn_batch(engine.config().model, 0, engine.config().global_batch,
+                             micro_batch_samples(engine.config(), mesh.size(Axis::dp),
+                                                 mesh.coordinate(Axis::dp), micro));
+        },
+        {}, &routing);
+    const Bytes after = sent(mesh);
+    const CommunicationEstimate estimate = communication_of_rank(config, rank);
+    EXPECT_EQ(estimate.bytes_per_step - estimate.between_nodes, after.inside - before.inside)
+        << "inside the node of rank " << rank;
+    EXPECT_EQ(estimate.between_nodes, after.between - before.between)
+        << "from rank " << rank << " to other nodes";
+    EXPECT_EQ(estimate.bytes_per_step, after.of_groups - before.of_groups);
+    const std::lock_guard lock(mutex);
+    all += after.of_groups - before.of_groups;
+    between += after.between - before.between;
+  });
+  for (const LinkTraffic& link : link_traffic(config)) {
+    all -= link.total;
+    between -= link.between_nodes;
+  }
+  EXPECT_EQ(all, 0);
+  EXPECT_EQ(between, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, Traffic, ::testing::ValuesIn(kCases),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace troupe
