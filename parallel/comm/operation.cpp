@@ -19,7 +19,7 @@ constexpr auto kShowAfter = milliseconds(50);
 constexpr auto kLookAfter = milliseconds(1500);
 constexpr auto kLookAgain = milliseconds(1000);
 // How long the others may take to say what they do.
-constexpr auto kGather = milliseconds(1500);
+constexpr auto kGather = milliseconds(800);
 // How long a rank leaves the report to the one that was first.
 constexpr auto kDefer = milliseconds(5000);
 

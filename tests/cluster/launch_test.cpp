@@ -106,6 +106,24 @@ TEST_F(SeveralHosts, ALostHostEndsTheJob) {
   }
 }
 
+// Its watchdog cannot answer those of the other host, which say so once.
+TEST_F(SeveralHosts, AStoppedRankOfAnotherHostIsNamed) {
+  const Cluster two(2);
+  NEED(two);
+  Job job(launch(two, {"--hosts", "host1:1,host2:1"}, "run",
+                 {"parallel.ep=2", "train.steps=100000", "checkpoint.every=0", "eval.every=0",
+                  "runtime.timeout=4s"}));
+  ASSERT_TRUE(trains(job, "run")) << job.said();
+  const pid_t stopped = job.rank(1);
+  kill(stopped, SIGSTOP);
+  const Outcome outcome = job.wait();
+  EXPECT_EQ(outcome.code, 7) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "no answer from rank "), 1) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "awaited by rank 0; it does not answer at all"), 1)
+      << outcome.err;
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(2)));
+}
+
 TEST_F(SeveralHosts, AStopRequestReachesAllHosts) {
   const Cluster two(2);
   NEED(two);
