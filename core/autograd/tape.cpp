@@ -183,6 +183,14 @@ Tensor leaf(const Tensor& value, std::function<void(Tensor)> receive) {
   return out;
 }
 
+Tensor on_backward(const char* op, const Tensor& value, std::function<void()> hook) {
+  return record(op, value.detach(), {value},
+                [hook = std::move(hook)](const Tensor& gradient, InputGradients& inputs) {
+                  hook();
+                  inputs.add(0, gradient);
+                });
+}
+
 Saved::Saved(const Tensor& value)
     : value_(value.detach()), version_(value.defined() ? value.storage()->version() : 0) {}
 

@@ -67,6 +67,10 @@ Tensor record(const char* op, Tensor out, std::initializer_list<Tensor> inputs,
 // A leaf that asks for a gradient: `receive` gets it, complete, once per backward.
 Tensor leaf(const Tensor& value, std::function<void(Tensor gradient)> receive);
 
+// The same value; backward calls `hook` when the gradient of what is made from it is complete,
+// before anything below it runs. Without a tape: the value.
+Tensor on_backward(const char* op, const Tensor& value, std::function<void()> hook);
+
 // A value kept for backward. Unwrapping it throws when it was written in place since.
 class Saved {
  public:

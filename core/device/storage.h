@@ -1,4 +1,5 @@
-// A block of device memory, freed when its last tensor goes (possibly on another thread).
+// A block of device memory, freed when its last tensor goes (maybe on another thread). Memory may
+// be given back before and taken again: all tensors that share the block then see the new one.
 #pragma once
 
 #include <atomic>
@@ -17,11 +18,21 @@ class Storage {
         bytes_(bytes),
         kind_(kind),
         data_(device_->allocate(bytes, kind)) {}
-  ~Storage() { device_->release(data_, bytes_, kind_); }
+  ~Storage() { drop(); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
-  void* data() const { return data_; }
+  void* data() const { return data_; }  // null while the memory is given back
+  bool held() const { return data_ != nullptr; }
+  // Gives the memory back; the contents are lost.
+  void drop() {
+    if (held()) device_->release(data_, bytes_, kind_);
+    data_ = nullptr;
+  }
+  // Takes memory again, contents undefined.
+  void hold() {
+    if (!held()) data_ = device_->allocate(bytes_, kind_);
+  }
   size_t bytes() const { return bytes_; }
   MemoryKind kind() const { return kind_; }
   const std::shared_ptr<Device>& device() const { return device_; }

@@ -50,6 +50,8 @@ class WeightForms {
     const int copies = (forward_.block > 0 ? 1 : 0) + (input_gradient_.block > 0 ? 1 : 0) + plain;
     return copies * experts_ * out_ * in_ * static_cast<int64_t>(size_of(compute_));
   }
+  // Gives the memory of all copies back; they are made again when asked for.
+  void drop();
   // The value in the compute type as it lies, [experts, out, in] flat; the main value itself if it
   // has that type.
   const Tensor& plain();

@@ -56,7 +56,7 @@ void AdamW::prepare(double lr, double gradient_scale) {
 void AdamW::update(size_t index, int64_t begin, int64_t count) {
   const Parameter& parameter = *parameters_[index];
   const int64_t owned = begin - parameter.owned().begin;
-  kernels::adamw(parameter.value().dtype(), element(parameter.value(), begin),
+  kernels::adamw(parameter.value().dtype(), element(parameter.owned_value(), owned),
                  element(parameter.owned_gradient(), owned), element(first_[index], owned),
                  element(second_[index], owned), count,
                  parameter.decays() ? step_ : step_without_decay_);

@@ -33,7 +33,7 @@ void Sgd::prepare(double lr, double gradient_scale) {
 void Sgd::update(size_t index, int64_t begin, int64_t count) {
   const Parameter& parameter = *parameters_[index];
   const int64_t owned = begin - parameter.owned().begin;
-  kernels::sgd(parameter.value().dtype(), element(parameter.value(), begin),
+  kernels::sgd(parameter.value().dtype(), element(parameter.owned_value(), owned),
                element(parameter.owned_gradient(), owned),
                buffers_.empty() ? nullptr : element(buffers_[index], owned), count,
                parameter.decays() ? step_ : step_without_decay_);

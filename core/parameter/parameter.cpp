@@ -81,11 +81,17 @@ Parameter::Parameter(std::string name, Layout layout, LocalSlice slice, DType co
   check_slice(name_, layout_.global, slice_);
   value_ = Tensor::empty(slice_.shape, wide(compute_), device, MemoryKind::parameter);
   owned_ = {0, slice_.shape.elements()};
+  show_owned_value();
 }
 
 Parameter::~Parameter() = default;
 
 void Parameter::initialize(uint64_t seed) {
+  seed_ = seed;
+  if (value_.storage()->held()) draw();
+}
+
+void Parameter::draw() {
   value_changed();
   if (init_.kind != Init::Kind::normal) {
     const double constant = init_.kind == Init::Kind::ones       ? 1.0
@@ -94,7 +100,7 @@ void Parameter::initialize(uint64_t seed) {
     fill(value_, constant);
     return;
   }
-  const Random random(seed, "init", name_);
+  const Random random(seed_, "init", name_);
   for (const LocalPart& part : slice_.parts) draw_part(random, part);
 }
 
@@ -139,6 +145,26 @@ WeightForms& Parameter::forms() {
   return *forms_;
 }
 
+void Parameter::drop_forms() {
+  compute_value_ = Tensor();
+  if (forms_) forms_->drop();
+}
+
+void Parameter::place_value(Tensor value, Tensor owned) {
+  require(value.contiguous() && value.shape() == value_.shape() && value.dtype() == value_.dtype(),
+          "parameter {} of shape {} in {} got a value of shape {} in {}", name_,
+          value_.shape().text(), troupe::name(value_.dtype()), value.shape().text(),
+          troupe::name(value.dtype()));
+  require(owned.elements() == owned_.count && owned.dtype() == value_.dtype(),
+          "parameter {}: memory of {} elements for the value of {} owned ones", name_,
+          owned.elements(), owned_.count);
+  drop_forms();
+  value_ = value.detach();
+  owned_value_ = owned.detach();
+  owned_value_placed_ = true;
+  value_changed();
+}
+
 void Parameter::place_gradient(Tensor memory) {
   require(
       memory.contiguous() && memory.shape() == value_.shape() && memory.dtype() == value_.dtype(),
@@ -163,6 +189,12 @@ void Parameter::own(const FlatRange& range) {
   owned_ = range;
   owned_placed_ = false;
   show_owned_gradient();
+  show_owned_value();
+}
+
+void Parameter::show_owned_value() {
+  require(!owned_value_placed_, "parameter {}: its owner keeps its value", name_);
+  owned_value_ = value_.strided({owned_.count}, {1}, owned_.begin);
 }
 
 void Parameter::place_owned_gradient(Tensor memory) {

@@ -42,10 +42,14 @@ class Parameter final : public UseTracker {
   }  // weight decay applies (not for norms, biases, router biases)
   DType compute() const { return compute_; }
 
-  // Draws the local part of the initial value.
+  // Draws the local part of the initial value; where its memory is given back, remembers the seed
+  // only, for whoever takes memory and asks for draw().
   void initialize(uint64_t seed);
+  void draw();
 
   // The main value (f32, or f64 under f64), local shape. After writing to it call value_changed().
+  // Where it is spread over ranks its memory is there only while somebody keeps it
+  // (core/parameter/value_keeper.h); shape, type and device can be asked for always.
   const Tensor& value() const { return value_; }
   void value_changed() { ++version_; }
   uint64_t version() const { return version_; }
@@ -55,6 +59,8 @@ class Parameter final : public UseTracker {
   WeightForms& forms();
   // The packed forms as they are, not refreshed; null if no op has asked for them yet.
   WeightForms* existing_forms() { return forms_.get(); }
+  // Gives the memory of all forms back; they are made again when asked for.
+  void drop_forms();
 
   // The main gradient: same shape and type as value(). Undefined contents until the first
   // accumulation.
@@ -70,6 +76,13 @@ class Parameter final : public UseTracker {
   // an optimizer is made).
   const FlatRange& owned() const { return owned_; }
   void own(const FlatRange& range);
+  // The main value of the owned elements, [owned().count]: those of value(), or memory of its own,
+  // which is then what counts: value() is a copy for the time of its use.
+  const Tensor& owned_value() const { return owned_value_; }
+  bool keeps_owned_value_only() const { return owned_value_placed_; }
+  // value: the main value from now on, contiguous, in memory that may be given back; owned: that
+  // of the owned elements. Contents are not copied.
+  void place_value(Tensor value, Tensor owned);
   // The summed gradient of the owned elements, [owned().count]: those of gradient(), or memory
   // that was placed for it alone and stays when gradient() is released.
   const Tensor& owned_gradient() const { return owned_gradient_; }
@@ -102,6 +115,7 @@ class Parameter final : public UseTracker {
  private:
   void draw_part(const Random& random, const LocalPart& part);
   void show_owned_gradient();
+  void show_owned_value();
 
   std::string name_;
   Layout layout_;
@@ -109,11 +123,14 @@ class Parameter final : public UseTracker {
   DType compute_;
   Init init_;
   bool decay_;
+  uint64_t seed_ = 0;  // of the initial value
   Tensor value_;
   Tensor gradient_;
   FlatRange owned_;
   Tensor owned_gradient_;
   bool owned_placed_ = false;  // owned_gradient_ is not a part of gradient_
+  Tensor owned_value_;
+  bool owned_value_placed_ = false;  // owned_value_ is not a part of value_
   Tensor compute_value_;
   uint64_t version_ = 1;
   uint64_t compute_version_ = 0;

@@ -43,7 +43,7 @@ class Tensor {
   int64_t elements() const { return shape_.elements(); }
   DType dtype() const { return dtype_; }
   size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype_); }
-  bool contiguous() const { return view().contiguous(); }
+  bool contiguous() const { return View{nullptr, dtype_, shape_, strides_}.contiguous(); }
   const std::shared_ptr<Device>& device() const { return storage_->device(); }
   Stream& stream() const { return storage_->device()->stream(); }
   const std::shared_ptr<Storage>& storage() const { return storage_; }

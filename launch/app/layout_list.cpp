@@ -77,7 +77,7 @@ std::vector<VerifiedLayout> choices(const MeshShape& shape, const ListOptions& o
         for (bool sp : {true, false}) {
           for (EpKind ep : {EpKind::flat, EpKind::hierarchical}) {
             for (int overlap : overlaps) {
-              VerifiedLayout layout{Parallelism(shape), overlap, {}, {}};
+              VerifiedLayout layout{Parallelism(shape), overlap, {}};
               Parallelism& p = layout.parallelism;
               p.sp = sp && shape[Axis::tp] > 1;
               p.zero = zero;
@@ -108,7 +108,6 @@ std::string reasons(const std::vector<LayoutProblem>& problems) {
 
 void judge(const LayoutSubject& subject, int ranks, VerifiedLayout& layout) {
   layout.refused = reasons(layout_problems(layout.parallelism, subject, ranks));
-  if (layout.refused.empty()) layout.unsupported = reasons(unsupported(layout.parallelism));
 }
 
 using Pairs = std::set<std::pair<std::string, std::string>>;
@@ -124,14 +123,9 @@ Pairs pairs_of(const VerifiedLayout& layout) {
 
 // The choice that brings most pairs that were not there; of equal ones the one that was met least.
 VerifiedLayout pick(std::vector<VerifiedLayout> open, size_t turn, Pairs& covered) {
-  // A legal one runs before one that this build does not run, and that before a refused one.
-  const auto rank = [](const VerifiedLayout& layout) {
-    return !layout.refused.empty() ? 2 : !layout.unsupported.empty() ? 1 : 0;
-  };
-  int best_rank = 2;
-  for (const VerifiedLayout& layout : open) best_rank = std::min(best_rank, rank(layout));
-  std::erase_if(open, [&](const VerifiedLayout& layout) { return rank(layout) != best_rank; });
-  if (best_rank == 2) return open.front();
+  const auto refused = [](const VerifiedLayout& layout) { return !layout.refused.empty(); };
+  if (std::all_of(open.begin(), open.end(), refused)) return open.front();
+  std::erase_if(open, refused);
   size_t best = 0;
   size_t most = 0;
   for (size_t i = 0; i < open.size(); ++i) {
@@ -143,7 +137,7 @@ VerifiedLayout pick(std::vector<VerifiedLayout> open, size_t turn, Pairs& covere
       most = fresh;
     }
   }
-  if (best_rank == 0) covered.merge(pairs_of(open[best]));
+  covered.merge(pairs_of(open[best]));
   return open[best];
 }
 
@@ -152,7 +146,7 @@ class ListReader {
   explicit ListReader(const ListOptions& options) : options_(options) {}
 
   VerifiedLayout layout(const std::string& text) {
-    VerifiedLayout out{Parallelism(), 1, {}, {}};
+    VerifiedLayout out{Parallelism(), 1, {}};
     out.parallelism.ranks_per_node = options_.ranks_per_node;
     std::set<std::string> given;
     std::istringstream words(text);

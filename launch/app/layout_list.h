@@ -12,9 +12,7 @@ namespace troupe {
 struct VerifiedLayout {
   Parallelism parallelism;
   int overlap = 1;  // chunks of moe.overlap
-  // Why it cannot be (refused), or is not run by this build (unsupported); both empty: it runs.
-  std::string refused;
-  std::string unsupported;
+  std::string refused;  // why it cannot be; empty: it runs
 };
 
 // "dp 4 x tp 2, sp, overlap 2"

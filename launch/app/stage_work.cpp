@@ -18,12 +18,6 @@ StageWork::StageWork(const Setting& setting, int64_t step, const Batches& batch,
   if (setting_.keep_assignments) assignments_.resize(micro_batches);
 }
 
-bool StageWork::one_by_one() const {
-  const PipelineSchedule schedule = setting_.pipeline.schedule;
-  return setting_.pipeline.stages == 1 && schedule != PipelineSchedule::gpipe &&
-         schedule != PipelineSchedule::zero_bubble;
-}
-
 bool StageWork::planted(PlantedBug bug) const { return setting_.mesh.parallelism().planted == bug; }
 
 StageWork::MicroBatch StageWork::load(int64_t micro) {
@@ -50,7 +44,7 @@ StageWork::MicroBatch StageWork::load(int64_t micro) {
 Tensor StageWork::forward(int chunk, int64_t micro, const Tensor& x_TD) {
   const Pipeline& pipeline = setting_.pipeline;
   if (chunk == 0) {
-    if (one_by_one()) setting_.sync.begin_micro_batch(micro + 1 == pipeline.micro_batches);
+    if (one_by_one(pipeline)) setting_.sync.begin_micro_batch(micro + 1 == pipeline.micro_batches);
     loaded_.emplace(micro, load(micro));
   }
   const MicroBatch& at = loaded_.at(micro);
@@ -80,7 +74,7 @@ Tensor StageWork::forward(int chunk, int64_t micro, const Tensor& x_TD) {
 
 void StageWork::forwards_done(bool backward_begun) {
   // From here on a parameter without open uses has its whole gradient.
-  if (!one_by_one()) setting_.sync.begin_micro_batch(true);
+  if (!one_by_one(setting_.pipeline)) setting_.sync.begin_micro_batch(true);
   // Balance terms of scope global_batch_exact wait for the whole batch.
   const std::vector<MoELayer*>& layers = setting_.model.moe_layers();
   if (std::none_of(layers.begin(), layers.end(),

@@ -51,8 +51,6 @@ class StageWork final : public PipelineStage {
     Tensor targets;
   };
   MicroBatch load(int64_t micro);
-  // Sums of gradients may run after every micro-batch: each is finished before the next begins.
-  bool one_by_one() const;
   bool planted(PlantedBug bug) const;  // by a test
 
   Setting setting_;

@@ -6,6 +6,8 @@
 
 #include "core/base/error.h"
 #include "launch/app/stage_work.h"
+#include "models/families/value_units.h"
+#include "parallel/dp/sharded_values.h"
 #include "parallel/pp/simulation.h"
 
 namespace troupe {
@@ -31,6 +33,7 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
           mesh.size(Axis::dp), config.micro_batch);
   runner_ =
       std::make_unique<PipelineRunner>(Pipeline(mesh.parallelism(), micro_batches()), mesh, device);
+  if (mesh.parallelism().zero >= 3) spread_values();
   const TokenSharding sharding(mesh.parallelism(), mesh.coordinates(), config.micro_batch,
                                config.model.seq_len);
   stage_value_ = {static_cast<int64_t>(sharding.stream_rows().size()), config.model.dim};
@@ -47,6 +50,15 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
 }
 
 TrainingEngine::~TrainingEngine() = default;
+
+void TrainingEngine::spread_values() {
+  std::vector<std::string> units;
+  for (const Parameter* parameter : model_.parameters()) {
+    units.push_back(value_unit(parameter->name()));
+  }
+  values_ = std::make_unique<ShardedValues>(model_.parameters(), units, mesh_);
+  model_.keep_values(values_.get());
+}
 
 int64_t TrainingEngine::micro_batches() const {
   return config_.global_batch / (mesh_.size(Axis::dp) * config_.micro_batch);
@@ -156,10 +168,15 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
   }
   result.terms.assign(term_begin_.back(), 0.0);
   sync_->begin_step();
+  if (values_) {
+    values_->announce(
+        step_uses(config_.model, runner_->pipeline(), mesh_.coordinate(Axis::pp)));
+  }
   StageWork work(
       {config_, mesh_, device_, runner_->pipeline(), model_, *sync_, clock_, keep_assignments_},
       step, batch, replay);
   const PipelineTimes times = runner_->run(work, stage_value_, config_.model.compute, &clock_);
+  if (values_) values_->announce({});
   note(work, result);
   last_assignments_ = work.take_assignments();
   {
@@ -189,8 +206,13 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
 State TrainingEngine::state() {
   State state;
   for (Parameter* parameter : model_.parameters()) {
-    append_parts(state, "parameters/" + parameter->name(), parameter->layout(), parameter->slice(),
-                 parameter->value());
+    const std::string name = "parameters/" + parameter->name();
+    if (parameter->keeps_owned_value_only()) {
+      append_range(state, name, parameter->layout(), parameter->slice(), parameter->owned(),
+                   parameter->owned_value());
+    } else {
+      append_parts(state, name, parameter->layout(), parameter->slice(), parameter->value());
+    }
   }
   optimizer_->state(state);
   for (MoELayer* layer : model_.moe_layers()) layer->state(state);

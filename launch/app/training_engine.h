@@ -71,6 +71,7 @@ struct StepVote {
   bool ready = false;  // its phase of the save in flight is over
 };
 
+class ShardedValues;
 class StageWork;
 
 class TrainingEngine {
@@ -105,6 +106,7 @@ class TrainingEngine {
  private:
   // Fills in what the MoE layers of this rank told, at their places in the model.
   void note(const StageWork& work, StepResult& result) const;
+  void spread_values();
   void sum_over_ranks(StepResult& result, const PipelineTimes& times, StepVote vote);
   PipelineReport report(const std::vector<ChunkTime>& stages, double seconds) const;
 
@@ -113,6 +115,7 @@ class TrainingEngine {
   std::shared_ptr<Device> device_;
   Decoder model_;
   std::unique_ptr<GradientSync> sync_;  // says what the optimizer owns
+  std::unique_ptr<ShardedValues> values_;  // with zero 3
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<PipelineRunner> runner_;
   Shape stage_value_;               // of one micro-batch, between stages

@@ -4,10 +4,11 @@
 #include "launch/config/expert_traffic.h"
 #include "launch/config/outgoing.h"
 #include "launch/config/parameter_plan.h"
+#include "models/families/value_units.h"
 #include "moe/balance/balance.h"
 #include "moe/routers/table.h"
 #include "parallel/cp/context_attention.h"
-#include "parallel/dp/bucket_plan.h"
+#include "parallel/dp/value_plan.h"
 #include "parallel/pp/schedule.h"
 
 namespace troupe {
@@ -62,6 +63,7 @@ class RankTraffic {
     struct Items {
       RankGroup group;
       std::vector<GradientItem> list;
+      std::vector<std::string> units;
     };
     std::map<std::string, Items> groups;
     for (const PlannedParameter& parameter :
@@ -72,12 +74,19 @@ class RankTraffic {
       items.group = std::move(over);
       items.list.push_back(
           {parameter.layout, local_elements(parameter, mesh_, rank_), wide(parameter.compute)});
+      items.units.push_back(value_unit(parameter.name));
     }
     const int zero = config_.parallel.zero;
-    const int64_t rounds = zero >= 2 ? micro_batches_ : 1;
+    const Pipeline pipeline(config_.parallel, micro_batches_);
+    const int64_t rounds = zero >= 2 && one_by_one(pipeline) ? micro_batches_ : 1;
     for (const auto& [name, items] : groups) {
-      out_.add(zero > 0 ? "gradients and updated weights" : "gradients", items.group,
+      out_.add(zero == 1 || zero == 2 ? "gradients and updated weights" : "gradients", items.group,
                gradient_sync_bytes_to(items.list, mesh_, rank_, kBucketBytes, zero, rounds));
+      if (zero < 3) continue;
+      const auto fetches = count_fetches(step_uses(model_, pipeline, at(Axis::pp)));
+      out_.add_each("weights of blocks", items.group,
+                    value_bytes_sent(items.list, items.units, mesh_, rank_, fetches) /
+                        (items.group.size() - 1));
     }
   }
 

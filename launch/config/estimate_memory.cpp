@@ -2,11 +2,10 @@
 #include <bit>
 #include <map>
 
-#include "core/device/device.h"
-#include "core/kernels/weight_forms.h"
 #include "launch/config/estimate.h"
 #include "launch/config/parameter_plan.h"
 #include "launch/config/routed_rows.h"
+#include "launch/config/value_memory.h"
 #include "moe/routers/table.h"
 #include "parallel/dp/ownership.h"
 #include "parallel/pp/schedule.h"
@@ -29,17 +28,6 @@ constexpr int64_t kRowPad = 32;
 
 // Rows that one thread takes through an expert at a time.
 constexpr int64_t kRowBlock = 128;
-
-// Copies of a matrix in the forms that products read.
-int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh,
-                   const std::shared_ptr<Device>& device) {
-  if (!parameter.in_products) return 0;
-  const Shape local = local_shape(parameter.layout, mesh, coordinates(mesh, mesh.world() - 1));
-  const int64_t experts = local.rank() == 3 ? local[0] : 1;
-  const WeightForms forms(experts, local[-2], local[-1], parameter.compute, device);
-  const int64_t one = local.elements() * bytes_of(parameter.compute);
-  return forms.copy_bytes() / std::max<int64_t>(one, 1) * block(one);
-}
 
 // What one block keeps for backward, and what its feed-forward needs besides at the worst moment of
 // its backward.
@@ -203,7 +191,6 @@ int64_t moments(const RunConfig& config) {
 // What the last rank of a stage holds of values, gradients and moments; blocks of the allocator, in
 // bytes.
 struct StateMemory {
-  int64_t forms = 0;   // copies for products
   int64_t whole = 0;   // of all its parameters
   int64_t owned = 0;   // of the elements that it owns under zero
   int64_t bucket = 0;  // of the largest bucket of gradients
@@ -227,14 +214,12 @@ int64_t group_size(const Layout& layout, const MeshShape& mesh) {
 StateMemory state_memory(const RunConfig& config, int stage) {
   const MeshShape& mesh = config.parallel.shape;
   const int rank = (stage + 1) * (mesh.world() / mesh[Axis::pp]) - 1;
-  const std::shared_ptr<Device> device = Device::cpu(1);
   StateMemory memory;
   std::vector<GradientItem> items;
   for (const PlannedParameter& parameter :
        planned_parameters(config.model, config.parallel, stage)) {
     items.push_back(
         {parameter.layout, local_elements(parameter, mesh, rank), wide(parameter.compute)});
-    memory.forms += form_bytes(parameter, mesh, device);
   }
   const std::vector<FlatRange> owned = owned_ranges(items, mesh, rank);
   for (size_t i = 0; i < items.size(); ++i) {
@@ -308,6 +293,7 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   const MeshShape& mesh = config.parallel.shape;
   const int zero = config.parallel.zero;
   const StateMemory state = state_memory(config, stage);
+  const ValueMemory values = value_memory(config, stage);
   const int64_t tokens = config.train.micro_batch * model.seq_len / mesh[Axis::cp];
   const int64_t vocab = (model.vocab + mesh[Axis::tp] - 1) / mesh[Axis::tp];
   const Pipeline pipeline(config.parallel,
@@ -335,8 +321,8 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   const bool last = stage + 1 == pipeline.stages;
   const HeadMemory head = last ? head_memory(model, vocab, tokens, threads) : HeadMemory();
   const int64_t in_backward = (model.recompute ? worst.saved : 0) + worst.backward + 2 * row;
-  const WorstMoment moment =
-      worst_moment(pipeline, stage, chunks, head.tensors, in_backward + worst.exchanged);
+  const WorstMoment moment = worst_moment(pipeline, stage, chunks, head.tensors + values.in_loss,
+                                          in_backward + worst.exchanged + values.in_block);
   const int64_t tables =
       model.seq_len * model.head_dim * bytes_of(wide(model.compute)) + tokens * 16;
 
@@ -346,10 +332,12 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
     estimate.parts.push_back({name, kind, bytes});
     estimate.total_bytes += bytes;
   };
-  add("main weights", MemoryKind::parameter, state.whole);
-  add("forms for products", MemoryKind::parameter, state.forms);
-  // With zero 2 only the bucket that grows is there besides.
-  add("gradients", MemoryKind::gradient, zero >= 2 ? state.owned + state.bucket : state.whole);
+  add("main weights", MemoryKind::parameter, values.kept);
+  add("forms for products", MemoryKind::parameter, values.forms);
+  // With zero 2 only the bucket that grows is there besides; the head's when its values are gone.
+  const int64_t bucket =
+      moment.in_head ? std::max<int64_t>(state.bucket - values.in_loss, 0) : state.bucket;
+  add("gradients", MemoryKind::gradient, zero >= 2 ? state.owned + bucket : state.whole);
   add("optimizer moments", MemoryKind::optimizer,
       moments(config) * (zero >= 1 ? state.owned : state.whole));
   if (config.checkpoint.async && config.checkpoint.every > 0 &&
@@ -363,6 +351,7 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   if (pipeline.stages > 1) add("values between stages", MemoryKind::activation, 2 * row);
   add("scratch of threads", MemoryKind::activation,
       std::max(head.scratch, threads * worst.scratch));
+  add("gathered weights", MemoryKind::parameter, moment.in_head ? values.in_loss : values.in_block);
   if (moment.in_head) {
     add("output projection and loss", MemoryKind::activation, head.tensors);
   } else {

@@ -261,19 +261,4 @@ std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
   return Rules(parallelism, subject, world).all();
 }
 
-std::vector<LayoutProblem> unsupported(const Parallelism& p) {
-  std::vector<LayoutProblem> list;
-  const auto only = [&](bool runs, const char* key, const char* what, const char* legal) {
-    if (runs) return;
-    list.push_back({std::string("parallel.") + key,
-                    {},
-                    fmt::format("this build does not run {} yet", what),
-                    fmt::format("write {}: {}", key, legal)});
-  };
-  const MeshShape& shape = p.shape;
-  const int stage = shape[Axis::dp] * shape[Axis::cp] * shape[Axis::tp];
-  only(p.zero <= 2 || stage == 1, "zero", "parameters sharded over data ranks", "2");
-  return list;
-}
-
 }  // namespace troupe

@@ -38,8 +38,4 @@ struct LayoutProblem {
 std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
                                            const LayoutSubject& subject, int world);
 
-// What this build cannot run yet of a legal layout; empty = it runs. Choices without effect (an
-// order of pipeline work on one stage) are no obstacle.
-std::vector<LayoutProblem> unsupported(const Parallelism& parallelism);
-
 }  // namespace troupe

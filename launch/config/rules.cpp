@@ -56,9 +56,6 @@ void check_layout(const RunConfig& config, int world, Purpose purpose, RuleList&
   for (const LayoutProblem& problem : layout_problems(parallel, subject, world)) {
     rules.add(problem.key, problem.reads, problem.rule, problem.fix);
   }
-  for (const LayoutProblem& problem : unsupported(parallel)) {
-    rules.add(problem.key, problem.reads, problem.rule, problem.fix);
-  }
   if (!config.sheet.is_word("moe", "none")) return;
   for (const auto& [key, axis] :
        {std::pair{"parallel.ep", Axis::ep}, std::pair{"parallel.etp", Axis::etp}}) {

@@ -131,7 +131,8 @@ std::vector<Key> parallel_keys() {
              "experts."),
       degree("parallel.etp", "Ranks that share each expert; divides moe.ffn_dim."),
       integer_key("parallel.zero",
-                  "Sharded over data ranks: 0 = nothing, 1 = optimizer state, 2 = gradients too.")
+                  "Sharded over data ranks: 0 = nothing, 1 = optimizer state, 2 = gradients too, 3 = "
+                  "parameters too.")
           .value(int64_t{0})
           .from(0)
           .to(3)

@@ -9,6 +9,8 @@ std::unique_ptr<Parameter> make(const ModuleContext& context, const std::string&
   auto parameter = std::make_unique<Parameter>(
       name, layout, local_slice(layout, mesh.shape(), mesh.coordinates()), context.compute, init,
       decay, context.device);
+  // Then whoever spreads the values draws them.
+  if (value_is_sharded(layout, mesh.parallelism())) parameter->value().storage()->drop();
   parameter->initialize(context.seed);
   return parameter;
 }

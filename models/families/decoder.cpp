@@ -12,6 +12,7 @@
 #include "core/ops/linear_cross_entropy.h"
 #include "core/ops/norm.h"
 #include "core/ops/view.h"
+#include "models/families/value_units.h"
 #include "parallel/pp/schedule.h"
 #include "parallel/tp/vocabulary.h"
 
@@ -56,6 +57,17 @@ Tensor backward_enters(const Tensor& x, WorkPlace& place, int layer) {
                   place.layer = layer;
                   inputs.add(0, dy);
                 });
+}
+
+// With the values of a unit here that only forward reads.
+template <typename Run>
+Tensor with_unit(ValueKeeper* keeper, const Parameter& parameter, Run&& run) {
+  if (keeper == nullptr) return run();
+  const std::string unit = value_unit(parameter.name());
+  keeper->fetch(unit);
+  Tensor out = run();
+  keeper->release(unit);
+  return out;
 }
 
 }  // namespace
@@ -148,11 +160,25 @@ StreamContext Decoder::stream(const TokenContext& tokens) const {
 
 Tensor Decoder::embed(const StreamContext& stream) {
   const TokenContext& tokens = stream.tokens;
-  const Tensor x_TD = region_.leave(
-      embedding(*embedding_, attention_part(tokens.token_ids, *stream.sharding)), "embedding");
+  const Tensor rows = with_unit(keeper_, *embedding_, [&] {
+    return embedding(*embedding_, attention_part(tokens.token_ids, *stream.sharding));
+  });
+  const Tensor x_TD = region_.leave(rows, "embedding");
   if (!tokens.training || config_.dropout == 0) return x_TD;
   return dropout(x_TD, config_.dropout, Random(tokens.seed, "dropout", "embedding"),
                  stream_draws(stream, device_));
+}
+
+template <typename Run>
+Tensor Decoder::with_block(size_t block, const Tensor& x_TD, Run&& run) {
+  if (keeper_ == nullptr) return run(x_TD);
+  const std::string unit = value_unit("layers." + std::to_string(layer_numbers_[block]));
+  ValueKeeper* keeper = keeper_;
+  keeper->fetch(unit);
+  const Tensor y_TD =
+      run(on_backward("values go", x_TD, [keeper, unit] { keeper->release(unit); }));
+  keeper->release(unit);
+  return on_backward("values come", y_TD, [keeper, unit] { keeper->fetch(unit); });
 }
 
 Tensor Decoder::forward_chunk(int index, const Tensor& x_TD, const StreamContext& stream,
@@ -168,8 +194,10 @@ Tensor Decoder::forward_chunk(int index, const Tensor& x_TD, const StreamContext
     RoutingRecord record;
     const Assignment* replayed = block.is_moe() && replay != nullptr ? &replay->at(moe) : nullptr;
     place.layer = layer_numbers_[i];
-    value_TD = backward_enters(block.forward(value_TD, stream, rope_table_, record, replayed),
-                               place, layer_numbers_[i]);
+    const auto run = [&](const Tensor& x) {
+      return block.forward(x, stream, rope_table_, record, replayed);
+    };
+    value_TD = backward_enters(with_block(i, value_TD, run), place, layer_numbers_[i]);
     if (!block.is_moe()) continue;
     ++moe;
     if (routing != nullptr) routing->push_back(std::move(record));
@@ -179,14 +207,19 @@ Tensor Decoder::forward_chunk(int index, const Tensor& x_TD, const StreamContext
 
 Tensor Decoder::normed(const Tensor& x_TD) {
   require(norm_ != nullptr, "the head is on the last stage");
-  return region_.enter(rms_norm(x_TD, *norm_, config_.norm_eps), "head");
+  const Tensor rows =
+      with_unit(keeper_, *norm_, [&] { return rms_norm(x_TD, *norm_, config_.norm_eps); });
+  return region_.enter(rows, "head");
 }
 
 Tensor Decoder::loss(const Tensor& x_TD, const StreamContext& stream, const Tensor& targets) {
   require(stream.tokens.global_tokens > 0, "a batch without tokens");
-  return linear_cross_entropy(normed(x_TD), head(), attention_part(targets, *stream.sharding),
-                              1.0 / static_cast<double>(stream.tokens.global_tokens), {},
-                              join_vocabulary(region_));
+  const Tensor rows = normed(x_TD);
+  return with_unit(keeper_, head(), [&] {
+    return linear_cross_entropy(rows, head(), attention_part(targets, *stream.sharding),
+                                1.0 / static_cast<double>(stream.tokens.global_tokens), {},
+                                join_vocabulary(region_));
+  });
 }
 
 DecoderOutput Decoder::forward(const TokenContext& tokens, const Tensor& targets,
@@ -217,16 +250,30 @@ Tensor Decoder::through_pipeline(const StreamContext& stream) {
   return value_TD;
 }
 
+void Decoder::announce_forward() const {
+  if (keeper_ == nullptr) return;
+  std::vector<std::string> uses;
+  for (const Chunk& chunk : chunks_) {
+    const std::vector<std::string> some = forward_uses(config_, places_, chunk.place);
+    uses.insert(uses.end(), some.begin(), some.end());
+  }
+  keeper_->announce(std::move(uses));
+}
+
 Tensor Decoder::nll(const TokenContext& tokens, const Tensor& targets) {
   NoGrad no_grad;
+  announce_forward();
   const StreamContext micro_batch = stream(tokens);
   const Tensor x_TD = through_pipeline(micro_batch);
   const std::vector<int32_t>& rows = micro_batch.sharding->attention_rows();
   Communicator& pipeline = mesh_.group(Axis::pp);
   Tensor nll;
   if (is_last(chunks_.back())) {
-    nll = token_nll(normed(x_TD), head(), attention_part(targets, *micro_batch.sharding),
-                    join_vocabulary(region_));
+    const Tensor last = normed(x_TD);
+    nll = with_unit(keeper_, head(), [&] {
+      return token_nll(last, head(), attention_part(targets, *micro_batch.sharding),
+                       join_vocabulary(region_));
+    });
   } else {
     nll = Tensor::empty({static_cast<int64_t>(rows.size())}, wide(config_.compute), device_);
   }
@@ -270,16 +317,21 @@ Tensor Decoder::decode(const std::vector<int32_t>& ids, Cache& cache,
   tokens.micro_batch = 1;
   tokens.dropless = true;
   const Tensor positions = rising(count, cache.length, device_);
-  Tensor x_TD = embedding(*embedding_, tokens.token_ids);
+  announce_forward();
+  Tensor x_TD =
+      with_unit(keeper_, *embedding_, [&] { return embedding(*embedding_, tokens.token_ids); });
   for (size_t layer = 0; layer < blocks_.size(); ++layer) {
     RoutingRecord record;
-    x_TD =
-        blocks_[layer]->decode(x_TD, tokens, rope_table_, positions, cache.layers[layer], record);
+    x_TD = with_block(layer, x_TD, [&](const Tensor& x) {
+      return blocks_[layer]->decode(x, tokens, rope_table_, positions, cache.layers[layer], record);
+    });
     if (routing != nullptr && blocks_[layer]->is_moe()) routing->push_back(std::move(record));
   }
   cache.length += count;
   const Tensor last = narrow(x_TD, 0, count - 1, 1);
-  const Tensor logits = linear(rms_norm(last, *norm_, config_.norm_eps), head());
+  const Tensor rows =
+      with_unit(keeper_, *norm_, [&] { return rms_norm(last, *norm_, config_.norm_eps); });
+  const Tensor logits = with_unit(keeper_, head(), [&] { return linear(rows, head()); });
   return cast(reshape(logits, {config_.vocab}), wide(config_.compute));
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/parameter/value_keeper.h"
 #include "models/blocks/decoder_block.h"
 #include "models/families/decoder_config.h"
 
@@ -56,6 +57,12 @@ class Decoder {
   Tensor decode(const std::vector<int32_t>& ids, Cache& cache,
                 std::vector<RoutingRecord>* routing = nullptr);
 
+  // Tells whoever keeps values that are spread over ranks which units
+  // (models/families/value_units.h) are used when; null: all values are here. The keeper must
+  // outlive the uses. Forward, backward and the loss are for a caller who has announced the uses of
+  // all of them; nll and decode announce their own.
+  void keep_values(ValueKeeper* keeper) { keeper_ = keeper; }
+
   const DecoderConfig& config() const { return config_; }
   // Of this rank, in a fixed order: the order of gradient buckets.
   const std::vector<Parameter*>& parameters() const { return parameters_; }
@@ -75,6 +82,11 @@ class Decoder {
   void make_embedding(const ModuleContext& context);
   bool is_last(const Chunk& chunk) const { return chunk.place + 1 == places_; }
   Tensor embed(const StreamContext& stream);
+  // Forward of all chunks.
+  void announce_forward() const;
+  // run(x) with the values of a block here, in forward and in backward.
+  template <typename Run>
+  Tensor with_block(size_t block, const Tensor& x_TD, Run&& run);
   // Attention rows after the last norm.
   Tensor normed(const Tensor& x_TD);
   // The value of the last piece, on the last stage only: goes through the whole pipeline.
@@ -90,9 +102,10 @@ class Decoder {
   std::vector<Chunk> chunks_;
   std::unique_ptr<Parameter> embedding_;  // also where it is the head of a tied model
   std::vector<std::unique_ptr<DecoderBlock>> blocks_;
-  std::unique_ptr<Parameter> norm_;  // like the head only on the last stage
-  std::unique_ptr<Parameter> head_;  // null when tied to the embedding
+  std::unique_ptr<Parameter> norm_;     // like the head only on the last stage
+  std::unique_ptr<Parameter> head_;     // null when tied to the embedding
   std::vector<Parameter*> parameters_;
+  ValueKeeper* keeper_ = nullptr;
   std::vector<MoELayer*> moe_layers_;
   std::vector<int64_t> moe_layer_numbers_;
   std::vector<int> layer_numbers_;  // of blocks_

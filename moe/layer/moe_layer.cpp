@@ -270,7 +270,12 @@ struct MoELayer::Impl {
 MoELayer::MoELayer(const MoELayerSetup& setup, const Mesh& mesh,
                    const std::shared_ptr<Device>& device)
     : impl_(std::make_unique<Impl>(setup, mesh, device)) {
-  parameters([&](Parameter& parameter) { parameter.initialize(setup.seed); });
+  parameters([&](Parameter& parameter) {
+    // Then whoever spreads the values draws them.
+    if (value_is_sharded(parameter.layout(), mesh.parallelism()))
+      parameter.value().storage()->drop();
+    parameter.initialize(setup.seed);
+  });
 }
 
 MoELayer::~MoELayer() = default;

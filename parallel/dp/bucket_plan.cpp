@@ -98,6 +98,8 @@ std::vector<int64_t> gradient_sync_bytes_to(std::span<const GradientItem> items,
               piece_begin(bucket.elements, of, place.size)) *
              element_bytes;
     };
+    const Layout& layout = items[bucket.parameters[0]].layout;
+    const bool whole = zero < 3 || layout.gradient_partial[static_cast<size_t>(Axis::pp)];
     to.resize(static_cast<size_t>(place.size), 0);
     for (int peer = 0; peer < place.size; ++peer) {
       if (peer == place.rank) continue;
@@ -107,7 +109,7 @@ std::vector<int64_t> gradient_sync_bytes_to(std::span<const GradientItem> items,
                  all_reduce_bytes_to(bucket.elements, element_bytes, place.rank, peer, place.size);
       } else {
         bytes += rounds * piece(peer);
-        bytes += piece(place.rank);
+        if (whole) bytes += piece(place.rank);
       }
     }
   }

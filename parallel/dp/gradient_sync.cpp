@@ -243,6 +243,8 @@ void GradientSync::update(Optimizer& optimizer, double lr, double gradient_scale
   std::vector<Work> travelling;
   for (const RunningBucket& bucket : buckets_) {
     optimizer.update_parameters(bucket.plan.parameters);
+    // Where values are spread, too, whoever uses them gathers them.
+    if (parameters_[bucket.plan.parameters[0]]->keeps_owned_value_only()) continue;
     for (Work& work : hand_round(bucket)) travelling.push_back(std::move(work));
   }
   std::vector<size_t> alone;

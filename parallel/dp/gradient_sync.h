@@ -12,6 +12,7 @@
 //         those of zero 0. gradient() of a parameter is a sum in the owned range only.
 // zero 2: besides, gradients are summed after every micro-batch and their memory is given back as
 //         soon as a bucket is summed: owned_gradient() stays, gradient() does not.
+// zero 3: besides, values are spread (parallel/dp/sharded_values.h), so none is handed round.
 #pragma once
 
 #include <memory>

@@ -166,6 +166,9 @@ Mesh::Mesh(const Parallelism& parallelism, std::shared_ptr<Communicator> world)
     const int stage = coordinate(Axis::pp);
     if ((set & kEnds) != 0 && stage > 0 && stage + 1 < size(Axis::pp)) color = -1;
     groups_[set] = world_->split(color, world_->rank(), set_name(set));
+    if (parallelism_.zero >= 3 && (set & (kEnds | bit(Axis::pp))) == 0) {
+      value_groups_[set] = world_->split(color, world_->rank(), set_name(set) + " values");
+    }
   }
   solo_ = world_->split(world_->rank(), 0, "alone");
   for (int i = 0; i < kAxes; ++i) {
@@ -244,6 +247,17 @@ Communicator& Mesh::gradient_group(const Layout& layout) const {
   return group_of(set, first);
 }
 
+Communicator& Mesh::value_group(const Layout& layout) const {
+  Axes set = 0;
+  for (int i = 0; i < kAxes; ++i) {
+    const auto axis = static_cast<Axis>(i);
+    if (layout.gradient_partial[static_cast<size_t>(i)] && size(axis) > 1) set |= bit(axis);
+  }
+  const auto found = value_groups_.find(set);
+  require(found != value_groups_.end(), "no group over {} for values", set_name(set));
+  return *found->second;
+}
+
 TrafficTable Mesh::traffic() const {
   TrafficTable sum = world_->traffic();
   const auto add = [&](const std::unique_ptr<Communicator>& group) {
@@ -254,11 +268,25 @@ TrafficTable Mesh::traffic() const {
     }
   };
   for (const auto& [set, group] : groups_) add(group);
+  for (const auto& [set, group] : value_groups_) add(group);
   for (const auto& group : alone_) add(group);
   add(solo_);
   add(pipeline_back_);
   add(ep_node_group_);
   return sum;
+}
+
+bool value_is_sharded(const Layout& layout, const Parallelism& parallelism) {
+  const MeshShape& shape = parallelism.shape;
+  if (parallelism.zero < 3) return false;
+  bool several = false;
+  for (int i = 0; i < kAxes; ++i) {
+    const auto axis = static_cast<Axis>(i);
+    if (!layout.gradient_partial[static_cast<size_t>(i)] || shape[axis] == 1) continue;
+    if (axis == Axis::pp) return false;
+    several = true;
+  }
+  return several;
 }
 
 }  // namespace troupe

@@ -35,6 +35,9 @@ class Mesh {
   // The ranks over which a gradient of this layout is summed (the product of its partial axes;
   // where pp is one of them: of the first and the last stage).
   Communicator& gradient_group(const Layout& layout) const;
+  // The same ranks once more, for values that are gathered while gradients are summed: the order of
+  // messages is that of each alone. Only with zero 3, and not for two stages.
+  Communicator& value_group(const Layout& layout) const;
   // Nodes are numbered from 0 in the order of their first ranks: ranks that share memory, or blocks
   // of parallel.ranks_per_node ranks.
   int node(int world_rank) const { return nodes_[static_cast<size_t>(world_rank)]; }
@@ -58,13 +61,18 @@ class Mesh {
   // of {edp, ep, etp}, {pp}, and both ends of pp x dp x cp (null in between); axes of size 1 are
   // left out of the sets.
   std::map<Axes, std::unique_ptr<Communicator>> groups_;
-  std::array<std::unique_ptr<Communicator>, kAxes> alone_;  // named groups of size-1 axes
-  std::unique_ptr<Communicator> solo_;                      // for an empty set of axes
-  std::unique_ptr<Communicator> pipeline_back_;             // where pp > 1
-  std::vector<int> nodes_;                                  // [world]
-  std::unique_ptr<Communicator> ep_node_group_;             // where ep_nodes() has several
+  std::array<std::unique_ptr<Communicator>, kAxes> alone_;      // named groups of size-1 axes
+  std::unique_ptr<Communicator> solo_;                          // for an empty set of axes
+  std::unique_ptr<Communicator> pipeline_back_;                 // where pp > 1
+  std::map<Axes, std::unique_ptr<Communicator>> value_groups_;  // with zero 3
+  std::vector<int> nodes_;                                      // [world]
+  std::unique_ptr<Communicator> ep_node_group_;                 // where ep_nodes() has several
   Communicator& group_of(Axes axes, Axis first) const;
 };
+
+// Does every rank keep its part of the value only, and gather the rest when it is used? With zero 3
+// where several ranks of one stage share the update; a value on two stages stays whole.
+bool value_is_sharded(const Layout& layout, const Parallelism& parallelism);
 
 // What the rank at these coordinates holds, its parts in row-major order of the local tensor.
 // Throws Error(usage) when a block cut does not divide.

@@ -172,4 +172,9 @@ LayerRange layers_of_place(int64_t layers, int places, int place) {
   return {begin, begin + each + (place < more ? 1 : 0)};
 }
 
+bool one_by_one(const Pipeline& pipeline) {
+  return pipeline.stages == 1 && pipeline.schedule != PipelineSchedule::gpipe &&
+         pipeline.schedule != PipelineSchedule::zero_bubble;
+}
+
 }  // namespace troupe

@@ -60,6 +60,9 @@ struct PipelineStep {
 // not fit: interleaved with several chunks needs a multiple of `stages` micro-batches.
 std::vector<PipelineStep> pipeline_steps(const Pipeline& pipeline, int stage);
 
+// Is every micro-batch finished before the next begins? Then gradients may be summed after each.
+bool one_by_one(const Pipeline& pipeline);
+
 // How many forwards of a chunk at most wait on `stage` for their last gradient.
 int64_t promised_in_flight(const Pipeline& pipeline, int stage);
 

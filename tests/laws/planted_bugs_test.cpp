@@ -75,7 +75,7 @@ TEST_P(PlantedBugs, AreCaughtAndNamed) {
   verify.steps = 2;
   planted.change(verify.engine);
   const Verifier verifier(verify);
-  VerifiedLayout layout{planted.layout, 1, {}, {}};
+  VerifiedLayout layout{planted.layout, 1, {}};
   const auto run = run_on_threads(layout.parallelism.shape.world(), std::chrono::seconds(60));
   const double tolerance = tolerance_of(DType::f64);
   const Verdict sound = verifier.check(layout, run);

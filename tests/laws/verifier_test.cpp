@@ -17,7 +17,7 @@ VerifyCase small_case(DType compute) {
 }
 
 VerifiedLayout data_expert(int dp, int ep) {
-  return {Parallelism(MeshShape::data_expert(dp, ep)), 1, {}, {}};
+  return {Parallelism(MeshShape::data_expert(dp, ep)), 1, {}};
 }
 
 TEST(Verifier, FindsLayoutsTheSameInEveryPrecision) {

@@ -69,6 +69,12 @@ const Tensor& WeightForms::plain() {
   return plain_;
 }
 
+void WeightForms::drop() {
+  plain_ = Tensor();
+  forward_.memory = Tensor();
+  input_gradient_.memory = Tensor();
+}
+
 WeightForms::Panel WeightForms::panel(int64_t index) const {
   const int64_t expert = index / panels_per_expert();
   const int64_t row = index % panels_per_expert() * kPanelRows;

@@ -125,13 +125,6 @@ class Report {
     ++reasons_[layout.refused];
     refused_.push_back({{"layout", layout_json(layout.parallelism)}, {"reason", layout.refused}});
   }
-  void unsupported(const VerifiedLayout& layout) {
-    ++missing_;
-    refused_.push_back(
-        {{"layout", layout_json(layout.parallelism)}, {"reason", layout.unsupported}});
-    if (!speaks_) return;
-    fmt::print("{:<74} {:>9}  {:<44} {}\n", describe(layout), "", layout.unsupported, "NOT RUN");
-  }
 
   int different() const { return different_; }
 
@@ -142,7 +135,6 @@ class Report {
     if (refused > 0) fmt::print("\nrefused, because of what the configuration gives:\n");
     for (const auto& [reason, count] : reasons_) fmt::print("  {:>4}  {}\n", count, reason);
     fmt::print("\n{} layouts run, {} refused, {} differ", run_, refused, different_);
-    if (missing_ > 0) fmt::print(", {} legal but NOT RUN by this build", missing_);
     fmt::print("; worst difference {:.1e}; {:.0f} s\n", worst_, seconds);
   }
 
@@ -164,7 +156,6 @@ class Report {
   bool speaks_;
   int run_ = 0;
   int different_ = 0;
-  int missing_ = 0;
   double worst_ = 0;
   std::map<std::string, size_t> reasons_;
   ordered_json layouts_ = ordered_json::array();
@@ -204,8 +195,6 @@ int verify(Job& job, RankRuntime& runtime) {
   for (const VerifiedLayout& layout : layouts) {
     if (!layout.refused.empty()) {
       report.refused(layout);
-    } else if (!layout.unsupported.empty()) {
-      report.unsupported(layout);
     } else {
       report.row(verifier.check(layout, run), tolerance_of(engine.model.compute));
     }

@@ -292,5 +292,39 @@ TEST(Record, ChecksTheGradientThatAnOpGives) {
             std::string::npos);
 }
 
+// The hook below a value runs after all that was made from it, the hook above before.
+TEST(Tape, HooksRunWhereBackwardComesThrough) {
+  const auto device = Device::cpu();
+  std::vector<std::string> order;
+  const auto note = [&order](const std::string& what) {
+    return [&order, what] { order.push_back(what); };
+  };
+  double received = 0;
+  const Tensor x = leaf(Tensor::full({1}, DType::f64, 3.0, device),
+                        [&](const Tensor& gradient) { received = gradient.item(); });
+  const Tensor below = on_backward("below", x, note("below"));
+  const auto twice = [&](const char* what) {
+    return record(what, Tensor::full({1}, DType::f64, 6.0, device), {below},
+                  [&order, what](const Tensor& gradient, InputGradients& inputs) {
+                    order.emplace_back(what);
+                    inputs.add(0, gradient);
+                  });
+  };
+  const Tensor a = twice("a");
+  const Tensor b = record("b", Tensor::full({1}, DType::f64, 12.0, device), {a, below},
+                          [&](const Tensor& gradient, InputGradients& inputs) {
+                            order.emplace_back("b");
+                            inputs.add(0, gradient);
+                            inputs.add(1, gradient);
+                          });
+  const Tensor above = on_backward("above", b, note("above"));
+  EXPECT_EQ(above.item(), 12.0);
+  backward(above);
+  EXPECT_EQ(order, (std::vector<std::string>{"above", "b", "a", "below"}));
+  EXPECT_EQ(received, 2.0);
+  NoGrad no_grad;
+  EXPECT_FALSE(on_backward("none", x, note("none")).needs_gradient());
+}
+
 }  // namespace
 }  // namespace troupe

@@ -49,6 +49,44 @@ TEST(Parameter, EachPartDrawsTheNumbersOfTheWhole) {
   EXPECT_NE(all->value().values(), values);
 }
 
+// A value whose memory is away is drawn when somebody has taken memory for it.
+TEST(Parameter, IsDrawnWhenItHasMemory) {
+  const auto all = whole({4, 6});
+  const auto late = whole({4, 6});
+  all->initialize(11);
+  late->value().storage()->drop();
+  late->initialize(11);
+  EXPECT_FALSE(late->value().storage()->held());
+  late->value().storage()->hold();
+  late->draw();
+  EXPECT_EQ(late->value().values(), all->value().values());
+}
+
+// The owner's memory is what counts; the value and its forms come and go.
+TEST(Parameter, OwnedValueInMemoryOfItsOwn) {
+  const auto p = whole({64, 32}, DType::bf16);
+  p->initialize(5);
+  const std::vector<double> before = p->compute_value().values();
+  p->own({100, 50});
+  EXPECT_EQ(p->owned_value().values()[0], p->value().values()[100]);
+  EXPECT_FALSE(p->keeps_owned_value_only());
+  const auto device = p->value().device();
+  const Tensor memory = Tensor::empty({64, 32}, DType::f32, device, MemoryKind::parameter);
+  const Tensor owned = Tensor::zeros({50}, DType::f32, device, MemoryKind::parameter);
+  EXPECT_THROW(p->place_value(memory, memory), Error);
+  EXPECT_THROW(p->place_value(owned, owned), Error);
+  p->place_value(memory, owned);
+  EXPECT_TRUE(p->keeps_owned_value_only());
+  EXPECT_EQ(p->owned_value().storage(), owned.storage());
+  std::copy(before.begin(), before.end(), memory.data<float>());
+  EXPECT_EQ(p->compute_value().values(), before);
+  const int64_t with_forms = device->memory().of(MemoryKind::parameter).current;
+  p->drop_forms();
+  EXPECT_LT(device->memory().of(MemoryKind::parameter).current, with_forms);
+  std::fill_n(memory.data<float>(), memory.elements(), 1.0F);
+  EXPECT_EQ(p->compute_value().values(), std::vector<double>(before.size(), 1.0));
+}
+
 TEST(Parameter, InitialDistribution) {
   const auto normal = whole({100, 100}, DType::f64, {Init::Kind::normal, 0.02});
   normal->initialize(1);

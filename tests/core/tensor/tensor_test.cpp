@@ -111,5 +111,25 @@ TEST(Storage, IsFreedWithItsLastTensor) {
   EXPECT_EQ(own->memory().of(MemoryKind::parameter).current, 0);
 }
 
+// All tensors of a storage see that its memory goes and comes.
+TEST(Storage, MemoryComesAndGoes) {
+  const auto device = Device::cpu();
+  const Tensor whole = Tensor::zeros({4, 3}, DType::f32, device);
+  const Tensor part = whole.strided({3}, {1}, 3);
+  const int64_t held = device->memory().total.current;
+  whole.storage()->drop();
+  whole.storage()->drop();
+  EXPECT_FALSE(part.storage()->held());
+  EXPECT_LT(device->memory().total.current, held);
+  EXPECT_THROW(part.view(), Error);
+  EXPECT_EQ(part.shape(), Shape{3});
+  EXPECT_TRUE(part.contiguous());
+  whole.storage()->hold();
+  whole.storage()->hold();
+  EXPECT_EQ(device->memory().total.current, held);
+  whole.data<float>()[4] = 2.0F;
+  EXPECT_EQ(part.values()[1], 2.0);
+}
+
 }  // namespace
 }  // namespace troupe

@@ -126,6 +126,11 @@ const std::vector<Case> kCases{
     {"dp2_zero2_many_buckets",
      {"parallel.zero=2", "train.micro_batch=2", "model.dim=256", "model.layers=6"},
      2},
+    {"dp4_zero3", {"parallel.zero=3", "train.micro_batch=1"}, 4},
+    {"dp2_zero3_bf16", {"parallel.zero=3", "precision.compute=bf16", "train.micro_batch=2"}, 2},
+    {"ep2_zero3_large_vocabulary",
+     {"parallel.zero=3", "parallel.ep=2", "model.vocab=50257", "train.micro_batch=1"},
+     2},
 };
 
 TEST_P(Estimates, ParametersAreThoseOfTheModel) {

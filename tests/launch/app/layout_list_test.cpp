@@ -55,7 +55,7 @@ using Pairs = std::set<std::pair<std::string, std::string>>;
 Pairs pairs_that_run(const std::vector<VerifiedLayout>& layouts) {
   Pairs pairs;
   for (const VerifiedLayout& layout : layouts) {
-    if (!layout.refused.empty() || !layout.unsupported.empty()) continue;
+    if (!layout.refused.empty()) continue;
     const std::vector<std::string> words = acting_choices(layout);
     for (const std::string& a : words) {
       for (const std::string& b : words) {

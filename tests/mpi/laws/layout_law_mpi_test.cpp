@@ -54,5 +54,16 @@ TEST(LayoutLawMpi, StagesGiveTheSameBitsAsThreads) {
   }
 }
 
+// Values that come from their owners while blocks compute.
+TEST(LayoutLawMpi, SpreadValuesGiveTheSameBitsAsThreads) {
+  const auto& world = testing::mpi_test_world().communicator();
+  LawCase law{small_engine(DType::f32, "topk")};
+  Parallelism layout(MeshShape::data_expert(world->size(), 1));
+  layout.zero = 3;
+  law.layout = layout;
+  const uint64_t under_mpi = fingerprint(run_law(law, world));
+  EXPECT_EQ(under_mpi, fingerprint(run_law_on_threads(law, world->size())));
+}
+
 }  // namespace
 }  // namespace troupe::laws
