@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
@@ -52,8 +53,12 @@ int bench_step_command(const Arguments& arguments) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
   }
   runtime.configure(config.runtime);
-  const StepBench bench = bench_step(config, runtime, arguments.integer("warmup", 1),
-                                     arguments.given("steps") ? arguments.integer("steps", 1) : 15);
+  const int64_t warmup = arguments.integer("warmup", 1);
+  const int64_t steps = arguments.given("steps") ? arguments.integer("steps", 1) : 15;
+  // Minutes on a busy machine: silence would look like a hang.
+  if (runtime.leader())
+    log::info("running {} steps, then the machine's rate of products", warmup + steps);
+  const StepBench bench = bench_step(config, runtime, warmup, steps);
   if (!runtime.leader()) return 0;
   if (arguments.flag("json")) {
     nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
