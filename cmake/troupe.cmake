@@ -31,6 +31,30 @@ function(troupe_library folder)
   endif()
 endfunction()
 
+# How test executables are compiled: what all of them include comes precompiled, and the tests themselves are not
+# optimised far; the libraries under test are. Both together halve what the tests add to a build.
+add_library(troupe_test_flags INTERFACE)
+target_compile_options(troupe_test_flags INTERFACE $<$<CONFIG:Release>:-O1>)
+function(troupe_test_headers)
+  add_library(troupe_test_headers OBJECT ${CMAKE_SOURCE_DIR}/tests/support/test_headers.cpp)
+  target_link_libraries(troupe_test_headers PRIVATE core_base GTest::gtest troupe_test_flags)
+  target_precompile_headers(troupe_test_headers PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/test_headers.h)
+  troupe_cached_headers(troupe_test_headers)
+endfunction()
+function(troupe_compile_as_test target)
+  target_link_libraries(${target} PRIVATE core_base GTest::gtest troupe_test_flags)  # last: its -O1 holds
+  target_precompile_headers(${target} REUSE_FROM troupe_test_headers)
+  troupe_cached_headers(${target})
+endfunction()
+# ccache takes precompiled headers only when told that their macros and times do not matter.
+function(troupe_cached_headers target)
+  if(CCACHE)
+    target_compile_options(${target} PRIVATE -fpch-preprocess)
+    set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER
+      "${CMAKE_COMMAND};-E;env;CCACHE_SLOPPINESS=pch_defines,time_macros;${CCACHE}")
+  endif()
+endfunction()
+
 # troupe_test(core/ops LINK ...): tests/core/ops/*.cpp as test_core_ops, discovered test by test.
 function(troupe_test folder)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;LABELS" ${ARGN})
@@ -53,6 +77,7 @@ function(troupe_test folder)
     add_dependencies(thread_tests test_${name})
   endif()
   target_link_libraries(test_${name} PRIVATE ${ARG_LINK} GTest::gtest_main)
+  troupe_compile_as_test(test_${name})
   target_compile_definitions(test_${name} PRIVATE TROUPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TROUPE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   gtest_discover_tests(test_${name} TEST_PREFIX "${folder}/" DISCOVERY_MODE PRE_TEST
@@ -74,6 +99,7 @@ function(troupe_mpi_test folder)
   endif()
   add_executable(test_${name} ${sources} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/mpi_main.cpp)
   target_link_libraries(test_${name} PRIVATE ${ARG_LINK} parallel_comm GTest::gtest)
+  troupe_compile_as_test(test_${name})
   target_compile_definitions(test_${name} PRIVATE TROUPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TROUPE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   foreach(ranks ${ARG_RANKS})
