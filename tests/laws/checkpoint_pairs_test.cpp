@@ -1,5 +1,5 @@
 // A checkpoint of any layout loads on any other: what the other then holds, and would save, has the
-// same bits. All pairs of twelve layouts, with ZeRO state, in one file and in several.
+// same bits. All pairs of fourteen layouts, with ZeRO state, in one file and in several.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -19,7 +19,7 @@ struct Case {
   int zero = 0;
 };
 
-const std::array<Case, 12> kCases = {{
+const std::array<Case, 14> kCases = {{
     {"one rank", {}},
     {"dp 2 zero 1", {.dp = 2}, 1},
     {"dp 3 zero 2", {.dp = 3}, 2},
@@ -31,6 +31,8 @@ const std::array<Case, 12> kCases = {{
     {"dp 2 tp 2 ep 4 zero 2", {.dp = 2, .tp = 2, .ep = 4}, 2},
     {"dp 6 ep 6", {.dp = 6, .ep = 6}},
     {"pp 2 dp 4 ep 4 zero 1", {.pp = 2, .dp = 4, .ep = 4}, 1},
+    {"dp 4 zero 3", {.dp = 4}, 3},
+    {"pp 2 dp 2 tp 2 ep 4 zero 3", {.pp = 2, .dp = 2, .tp = 2, .ep = 4}, 3},
     {"dp 2 cp 2 tp 2 ep 4 etp 2 zero 1", {.dp = 2, .cp = 2, .tp = 2, .ep = 4, .etp = 2}, 1},
 }};
 
