@@ -31,28 +31,21 @@ function(troupe_library folder)
   endif()
 endfunction()
 
-# How test executables are compiled: what all of them include comes precompiled, and the tests themselves are not
-# optimised far; the libraries under test are. Both together halve what the tests add to a build.
-add_library(troupe_test_flags INTERFACE)
-target_compile_options(troupe_test_flags INTERFACE $<$<CONFIG:Release>:-O1>)
+# For code in which no time is spent (launch, tests): linked last, so that its -O1 holds.
+add_library(troupe_quickly_compiled INTERFACE)
+target_compile_options(troupe_quickly_compiled INTERFACE $<$<CONFIG:Release>:-O1>)
+
+# What all tests include comes precompiled: with -O1 that halves what they add to a build.
 function(troupe_test_headers)
   add_library(troupe_test_headers OBJECT ${CMAKE_SOURCE_DIR}/tests/support/test_headers.cpp)
-  target_link_libraries(troupe_test_headers PRIVATE core_base GTest::gtest troupe_test_flags)
+  target_link_libraries(troupe_test_headers PRIVATE core_base GTest::gtest troupe_quickly_compiled)
   target_precompile_headers(troupe_test_headers PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/test_headers.h)
-  troupe_cached_headers(troupe_test_headers)
+  target_compile_options(troupe_test_headers PRIVATE -fpch-preprocess)  # for ccache
 endfunction()
 function(troupe_compile_as_test target)
-  target_link_libraries(${target} PRIVATE core_base GTest::gtest troupe_test_flags)  # last: its -O1 holds
+  target_link_libraries(${target} PRIVATE core_base GTest::gtest troupe_quickly_compiled)
   target_precompile_headers(${target} REUSE_FROM troupe_test_headers)
-  troupe_cached_headers(${target})
-endfunction()
-# ccache takes precompiled headers only when told that their macros and times do not matter.
-function(troupe_cached_headers target)
-  if(CCACHE)
-    target_compile_options(${target} PRIVATE -fpch-preprocess)
-    set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER
-      "${CMAKE_COMMAND};-E;env;CCACHE_SLOPPINESS=pch_defines,time_macros;${CCACHE}")
-  endif()
+  target_compile_options(${target} PRIVATE -fpch-preprocess)
 endfunction()
 
 # troupe_test(core/ops LINK ...): tests/core/ops/*.cpp as test_core_ops, discovered test by test.

@@ -154,7 +154,7 @@ TEST(NodeHop, GivesTheSumOverExpertsWhereverTheyAre) {
 // counted, against one row for each expert and one for each rank of the other node.
 TEST(NodeHop, ATokenCrossesOnce) {
   constexpr int64_t kDim = 64;
-  const Crossing crossing = run({0, 0, 1, 1}, 256, 64, 8, kDim);
+  const Crossing crossing = run({0, 0, 1, 1}, 96, 64, 8, kDim);
   const double row_bytes = 4.0 * kDim * sizeof(float);  // there and back, values and gradients
   const double by_expert =
       static_cast<double>(crossing.bytes) / (static_cast<double>(crossing.expert_rows) * row_bytes);
