@@ -3,99 +3,25 @@
 #include <hdf5.h>
 
 #include <array>
-#include <cerrno>
-#include <charconv>
-#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/io/atomic_file.h"
+#include "core/io/hdf5_attribute.h"
+#include "core/io/hdf5_calls.h"
 
 namespace troupe {
 namespace {
 
+using hdf5::check;
+using hdf5::check_status;
+using hdf5::fail_hdf5;
+using hdf5::Guard;
+using hdf5::Handle;
+using hdf5::text_type;
+using hdf5::trimmed;
+
 static_assert(sizeof(hid_t) == sizeof(int64_t));
-
-// HDF5 is one library with one state per process, so its lock is one per process too.
-std::mutex& library_mutex() {
-  static std::mutex mutex;
-  return mutex;
-}
-
-// Held during every call into HDF5. The error stack (per thread in the thread-safe build) is kept
-// silent.
-class Guard {
- public:
-  Guard() : lock_(library_mutex()) {
-    // Before the first call: HDF5's own clean-up at exit crashes when a file could not be closed
-    // on a full disk. Every file is closed here, so there is nothing to clean up.
-    static const herr_t without_exit_handler = H5dont_atexit();
-    static_cast<void>(without_exit_handler);
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  }
-
- private:
-  std::lock_guard<std::mutex> lock_;
-};
-
-// An HDF5 identifier that is closed on the way out. close() reports a failure.
-class Handle {
- public:
-  Handle(hid_t id, herr_t (*closer)(hid_t)) : id_(id), closer_(closer) {}
-  ~Handle() {
-    if (id_ >= 0) closer_(id_);
-  }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-  hid_t get() const { return id_; }
-  hid_t release() { return std::exchange(id_, -1); }
-  bool close() { return closer_(std::exchange(id_, -1)) >= 0; }
-
- private:
-  hid_t id_;
-  herr_t (*closer_)(hid_t);
-};
-
-herr_t collect(unsigned, const H5E_error2_t* error, void* out) {
-  auto& text = *static_cast<std::string*>(out);
-  if (error->desc != nullptr && error->desc[0] != 0) {
-    if (!text.empty()) text += "; ";
-    text += error->desc;
-  }
-  return 0;
-}
-
-// The library's reasons, innermost first, and the errno among them (0: none).
-std::string cause(int& errno_value) {
-  std::string text;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect, &text);
-  H5Eclear2(H5E_DEFAULT);
-  errno_value = 0;
-  const std::string key = "errno = ";
-  if (const size_t at = text.find(key); at != std::string::npos) {
-    std::from_chars(text.data() + at + key.size(), text.data() + text.size(), errno_value);
-  }
-  if (text.size() > 300) text.resize(300);
-  return text.empty() ? "HDF5 gives no reason" : text;
-}
-
-// Throws for a failed call. what: "write", "open", ...; place: file and dataset.
-[[noreturn]] void fail_hdf5(bool writing, const std::string& what, const std::string& place) {
-  int errno_value = 0;
-  const std::string text = cause(errno_value);
-  if (writing && errno_value != 0) fail_io(what, place, errno_value);
-  if (writing) fail(ExitCode::resource, "cannot {} {}: {}.", what, place, text);
-  fail(ExitCode::checkpoint, "cannot {} {}: {}. The file may be damaged.", what, place, text);
-}
-
-hid_t check(hid_t id, bool writing, const std::string& what, const std::string& place) {
-  if (id < 0) fail_hdf5(writing, what, place);
-  return id;
-}
-void check_status(herr_t status, bool writing, const std::string& what, const std::string& place) {
-  if (status < 0) fail_hdf5(writing, what, place);
-}
 
 hid_t file_type(DType dtype) {
   switch (dtype) {
@@ -163,81 +89,6 @@ hid_t access_properties() {
   if (good) return list;
   H5Pclose(list);
   return -1;
-}
-
-hid_t text_type(size_t bytes) {
-  const hid_t type = H5Tcopy(H5T_C_S1);
-  if (type < 0) return type;
-  const bool good = H5Tset_size(type, bytes) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0 &&
-                    H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0;
-  if (good) return type;
-  H5Tclose(type);
-  return -1;
-}
-
-hid_t attribute_type(const AttributeValue& value) {
-  if (std::holds_alternative<int64_t>(value)) return H5Tcopy(H5T_STD_I64LE);
-  if (std::holds_alternative<double>(value)) return H5Tcopy(H5T_IEEE_F64LE);
-  return text_type(std::max<size_t>(1, std::get<std::string>(value).size()));
-}
-
-const void* bytes_of(const AttributeValue& value) {
-  if (const auto* integer = std::get_if<int64_t>(&value)) return integer;
-  if (const auto* real = std::get_if<double>(&value)) return real;
-  return std::get<std::string>(value).c_str();
-}
-
-void write_attribute(hid_t object, const std::string& place, const std::string& name,
-                     const AttributeValue& value) {
-  const std::string at = place + " @" + name;
-  Handle type(check(attribute_type(value), true, "write", at), H5Tclose);
-  Handle space(check(H5Screate(H5S_SCALAR), true, "write", at), H5Sclose);
-  Handle attribute(
-      check(H5Acreate2(object, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
-            true, "write", at),
-      H5Aclose);
-  check_status(H5Awrite(attribute.get(), type.get(), bytes_of(value)), true, "write", at);
-  if (!attribute.close()) fail_hdf5(true, "write", at);
-}
-
-void replace_value(hid_t object, const std::string& place, const std::string& name,
-                   const AttributeValue& value) {
-  const std::string at = place + " @" + name;
-  Handle attribute(check(H5Aopen(object, name.c_str(), H5P_DEFAULT), true, "write", at), H5Aclose);
-  Handle type(check(attribute_type(value), true, "write", at), H5Tclose);
-  Handle there(check(H5Aget_type(attribute.get()), true, "write", at), H5Tclose);
-  require(H5Tequal(type.get(), there.get()) > 0, "{} is replaced by a value of another size", at);
-  check_status(H5Awrite(attribute.get(), type.get(), bytes_of(value)), true, "write", at);
-  if (!attribute.close()) fail_hdf5(true, "write", at);
-}
-
-std::string trimmed(std::string text) {
-  while (!text.empty() && text.back() == 0) text.pop_back();
-  return text;
-}
-
-AttributeValue read_attribute(hid_t object, const std::string& place, const std::string& name) {
-  const std::string at = place + " @" + name;
-  Handle attribute(check(H5Aopen(object, name.c_str(), H5P_DEFAULT), false, "read", at), H5Aclose);
-  Handle type(check(H5Aget_type(attribute.get()), false, "read", at), H5Tclose);
-  if (H5Tget_class(type.get()) == H5T_STRING) {
-    const size_t bytes = H5Tget_size(type.get());
-    if (bytes == 0 || bytes > (1 << 20) || H5Tis_variable_str(type.get()) != 0) {
-      fail(ExitCode::checkpoint, "{} is a text of {} bytes, which Troupe does not write.", at,
-           bytes);
-    }
-    std::string text(bytes, 0);
-    check_status(H5Aread(attribute.get(), type.get(), text.data()), false, "read", at);
-    return trimmed(std::move(text));
-  }
-  if (H5Tget_class(type.get()) == H5T_INTEGER) {
-    int64_t value = 0;
-    check_status(H5Aread(attribute.get(), H5T_NATIVE_INT64, &value), false, "read", at);
-    return value;
-  }
-  double value = 0;
-  check_status(H5Aread(attribute.get(), H5T_NATIVE_DOUBLE, &value), false, "read", at);
-  return value;
 }
 
 Shape shape_of(hid_t dataset, const std::string& place) {
@@ -308,17 +159,17 @@ void Hdf5Dataset::read(const Shape& offset, const Shape& size, void* data) {
 
 void Hdf5Dataset::set_attribute(const std::string& name, const AttributeValue& value) {
   const Guard guard;
-  write_attribute(handle_, place_, name, value);
+  hdf5::write_attribute(handle_, place_, name, value);
 }
 
 void Hdf5Dataset::replace_attribute(const std::string& name, const AttributeValue& value) {
   const Guard guard;
-  replace_value(handle_, place_, name, value);
+  hdf5::replace_attribute(handle_, place_, name, value);
 }
 
 AttributeValue Hdf5Dataset::attribute(const std::string& name) {
   const Guard guard;
-  return read_attribute(handle_, place_, name);
+  return hdf5::read_attribute(handle_, place_, name);
 }
 
 DType Hdf5Dataset::dtype() {
@@ -387,7 +238,7 @@ Hdf5Dataset Hdf5File::create_dataset(const std::string& path, DType dtype, const
   const hid_t dataset = H5Dcreate2(handle_, path.c_str(), file_type(dtype), space.get(),
                                    links.get(), creation.get(), H5P_DEFAULT);
   Hdf5Dataset out(check(dataset, true, "create", place), place, true);
-  if (dtype == DType::bf16) write_attribute(dataset, place, "dtype", std::string("bf16"));
+  if (dtype == DType::bf16) hdf5::write_attribute(dataset, place, "dtype", std::string("bf16"));
   return out;
 }
 
@@ -438,12 +289,12 @@ std::string Hdf5File::read_text(const std::string& path) {
 
 void Hdf5File::set_attribute(const std::string& name, const AttributeValue& value) {
   const Guard guard;
-  write_attribute(handle_, path_, name, value);
+  hdf5::write_attribute(handle_, path_, name, value);
 }
 
 AttributeValue Hdf5File::attribute(const std::string& name) {
   const Guard guard;
-  return read_attribute(handle_, path_, name);
+  return hdf5::read_attribute(handle_, path_, name);
 }
 
 void Hdf5File::close() {

@@ -1,6 +1,7 @@
-// HDF5 files: the only place that calls the HDF5 library. Every return code is checked, close
-// included; HDF5 prints nothing, its cause is in our message. The library is not safe for threads
-// of one process in every build, so one mutex in this file guards all calls.
+// HDF5 files; with hdf5_calls and hdf5_attribute, which serve it, the only place that calls the
+// HDF5 library. Every return code is checked, close included; HDF5 prints nothing, its cause is in
+// our message. The library is not safe for threads of one process in every build, so one mutex
+// (hdf5_calls.h) guards all calls.
 //
 // File locking is switched off (H5Pset_file_locking): HDF5's locks fail on NFS and Lustre, and
 // Troupe writes under a private temporary name below a locked run directory. The environment

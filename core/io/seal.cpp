@@ -66,12 +66,9 @@ class Reader {
     return out;
   }
   int64_t number(std::string_view text) const {
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < 0) {
-      bad("a whole number expected");
-    }
-    return value;
+    const auto value = parse_whole(text);
+    if (!value) bad("a whole number expected");
+    return *value;
   }
   Digest digest(std::string_view text) const {
     const auto value = Digest::parse(text);
@@ -150,6 +147,13 @@ void check_entries(const Seal& seal, const Reader& reader) {
 }
 
 }  // namespace
+
+std::optional<int64_t> parse_whole(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
 
 std::string type_name(const std::optional<DType>& dtype) {
   return dtype ? std::string(name(*dtype)) : std::string("text");

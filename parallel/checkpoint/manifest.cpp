@@ -1,7 +1,6 @@
 #include "parallel/checkpoint/manifest.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/base/error.h"
 #include "core/io/seal.h"
@@ -82,12 +81,9 @@ class Parser {
   }
   std::string rest() { return std::move(line_); }
   int64_t number(std::string_view text) const {
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < 0) {
-      bad("a whole number expected");
-    }
-    return value;
+    const auto value = parse_whole(text);
+    if (!value) bad("a whole number expected");
+    return *value;
   }
   Digest digest() {
     const auto value = Digest::parse(word());
