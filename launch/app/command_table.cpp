@@ -8,9 +8,9 @@
 #include "core/base/error.h"
 #include "launch/app/commands.h"
 #include "launch/app/failure.h"
-#include "launch/app/stop_request.h"
 #include "launch/config/help.h"
 #include "launch/config/nearest.h"
+#include "launch/job/stop_request.h"
 
 namespace troupe {
 

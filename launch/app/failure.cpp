@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "core/base/log.h"
-#include "launch/app/stop_request.h"
+#include "launch/job/stop_request.h"
 
 namespace troupe {
 

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "launch/app/command_table.h"
-#include "launch/app/stop_request.h"
+#include "launch/job/stop_request.h"
 
 int main(int argc, char** argv) {
   troupe::install_stop_handlers();

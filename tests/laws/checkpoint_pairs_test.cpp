@@ -5,7 +5,7 @@
 #include <array>
 #include <mutex>
 
-#include "launch/app/layout_law.h"
+#include "launch/verify/layout_law.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/core/io/temporary_directory.h"

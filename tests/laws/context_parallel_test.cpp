@@ -1,7 +1,7 @@
 // Sequences cut over cp change nothing: both kinds, alone and with tensor and expert parallelism.
 #include <gtest/gtest.h>
 
-#include "launch/app/layout_law.h"
+#include "launch/verify/layout_law.h"
 #include "tests/support/law_cases.h"
 #include "tests/support/law_check.h"
 

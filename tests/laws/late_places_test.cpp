@@ -6,8 +6,8 @@
 #include <numeric>
 #include <thread>
 
-#include "launch/app/held_out_loss.h"
-#include "launch/app/layout_law.h"
+#include "launch/training/held_out_loss.h"
+#include "launch/verify/layout_law.h"
 #include "parallel/comm/thread_world.h"
 
 namespace troupe::laws {

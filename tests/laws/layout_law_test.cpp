@@ -2,7 +2,7 @@
 // threads.
 #include <gtest/gtest.h>
 
-#include "launch/app/layout_law.h"
+#include "launch/verify/layout_law.h"
 #include "tests/support/law_cases.h"
 
 namespace troupe::laws {

@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
-#include "launch/app/batch_tensors.h"
-#include "launch/app/layout_law.h"
+#include "launch/training/batch_tensors.h"
+#include "launch/verify/layout_law.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/comm/thread_world.h"
 

@@ -2,7 +2,7 @@
 // on a layout that shows it, and named by the tensor in which it shows.
 #include <gtest/gtest.h>
 
-#include "launch/app/verifier.h"
+#include "launch/verify/verifier.h"
 
 namespace troupe {
 namespace {

@@ -1,6 +1,6 @@
 // Free f32 runs: layouts may flip a routing decision only where two scores are equal but for
 // rounding.
-#include "launch/app/routing_flips.h"
+#include "launch/verify/routing_flips.h"
 
 #include <gtest/gtest.h>
 

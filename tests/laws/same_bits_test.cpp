@@ -2,8 +2,8 @@
 // of size 1 are written.
 #include <gtest/gtest.h>
 
-#include "launch/app/layout_law.h"
 #include "launch/config/load.h"
+#include "launch/verify/layout_law.h"
 #include "tests/support/law_cases.h"
 
 namespace troupe::laws {

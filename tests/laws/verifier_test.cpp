@@ -1,5 +1,5 @@
 // The verifier proves layouts and names the tensor that differs.
-#include "launch/app/verifier.h"
+#include "launch/verify/verifier.h"
 
 #include <gtest/gtest.h>
 

@@ -4,9 +4,9 @@
 #include <sys/mman.h>
 #include <cstdlib>
 
-#include "launch/app/drawn_batch.h"
-#include "launch/app/trainer.h"
 #include "launch/config/load.h"
+#include "launch/training/drawn_batch.h"
+#include "launch/training/trainer.h"
 #include "parallel/comm/self_communicator.h"
 #include "tests/support/allocation_counter.h"
 

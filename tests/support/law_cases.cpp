@@ -1,6 +1,6 @@
 #include "tests/support/law_cases.h"
 
-#include "launch/app/layout_law.h"
+#include "launch/verify/layout_law.h"
 #include "moe/balance/balance.h"
 
 namespace troupe::laws {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/app/training_engine.h"
+#include "launch/training/training_engine.h"
 
 namespace troupe::laws {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "launch/app/layout_law.h"
+#include "launch/verify/layout_law.h"
 
 namespace troupe::laws {
 

@@ -12,7 +12,7 @@
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/commands/bench_parts.h"
-#include "launch/app/step_bench.h"
+#include "launch/bench/step_bench.h"
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
 

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "core/text/tokenizer.h"
-#include "launch/app/checkpoint_bench.h"
 #include "launch/app/commands/bench_parts.h"
-#include "launch/app/memory_check.h"
+#include "launch/bench/checkpoint_bench.h"
 #include "launch/config/load.h"
+#include "launch/training/memory_check.h"
 
 namespace troupe {
 

@@ -6,10 +6,10 @@
 
 #include "core/base/error.h"
 #include "launch/app/commands/bench_parts.h"
-#include "launch/app/generate_bench.h"
-#include "launch/app/memory_check.h"
-#include "launch/app/trained_model.h"
+#include "launch/bench/generate_bench.h"
 #include "launch/config/load.h"
+#include "launch/training/memory_check.h"
+#include "launch/training/trained_model.h"
 
 namespace troupe {
 namespace {

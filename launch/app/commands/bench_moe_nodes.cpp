@@ -10,10 +10,10 @@
 
 #include "core/base/error.h"
 #include "launch/app/commands/bench_parts.h"
-#include "launch/app/emulated_hosts.h"
-#include "launch/app/nodes_bench.h"
-#include "launch/app/rank_runtime.h"
+#include "launch/bench/nodes_bench.h"
 #include "launch/config/load.h"
+#include "launch/job/emulated_hosts.h"
+#include "launch/training/rank_runtime.h"
 #include "parallel/comm/mpi_world.h"
 
 namespace troupe {

@@ -6,7 +6,7 @@
 #include "core/base/error.h"
 #include "core/text/mapped_file.h"
 #include "launch/app/commands/bench_parts.h"
-#include "launch/app/tokenizer_bench.h"
+#include "launch/bench/tokenizer_bench.h"
 
 namespace troupe {
 namespace {

@@ -6,11 +6,11 @@
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
-#include "launch/app/rank_runtime.h"
 #include "launch/config/estimate.h"
 #include "launch/config/layout_text.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
+#include "launch/training/rank_runtime.h"
 #include "models/families/decoder_size.h"
 
 namespace troupe {

@@ -9,9 +9,9 @@
 #include "core/base/log.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
-#include "launch/app/held_out_loss.h"
-#include "launch/app/trained_model.h"
-#include "launch/app/training_data.h"
+#include "launch/training/held_out_loss.h"
+#include "launch/training/trained_model.h"
+#include "launch/training/training_data.h"
 #include "moe/dispatch/groups.h"
 
 namespace troupe {

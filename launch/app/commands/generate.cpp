@@ -9,8 +9,8 @@
 #include "core/base/log.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
-#include "launch/app/text_generator.h"
-#include "launch/app/trained_model.h"
+#include "launch/generation/text_generator.h"
+#include "launch/training/trained_model.h"
 #include "moe/dispatch/groups.h"
 
 namespace troupe {

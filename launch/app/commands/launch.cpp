@@ -11,9 +11,9 @@
 #include "launch/app/command_line.h"
 #include "launch/app/command_table.h"
 #include "launch/app/commands.h"
-#include "launch/app/mpirun.h"
-#include "launch/app/private_directory.h"
 #include "launch/config/load.h"
+#include "launch/job/mpirun.h"
+#include "launch/job/private_directory.h"
 
 namespace troupe {
 namespace {

@@ -1,5 +1,5 @@
 // troupe selftest: does this build compute right on this machine?
-#include "launch/app/selftest.h"
+#include "launch/verify/selftest.h"
 
 #include <fmt/core.h>
 

@@ -8,12 +8,12 @@
 #include "core/io/atomic_file.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
-#include "launch/app/memory_check.h"
-#include "launch/app/stop_request.h"
-#include "launch/app/trainer.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "launch/config/resume.h"
+#include "launch/job/stop_request.h"
+#include "launch/training/memory_check.h"
+#include "launch/training/trainer.h"
 #include "parallel/checkpoint/directory.h"
 
 namespace troupe {

@@ -10,13 +10,13 @@
 #include "core/io/atomic_file.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
-#include "launch/app/rank_runtime.h"
-#include "launch/app/shrink.h"
-#include "launch/app/trainer.h"
-#include "launch/app/verifier.h"
 #include "launch/config/layout_text.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
+#include "launch/training/rank_runtime.h"
+#include "launch/training/trainer.h"
+#include "launch/verify/shrink.h"
+#include "launch/verify/verifier.h"
 
 namespace troupe {
 namespace {

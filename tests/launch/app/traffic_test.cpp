@@ -6,11 +6,11 @@
 #include <mutex>
 #include <numeric>
 
-#include "launch/app/drawn_batch.h"
 #include "launch/app/layout_view.h"
-#include "launch/app/trainer.h"
 #include "launch/config/estimate.h"
 #include "launch/config/load.h"
+#include "launch/training/drawn_batch.h"
+#include "launch/training/trainer.h"
 #include "parallel/comm/thread_world.h"
 
 namespace troupe {
@@ -128,7 +128,8 @@ Bytes sent(const Mesh& mesh) {
   const int me = mesh.world().rank();
   const std::vector<Sent>& to = mesh.world().sent();
   for (int rank = 0; rank < mesh.shape().world(); ++rank) {
-    (mesh.node(rank) == mesh.node(me) ? out.inside : out.between) += to[static_cast<size_t>(rank)].bytes;
+    (mesh.node(rank) == mesh.node(me) ? out.inside : out.between) +=
+        to[static_cast<size_t>(rank)].bytes;
   }
   for (const auto& [key, traffic] : mesh.traffic()) out.of_groups += traffic.bytes;
   return out;

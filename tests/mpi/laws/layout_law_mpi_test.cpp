@@ -1,7 +1,7 @@
 // The layout law again under mpirun, and the same bits as on ranks as threads.
 #include <gtest/gtest.h>
 
-#include "launch/app/layout_law.h"
+#include "launch/verify/layout_law.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/support/law_cases.h"
 #include "tests/support/law_check.h"

@@ -1,0 +1,142 @@
+#include "launch/bench/step_bench.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "launch/training/drawn_batch.h"
+#include "launch/training/trainer.h"
+#include "models/families/decoder_size.h"
+#include "moe/routers/table.h"
+
+namespace troupe {
+namespace {
+
+// For every micro-batch and MoE layer of this rank's stage (`layers` of the model); empty where the
+// router decides.
+std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, int64_t micro_batches,
+                                                     const std::vector<int64_t>& layers,
+                                                     int data_rank) {
+  std::vector<std::vector<Assignment>> out;
+  if (config.bench.routing == "natural") return out;
+  const auto kind =
+      config.bench.routing == "zipf" ? SyntheticRouting::zipf : SyntheticRouting::balanced;
+  const int64_t tokens = config.train.micro_batch * config.model.seq_len;
+  for (int64_t micro = 0; micro < micro_batches; ++micro) {
+    out.emplace_back();
+    for (const int64_t layer : layers) {
+      const auto& moe = config.model.moe[static_cast<size_t>(layer)];
+      const int64_t choices =
+          std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
+      out.back().push_back(synthetic_assignment(kind, tokens, moe->experts, choices,
+                                                static_cast<uint64_t>(micro * 1000 + data_rank)));
+    }
+  }
+  return out;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Means over the timed steps.
+void add(const PipelineReport& step, double weight, PipelineReport& sum) {
+  sum.bubble += weight * step.bubble;
+  sum.simulated += weight * step.simulated;
+  sum.imbalance += weight * step.imbalance;
+  sum.seconds += weight * step.seconds;
+  sum.simulated_seconds += weight * step.simulated_seconds;
+  sum.formula = step.formula;
+}
+
+// The shapes of the model's own products.
+std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
+  const DecoderConfig& model = config.model;
+  const int64_t tokens = config.train.micro_batch * model.seq_len;
+  std::vector<kernels::GemmSize> shapes{{tokens, model.heads * model.head_dim, model.dim},
+                                        {tokens, model.vocab, model.dim}};
+  for (const auto& moe : model.moe) {
+    if (moe) {
+      const int64_t choices =
+          std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
+      const int64_t rows = std::max<int64_t>(tokens * choices / moe->experts, 1);
+      shapes.push_back({rows, 2 * moe->ffn_dim, model.dim});
+      break;
+    }
+  }
+  return shapes;
+}
+
+}  // namespace
+
+StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
+  const Mesh mesh(config.parallel, runtime.world());
+  EngineConfig engine_setup = engine_config(config);
+  engine_setup.steps = warmup + steps;
+  if (engine_setup.token_counts.empty()) {
+    engine_setup.token_counts.assign(static_cast<size_t>(config.model.vocab), 1);
+  }
+  TrainingEngine engine(engine_setup, mesh, runtime.device());
+  RowTotals totals(training_flops(config.model, config.train.global_batch),
+                   config.train.global_batch * config.model.seq_len);
+  const auto routing =
+      made_up_routing(config, engine.micro_batches(), engine.model().moe_layer_numbers(),
+                      mesh.coordinate(Axis::dp));
+  StepBench out;
+  out.steps = steps;
+  out.pipeline.imbalance = 0;
+  std::vector<double> times;
+  int64_t allocations = 0;
+  StepMetrics row;
+  for (int64_t step = 0; step < warmup + steps; ++step) {
+    // Tokens are made before the clock starts: a training run reads them from memory.
+    std::vector<TokenBatch> batches;
+    for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
+      batches.push_back(drawn_batch(config.model, step, config.train.global_batch,
+                                    micro_batch_samples(engine.config(), mesh.size(Axis::dp),
+                                                        mesh.coordinate(Axis::dp), micro)));
+    }
+    if (step == warmup) {
+      engine.clock().reset();
+      totals = RowTotals(training_flops(config.model, config.train.global_batch),
+                         config.train.global_batch * config.model.seq_len);
+    }
+    if (step == 10) allocations = runtime.device()->memory().system_allocations;
+    const auto begin = std::chrono::steady_clock::now();
+    const StepResult result = engine.step(
+        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, {},
+        routing.empty() ? nullptr : &routing);
+    const auto spent = std::chrono::steady_clock::now() - begin;
+    if (step >= warmup) {
+      times.push_back(std::chrono::duration<double, std::milli>(spent).count());
+      totals.add_step(spent);
+      add(result.pipeline, 1.0 / static_cast<double>(steps), out.pipeline);
+    }
+    if (step + 1 == warmup + steps) row = totals.take(step + 1, result, engine, *runtime.device());
+  }
+  if (warmup + steps > 10)
+    out.late_allocations = runtime.device()->memory().system_allocations - allocations;
+  out.step_ms = median(times);
+  out.step_ms_min = *std::min_element(times.begin(), times.end());
+  out.step_ms_max = *std::max_element(times.begin(), times.end());
+  out.mem_peak_bytes = row.mem_peak_bytes;
+  out.dispatch_ms = row.phase_ms.dispatch;
+  out.comm_ms = row.phase_ms.comm;
+  out.optimizer_ms = row.phase_ms.optimizer;
+  out.rank_load_max_over_mean = row.rank_load_max_over_mean;
+  out.tokens_per_s =
+      static_cast<double>(config.train.global_batch * config.model.seq_len) / (out.step_ms / 1e3);
+
+  const kernels::GemmRate rate = kernels::gemm_rate(
+      runtime.device()->stream(), config.model.compute, kernels::gemm_sizes(model_shapes(config)));
+  const Tensor sum = Tensor::full({1}, DType::f64, rate.flops_per_second, runtime.device());
+  runtime.world()->all_reduce_sum(sum.view(), "machine rate").wait();
+  out.gemm_rate = sum.item();
+  out.gemm_shape = rate.size;
+  out.gemm_fraction =
+      training_flops(config.model, config.train.global_batch) / (out.step_ms / 1e3) / out.gemm_rate;
+  return out;
+}
+
+}  // namespace troupe

@@ -1,0 +1,71 @@
+#include "launch/job/stop_request.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+
+namespace troupe {
+namespace {
+
+// A signal handler can reach nothing but globals; these are set once and then only read.
+std::atomic<int> requested{0};
+std::atomic<int> count{0};
+std::atomic<bool> second_ends{true};
+std::atomic<int64_t> interrupted_at{0};
+
+int64_t now_milliseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1000000;
+}
+
+void on_signal(int signal) {
+  if (signal == SIGINT) {
+    const int64_t now = now_milliseconds();
+    const int64_t first = interrupted_at.load();
+    if (first != 0 && now - first > 500 && second_ends.load()) {
+      ::signal(SIGINT, SIG_DFL);
+      ::raise(SIGINT);
+      return;
+    }
+    if (first == 0) interrupted_at.store(now);
+  }
+  requested.store(signal);
+  count.fetch_add(1);
+}
+
+}  // namespace
+
+void install_stop_handlers() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
+  // A file size limit (ulimit -f) then fails the write with EFBIG, which is reported, instead of
+  // ending the process.
+  ::signal(SIGXFSZ, SIG_IGN);
+}
+
+void end_with_launcher() {
+  if (std::getenv("OMPI_COMM_WORLD_RANK") != nullptr) prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+void restore_stop_signals() {
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
+  const int pending = requested.load();
+  if (pending == SIGTERM || pending == SIGINT) raise(pending);
+}
+
+void keep_second_interrupt() { second_ends.store(false); }
+
+int stop_count() { return count.load(); }
+bool stop_requested() { return requested.load() != 0; }
+int stop_signal() { return requested.load(); }
+
+}  // namespace troupe

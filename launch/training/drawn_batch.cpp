@@ -1,0 +1,30 @@
+#include "launch/training/drawn_batch.h"
+
+#include "core/base/random.h"
+
+namespace troupe {
+
+TokenBatch drawn_batch(const DecoderConfig& model, int64_t step, int64_t global_batch,
+                       const std::vector<int64_t>& samples) {
+  TokenBatch batch;
+  batch.sequences = static_cast<int64_t>(samples.size());
+  batch.seq_len = model.seq_len;
+  batch.samples = samples;
+  batch.predictions = batch.sequences * batch.seq_len;
+  const Random random(7, "drawn tokens");
+  const auto vocab = static_cast<uint64_t>(model.vocab);
+  for (int64_t sample : samples) {
+    const int64_t first = (step * global_batch + sample) * (batch.seq_len + 1);
+    for (int64_t s = 0; s < batch.seq_len; ++s) {
+      const auto at = static_cast<uint64_t>(first + s);
+      batch.ids.push_back(static_cast<int32_t>(random.below(at, vocab)));
+      batch.targets.push_back(static_cast<int32_t>(random.below(at + 1, vocab)));
+      const bool second = model.mask_documents && s >= (sample + step) % batch.seq_len;
+      batch.documents.push_back(second ? 1 : 0);
+      batch.valid.push_back(1);
+    }
+  }
+  return batch;
+}
+
+}  // namespace troupe

@@ -1,0 +1,59 @@
+#include "launch/training/rank_runtime.h"
+
+#include <fmt/core.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/base/log.h"
+#include "launch/config/run_config.h"
+#include "parallel/comm/mpi_world.h"
+#include "parallel/comm/self_communicator.h"
+
+namespace troupe {
+
+int usable_cores() {
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return 1;
+  return std::max(CPU_COUNT(&mask), 1);
+}
+
+int automatic_threads(int local_ranks) {
+  if (const char* given = std::getenv("OMP_NUM_THREADS")) {
+    const long threads = std::strtol(given, nullptr, 10);
+    if (threads > 0 && threads <= 4096) return static_cast<int>(threads);
+  }
+  return std::max(usable_cores() / std::max(local_ranks, 1), 1);
+}
+
+RankRuntime::RankRuntime() {
+  if (started_by_mpi()) {
+    mpi_ = std::make_unique<MpiWorld>();
+    world_ = mpi_->communicator();
+    local_ranks_ = mpi_->local_ranks();
+  } else {
+    world_ = self_communicator();
+  }
+  log::configure(log::Level::info, rank(), leader());
+}
+
+void RankRuntime::configure(const RuntimeSection& section) {
+  world_->set_timeout(section.timeout);
+  world_->set_check_collectives(section.check_collectives);
+  threads_ = section.threads > 0 ? section.threads : automatic_threads(local_ranks_);
+  const int cores = usable_cores();
+  if (cores < threads_) {
+    warnings_.push_back(
+        fmt::format("this rank may run on {} core{} only but has {} threads: start mpirun with "
+                    "--bind-to none, or set "
+                    "runtime.threads={}",
+                    cores, cores == 1 ? "" : "s", threads_, cores));
+  }
+  device_ = Device::cpu(threads_);
+  world_->set_device(device_);
+}
+
+RankRuntime::~RankRuntime() = default;
+
+}  // namespace troupe

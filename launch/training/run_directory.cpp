@@ -1,0 +1,66 @@
+#include "launch/training/run_directory.h"
+
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/io/atomic_file.h"
+#include "parallel/checkpoint/agreement.h"
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kResolvedConfig = "config.resolved.yaml";
+
+void set_aside(const fs::path& path) {
+  if (!fs::exists(path) || (fs::is_directory(path) && fs::is_empty(path))) return;
+  if (!fs::exists(path / kResolvedConfig)) {
+    fail(ExitCode::usage,
+         "run.dir = {}: checkpoint.resume is never, but this is not the directory of a run (it "
+         "holds no {}): it is "
+         "left alone. Give another run.dir",
+         path.string(), kResolvedConfig);
+  }
+  { const DirectoryLock nobody_else(path.string()); }
+  fs::path target;
+  for (int n = 1; target.empty() || fs::exists(target); ++n)
+    target = fmt::format("{}.old-{}", path.string(), n);
+  std::error_code error;
+  fs::rename(path, target, error);
+  if (error) fail_io("move to " + target.string(), path.string(), error.value());
+  log::info("{} held an earlier run: it is now {}", path.string(), target.string());
+}
+
+// "runs/a/" and "runs/a/." are runs/a: its neighbour is runs/a.old-1.
+std::string without_last_slash(const std::string& path) {
+  std::string normal = fs::path(path).lexically_normal().string();
+  while (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+  return normal;
+}
+
+void refuse_foreign(const fs::path& path) {
+  if (fs::exists(path) && !fs::is_directory(path)) {
+    fail(ExitCode::resource, "run.dir = {} is a file, not a directory. Give another run.dir",
+         path.string());
+  }
+}
+
+}  // namespace
+
+void on_leader(Communicator& world, const std::string& site, const std::function<void()>& f) {
+  checkpoint::agree(world.rank() == 0 ? checkpoint::attempt(f) : std::nullopt, world, site);
+}
+
+RunDirectory::RunDirectory(const std::string& path, bool fresh, Communicator& world)
+    : path_(without_last_slash(path)) {
+  on_leader(world, "run directory", [&] {
+    refuse_foreign(path_);
+    if (fresh) set_aside(path_);
+    make_directories(path_);
+    lock_ = std::make_unique<DirectoryLock>(path_);
+  });
+}
+
+}  // namespace troupe

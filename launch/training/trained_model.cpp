@@ -1,0 +1,60 @@
+#include "launch/training/trained_model.h"
+
+#include <fmt/core.h>
+
+#include <numeric>
+
+#include "core/base/error.h"
+#include "launch/config/load.h"
+#include "launch/training/training_data.h"
+#include "parallel/checkpoint/directory.h"
+
+namespace troupe {
+namespace {
+
+// The largest ep that divides the ranks and the experts of every MoE layer.
+int64_t fitting_ep(const DecoderConfig& model, int64_t ranks) {
+  int64_t common = ranks;
+  for (const auto& moe : model.moe) {
+    if (moe) common = std::gcd(common, moe->experts);
+  }
+  return common;
+}
+
+RunConfig config_for(const std::string& text, const std::string& place, int ranks) {
+  std::vector<std::string> layout{"parallel={dp: 1}"};
+  const RunConfig alone = load_config_text(text, place, layout, 1, Purpose::eval).config;
+  const int64_t ep = alone.sheet.is_word("moe", "none") ? 1 : fitting_ep(alone.model, ranks);
+  layout = {fmt::format("parallel={{dp: {}, ep: {}}}", ranks, ep)};
+  return load_config_text(text, place, layout, ranks, Purpose::eval).config;
+}
+
+}  // namespace
+
+TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) {
+  TrainedModel out;
+  out.checkpoint = checkpoint::resolve(where, *runtime.world());
+  const checkpoint::Info info = checkpoint::read_info(out.checkpoint);
+  out.config = config_for(info.config, out.checkpoint, runtime.size());
+  runtime.configure(out.config.runtime);
+  out.tokenizer = open_tokenizer(out.config);
+  resolve_vocab(out.config, out.tokenizer->vocab_size());
+  out.mesh = std::make_unique<Mesh>(out.config.parallel, runtime.world());
+  out.model =
+      std::make_unique<Decoder>(out.config.model, *out.mesh, runtime.device(), out.config.run.seed);
+  State state;
+  for (Parameter* parameter : out.model->parameters()) {
+    append_parts(state, "parameters/" + parameter->name(), parameter->layout(), parameter->slice(),
+                 parameter->value());
+  }
+  for (MoELayer* layer : out.model->moe_layers()) layer->state(state);
+  state.scalars = {{"step", int64_t{0}}};
+  checkpoint::LoadOptions options;
+  options.prefixes = {"parameters/", "router/", "step"};
+  checkpoint::load(out.checkpoint, state, *runtime.world(), options);
+  for (Parameter* parameter : out.model->parameters()) parameter->value_changed();
+  out.step = std::get<int64_t>(state.scalars[0].value);
+  return out;
+}
+
+}  // namespace troupe

@@ -1,0 +1,268 @@
+#include "launch/training/trainer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/io/atomic_file.h"
+#include "launch/config/estimate.h"
+#include "launch/config/layout_text.h"
+#include "launch/config/resolved.h"
+#include "launch/training/held_out_loss.h"
+#include "launch/training/machine_rate.h"
+#include "models/families/decoder_size.h"
+#include "moe/routers/table.h"
+#include "parallel/checkpoint/directory.h"
+
+namespace troupe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool reads_token_counts(const DecoderConfig& model) {
+  return std::any_of(model.moe.begin(), model.moe.end(), [](const std::optional<MoEConfig>& moe) {
+    return moe && find_router(moe->router)->needs_token_counts;
+  });
+}
+
+// Of the whole model, of which a pipeline stage holds some.
+std::vector<ExpertLayer> expert_layers(const DecoderConfig& model) {
+  std::vector<ExpertLayer> layers;
+  for (size_t i = 0; i < model.moe.size(); ++i) {
+    if (model.moe[i]) layers.push_back({static_cast<int64_t>(i), model.moe[i]->experts});
+  }
+  return layers;
+}
+
+EngineConfig with_token_counts(EngineConfig engine, const TrainingData& data) {
+  if (reads_token_counts(engine.model)) engine.token_counts = token_counts(data.corpus.train);
+  return engine;
+}
+
+int64_t scalar_step(const State& state) {
+  for (const StateScalar& scalar : state.scalars) {
+    if (scalar.name == "step") return std::get<int64_t>(scalar.value);
+  }
+  return 0;
+}
+
+std::string describe_model(const DecoderConfig& model) {
+  std::string text = fmt::format("decoder, {} layers, dim {}", model.layers, model.dim);
+  for (const auto& moe : model.moe) {
+    if (moe)
+      return text + fmt::format(", {} experts of {}, {}", moe->experts, moe->ffn_dim, moe->router);
+  }
+  return text + ", dense";
+}
+
+}  // namespace
+
+EngineConfig engine_config(const RunConfig& config) {
+  EngineConfig engine;
+  engine.model = config.model;
+  engine.seed = config.run.seed;
+  engine.optimizer = config.optimizer.type;
+  engine.optimizer_options = config.optimizer.options;
+  engine.lr = config.optimizer.lr;
+  engine.clip = config.optimizer.clip;
+  engine.schedule = config.schedule.type;
+  engine.schedule_options = config.schedule.options;
+  engine.steps = config.train.steps;
+  engine.global_batch = config.train.global_batch;
+  engine.micro_batch = config.train.micro_batch;
+  return engine;
+}
+
+Trainer::Trainer(const RunConfig& config, TrainingData& data, RankRuntime& runtime,
+                 RunDirectory& directory, std::function<bool()> stop_requested)
+    : config_(config),
+      data_(data),
+      runtime_(runtime),
+      directory_(directory),
+      stop_requested_(std::move(stop_requested)),
+      mesh_(config.parallel, runtime.world()),
+      engine_(with_token_counts(engine_config(config), data), mesh_, runtime.device()),
+      totals_(training_flops(config.model, config.train.global_batch),
+              config.train.global_batch * config.model.seq_len),
+      saver_(runtime.world(), runtime.device()) {}
+
+Trainer::~Trainer() = default;
+
+void Trainer::resume(const std::string& checkpoint) {
+  State state = engine_.state();
+  state.scalars = {{"step", int64_t{0}}, {"tokens", int64_t{0}}};
+  checkpoint::load(checkpoint, state, *runtime_.world());
+  engine_.state_loaded();
+  completed_ = scalar_step(state);
+  resumed_from_ = checkpoint;
+}
+
+StepResult Trainer::train_step(int64_t step) {
+  const int64_t base = step * config_.train.global_batch;
+  auto batch = [&](int64_t micro) {
+    std::vector<int64_t> samples = micro_batch_samples(engine_.config(), mesh_.size(Axis::dp),
+                                                       mesh_.coordinate(Axis::dp), micro);
+    for (int64_t& sample : samples) sample += base;
+    return data_.sampler->batch(samples, base);
+  };
+  const auto begin = Clock::now();
+  StepResult result =
+      engine_.step(step, batch, {.stop = stop_requested_(), .ready = saver_.ready()});
+  totals_.add_step(Clock::now() - begin);
+  return result;
+}
+
+double Trainer::evaluate() {
+  // Its time is not a step's: phases are not charged, because evaluation gets no clock.
+  const HeldOutLoss loss = held_out_loss(engine_.model(), *data_.held_out,
+                                         config_.train.micro_batch, mesh_, runtime_.device());
+  val_loss_ = loss.nats_per_token;
+  return loss.nats_per_token;
+}
+
+void Trainer::saved(const std::optional<std::string>& path) {
+  if (path) last_checkpoint_ = *path;
+}
+
+void Trainer::save(int64_t step, bool beside_training) {
+  State state = engine_.state();
+  state.scalars = {{"step", step},
+                   {"tokens", step * config_.train.global_batch * config_.model.seq_len}};
+  checkpoint::SaveOptions options;
+  options.config = resolved_yaml(config_, {.for_checkpoint = true});
+  options.shard_above = config_.checkpoint.shard_above;
+  saved(saver_.finish());
+  if (beside_training && config_.checkpoint.async) {
+    saver_.start(directory_.path(), step, config_.checkpoint.keep, state, options);
+    return;
+  }
+  saved(checkpoint::save_step(directory_.path(), step, config_.checkpoint.keep, state,
+                              *runtime_.world(), options));
+}
+
+void Trainer::after_step(int64_t step, const StepResult& result, bool stopping) {
+  if (result.save_ready) saved(saver_.advance());
+  const bool last = step == config_.train.steps;
+  const bool evaluating =
+      data_.held_out && config_.eval.every > 0 && (due(config_.eval.every, step) || last);
+  std::optional<StepMetrics> row;
+  if (due(config_.logging.every, step) || step == 1 || evaluating || last || stopping) {
+    row = totals_.take(step, result, engine_, *runtime_.device());
+  }
+  if (evaluating) row->val_loss = evaluate();
+  if (row) {
+    last_row_ = *row;
+    if (log_) {
+      std::vector<int64_t> counts;
+      for (const RouterStats& layer : result.layers) {
+        counts.insert(counts.end(), layer.selected.begin(), layer.selected.end());
+      }
+      log_->append(*row, counts);
+    }
+  }
+  if (progress_) {
+    ProgressState shown;
+    shown.step = step;
+    shown.total_steps = config_.train.steps;
+    shown.loss = result.loss;
+    shown.val_loss = val_loss_;
+    shown.tokens_per_s = last_row_.tokens_per_s;
+    shown.moe = !result.layers.empty();
+    shown.load_max_over_mean = last_row_.load_max_over_mean;
+    shown.dropped_fraction = last_row_.dropped_fraction;
+    shown.grad_norm = result.grad_norm;
+    shown.lr = result.lr;
+    progress_->step(shown);
+    if (row) progress_->line(shown);
+  }
+  if (last || stopping || due(config_.checkpoint.every, step)) save(step, !last && !stopping);
+}
+
+ExitCode Trainer::run() {
+  try {
+    return run_steps();
+  } catch (const Error& error) {
+    // Every rank sees this one at the same step: the checkpoint before it is still worth having.
+    if (error.code() == ExitCode::numbers) finish_saving();
+    throw;
+  }
+}
+
+void Trainer::finish_saving() {
+  try {
+    saved(saver_.finish());
+  } catch (const Error& error) {
+    log::warning("{}", error.what());
+  }
+}
+
+ExitCode Trainer::run_steps() {
+  if (runtime_.leader()) {
+    log_ = std::make_unique<RunLog>(directory_.path(), completed_,
+                                    expert_layers(engine_.config().model),
+                                    config_.logging.tensorboard);
+    progress_ = std::make_unique<Progress>(stderr);
+  }
+  log::configure(log::Level::info, runtime_.rank(), runtime_.leader(), Progress::live_on(stderr));
+  show_banner();
+  bool stopping = false;
+  while (completed_ < config_.train.steps && !stopping) {
+    const StepResult result = train_step(completed_);
+    if (totals_.gemm_rate() == 0) {
+      // Measured after the first step, so that nothing delays it; all ranks at once, as in
+      // training.
+      totals_.set_gemm_rate(
+          total_gemm_rate(config_.model.compute, *runtime_.world(), runtime_.device()));
+    }
+    ++completed_;
+    stopping = result.stop_requested && completed_ < config_.train.steps;
+    after_step(completed_, result, stopping);
+  }
+  show_end(!stopping);
+  return stopping ? ExitCode::interrupted : ExitCode::ok;
+}
+
+void Trainer::show_banner() {
+  if (!progress_) return;
+  const DecoderSize size = decoder_size(config_.model);
+  BannerInfo info;
+  info.version = "troupe " TROUPE_VERSION;
+  info.run_name = config_.run.name;
+  info.run_dir = directory_.path();
+  info.model = describe_model(config_.model);
+  info.data = describe(data_);
+  info.world_size = runtime_.size();
+  info.layout = describe(config_.parallel);
+  info.precision = name(config_.model.compute);
+  info.parameters = size.parameters;
+  info.active_parameters = size.active_parameters;
+  info.tokens_per_step = config_.train.global_batch * config_.model.seq_len;
+  info.steps = config_.train.steps;
+  info.resume_step = completed_;
+  info.resume_from = resumed_from_;
+  info.threads = runtime_.threads();
+  info.memory_estimate_bytes = estimate_memory(config_, runtime_.threads()).total_bytes;
+  info.warnings = runtime_.warnings();
+  progress_->message(banner(info));
+}
+
+void Trainer::show_end(bool finished) {
+  if (!progress_) return;
+  EndInfo info;
+  if (val_loss_) info.rows.emplace_back("val_loss", fmt::format("{:.4f} nats/token", *val_loss_));
+  info.rows.emplace_back("loss", fmt::format("{:.4f} nats/token", last_row_.loss));
+  info.rows.emplace_back("tokens_per_s", fmt::format("{:.0f}", last_row_.tokens_per_s));
+  info.rows.emplace_back("run", directory_.path());
+  info.rows.emplace_back("checkpoint", last_checkpoint_.empty() ? resumed_from_ : last_checkpoint_);
+  if (log_ && log_->dropped() > 0)
+    info.rows.emplace_back("lost log records", std::to_string(log_->dropped()));
+  info.next_commands =
+      finished ? std::vector<std::string>{"troupe eval " + directory_.path(),
+                                          "troupe generate " + directory_.path(),
+                                          "troupe report " + directory_.path()}
+               : std::vector<std::string>{"start the same command again to go on from here"};
+  progress_->message(end_table(info));
+}
+
+}  // namespace troupe

@@ -1,0 +1,70 @@
+// The training loop of one run: steps, evaluation, rows of metrics, checkpoints, stopping on
+// request.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "launch/config/run_config.h"
+#include "launch/metrics/progress.h"
+#include "launch/metrics/run_log.h"
+#include "launch/training/rank_runtime.h"
+#include "launch/training/row_totals.h"
+#include "launch/training/run_directory.h"
+#include "launch/training/training_data.h"
+#include "launch/training/training_engine.h"
+#include "parallel/checkpoint/async_saver.h"
+
+namespace troupe {
+
+// The engine's part of a configuration, without token counts.
+EngineConfig engine_config(const RunConfig& config);
+
+class Trainer {
+ public:
+  // stop_requested: asked before every step, may differ between ranks. Everything is collective.
+  Trainer(const RunConfig& config, TrainingData& data, RankRuntime& runtime,
+          RunDirectory& directory, std::function<bool()> stop_requested);
+  ~Trainer();
+
+  // Loads the state of a checkpoint; training goes on after its step.
+  void resume(const std::string& checkpoint);
+  int64_t completed_steps() const { return completed_; }
+
+  // Trains to train.steps or until any rank is asked to stop; ok or interrupted.
+  ExitCode run();
+
+ private:
+  StepResult train_step(int64_t step);
+  bool due(int64_t every, int64_t step) const { return every > 0 && step % every == 0; }
+  void after_step(int64_t step, const StepResult& result, bool stopping);
+  double evaluate();
+  // Beside training, or at once where nothing follows it.
+  void save(int64_t step, bool beside_training);
+  void saved(const std::optional<std::string>& path);
+  ExitCode run_steps();
+  void finish_saving();
+  void show_banner();
+  void show_end(bool finished);
+
+  RunConfig config_;
+  TrainingData& data_;
+  RankRuntime& runtime_;
+  RunDirectory& directory_;
+  std::function<bool()> stop_requested_;
+  Mesh mesh_;
+  TrainingEngine engine_;
+  RowTotals totals_;
+  std::unique_ptr<RunLog> log_;         // on the leader
+  std::unique_ptr<Progress> progress_;  // on the leader
+  int64_t completed_ = 0;
+  std::string resumed_from_;
+  std::optional<double> val_loss_;
+  checkpoint::AsyncSaver saver_;
+  StepMetrics last_row_;
+  std::string last_checkpoint_;
+};
+
+}  // namespace troupe

@@ -1,0 +1,71 @@
+#include "launch/training/training_data.h"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "launch/config/load.h"
+
+namespace troupe {
+
+DataSpec data_spec(const RunConfig& config) {
+  DataSpec spec;
+  for (const DataSource& source : config.data.train)
+    spec.train.push_back({source.path, source.weight});
+  spec.val = config.data.val;
+  spec.val_fraction = config.data.val_fraction;
+  spec.field = config.data.field;
+  return spec;
+}
+
+namespace {
+
+// What a stored configuration knows of files that are gone belongs to the message.
+template <typename Open>
+auto explained(const RunConfig& config, Open open) {
+  try {
+    return open();
+  } catch (const Error& error) {
+    std::string text = error.what();
+    for (const std::string& sentence : config.data.missing) text += "\n" + sentence;
+    throw Error(error.code(), text);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config) {
+  return explained(config, [&] { return load_tokenizer(config.data.tokenizer); });
+}
+
+RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer) {
+  return explained(config, [&] {
+    return load_run_data(data_spec(config), tokenizer, config.model.vocab, config.model.seq_len);
+  });
+}
+
+TrainingData open_training_data(RunConfig& config) {
+  TrainingData data;
+  data.tokenizer = open_tokenizer(config);
+  resolve_vocab(config, data.tokenizer->vocab_size());
+  data.corpus = open_run_data(config, *data.tokenizer);
+  data.sampler =
+      std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed);
+  if (!data.corpus.held_out.parts.empty()) {
+    const int64_t limit = config.eval.tokens > 0 ? config.eval.tokens : -1;
+    data.held_out = std::make_unique<HeldOut>(data.corpus.held_out, config.model.seq_len, limit);
+  }
+  return data;
+}
+
+std::string describe(const TrainingData& data) {
+  std::string names;
+  for (const CorpusPart& part : data.corpus.train.parts) {
+    names += (names.empty() ? "" : ", ") + std::filesystem::path(part.path).filename().string();
+  }
+  std::string text = fmt::format("{}: {} tokens to train on", names, data.corpus.train.tokens());
+  if (data.held_out) text += fmt::format(", {} held out", data.held_out->predictions());
+  return text + ", " + data.tokenizer->description();
+}
+
+}  // namespace troupe

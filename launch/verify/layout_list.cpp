@@ -1,0 +1,280 @@
+#include "launch/verify/layout_list.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <sstream>
+
+#include "core/base/error.h"
+#include "launch/config/layout_text.h"
+#include "launch/config/nearest.h"
+
+namespace troupe {
+namespace {
+
+// The triples whose product is `n`, the first falling.
+std::vector<std::array<int, 3>> triples(int n) {
+  std::vector<std::array<int, 3>> list;
+  for (int a = n; a >= 1; --a) {
+    if (n % a != 0) continue;
+    for (int b = n / a; b >= 1; --b) {
+      if (n / a % b == 0) list.push_back({a, b, n / a / b});
+    }
+  }
+  return list;
+}
+
+// So that hierarchical exchange has two nodes to cross between, which one host cannot give: half
+// the ranks of an expert group on each.
+int half_of_the_experts(const MeshShape& shape) {
+  return std::max(1, shape[Axis::ep] * shape[Axis::etp] / 2);
+}
+
+}  // namespace
+
+std::vector<std::string> acting_choices(const VerifiedLayout& layout) {
+  const Parallelism& p = layout.parallelism;
+  const MeshShape& shape = p.shape;
+  std::vector<std::string> words;
+  const auto add = [&](bool acts, std::string word) {
+    if (acts) words.push_back(std::move(word));
+  };
+  add(shape[Axis::tp] > 1, p.sp ? "sp" : "no sp");
+  add(shape[Axis::dp] * shape[Axis::cp] > 1 || shape[Axis::edp] > 1,
+      fmt::format("zero {}", p.zero));
+  add(shape[Axis::pp] > 1, name(p.schedule));
+  add(shape[Axis::pp] > 1, fmt::format("chunks {}", p.virtual_stages));
+  add(shape[Axis::cp] > 1, name(p.cp_kind));
+  add(shape[Axis::ep] > 1, name(p.ep_kind));
+  add(shape[Axis::ep] > 1, fmt::format("overlap {}", layout.overlap));
+  return words;
+}
+
+namespace {
+
+// All choices for one factorisation that differ in what acts, legal or not.
+std::vector<VerifiedLayout> choices(const MeshShape& shape, const ListOptions& options) {
+  std::vector<VerifiedLayout> list;
+  std::set<std::vector<std::string>> seen;
+  const std::vector<int> overlaps = options.longest_overlap > 1
+                                        ? std::vector<int>{1, options.longest_overlap}
+                                        : std::vector<int>{1};
+  struct Pipeline {
+    PipelineSchedule schedule;
+    int chunks;
+  };
+  const std::array<Pipeline, 5> pipelines = {{{PipelineSchedule::one_f_one_b, 1},
+                                              {PipelineSchedule::gpipe, 1},
+                                              {PipelineSchedule::interleaved, 1},
+                                              {PipelineSchedule::interleaved, 2},
+                                              {PipelineSchedule::zero_bubble, 1}}};
+  for (CpKind cp : {CpKind::ring, CpKind::all_to_all}) {
+    for (const Pipeline& pipeline : pipelines) {
+      for (int zero = 0; zero <= 3; ++zero) {
+        for (bool sp : {true, false}) {
+          for (EpKind ep : {EpKind::flat, EpKind::hierarchical}) {
+            for (int overlap : overlaps) {
+              VerifiedLayout layout{Parallelism(shape), overlap, {}};
+              Parallelism& p = layout.parallelism;
+              p.sp = sp && shape[Axis::tp] > 1;
+              p.zero = zero;
+              p.schedule = pipeline.schedule;
+              p.virtual_stages = pipeline.chunks;
+              p.cp_kind = cp;
+              p.ep_kind = ep;
+              p.ranks_per_node = options.ranks_per_node;
+              if (p.ep_kind == EpKind::hierarchical && p.ranks_per_node == 0)
+                p.ranks_per_node = half_of_the_experts(shape);
+              if (seen.insert(acting_choices(layout)).second) list.push_back(layout);
+            }
+          }
+        }
+      }
+    }
+  }
+  return list;
+}
+
+std::string reasons(const std::vector<LayoutProblem>& problems) {
+  std::string text;
+  for (const LayoutProblem& problem : problems) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : "; ", problem.key, problem.rule);
+  }
+  return text;
+}
+
+void judge(const LayoutSubject& subject, int ranks, VerifiedLayout& layout) {
+  layout.refused = reasons(layout_problems(layout.parallelism, subject, ranks));
+}
+
+using Pairs = std::set<std::pair<std::string, std::string>>;
+
+Pairs pairs_of(const VerifiedLayout& layout) {
+  const std::vector<std::string> words = acting_choices(layout);
+  Pairs pairs;
+  for (size_t i = 0; i < words.size(); ++i) {
+    for (size_t j = i; j < words.size(); ++j) pairs.emplace(words[i], words[j]);
+  }
+  return pairs;
+}
+
+// The choice that brings most pairs that were not there; of equal ones the one that was met least.
+VerifiedLayout pick(std::vector<VerifiedLayout> open, size_t turn, Pairs& covered) {
+  const auto refused = [](const VerifiedLayout& layout) { return !layout.refused.empty(); };
+  if (std::all_of(open.begin(), open.end(), refused)) return open.front();
+  std::erase_if(open, refused);
+  size_t best = 0;
+  size_t most = 0;
+  for (size_t i = 0; i < open.size(); ++i) {
+    const size_t at = (turn * 7 + i) % open.size();  // so that ties are not always the first
+    size_t fresh = 0;
+    for (const auto& pair : pairs_of(open[at])) fresh += covered.count(pair) == 0 ? 1 : 0;
+    if (i == 0 || fresh > most) {
+      best = at;
+      most = fresh;
+    }
+  }
+  covered.merge(pairs_of(open[best]));
+  return open[best];
+}
+
+class ListReader {
+ public:
+  explicit ListReader(const ListOptions& options) : options_(options) {}
+
+  VerifiedLayout layout(const std::string& text) {
+    VerifiedLayout out{Parallelism(), 1, {}};
+    out.parallelism.ranks_per_node = options_.ranks_per_node;
+    std::set<std::string> given;
+    std::istringstream words(text);
+    for (std::string word; std::getline(words, word, ',');) {
+      std::erase(word, ' ');
+      const size_t equals = word.find('=');
+      if (equals == std::string::npos) refuse(word, "KEY=VALUE is expected");
+      const std::string key = word.substr(0, equals);
+      if (!given.insert(key).second) refuse(word, key + " is given twice in one layout");
+      set(key, word.substr(equals + 1), out);
+    }
+    MeshShape& shape = out.parallelism.shape;
+    const int others = shape[Axis::pp] * shape[Axis::cp] * shape[Axis::tp];
+    if (!given.contains("dp")) shape[Axis::dp] = std::max(1, options_.ranks / others);
+    if (!given.contains("sp")) out.parallelism.sp = shape[Axis::tp] > 1;
+    shape.derive_edp();
+    return out;
+  }
+
+ private:
+  [[noreturn]] static void refuse(const std::string& word, const std::string& why) {
+    fail(ExitCode::usage,
+         "--layouts: '{}': {}; write all, or layouts as in \"tp=2,pp=2;ep=8,zero=3\"", word, why);
+  }
+  static int number(const std::string& key, const std::string& value) {
+    try {
+      size_t used = 0;
+      const int out = std::stoi(value, &used);
+      if (used == value.size() && out >= (key == "zero" ? 0 : 1)) return out;
+    } catch (const std::exception&) {
+    }
+    refuse(key + "=" + value, "is no number of the right size");
+  }
+  template <typename T>
+  static T word(const std::string& key, const std::string& value, std::initializer_list<T> all) {
+    for (T choice : all) {
+      if (value == name(choice)) return choice;
+    }
+    refuse(key + "=" + value, "no such choice (see `troupe help parallel." + key + "`)");
+  }
+
+  static void set(const std::string& key, const std::string& value, VerifiedLayout& out) {
+    Parallelism& p = out.parallelism;
+    for (Axis axis : {Axis::pp, Axis::dp, Axis::cp, Axis::tp, Axis::ep, Axis::etp}) {
+      if (key != name(axis)) continue;
+      p.shape[axis] = number(key, value);
+      return;
+    }
+    if (key == "sp") {
+      if (value != "true" && value != "false") refuse(key + "=" + value, "true or false");
+      p.sp = value == "true";
+    } else if (key == "zero") {
+      p.zero = number(key, value);
+      if (p.zero > 3) refuse(key + "=" + value, "0 to 3");
+    } else if (key == "virtual_stages") {
+      p.virtual_stages = number(key, value);
+    } else if (key == "ranks_per_node") {
+      p.ranks_per_node = number(key, value);
+    } else if (key == "overlap") {
+      out.overlap = number(key, value);
+    } else if (key == "schedule") {
+      p.schedule = word(key, value,
+                        {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b,
+                         PipelineSchedule::interleaved, PipelineSchedule::zero_bubble});
+    } else if (key == "cp_kind") {
+      p.cp_kind = word(key, value, {CpKind::ring, CpKind::all_to_all});
+    } else if (key == "ep_kind") {
+      p.ep_kind = word(key, value, {EpKind::flat, EpKind::hierarchical});
+    } else {
+      const std::string near =
+          nearest(key, {"pp", "dp", "cp", "tp", "ep", "etp", "sp", "zero", "virtual_stages",
+                        "ranks_per_node", "overlap", "schedule", "cp_kind", "ep_kind"});
+      refuse(key, near.empty() ? "no such key" : "no such key; did you mean " + near + "?");
+    }
+  }
+
+  const ListOptions& options_;
+};
+
+}  // namespace
+
+std::string describe(const VerifiedLayout& layout) {
+  std::string text = describe(layout.parallelism);
+  if (layout.overlap > 1) text += fmt::format(", overlap {}", layout.overlap);
+  return text;
+}
+
+std::vector<MeshShape> factorisations(int ranks) {
+  std::vector<MeshShape> list;
+  for (int pp = 1; pp <= ranks; ++pp) {
+    if (ranks % pp != 0) continue;
+    for (const auto& [dp, cp, tp] : triples(ranks / pp)) {
+      for (const auto& experts : triples(ranks / pp)) {
+        list.push_back(MeshShape::of({pp, dp, cp, tp, experts[1], experts[2]}));
+      }
+    }
+  }
+  return list;
+}
+
+std::vector<VerifiedLayout> all_layouts(const LayoutSubject& subject, const ListOptions& options) {
+  std::vector<VerifiedLayout> list;
+  Pairs covered;
+  size_t turn = 0;
+  for (const MeshShape& shape : factorisations(options.ranks)) {
+    std::vector<VerifiedLayout> open = choices(shape, options);
+    for (VerifiedLayout& layout : open) judge(subject, options.ranks, layout);
+    if (options.exhaustive) {
+      list.insert(list.end(), open.begin(), open.end());
+    } else {
+      list.push_back(pick(std::move(open), turn++, covered));
+    }
+  }
+  return list;
+}
+
+std::vector<VerifiedLayout> listed_layouts(const std::string& list, const LayoutSubject& subject,
+                                           const ListOptions& options) {
+  std::vector<VerifiedLayout> out;
+  ListReader reader(options);
+  std::istringstream layouts(list);
+  for (std::string text; std::getline(layouts, text, ';');) {
+    if (text.find_first_not_of(' ') == std::string::npos) continue;
+    out.push_back(reader.layout(text));
+    judge(subject, options.ranks, out.back());
+  }
+  if (out.empty()) fail(ExitCode::usage, "--layouts names no layout; write all or \"tp=2;ep=8\"");
+  return out;
+}
+
+}  // namespace troupe

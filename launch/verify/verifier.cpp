@@ -1,0 +1,230 @@
+#include "launch/verify/verifier.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "core/base/error.h"
+#include "parallel/comm/self_communicator.h"
+#include "parallel/comm/thread_world.h"
+
+namespace troupe {
+namespace {
+
+using laws::LawResult;
+using laws::Named;
+
+// Keeps what exceeds its allowance most, of the first quantities that do.
+class Worst {
+ public:
+  Worst(double tolerance, Verdict& verdict) : tolerance_(tolerance), verdict_(verdict) {}
+  // What is noted from here on is computed from what was noted before.
+  void next() { settled_ = settled_ || verdict_.worst > tolerance_; }
+  void note(double difference, double allowed, const std::string& tensor,
+            const std::string& where) {
+    double share = difference / allowed * tolerance_;
+    if (!std::isfinite(share)) share = std::numeric_limits<double>::max();
+    if (settled_ || (share <= verdict_.worst && !verdict_.tensor.empty())) return;
+    verdict_.worst = share;
+    verdict_.tensor = tensor;
+    verdict_.where = where;
+  }
+
+ private:
+  double tolerance_;
+  Verdict& verdict_;
+  bool settled_ = false;
+};
+
+// |a - b| / |a| of one tensor in the 2-norm; |a| at least 1e-3 x that of an average tensor.
+double norm_difference(const std::vector<Named>& a, const std::vector<Named>& b,
+                       std::string& where) {
+  double squares = 0.0;
+  int64_t count = 0;
+  for (const Named& tensor : a) {
+    for (double value : tensor.values) squares += value * value;
+    count += static_cast<int64_t>(tensor.values.size());
+  }
+  const double rms = std::sqrt(squares / static_cast<double>(std::max<int64_t>(count, 1)));
+  double worst = 0.0;
+  for (const Named& tensor : a) {
+    const auto other = std::find_if(b.begin(), b.end(),
+                                    [&](const Named& named) { return named.name == tensor.name; });
+    double gap = 0.0;
+    double size = 0.0;
+    for (size_t i = 0; i < tensor.values.size(); ++i) {
+      const double y = other != b.end() && i < other->values.size()
+                           ? other->values[i]
+                           : std::numeric_limits<double>::infinity();
+      gap += (tensor.values[i] - y) * (tensor.values[i] - y);
+      size += tensor.values[i] * tensor.values[i];
+    }
+    const double floor = 1e-3 * rms * std::sqrt(static_cast<double>(tensor.values.size()));
+    const double difference = std::sqrt(gap) / std::max(std::sqrt(size), floor);
+    if (!(difference <= worst)) {
+      worst = std::isfinite(difference) ? difference : std::numeric_limits<double>::infinity();
+      where = tensor.name;
+    }
+  }
+  return worst;
+}
+
+double relative(double a, double b, double floor) {
+  return std::abs(a - b) / std::max({std::abs(a), floor, 1e-12});
+}
+
+// The per-step numbers of two runs.
+class StepComparison {
+ public:
+  StepComparison(const EngineConfig& engine, const LawResult& a, const LawResult& b,
+                 double tolerance, Worst& worst)
+      : engine_(engine), a_(a), b_(b), tolerance_(tolerance), worst_(worst) {
+    require(a.losses.size() == b.losses.size(), "{} steps against {}", b.losses.size(),
+            a.losses.size());
+  }
+  size_t steps() const { return a_.losses.size(); }
+
+  // What each layer tells: balance terms, those near zero in proportion to the loss that they are
+  // part of, and the counts of its router.
+  void layers(size_t step) const {
+    size_t term = 0;
+    size_t count = 0;
+    for (size_t layer = 0; layer < engine_.model.moe.size(); ++layer) {
+      const auto& moe = engine_.model.moe[layer];
+      if (!moe) continue;
+      const std::string name = fmt::format("layers.{}.moe", layer);
+      for (const BalanceTerm& balance : moe->balance) {
+        note(relative(a_.terms[step].at(term), b_.terms[step].at(term), part_of_loss()),
+             name + "." + balance.type, "loss term", step);
+        ++term;
+      }
+      const auto of_layer = static_cast<size_t>(3 * moe->experts);
+      note(count_difference(step, count, of_layer), name + ".router.counts", "", step);
+      count += of_layer;
+    }
+  }
+  void totals(size_t step) const {
+    note(relative(a_.losses[step], b_.losses[step], 0.0), "loss", "", step);
+    note(relative(a_.balance_losses[step], b_.balance_losses[step], part_of_loss()), "balance_loss",
+         "", step);
+    note(relative(a_.z_losses[step], b_.z_losses[step], part_of_loss()), "z_loss", "", step);
+    note(relative(a_.norms[step], b_.norms[step], 0.0), "gradient_norm", "", step);
+  }
+
+ private:
+  double part_of_loss() const { return 1e-3 * std::abs(a_.losses.front()); }
+  // Whole numbers: of the largest of them.
+  double count_difference(size_t step, size_t begin, size_t count) const {
+    double largest = 1;
+    double gap = 0;
+    for (size_t i = begin; i < begin + count; ++i) {
+      const auto expected = static_cast<double>(a_.counts[step].at(i));
+      largest = std::max(largest, expected);
+      gap = std::max(gap, std::abs(expected - static_cast<double>(b_.counts[step].at(i))));
+    }
+    // One token more or less is a difference in every precision.
+    return gap > 0 ? std::max(gap / largest, 2 * tolerance_) : 0.0;
+  }
+  void note(double difference, const std::string& tensor, const char* kind, size_t step) const {
+    worst_.note(difference, tolerance_, tensor,
+                fmt::format("{}{}{} of step {}", kind, *kind != 0 ? " " : "", tensor, step + 1));
+  }
+
+  const EngineConfig& engine_;
+  const LawResult& a_;
+  const LawResult& b_;
+  double tolerance_;
+  Worst& worst_;
+};
+
+}  // namespace
+
+double tolerance_of(DType compute) {
+  return compute == DType::f64 ? 1e-10 : compute == DType::f32 ? 1e-5 : 3e-2;
+}
+
+LayoutRun run_on_threads(int ranks, std::chrono::milliseconds timeout, bool check_collectives) {
+  return [ranks, timeout, check_collectives](const laws::LawCase& law) {
+    LawResult result;
+    run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
+      world->set_timeout(timeout);
+      world->set_check_collectives(check_collectives);
+      LawResult mine = run_law(law, std::move(world));
+      if (rank == 0) result = std::move(mine);
+    });
+    return result;
+  };
+}
+
+LayoutRun run_on_job(const std::shared_ptr<Communicator>& world) {
+  return [world](const laws::LawCase& law) { return run_law(law, world); };
+}
+
+laws::LawCase Verifier::law() const {
+  laws::LawCase law{verify_.engine};
+  law.threads = verify_.threads;
+  law.steps = verify_.steps;
+  law.record = laws::Recorded::nothing;
+  return law;
+}
+
+Verifier::Verifier(const VerifyCase& verify) : verify_(verify) {
+  laws::LawCase alone = law();
+  alone.layout = Parallelism();
+  // Rounding may turn a decision of a router; in f64 that is too rare to take it out.
+  if (verify.engine.model.compute != DType::f64) alone.record = laws::Recorded::all_steps;
+  reference_ = run_law(alone, self_communicator());
+}
+
+void Verifier::compare(const LawResult& found, double tolerance, Verdict& verdict) const {
+  const DType compute = verify_.engine.model.compute;
+  Worst worst(tolerance, verdict);
+  const StepComparison steps(verify_.engine, reference_, found, tolerance, worst);
+  const auto difference = [&](const std::vector<Named>& a, const std::vector<Named>& b,
+                              std::string& where) {
+    return compute == DType::bf16 ? norm_difference(a, b, where) : worst_difference(a, b, where);
+  };
+  std::string tensor;
+  steps.layers(0);
+  const double gradients = difference(reference_.gradients, found.gradients, tensor);
+  worst.note(gradients, tolerance, tensor, "gradient of " + tensor);
+  worst.next();
+  steps.totals(0);
+  worst.next();
+  for (size_t step = 1; step < steps.steps(); ++step) {
+    steps.layers(step);
+    steps.totals(step);
+  }
+  tensor.clear();
+  const double parameters = difference(reference_.parameters, found.parameters, tensor);
+  // AdamW divides by moments, which are near zero where the gradient is.
+  const double allowed =
+      compute == DType::f32 && verify_.engine.optimizer == "adamw" ? 1e-3 : tolerance;
+  worst.note(parameters, allowed, tensor, tensor);
+}
+
+Verdict Verifier::check(const VerifiedLayout& layout, const LayoutRun& run) const {
+  const auto begin = std::chrono::steady_clock::now();
+  Verdict verdict{layout, 0, {}, {}, {}, 0};
+  laws::LawCase spread = law();
+  spread.layout = layout.parallelism;
+  for (auto& moe : spread.engine.model.moe) {
+    if (moe) moe->overlap = layout.overlap;
+  }
+  const DType compute = verify_.engine.model.compute;
+  if (compute != DType::f64) spread.replay = &reference_;
+  const double tolerance = tolerance_of(compute);
+  try {
+    const LawResult found = run(spread);
+    compare(found, tolerance, verdict);
+  } catch (const Error& error) {
+    // Under mpirun the ranks cannot go on together.
+    verdict.error = error.what();
+    verdict.worst = std::numeric_limits<double>::max();
+  }
+  verdict.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return verdict;
+}
+
+}  // namespace troupe
