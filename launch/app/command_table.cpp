@@ -6,11 +6,13 @@
 #include <new>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "launch/app/commands.h"
 #include "launch/app/failure.h"
 #include "launch/config/help.h"
 #include "launch/config/nearest.h"
 #include "launch/job/stop_request.h"
+#include "parallel/comm/rank_report.h"
 
 namespace troupe {
 
@@ -88,6 +90,9 @@ int dispatch(std::span<const std::string> words) {
 int run_program(std::span<const std::string> words) {
   try {
     return dispatch(words);
+  } catch (const RankReport& error) {
+    log::error("{}", error.what());
+    return static_cast<int>(error.code());
   } catch (const Error& error) {
     report_failure(error.what());
     return static_cast<int>(error.code());

@@ -105,21 +105,27 @@ class MpiBoard final : public WatchedBoard {
 
   StatusSlot& own() override { return *slot_of_[static_cast<size_t>(rank_)]; }
 
-  std::vector<SeenRank> look(milliseconds limit) override {
+  std::vector<SeenRank> look(milliseconds limit, const std::vector<SeenRank>& before) override {
     std::vector<SeenRank> seen(slot_of_.size());
-    ask();
-    const auto end = std::chrono::steady_clock::now() + limit;
+    std::vector<bool> silent(slot_of_.size(), false);  // in the look before
+    for (size_t rank = 0; rank < before.size(); ++rank) silent[rank] = !before[rank].answers;
+    ask(silent);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto end = begin + limit;
+    // Time for another host's claim of the report to arrive.
+    const auto early = asked_.empty() ? begin : begin + 2 * kBeat;
     while (true) {
-      take_answers(seen);
+      take_answers(seen, silent);
       bool all = true;
       for (size_t rank = 0; rank < seen.size(); ++rank) {
         const StatusSlot* slot = slot_of_[rank];
         if (slot != nullptr && (static_cast<int>(rank) == rank_ || slot->beats() != beats_[rank])) {
           seen[rank].answers = true;
         }
-        all = all && seen[rank].answers;
+        all = all && (seen[rank].answers || silent[rank]);
       }
-      if (all || std::chrono::steady_clock::now() >= end) break;
+      const auto now = std::chrono::steady_clock::now();
+      if ((all && now >= early) || now >= end) break;
       std::this_thread::sleep_for(milliseconds(5));
     }
     for (size_t rank = 0; rank < seen.size(); ++rank) {
@@ -137,7 +143,13 @@ class MpiBoard final : public WatchedBoard {
     if (head_->remote_reporter.load() != INT_MAX && head_->reporter.load() != rank_) return false;
     return head_->reporter.compare_exchange_strong(none, rank_) || none == rank_;
   }
-  bool keeps_report() override { return head_->remote_reporter.load() > rank_; }
+  bool keeps_report() override {
+    // A claim sent before the answers that this rank has is here, even if the thread has not seen
+    // it.
+    std::lock_guard lock(mutex_);
+    if (!asked_.empty()) answer_queries();
+    return head_->remote_reporter.load() > rank_;
+  }
 
   void stop() override {
     if (!thread_.joinable()) return;
@@ -225,9 +237,9 @@ class MpiBoard final : public WatchedBoard {
     }
   }
 
-  void ask() {
+  void ask(const std::vector<bool>& silent) {
     for (size_t rank = 0; rank < slot_of_.size(); ++rank) {
-      if (slot_of_[rank] != nullptr) beats_[rank] = slot_of_[rank]->beats();
+      if (slot_of_[rank] != nullptr && !silent[rank]) beats_[rank] = slot_of_[rank]->beats();
     }
     // Earlier queries may still be on their way to a host that is cut off.
     queries_.push_back({++query_, head_->reporter.load() == rank_ ? 1 : 0});
@@ -238,7 +250,7 @@ class MpiBoard final : public WatchedBoard {
     }
   }
 
-  void take_answers(std::vector<SeenRank>& seen) {
+  void take_answers(std::vector<SeenRank>& seen, const std::vector<bool>& silent) {
     while (!asked_.empty()) {
       int found = 0;
       MPI_Status status;
@@ -247,8 +259,9 @@ class MpiBoard final : public WatchedBoard {
       Answer answer;
       MPI_Recv(&answer, sizeof(answer), MPI_BYTE, status.MPI_SOURCE, kAnswerTag, talk_,
                MPI_STATUS_IGNORE);
-      if (answer.id != query_) continue;  // of an earlier look
-      SeenRank& rank = seen[static_cast<size_t>(answer.rank)];
+      const auto from = static_cast<size_t>(answer.rank);
+      if (answer.id != query_ && !silent[from]) continue;  // of an earlier look
+      SeenRank& rank = seen[from];
       rank.answers = rank.known = true;
       rank.status = answer.status;
       rank.idle_ms = answer.idle_ms;

@@ -49,6 +49,8 @@ MpiWorld::~MpiWorld() {
     return;
   }
   try {
+    // After this barrier ranks may leave, and mpirun ends the others when one leaves with a code.
+    std::fflush(nullptr);
     // MPI_Finalize waits for all ranks and knows no deadline; this barrier does.
     communicator_->barrier("end of the job").wait();
   } catch (const Error& error) {
@@ -60,7 +62,7 @@ MpiWorld::~MpiWorld() {
 
 void abort_world(ExitCode code, const std::string& message) {
   // _exit: no destructor of this rank may wait for a peer. OpenMPI takes a rank that leaves before
-  // MPI_Finalize for lost, kills the others within two seconds and returns the first code.
+  // MPI_Finalize for lost, kills the others within seconds and returns the first code.
   std::fprintf(stderr, "%s\n", message.c_str());
   std::fflush(nullptr);
   _exit(static_cast<int>(code));

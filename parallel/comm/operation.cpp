@@ -5,6 +5,7 @@
 
 #include "parallel/comm/backoff.h"
 #include "parallel/comm/diagnosis.h"
+#include "parallel/comm/rank_report.h"
 #include "parallel/comm/signature.h"
 #include "parallel/comm/status_board.h"
 
@@ -18,7 +19,8 @@ constexpr auto kShowAfter = milliseconds(50);
 // With runtime.check_collectives: when to look for ranks that wait in a circle, and again.
 constexpr auto kLookAfter = milliseconds(1500);
 constexpr auto kLookAgain = milliseconds(1000);
-// How long the others may take to say what they do.
+// How long the others may take to say what they do. The time lies before the deadline, so that the
+// report comes with it.
 constexpr auto kGather = milliseconds(800);
 // How long a rank leaves the report to the one that was first.
 constexpr auto kDefer = milliseconds(5000);
@@ -223,7 +225,12 @@ void Operation::look_around(std::chrono::steady_clock::duration waited) {
   StatusBoard& board = *group_->shared->transport->board();
   show_waiting();
   if (options.check_collectives && waited > kLookAfter) check_circle();
-  if (waited <= options.timeout) return;
+  if (waited <= options.timeout) {
+    if (early_.empty() && options.timeout > 2 * kGather && waited > options.timeout - kGather) {
+      early_ = board.look(kGather, {});
+    }
+    return;
+  }
   // The first one speaks; should it be cut off from this rank, so does this one after all.
   const bool alone = waited > options.timeout + kDefer;
   if (alone || board.claim_report()) fail_late(alone);
@@ -234,7 +241,7 @@ void Operation::check_circle() {
   if (circle_ == nullptr) circle_ = std::make_unique<Circle>();
   if (now < circle_->next) return;
   StatusBoard& board = *group_->shared->transport->board();
-  std::vector<SeenRank> seen = board.look(kGather);
+  std::vector<SeenRank> seen = board.look(kGather, {});
   if (!circle_->before.empty()) {
     const std::vector<int> circle =
         waiting_circle(group_->shared->transport->rank(), circle_->before, seen);
@@ -248,7 +255,7 @@ void Operation::check_circle() {
 
 void Operation::fail_late(bool alone) {
   StatusBoard& board = *group_->shared->transport->board();
-  const std::vector<SeenRank> seen = board.look(kGather);
+  const std::vector<SeenRank> seen = board.look(kGather, early_);
   group_->shared->transport->check();
   if (!alone && !board.keeps_report()) return;
   Waiting waiting;
@@ -258,7 +265,9 @@ void Operation::fail_late(bool alone) {
   waiting.group = group_->members;
   waiting.timeout = group_->shared->options.timeout;
   if (group_->any_finished) waiting.last_matched = group_->last_finished.text();
-  fail(ExitCode::distributed, "{}", explain_late(waiting, seen));
+  const std::string report = explain_late(waiting, seen);
+  if (alone) fail(ExitCode::distributed, "{}", report);  // and so may others
+  throw RankReport(ExitCode::distributed, report);
 }
 
 }  // namespace troupe

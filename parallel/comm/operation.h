@@ -154,6 +154,7 @@ class Operation : public Work::Impl {
   std::unique_ptr<SignatureCheck> check_;
   bool shown_waiting_ = false;
   std::unique_ptr<Circle> circle_;  // while one is looked for
+  std::vector<SeenRank> early_;     // what the others did shortly before the deadline
   bool finished_ = false;
 };
 

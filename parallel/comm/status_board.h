@@ -15,7 +15,10 @@ class StatusBoard {
   // Written by this rank.
   virtual StatusSlot& own() = 0;
   // All ranks of the world. Takes no longer than `limit`, and only where a rank does not answer.
-  virtual std::vector<SeenRank> look(std::chrono::milliseconds limit) = 0;
+  // before: an earlier look, or empty; ranks that did not answer then are not waited for again, but
+  // whatever they have shown or said since then counts.
+  virtual std::vector<SeenRank> look(std::chrono::milliseconds limit,
+                                     const std::vector<SeenRank>& before) = 0;
   // True for the first rank that asks: it reports, the others leave it to that one.
   virtual bool claim_report() = 0;
   // False once another rank was found to have claimed it too and to come before this one.

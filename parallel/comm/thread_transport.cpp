@@ -114,7 +114,7 @@ class ThreadBoard final : public StatusBoard {
   ThreadBoard(std::shared_ptr<ThreadExchange> world, int rank)
       : world_(std::move(world)), rank_(rank) {}
   StatusSlot& own() override { return world_->slot(rank_); }
-  std::vector<SeenRank> look(std::chrono::milliseconds) override {
+  std::vector<SeenRank> look(std::chrono::milliseconds, const std::vector<SeenRank>&) override {
     std::vector<SeenRank> seen(static_cast<size_t>(world_->ranks()));
     for (size_t rank = 0; rank < seen.size(); ++rank) {
       const StatusSlot& slot = world_->slot(static_cast<int>(rank));

@@ -131,7 +131,8 @@ TEST(Mpirun, TheLine) {
   plan.shared_memory = "/dev/shm/t";
   EXPECT_EQ(shell_line(mpirun_environment(plan), mpirun_line(plan)),
             "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 TMPDIR=/tmp/t mpirun "
-            "--quiet -n 4 --bind-to none --oversubscribe --mca btl_vader_backing_directory "
+            "--quiet -n 4 --bind-to none --oversubscribe --mca odls_base_sigkill_timeout 0 --mca "
+            "btl_vader_backing_directory "
             "/dev/shm/t /bin/troupe train 'a b.yaml' 'data.train=[{path: x}]'");
 }
 
