@@ -72,8 +72,12 @@ void check_layers(const RunConfig& config, const std::vector<RouterEntry>& route
   }
   if (moe.empty()) {
     const bool list = sheet.has("moe.layers");
+    const bool sparse = !list && sheet.integer("moe.layers.every") > layers;
     rules.add(
-        list ? "moe.layers" : "moe.layers.first_dense", {"moe.layers", "model.layers"},
+        list     ? "moe.layers"
+        : sparse ? "moe.layers.every"
+                 : "moe.layers.first_dense",
+        {"moe.layers", "model.layers"},
         list ? std::string("no layer has experts")
              : fmt::format(
                    "no layer has experts: the first would be {} + {} - 1 = {}, and "
@@ -142,7 +146,8 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
     if (router.choices != nullptr && router.choices(entry.options) > experts) {
       const int64_t k = router.choices(entry.options);
       const std::string top_k = entry.path + ".top_k";
-      rules.add(sheet.has(top_k) ? top_k : entry.path + ".type", {entry.path, "moe.experts"},
+      rules.add(sheet.has(top_k) ? top_k : entry.path + ".type",
+                {entry.path + ".type", "moe.experts"},
                 fmt::format("chooses {} experts for each token, and moe.experts = {}", k, experts),
                 fmt::format("nearest legal value: {}", sheet.has(top_k)
                                                            ? fmt::format("{}", experts)
@@ -153,13 +158,13 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
       }
     }
     if (router.needs_capacity && sheet.is_word("moe.capacity_factor", "none")) {
-      rules.add("moe.capacity_factor", {entry.path},
+      rules.add("moe.capacity_factor", {entry.path + ".type"},
                 fmt::format("router {} fills each expert up to its capacity, so it cannot be "
                             "dropless (none)",
                             entry.type),
                 "write a number: 1.0 gives each token one expert on average");
     } else if (router.needs_capacity && sheet.is_word("moe.capacity_factor_eval", "none")) {
-      rules.add("moe.capacity_factor_eval", {entry.path},
+      rules.add("moe.capacity_factor_eval", {entry.path + ".type"},
                 fmt::format("router {} fills each expert up to its capacity, in evaluation too",
                             entry.type),
                 "write a number, or same");
@@ -201,14 +206,16 @@ void check_balance(const RunConfig& config, const std::vector<RouterEntry>& rout
     const auto [at, fresh] = seen.emplace(std::pair(term.type, sheet.text(path + ".scope")), i);
     if (!fresh) {
       rules.add(
-          path + ".type", {path},
+          path + ".type", {path, fmt::format("moe.balance[{}]", at->second)},
           fmt::format("the same term with the same scope stands at moe.balance[{}]", at->second),
           "remove one of them, or add their coefficients");
     }
     if (term.coef == 0) continue;  // turned off
     std::string reason;
     bool somewhere = false;
+    std::vector<std::string> reads{path};
     for (const RouterEntry& router : routers) {
+      reads.insert(reads.end(), {router.path + ".type", router.path + ".noise"});
       std::string text = balance_problem(term, router.type, router.options);
       if (text.empty()) somewhere = true;
       if (reason.empty()) reason = std::move(text);
@@ -224,7 +231,7 @@ void check_balance(const RunConfig& config, const std::vector<RouterEntry>& rout
         }
       }
     }
-    rules.add(path + ".type", {path, "moe.router"}, reason,
+    rules.add(path + ".type", reads, reason,
               legal.empty() ? std::string("no term is legal with this router: remove it")
                             : fmt::format("legal with this router: {}", fmt::join(legal, ", ")));
   }
@@ -258,7 +265,14 @@ void check_groups(const RunConfig& config, RuleList& rules) {
   }
 }
 
-void check_capacity_factor(const RunConfig& config, RuleList& rules) {
+// Experts that choose cannot take more than all tokens; with other routers such a factor only means
+// that nothing is dropped (moe_warnings.cpp).
+void check_capacity_factor(const RunConfig& config, const std::vector<RouterEntry>& routers,
+                           RuleList& rules) {
+  const bool experts_choose =
+      std::any_of(routers.begin(), routers.end(),
+                  [](const RouterEntry& entry) { return find_router(entry.type)->needs_capacity; });
+  if (!experts_choose) return;
   const int64_t experts = config.sheet.integer("moe.experts");
   for (const char* key : {"moe.capacity_factor", "moe.capacity_factor_eval"}) {
     const Entry* entry = config.sheet.find(key);
@@ -282,7 +296,7 @@ void check_moe(const RunConfig& config, Purpose purpose, RuleList& rules) {
   check_layers(config, routers, rules);
   check_routers(config, routers, rules);
   check_balance(config, routers, rules);
-  check_capacity_factor(config, rules);
+  check_capacity_factor(config, routers, rules);
   if (purpose == Purpose::train) {
     check_groups(config, rules);
   }

@@ -82,6 +82,16 @@ std::string certain_drops(const MoEConfig& moe, int64_t seq_len) {
       slots / moe.experts);
 }
 
+// No expert can take more than all tokens of a group.
+std::string never_drops(const MoEConfig& moe) {
+  const auto experts = static_cast<double>(moe.experts);
+  if (!moe.capacity_factor || *moe.capacity_factor <= experts) return {};
+  return fmt::format(
+      "moe.capacity_factor: {} is more than the {} experts, so nothing is ever dropped, as with "
+      "none",
+      format_real(*moe.capacity_factor), moe.experts);
+}
+
 // The bias moves by a fixed amount each step; the scores that it is added to sum to 1.
 std::string coarse_bias(const MoEConfig& moe) {
   if (!moe.router_options.has("bias_update")) return {};
@@ -111,7 +121,8 @@ std::vector<std::string> moe_warnings(const RunConfig& config) {
     if (!moe || find_router(moe->router) == nullptr) continue;
     for (const std::string& text :
          {constant_weight(*moe), constant_within_group(*moe), unbalanced(*moe), all_chosen(*moe),
-          certain_drops(*moe, config.model.seq_len), coarse_bias(*moe), sees_future(*moe)}) {
+          certain_drops(*moe, config.model.seq_len), never_drops(*moe), coarse_bias(*moe),
+          sees_future(*moe)}) {
       const bool known = std::find(list.begin(), list.end(), text) != list.end();
       if (!text.empty() && !known) list.push_back(text);
     }

@@ -23,6 +23,13 @@ std::vector<std::string> key_parts(const std::string& key) {
   return parts;
 }
 
+// A section given as a whole stands on the command line, not where the file had it.
+void place_member(YamlNode& parent, const YamlNode* member, const Place& place) {
+  for (size_t i = 0; i < parent.keys.size(); ++i) {
+    if (&parent.items[i] == member) parent.key_places[i] = place;
+  }
+}
+
 // The member or element of `node` named by one part of an override's key; made when absent. Null
 // when a list has no such element.
 YamlNode* step_into(YamlNode& node, const std::string& part) {
@@ -107,6 +114,7 @@ void apply_override(YamlNode& root, const std::string& assignment, std::vector<P
       root = std::move(before);
       return;
     }
+    if (i + 1 == parts.size()) place_member(*node, next, place);
     node = next;
   }
   *node = std::move(value);

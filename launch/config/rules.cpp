@@ -70,7 +70,9 @@ void check_data(const RunConfig& config, RuleList& rules) {
     const Entry* entry = config.sheet.find(key);
     return entry->place.source != Source::none && entry->value != entry->key->default_value;
   };
-  if (!config.data.val.empty() && changed("data.val_fraction")) {
+  // 0 says in words what data.val means: nothing of the training text is held out.
+  if (!config.data.val.empty() && changed("data.val_fraction") &&
+      config.sheet.real("data.val_fraction") != 0) {
     rules.add("data.val_fraction", {"data.val"}, "has no effect: data.val names the held-out text",
               "remove one of them");
   }

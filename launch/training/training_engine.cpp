@@ -186,11 +186,13 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
   PhaseScope phase(&clock_, Phase::optimizer);
   result.grad_norm = sync_->gradient_norm();
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
+    const auto shown = [](double x) { return std::isnan(x) ? std::abs(x) : x; };  // never "-nan"
     fail(ExitCode::numbers,
          "step {}: the loss is {} and the gradient norm {}; training stops before this update, and "
          "the checkpoints saved so far stay as they are. Lower optimizer.lr ({}), lengthen "
          "schedule.warmup or tighten optimizer.clip ({})",
-         step + 1, result.loss, result.grad_norm, config_.lr, config_.clip);
+         step + 1, shown(result.loss), shown(result.grad_norm), config_.lr,
+         config_.clip > 0 ? fmt::format("{}", config_.clip) : "none");
   }
   result.lr = learning_rate(step);
   const double scale =

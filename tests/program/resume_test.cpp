@@ -31,7 +31,8 @@ TEST_F(Resume, OneRank) {
   expect_equal("whole", "cut", 12);
   expect_equal_rows("whole", "cut", 12);
   const std::string before = read_text(path("cut") + "/metrics.jsonl");
-  expect_code(run(alone(train("cut", {}))), 0, "has already run its 12 steps");
+  expect_code(run(alone(train("cut", {"train.steps=5"}))), 0, "has already run its 12 steps");
+  expect_code(run(alone(train("cut", {"train.steps=5"}))), 0, "train.steps=24");
   EXPECT_EQ(read_text(path("cut") + "/metrics.jsonl"), before);
 }
 

@@ -1,6 +1,7 @@
 // troupe train CONFIG [key=value...]: trains, under mpirun or alone.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -50,7 +51,8 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   if (!checkpoint.empty()) trainer.resume(checkpoint);
   if (trainer.completed_steps() >= config.train.steps) {
     log::info("{} has already run its {} steps ({}). For more: train.steps={}", directory.path(),
-              trainer.completed_steps(), checkpoint, 2 * config.train.steps);
+              trainer.completed_steps(), checkpoint,
+              2 * std::max(config.train.steps, trainer.completed_steps()));
     return static_cast<int>(ExitCode::ok);
   }
   on_leader(*runtime.world(), "resolved configuration", [&] {

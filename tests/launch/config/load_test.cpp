@@ -123,6 +123,10 @@ TEST(Warnings, OfWhatCostsWithoutUse) {
   EXPECT_NE(drops[0].find("drops at least 32 of 64 choices"), std::string::npos) << drops[0];
   EXPECT_TRUE(warned({"moe.capacity_factor=1.0"}).empty());
   EXPECT_TRUE(warned({"moe.capacity_factor=0.5", "moe.min_capacity=8"}).empty());
+  const auto never = warned({"moe.capacity_factor=100"});
+  ASSERT_EQ(never.size(), 1U);
+  EXPECT_NE(never[0].find("nothing is ever dropped"), std::string::npos) << never[0];
+  EXPECT_TRUE(warned({"moe.capacity_factor=8"}).empty());
   EXPECT_EQ(warned({"moe.router.bias_update=0.2"}).size(), 1U);
   EXPECT_TRUE(warned({"moe.router.bias_update=0.01"}).empty());
 }
