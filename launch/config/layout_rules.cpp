@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <functional>
+#include <set>
 
 #include "launch/config/legal.h"
 #include "moe/balance/balance.h"
@@ -19,24 +19,22 @@ std::string quotient(int64_t number, int64_t by) {
 
 bool one_divides(int64_t a, int64_t b) { return a % b == 0 || b % a == 0; }
 
-// The (at most three) values nearest to `value` in [1, limit] that are legal: "1, 2, 4".
-std::string nearest_legal(int64_t value, int64_t limit, const std::function<bool(int64_t)>& legal) {
-  std::vector<int64_t> found;
-  for (int64_t candidate = 1; candidate <= std::min<int64_t>(limit, 4096); ++candidate) {
-    if (legal(candidate)) found.push_back(candidate);
-  }
+// The (at most three) of `found` nearest to `value`: "1, 2, 4".
+std::string nearest_of(std::vector<int64_t> found, int64_t value) {
   std::stable_sort(found.begin(), found.end(), [&](int64_t a, int64_t b) {
     return std::llabs(a - value) < std::llabs(b - value);
   });
   if (found.size() > 3) found.resize(3);
   std::sort(found.begin(), found.end());
-  return fmt::format("nearest legal values: {}", fmt::join(found, ", "));
+  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 class Rules {
  public:
-  Rules(const Parallelism& p, const LayoutSubject& s, int world)
-      : p_(p),
+  // Without advice only keys and rules are said.
+  Rules(const Parallelism& p, const LayoutSubject& s, int world, bool advice)
+      : advice_(advice),
+        p_(p),
         s_(s),
         world_(world),
         pp_(p.shape[Axis::pp]),
@@ -59,6 +57,41 @@ class Rules {
  private:
   void add(std::string key, std::vector<std::string> reads, std::string rule, std::string fix) {
     problems_.push_back({std::move(key), std::move(reads), std::move(rule), std::move(fix)});
+  }
+
+  static std::set<std::string> broken(const Parallelism& p, const LayoutSubject& s, int world) {
+    std::set<std::string> keys;
+    for (const LayoutProblem& problem : Rules(p, s, world, false).all()) keys.insert(problem.key);
+    return keys;
+  }
+  // Does this change mend `key` and break nothing that is not broken now?
+  bool mends(const std::string& key, const Parallelism& p, const LayoutSubject& s) const {
+    const std::set<std::string> now = broken(p_, s_, world_);
+    const std::set<std::string> then = broken(p, s, world_);
+    return !then.contains(key) && std::includes(now.begin(), now.end(), then.begin(), then.end());
+  }
+  // This layout with another degree; dp fills the ranks.
+  Parallelism with(Axis axis, int64_t degree) const {
+    Parallelism p = p_;
+    p.shape[axis] = static_cast<int>(degree);
+    const int64_t others = int64_t{p.shape[Axis::pp]} * p.shape[Axis::cp] * p.shape[Axis::tp];
+    if (world_ % others == 0) p.shape[Axis::dp] = static_cast<int>(world_ / others);
+    p.shape.derive_edp();
+    return p;
+  }
+  // The degrees of `axis` nearest to its own that mend `key` in this job; "" = there are none.
+  std::string degrees(const std::string& key, Axis axis) const {
+    if (!advice_) return {};
+    std::vector<int64_t> found;
+    for (const int64_t degree : divisors(world_)) {
+      if (mends(key, with(axis, degree), s_)) found.push_back(degree);
+    }
+    return nearest_of(std::move(found), p_.shape[axis]);
+  }
+  // "nearest legal values: 1, 2", then `more`; where no degree helps only `more`.
+  std::string advice(const std::string& degrees, const std::string& more = {}) const {
+    if (degrees.empty()) return more;
+    return "nearest legal values: " + degrees + (more.empty() ? "" : "; or " + more);
   }
 
   void world() {
@@ -84,59 +117,51 @@ class Rules {
     const int64_t stage = dp_ * cp_ * tp_;
     if (stage % (ep_ * etp_) != 0) {
       const bool blame_etp = stage % ep_ == 0;
-      const int64_t value = blame_etp ? etp_ : ep_;
-      const int64_t other = blame_etp ? ep_ : etp_;
-      add(blame_etp ? "parallel.etp" : "parallel.ep",
+      const std::string key = blame_etp ? "parallel.etp" : "parallel.ep";
+      add(key,
           {"parallel.dp", "parallel.cp", "parallel.tp", blame_etp ? "parallel.ep" : "parallel.etp"},
           fmt::format("the experts are shared out over the dp x cp x tp = {} x {} x {} = {} ranks "
                       "of a stage, which must be a multiple of ep x etp = {} x {}: {}",
                       dp_, cp_, tp_, stage, ep_, etp_, quotient(stage, ep_ * etp_)),
-          nearest_legal(value, stage, [&](int64_t n) {
-            return stage % (n * other) == 0 && (blame_etp ? etp_legal(n) : ep_legal(n));
-          }) + fmt::format("; or {} ranks a stage", (stage / (ep_ * etp_) + 1) * ep_ * etp_));
+          advice(degrees(key, blame_etp ? Axis::etp : Axis::ep),
+                 fmt::format("{} ranks a stage", (stage / (ep_ * etp_) + 1) * ep_ * etp_)));
     }
   }
 
-  bool ep_legal(int64_t n) const { return s_.experts % n == 0; }
-  bool etp_legal(int64_t n) const { return s_.expert_ffn % n == 0; }
-  bool tp_legal(int64_t n) const {
-    return s_.heads % n == 0 && one_divides(s_.kv_heads, n) && s_.ffn_dim % n == 0 &&
-           s_.shared_ffn % n == 0;
-  }
-
   void tensor() {
-    const std::string near = nearest_legal(tp_, s_.heads, [&](int64_t n) { return tp_legal(n); });
+    const auto near = [&] { return degrees("parallel.tp", Axis::tp); };
     if (s_.heads % tp_ != 0) {
       add("parallel.tp", {"model.heads"}, "must divide model.heads: " + quotient(s_.heads, tp_),
-          near);
+          advice(near(), "model.heads: " + near_multiples(tp_, s_.heads)));
     } else if (!one_divides(s_.kv_heads, tp_)) {
       add("parallel.tp", {"model.heads", "model.kv_heads"},
           fmt::format("one of tp = {} and model.kv_heads = {} must divide the other", tp_,
                       s_.kv_heads),
-          near);
+          advice(near(), "another model.kv_heads"));
     }
     if (s_.ffn_dim % tp_ != 0) {
       add("parallel.tp", {"model.ffn_dim"},
           "must divide model.ffn_dim: " + quotient(s_.ffn_dim, tp_),
-          near + "; or model.ffn_dim: " + near_multiples(tp_, s_.ffn_dim));
+          advice(near(), "model.ffn_dim: " + near_multiples(tp_, s_.ffn_dim)));
     }
     if (s_.shared_ffn % tp_ != 0) {
       add("parallel.tp", {"moe.shared_experts", "moe.shared_ffn_dim"},
-          "must divide shared_experts x shared_ffn_dim: " + quotient(s_.shared_ffn, tp_), near);
+          "must divide shared_experts x shared_ffn_dim: " + quotient(s_.shared_ffn, tp_),
+          advice(near(), "shared_experts x shared_ffn_dim: " + near_multiples(tp_, s_.shared_ffn)));
     }
   }
 
   void experts() {
     if (s_.experts % ep_ != 0) {
       add("parallel.ep", {"moe.experts"}, "must divide the experts: " + quotient(s_.experts, ep_),
-          nearest_legal(ep_, s_.experts, [&](int64_t n) { return ep_legal(n); }) +
-              "; or moe.experts: " + near_multiples(ep_, s_.experts));
+          advice(degrees("parallel.ep", Axis::ep),
+                 "moe.experts: " + near_multiples(ep_, s_.experts)));
     }
     if (s_.expert_ffn % etp_ != 0) {
       add("parallel.etp", {"moe.ffn_dim"},
           "must divide moe.ffn_dim: " + quotient(s_.expert_ffn, etp_),
-          nearest_legal(etp_, s_.expert_ffn, [&](int64_t n) { return etp_legal(n); }) +
-              "; or moe.ffn_dim: " + near_multiples(etp_, s_.expert_ffn));
+          advice(degrees("parallel.etp", Axis::etp),
+                 "moe.ffn_dim: " + near_multiples(etp_, s_.expert_ffn)));
     }
   }
 
@@ -148,11 +173,13 @@ class Rules {
       const std::string what =
           ring ? fmt::format("2 x cp x tp = 2 x {} x {} = {} (ring attention)", cp_, tp_, unit)
                : fmt::format("cp x tp = {} x {} = {}", cp_, tp_, unit);
-      add(cp_ > 1 ? "parallel.cp" : "parallel.tp",
-          {"model.seq_len", "parallel.tp", "parallel.cp_kind"},
+      const std::string key = cp_ > 1 ? "parallel.cp" : "parallel.tp";
+      std::string more = "model.seq_len: " + near_multiples(unit, s_.seq_len);
+      if (ring && other_kind_helps(CpKind::all_to_all)) more += "; or cp_kind: all_to_all";
+      add(key, {"model.seq_len", "parallel.tp", "parallel.cp_kind"},
           fmt::format("model.seq_len must be a multiple of {}: {}", what,
                       quotient(s_.seq_len, unit)),
-          "nearest legal model.seq_len: " + near_multiples(unit, s_.seq_len));
+          advice(degrees(key, cp_ > 1 ? Axis::cp : Axis::tp), more));
     }
     if (p_.cp_kind != CpKind::all_to_all || s_.heads % tp_ != 0) return;
     const int64_t heads = s_.heads / tp_;
@@ -160,9 +187,17 @@ class Rules {
       add("parallel.cp", {"model.heads", "parallel.tp", "parallel.cp_kind"},
           fmt::format("with cp_kind all_to_all cp must divide the heads of a tp rank, {} / {}: {}",
                       s_.heads, tp_, quotient(heads, cp_)),
-          nearest_legal(cp_, heads, [&](int64_t n) { return heads % n == 0; }) +
-              "; or cp_kind: ring");
+          advice(degrees("parallel.cp", Axis::cp),
+                 other_kind_helps(CpKind::ring)
+                     ? std::string("cp_kind: ring")
+                     : "model.heads: " + near_multiples(cp_ * tp_, s_.heads)));
     }
+  }
+  bool other_kind_helps(CpKind kind) const {
+    if (!advice_) return false;
+    Parallelism p = p_;
+    p.cp_kind = kind;
+    return mends("parallel.cp", p, s_);
   }
 
   void stages() {
@@ -181,8 +216,9 @@ class Rules {
               : fmt::format("each of the pp x virtual_stages = {} x {} = {} chunks needs a layer, "
                             "and model.layers = {}",
                             pp_, p_.virtual_stages, chunks, s_.layers),
-          fmt::format("nearest legal value: {}",
-                      pp_ > 1 ? std::max<int64_t>(1, s_.layers / p_.virtual_stages) : s_.layers));
+          pp_ > 1
+              ? advice(degrees("parallel.pp", Axis::pp), fmt::format("model.layers: {}", chunks))
+              : fmt::format("nearest legal value: {}", s_.layers));
     }
   }
 
@@ -197,13 +233,18 @@ class Rules {
             "nearest legal values: " + near_multiples(dp_, batch));
         return;
       }
+      const std::string micro_batch = micro_batch_sizes();
       add("train.global_batch", {"train.micro_batch", "parallel.dp"},
           fmt::format("must be a multiple of dp x micro_batch = {} x {} = {}: {}", dp_,
                       s_.micro_batch, unit, quotient(batch, unit)),
-          "nearest legal values: " + near_multiples(unit, batch) +
-              (batch % dp_ == 0 ? fmt::format("; or train.micro_batch: {}",
-                                              near_divisors(batch / dp_, s_.micro_batch))
-                                : std::string()));
+          "nearest legal values: " + near_batches(unit) +
+              (micro_batch.empty() ? "" : "; or train.micro_batch: " + micro_batch));
+      if (s_.exact_batch && p_.schedule == PipelineSchedule::interleaved && pp_ > 1) {
+        add("parallel.schedule", {"moe.balance", "parallel.pp"},
+            "interleaved needs several micro-batches, and scope global_batch_exact of a balance "
+            "term every forward before the first backward",
+            "write schedule: gpipe");
+      }
       return;
     }
     const int64_t micro_batches = s_.micro_batch == 0 ? 1 : batch / unit;
@@ -213,7 +254,7 @@ class Rules {
                       "global_batch / (dp x micro_batch) = {}: {}",
                       pp_, micro_batches, quotient(micro_batches, pp_)),
           "nearest legal numbers of micro-batches: " + near_multiples(pp_, micro_batches) +
-              "; or schedule: 1f1b");
+              (s_.exact_batch ? "; or schedule: gpipe" : "; or schedule: 1f1b"));
     }
     if (s_.exact_batch && micro_batches > 1 && p_.schedule != PipelineSchedule::gpipe) {
       add("parallel.schedule", {"moe.balance", "train", "parallel.dp"},
@@ -226,9 +267,29 @@ class Rules {
     }
   }
 
+  // The sizes nearest to the given one that divide the share of a data rank, as the schedule asks.
+  std::string micro_batch_sizes() const {
+    if (!advice_ || s_.global_batch % dp_ != 0) return {};
+    std::vector<int64_t> found;
+    for (const int64_t size : divisors(s_.global_batch / dp_)) {
+      LayoutSubject other = s_;
+      other.micro_batch = size;
+      if (mends("train.global_batch", p_, other)) found.push_back(size);
+    }
+    return nearest_of(std::move(found), s_.micro_batch);
+  }
+
+  // The global batches nearest to the given one that the schedule allows.
+  std::string near_batches(int64_t unit) const {
+    if (p_.schedule == PipelineSchedule::interleaved) unit *= pp_;
+    const bool whole = s_.exact_batch && p_.schedule != PipelineSchedule::gpipe;
+    return whole ? fmt::format("{}", unit) : near_multiples(unit, s_.global_batch);
+  }
+
+  bool advice_;
   const Parallelism& p_;
   const LayoutSubject& s_;
-  int64_t world_;
+  int world_;
   int64_t pp_, dp_, cp_, tp_, ep_, etp_;
   std::vector<LayoutProblem> problems_;
 };
@@ -258,7 +319,7 @@ LayoutSubject layout_subject(const DecoderConfig& model) {
 
 std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
                                            const LayoutSubject& subject, int world) {
-  return Rules(parallelism, subject, world).all();
+  return Rules(parallelism, subject, world, true).all();
 }
 
 }  // namespace troupe

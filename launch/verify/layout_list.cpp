@@ -56,7 +56,8 @@ std::vector<std::string> acting_choices(const VerifiedLayout& layout) {
 namespace {
 
 // All choices for one factorisation that differ in what acts, legal or not.
-std::vector<VerifiedLayout> choices(const MeshShape& shape, const ListOptions& options) {
+std::vector<VerifiedLayout> choices(const MeshShape& shape, const LayoutSubject& subject,
+                                    const ListOptions& options) {
   std::vector<VerifiedLayout> list;
   std::set<std::vector<std::string>> seen;
   const std::vector<int> overlaps = options.longest_overlap > 1
@@ -88,6 +89,11 @@ std::vector<VerifiedLayout> choices(const MeshShape& shape, const ListOptions& o
               p.ranks_per_node = options.ranks_per_node;
               if (p.ep_kind == EpKind::hierarchical && p.ranks_per_node == 0)
                 p.ranks_per_node = half_of_the_experts(shape);
+              // Where stages do not ask for a schedule, a balance term may.
+              if (subject.exact_batch && shape[Axis::pp] == 1) {
+                p.schedule = PipelineSchedule::gpipe;
+                p.virtual_stages = 1;
+              }
               if (seen.insert(acting_choices(layout)).second) list.push_back(layout);
             }
           }
@@ -252,7 +258,7 @@ std::vector<VerifiedLayout> all_layouts(const LayoutSubject& subject, const List
   Pairs covered;
   size_t turn = 0;
   for (const MeshShape& shape : factorisations(options.ranks)) {
-    std::vector<VerifiedLayout> open = choices(shape, options);
+    std::vector<VerifiedLayout> open = choices(shape, subject, options);
     for (VerifiedLayout& layout : open) judge(subject, options.ranks, layout);
     if (options.exhaustive) {
       list.insert(list.end(), open.begin(), open.end());

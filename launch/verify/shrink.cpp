@@ -142,7 +142,7 @@ EngineConfig shrink(const EngineConfig& engine, int ranks, int chunks) {
   model.layers = static_cast<int64_t>(model.moe.size());
   // Signals of like size from layer to layer: then rounding in bf16 stays within its bound.
   model.init_std = 0.1;
-  small.lr = std::min(small.lr, 1e-2);
+  small.lr = std::min(small.lr, 1e-3);
   small.clip = small.clip > 0 ? std::min(small.clip, 0.5) : 0.0;
   small.schedule = "constant";
   small.schedule_options = Options(schedule_fields("constant"));

@@ -242,8 +242,9 @@ int command_verify(std::span<const std::string> args) {
   RankRuntime runtime;
   if (runtime.size() > 1) job.list.ranks = runtime.size();
   // The layouts to compare are given apart: what the file says of its own does not matter here.
+  // gpipe is the schedule that every model allows.
   std::vector<std::string> overrides = words.overrides;
-  overrides.emplace_back("parallel={dp: 1}");
+  overrides.emplace_back("parallel={dp: 1, schedule: gpipe}");
   LoadedConfig loaded = load_config(words.file, overrides, 1);
   runtime.configure(loaded.config.runtime);
   if (loaded.config.model.vocab == 0) {

@@ -27,7 +27,7 @@ run: {dir: )" << dir_.path()
   }
   int run(const std::string& layouts) {
     testing::internal::CaptureStdout();
-    const std::vector<std::string> args{config_, "--ranks", "2", "--layouts", layouts};
+    const std::vector<std::string> args{config_, more_, "--ranks", "2", "--layouts", layouts};
     int code = -1;
     try {
       code = command_verify(args);
@@ -50,6 +50,7 @@ run: {dir: )" << dir_.path()
 
   test::TemporaryDirectory dir_;
   std::string config_ = dir_ / "verify.yaml";
+  std::string more_ = "run.seed=1";
   std::string table_;
   std::string message_;
 };
@@ -74,6 +75,13 @@ TEST_F(VerifyCommand, WritesACertificate) {
   EXPECT_NE(first["tensor"], "");
   EXPECT_EQ(found["refused"][0]["layout"]["pp"], 4);
   EXPECT_NE(table_.find("3 layouts run, 1 refused, 0 differ"), std::string::npos) << table_;
+}
+
+// Terms of the whole batch ask for gpipe, on the one rank of the reference too.
+TEST_F(VerifyCommand, TermsOfTheWholeBatch) {
+  more_ = "moe.balance=[{type: switch, coef: 0.1, scope: global_batch_exact}]";
+  EXPECT_EQ(run("dp=2,schedule=gpipe;pp=2,schedule=gpipe;dp=2"), 0) << message_;
+  EXPECT_NE(table_.find("2 layouts run, 1 refused, 0 differ"), std::string::npos) << table_;
 }
 
 TEST_F(VerifyCommand, SaysWhatIsWrongWithAList) {

@@ -3,6 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+#include "core/base/random.h"
+#include "launch/config/legal.h"
+
 namespace troupe {
 namespace {
 
@@ -110,6 +117,143 @@ TEST(LayoutRules, AllReasonsAtOnce) {
   s.layers = 1;
   s.experts = 6;
   EXPECT_GE(layout_problems(layout(2, 1, 1, 4, 4), s, 16).size(), 3U);
+}
+
+// What the product promises, written a second time: nothing else is illegal.
+bool promised(const Parallelism& p, const LayoutSubject& s, int world) {
+  const int64_t pp = p.shape[Axis::pp];
+  const int64_t dp = p.shape[Axis::dp];
+  const int64_t cp = p.shape[Axis::cp];
+  const int64_t tp = p.shape[Axis::tp];
+  const int64_t ep = p.shape[Axis::ep];
+  const int64_t etp = p.shape[Axis::etp];
+  const bool ring = p.cp_kind == CpKind::ring;
+  const bool mesh = pp * dp * cp * tp == world && dp * cp * tp % (ep * etp) == 0;
+  const bool heads = s.heads % tp == 0 && (s.kv_heads % tp == 0 || tp % s.kv_heads == 0);
+  const bool widths = s.ffn_dim % tp == 0 && s.shared_ffn % tp == 0 && s.expert_ffn % etp == 0 &&
+                      s.experts % ep == 0;
+  const bool sequence =
+      ring && cp > 1 ? s.seq_len % (2 * cp * tp) == 0 : s.seq_len % (cp * tp) == 0;
+  const bool exchange = ring || (s.heads / tp) % cp == 0;
+  const bool interleaved = p.schedule == PipelineSchedule::interleaved;
+  const bool stages = s.layers >= pp * p.virtual_stages && (interleaved || p.virtual_stages == 1);
+  if (!mesh || !heads || !widths || !sequence || !exchange || !stages) return false;
+  if (s.global_batch % (dp * s.micro_batch) != 0) return false;
+  const int64_t micro_batches = s.global_batch / (dp * s.micro_batch);
+  const bool exact = s.exact_batch && micro_batches > 1;
+  return (!interleaved || micro_batches % pp == 0) &&
+         (!exact || p.schedule == PipelineSchedule::gpipe);
+}
+
+struct Rng {
+  Random random{7, "layouts"};
+  uint64_t drawn = 0;
+  size_t below(size_t n) { return random.below(drawn++, n); }
+};
+
+template <typename T>
+T one_of(Rng& random, std::initializer_list<T> values) {
+  return values.begin()[random.below(values.size())];
+}
+
+LayoutSubject drawn_subject(Rng& random) {
+  LayoutSubject s;
+  s.layers = one_of<int64_t>(random, {1, 3, 4, 8, 12});
+  s.kv_heads = one_of<int64_t>(random, {1, 2, 3, 4, 8});
+  s.heads = s.kv_heads * one_of<int64_t>(random, {1, 2, 4});
+  s.seq_len = one_of<int64_t>(random, {24, 36, 48, 96});
+  s.ffn_dim = one_of<int64_t>(random, {0, 12, 17, 24});
+  s.shared_ffn = one_of<int64_t>(random, {0, 12, 18});
+  s.experts = one_of<int64_t>(random, {4, 6, 8, 12});
+  s.expert_ffn = one_of<int64_t>(random, {9, 12, 16, 24});
+  s.micro_batch = one_of<int64_t>(random, {1, 2, 3});
+  s.global_batch = one_of<int64_t>(random, {4, 12, 24, 25});
+  s.exact_batch = random.below(5) == 0;
+  return s;
+}
+
+Parallelism drawn_layout(Rng& random, int world) {
+  const auto degree = [&](int of) {
+    const std::vector<int64_t> all = divisors(of);
+    return random.below(12) == 0 ? 3 : static_cast<int>(all.at(random.below(all.size())));
+  };
+  const int pp = degree(world);
+  const int cp = degree(std::max(1, world / pp));
+  const int tp = degree(std::max(1, world / pp / cp));
+  const int dp = random.below(12) == 0 ? 2 : std::max(1, world / pp / cp / tp);
+  Parallelism p = MeshShape::of({pp, dp, cp, tp, degree(world), degree(2)});
+  p.cp_kind = one_of(random, {CpKind::ring, CpKind::all_to_all});
+  p.schedule = one_of(random, {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b,
+                               PipelineSchedule::interleaved, PipelineSchedule::zero_bubble});
+  p.virtual_stages = random.below(4) == 0 ? 2 : 1;
+  return p;
+}
+
+// The numbers after "nearest legal values: ".
+std::vector<int> suggested(const std::string& fix) {
+  const std::string words = "nearest legal values: ";
+  std::vector<int> found;
+  if (!fix.starts_with(words)) return found;
+  std::istringstream text(fix.substr(words.size()));
+  for (int value = 0; text >> value;) {
+    found.push_back(value);
+    if (text.get() != ',') break;
+  }
+  return found;
+}
+
+std::set<std::string> broken(const Parallelism& p, const LayoutSubject& s, int world) {
+  std::set<std::string> keys;
+  for (const LayoutProblem& problem : layout_problems(p, s, world)) keys.insert(problem.key);
+  return keys;
+}
+
+// Each suggestion mends its key and breaks no other.
+int check_suggestions(const LayoutProblem& problem, const Parallelism& p, const LayoutSubject& s,
+                      int world) {
+  int checked = 0;
+  std::set<std::string> others = broken(p, s, world);
+  others.erase(problem.key);
+  for (const int value : suggested(problem.fix)) {
+    Parallelism layout = p;
+    LayoutSubject subject = s;
+    if (problem.key == "train.global_batch") {
+      subject.global_batch = value;
+    } else {
+      for (Axis axis : {Axis::pp, Axis::cp, Axis::tp, Axis::ep, Axis::etp}) {
+        if (problem.key == std::string("parallel.") + name(axis)) layout.shape[axis] = value;
+      }
+      const MeshShape& shape = layout.shape;
+      const int rest = shape[Axis::pp] * shape[Axis::cp] * shape[Axis::tp];
+      if (world % rest == 0) layout.shape[Axis::dp] = world / rest;  // dp: auto
+      layout.shape.derive_edp();
+    }
+    const std::set<std::string> left = broken(layout, subject, world);
+    EXPECT_TRUE(std::includes(others.begin(), others.end(), left.begin(), left.end()))
+        << problem.key << ": " << problem.rule << "; " << problem.fix;
+    ++checked;
+  }
+  return checked;
+}
+
+TEST(LayoutRules, RefuseWhatIsPromisedAndSuggestWhatIsLegal) {
+  Rng random;
+  int legal = 0;
+  int suggestions = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const int world = one_of(random, {1, 2, 3, 4, 6, 8, 12, 16});
+    const LayoutSubject s = drawn_subject(random);
+    const Parallelism p = drawn_layout(random, world);
+    const std::vector<LayoutProblem> problems = layout_problems(p, s, world);
+    ASSERT_EQ(problems.empty(), promised(p, s, world))
+        << (problems.empty() ? "" : problems[0].key + " " + problems[0].rule);
+    legal += problems.empty() ? 1 : 0;
+    for (const LayoutProblem& problem : problems) {
+      suggestions += check_suggestions(problem, p, s, world);
+    }
+  }
+  EXPECT_GT(legal, 100);
+  EXPECT_GT(suggestions, 1000);
 }
 
 TEST(LayoutRules, TheVocabularyIsNotAsked) {

@@ -103,6 +103,16 @@ TEST(LayoutList, HierarchicalExchangeCrossesBetweenTwoNodes) {
   EXPECT_GT(hierarchical, 20);
 }
 
+// A term that waits for the whole batch runs with gpipe on every factorisation, one stage or many.
+TEST(LayoutList, WholeBatchTermsRunEverywhere) {
+  LayoutSubject s = generous();
+  s.exact_batch = true;
+  for (const VerifiedLayout& layout : all_layouts(s, {8, false, 0, 1})) {
+    EXPECT_EQ(layout.refused, "") << describe(layout);
+    EXPECT_EQ(layout.parallelism.schedule, PipelineSchedule::gpipe);
+  }
+}
+
 // A degree that one way of context parallelism does not allow is run the other way.
 TEST(LayoutList, TakesTheOtherKind) {
   LayoutSubject s = generous();
