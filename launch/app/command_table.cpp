@@ -6,12 +6,12 @@
 #include <new>
 
 #include "core/base/error.h"
-#include "core/base/log.h"
 #include "launch/app/commands.h"
 #include "launch/app/failure.h"
 #include "launch/config/help.h"
 #include "launch/config/nearest.h"
 #include "launch/job/stop_request.h"
+#include "parallel/checkpoint/agreement.h"
 #include "parallel/comm/rank_report.h"
 
 namespace troupe {
@@ -91,7 +91,10 @@ int run_program(std::span<const std::string> words) {
   try {
     return dispatch(words);
   } catch (const RankReport& error) {
-    log::error("{}", error.what());
+    report_failure(error.what(), Speaker::this_rank);
+    return static_cast<int>(error.code());
+  } catch (const checkpoint::AgreedError& error) {
+    report_failure(error.what(), error.speaks() ? Speaker::this_rank : Speaker::another);
     return static_cast<int>(error.code());
   } catch (const Error& error) {
     report_failure(error.what());

@@ -19,17 +19,33 @@ int environment_rank() {
   return 0;
 }
 
-void report_failure(const std::string& message) {
-  const int rank = environment_rank();
-  if (rank > 0) {
-    // mpirun ends the other ranks some milliseconds after the first that fails: by a signal, which
-    // sets the flag of stop_request.h or ends this process.
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1000) +
-                     std::chrono::milliseconds(50) * std::min(rank, 20);
-    while (std::chrono::steady_clock::now() < end) {
-      if (stop_requested()) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+namespace {
+
+using std::chrono::milliseconds;
+
+int environment_number(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? 0 : std::atoi(text);
+}
+
+// How long a rank that may have failed like all others waits for its end. mpirun tells the ranks of
+// its own host at once that they are to go, those of other hosts two seconds later.
+milliseconds patience(int rank, Speaker speaker) {
+  if (speaker == Speaker::this_rank || rank == 0) return milliseconds(0);
+  if (speaker == Speaker::another) return std::chrono::seconds(30);
+  const bool one_host = environment_number("OMPI_COMM_WORLD_LOCAL_SIZE") ==
+                        environment_number("OMPI_COMM_WORLD_SIZE");
+  return milliseconds(one_host ? 2000 : 3500) + milliseconds(50) * std::min(rank, 20);
+}
+
+}  // namespace
+
+void report_failure(const std::string& message, Speaker speaker) {
+  const int before = ending_count();
+  const auto end = std::chrono::steady_clock::now() + patience(environment_rank(), speaker);
+  while (std::chrono::steady_clock::now() < end) {
+    if (ending_count() != before) return;
+    std::this_thread::sleep_for(milliseconds(10));
   }
   log::error("{}", message);
 }

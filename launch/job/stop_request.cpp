@@ -14,6 +14,7 @@ namespace {
 // A signal handler can reach nothing but globals; these are set once and then only read.
 std::atomic<int> requested{0};
 std::atomic<int> count{0};
+std::atomic<int> endings{0};
 std::atomic<bool> second_ends{true};
 std::atomic<int64_t> interrupted_at{0};
 
@@ -34,9 +35,12 @@ void on_signal(int signal) {
     }
     if (first == 0) interrupted_at.store(now);
   }
+  if (signal == SIGTERM) endings.fetch_add(1);
   requested.store(signal);
   count.fetch_add(1);
 }
+
+void on_continue(int) { endings.fetch_add(1); }
 
 }  // namespace
 
@@ -46,6 +50,8 @@ void install_stop_handlers() {
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
+  action.sa_handler = on_continue;
+  sigaction(SIGCONT, &action, nullptr);
   // A file size limit (ulimit -f) then fails the write with EFBIG, which is reported, instead of
   // ending the process.
   ::signal(SIGXFSZ, SIG_IGN);
@@ -64,6 +70,7 @@ void restore_stop_signals() {
 
 void keep_second_interrupt() { second_ends.store(false); }
 
+int ending_count() { return endings.load(); }
 int stop_count() { return count.load(); }
 bool stop_requested() { return requested.load() != 0; }
 int stop_signal() { return requested.load(); }

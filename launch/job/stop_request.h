@@ -20,6 +20,8 @@ void keep_second_interrupt();
 bool stop_requested();
 // How often a signal has come.
 int stop_count();
+// How often SIGCONT or SIGTERM has come: with these mpirun begins to end a rank.
+int ending_count();
 // The signal that set the flag; 0 = none.
 int stop_signal();
 

@@ -77,8 +77,9 @@ void agree(const std::optional<Failure>& mine, Communicator& world, const std::s
     const std::string told = broadcast_text(text, rank, world, site);
     const size_t space = told.find(' ');
     const std::string message = told.substr(space + 1);
-    throw Error(static_cast<ExitCode>(std::stoi(told)),
-                rank == 0 ? message : "rank " + std::to_string(rank) + ": " + message);
+    throw AgreedError(static_cast<ExitCode>(std::stoi(told)),
+                      rank == 0 ? message : "rank " + std::to_string(rank) + ": " + message,
+                      world.rank() == 0);
   }
 }
 

@@ -246,7 +246,10 @@ void Operation::check_circle() {
     const std::vector<int> circle =
         waiting_circle(group_->shared->transport->rank(), circle_->before, seen);
     if (!circle.empty() && board.claim_report()) {
-      fail(ExitCode::distributed, "{}", explain_circle(circle, seen));
+      board.look(kGather, {});  // tells the ranks of other hosts, and hears whether one was first
+      if (board.keeps_report()) {
+        throw RankReport(ExitCode::distributed, explain_circle(circle, seen));
+      }
     }
   }
   circle_->before = std::move(seen);

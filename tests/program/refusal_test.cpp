@@ -78,6 +78,26 @@ TEST_F(Refusal, RunDirectoryIsAFile) {
   expect_refused({"run.dir=" + path("plain") + "/below"}, 5, "plain");
 }
 
+// mpirun hears of the end of rank 0 late, as on a busy machine: the other rank does not speak too.
+TEST_F(Refusal, IsSaidOnceHoweverSlowlyRankZeroLeaves) {
+  const auto slowly = [](const std::string& seconds, const std::vector<std::string>& words) {
+    std::vector<std::string> line{"mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1"};
+    line.insert(line.end(),
+                {"sh", "-c", "\"$@\"; code=$?; sleep " + seconds + "; exit $code", "-"});
+    const std::vector<std::string> program = alone(words);
+    line.insert(line.end(), program.begin(), program.end());
+    line.insert(line.end(), {":", "-n", "1"});
+    line.insert(line.end(), program.begin(), program.end());
+    return line;
+  };
+  // Both ranks find it out for themselves.
+  expect_failed(run(slowly("0.3", train("run", {"data.train=" + path("none.txt")}))), 3,
+                "none.txt");
+  // Rank 0 has told the other one.
+  write_text(path("run"), "a file");
+  expect_failed(run(slowly("2.5", train("run", {}))), 5, "is a file, not a directory");
+}
+
 // A decay of lr x weight_decay = 100 makes every weight grow by 99 a step until it overflows.
 TEST_F(Refusal, NotANumberInTheLoss) {
   ASSERT_EQ(run(alone(train("run", {}))).code, 0);
