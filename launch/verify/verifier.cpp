@@ -37,8 +37,29 @@ class Worst {
   bool settled_ = false;
 };
 
-// |a - b| / |a| of each tensor of `a` in the 2-norm; |a| at least 1e-3 x that of an average tensor.
-std::vector<double> norm_differences(const std::vector<Named>& a, const std::vector<Named>& b) {
+struct Size {
+  double largest = 0.0;
+  double squares = 0.0;
+  void add(double value) {
+    largest = std::max(largest, std::abs(value));
+    squares += value * value;
+  }
+  double norm() const { return std::sqrt(squares); }
+};
+
+Size size_of(const Named& tensor) {
+  Size size;
+  for (const double value : tensor.values) size.add(value);
+  return size;
+}
+
+// |a - b| / |a| of each tensor of `a`, in bf16 in the 2-norm, else in the maximum norm; |a| at
+// least 1e-3 x that of an average tensor. A tensor that `b` has not, or not finite, differs without
+// bound.
+std::vector<double> differences(const std::vector<Named>& a, const std::vector<Named>& b,
+                                DType compute) {
+  constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+  require(a.size() == b.size(), "{} tensors against {}", b.size(), a.size());
   double squares = 0.0;
   int64_t count = 0;
   for (const Named& tensor : a) {
@@ -46,32 +67,36 @@ std::vector<double> norm_differences(const std::vector<Named>& a, const std::vec
     count += static_cast<int64_t>(tensor.values.size());
   }
   const double rms = std::sqrt(squares / static_cast<double>(std::max<int64_t>(count, 1)));
-  std::vector<double> differences;
+  std::vector<double> out;
   for (const Named& tensor : a) {
     const auto other = std::find_if(b.begin(), b.end(),
                                     [&](const Named& named) { return named.name == tensor.name; });
-    double gap = 0.0;
-    double size = 0.0;
-    for (size_t i = 0; i < tensor.values.size(); ++i) {
-      const double y = other != b.end() && i < other->values.size()
-                           ? other->values[i]
-                           : std::numeric_limits<double>::infinity();
-      gap += (tensor.values[i] - y) * (tensor.values[i] - y);
-      size += tensor.values[i] * tensor.values[i];
+    if (other == b.end() || other->values.size() != tensor.values.size()) {
+      out.push_back(kUnbounded);
+      continue;
     }
-    const double floor = 1e-3 * rms * std::sqrt(static_cast<double>(tensor.values.size()));
-    const double difference = std::sqrt(gap) / std::max(std::sqrt(size), floor);
-    differences.push_back(std::isfinite(difference) ? difference
-                                                    : std::numeric_limits<double>::infinity());
+    Size size;
+    Size gap;
+    for (size_t i = 0; i < tensor.values.size(); ++i) {
+      size.add(tensor.values[i]);
+      gap.add(tensor.values[i] - other->values[i]);
+    }
+    const bool norm = compute == DType::bf16;
+    const double floor =
+        1e-3 * rms * (norm ? std::sqrt(static_cast<double>(tensor.values.size())) : 1.0);
+    const double difference = norm ? gap.norm() / std::max(size.norm(), floor)
+                                   : gap.largest / std::max(size.largest, floor);
+    out.push_back(gap.norm() == 0.0 ? 0.0 : std::isfinite(gap.norm()) ? difference : kUnbounded);
   }
-  return differences;
+  return out;
 }
 
-// What bf16 itself does to each tensor on one rank: its difference to a run in f32. A layout may do
-// three times as much; a tensor whose gradient nearly cancels (the bias of keys) is mostly rounding.
+// What the precision itself does to each tensor on one rank: its difference to a run in a better
+// one. A layout may do three times as much; a tensor whose gradient nearly cancels (the bias of
+// keys) is mostly rounding.
 std::vector<double> allowances(const std::vector<Named>& reference,
-                               const std::vector<Named>& precise, double tolerance) {
-  std::vector<double> allowed = norm_differences(reference, precise);
+                               const std::vector<Named>& precise, DType compute, double tolerance) {
+  std::vector<double> allowed = differences(reference, precise, compute);
   for (double& value : allowed) value = std::max(tolerance, 3 * value);
   return allowed;
 }
@@ -92,12 +117,6 @@ double moved_by_chance(const Named& gradient, const Named& precise, double reach
     moved += std::pow(2 * reach * share, 2);
   }
   return std::sqrt(moved);
-}
-
-double norm_of(const Named& tensor) {
-  double squares = 0.0;
-  for (const double value : tensor.values) squares += value * value;
-  return std::sqrt(squares);
 }
 
 double relative(double a, double b, double floor) {
@@ -209,28 +228,46 @@ Verifier::Verifier(const VerifyCase& verify) : verify_(verify) {
   // Rounding may turn a decision of a router; in f64 that is too rare to take it out.
   if (verify.engine.model.compute != DType::f64) alone.record = laws::Recorded::all_steps;
   reference_ = run_law(alone, self_communicator());
-  if (verify.engine.model.compute != DType::bf16) return;
-  alone.engine.model.compute = DType::f32;
+  allow(alone);
+}
+
+// AdamW divides by moments, which are near zero where the gradient is.
+void Verifier::allow(laws::LawCase alone) {
+  const DType compute = verify_.engine.model.compute;
+  const bool adamw = verify_.engine.optimizer == "adamw";
+  const double tolerance = tolerance_of(compute);
+  const double updated = compute == DType::f32 && adamw ? 1e-3 : tolerance;
+  allowed_totals_ = tolerance;
+  allowed_gradients_.assign(reference_.gradients.size(), tolerance);
+  allowed_parameters_.assign(reference_.parameters.size(), updated);
+  if (compute == DType::f64) return;
+  const DType better = compute == DType::bf16 ? DType::f32 : DType::f64;
+  alone.engine.model.compute = better;
+  for (auto& moe : alone.engine.model.moe) {
+    if (moe && better == DType::f64) moe->router_precision = better;
+  }
   alone.record = laws::Recorded::nothing;
   alone.replay = &reference_;
   const LawResult precise = run_law(alone, self_communicator());
-  const double tolerance = tolerance_of(DType::bf16);
-  allowed_gradients_ = allowances(reference_.gradients, precise.gradients, tolerance);
-  allowed_parameters_ = allowances(reference_.parameters, precise.parameters, tolerance);
+  allowed_gradients_ = allowances(reference_.gradients, precise.gradients, compute, tolerance);
+  allowed_parameters_ = allowances(reference_.parameters, precise.parameters, compute, updated);
   for (size_t step = 0; step < reference_.losses.size(); ++step) {
     allowed_totals_ =
         std::max({allowed_totals_, 3 * relative(reference_.losses[step], precise.losses[step], 0.0),
                   3 * relative(reference_.norms[step], precise.norms[step], 0.0)});
   }
-  if (verify.engine.optimizer != "adamw") return;
-  const double reach = verify.engine.lr * static_cast<double>(verify.steps);
+  if (compute == DType::bf16 && adamw) allow_chance(precise);
+}
+
+void Verifier::allow_chance(const laws::LawResult& precise) {
+  const double reach = verify_.engine.lr * static_cast<double>(verify_.steps);
   for (size_t i = 0; i < allowed_parameters_.size(); ++i) {
     const Named& parameter = reference_.parameters[i];
     for (size_t j = 0; j < reference_.gradients.size(); ++j) {
       if (reference_.gradients[j].name != parameter.name) continue;
       allowed_parameters_[i] +=
           moved_by_chance(reference_.gradients[j], precise.gradients.at(j), reach) /
-          std::max(norm_of(parameter), 1e-12);
+          std::max(size_of(parameter).norm(), 1e-12);
     }
   }
 }
@@ -238,23 +275,16 @@ Verifier::Verifier(const VerifyCase& verify) : verify_(verify) {
 void Verifier::compare(const LawResult& found, double tolerance, Verdict& verdict) const {
   const DType compute = verify_.engine.model.compute;
   Worst worst(tolerance, verdict);
-  const StepComparison steps(verify_.engine, reference_, found, tolerance,
-                             std::max(tolerance, allowed_totals_), worst);
+  const StepComparison steps(verify_.engine, reference_, found, tolerance, allowed_totals_, worst);
   const auto tensors = [&](const std::vector<Named>& a, const std::vector<Named>& b,
-                           const std::vector<double>& in_norm, double allowed, const char* kind) {
-    if (compute == DType::bf16) {
-      const std::vector<double> differences = norm_differences(a, b);
-      for (size_t i = 0; i < a.size(); ++i) {
-        worst.note(differences[i], in_norm[i], a[i].name, kind + a[i].name);
-      }
-      return;
+                           const std::vector<double>& allowed, const char* kind) {
+    const std::vector<double> found_differences = differences(a, b, compute);
+    for (size_t i = 0; i < a.size(); ++i) {
+      worst.note(found_differences[i], allowed[i], a[i].name, kind + a[i].name);
     }
-    std::string tensor;
-    const double difference = worst_difference(a, b, tensor);
-    worst.note(difference, allowed, tensor, kind + tensor);
   };
   steps.layers(0);
-  tensors(reference_.gradients, found.gradients, allowed_gradients_, tolerance, "gradient of ");
+  tensors(reference_.gradients, found.gradients, allowed_gradients_, "gradient of ");
   worst.next();
   steps.totals(0);
   worst.next();
@@ -262,10 +292,7 @@ void Verifier::compare(const LawResult& found, double tolerance, Verdict& verdic
     steps.layers(step);
     steps.totals(step);
   }
-  // AdamW divides by moments, which are near zero where the gradient is.
-  const double allowed =
-      compute == DType::f32 && verify_.engine.optimizer == "adamw" ? 1e-3 : tolerance;
-  tensors(reference_.parameters, found.parameters, allowed_parameters_, allowed, "");
+  tensors(reference_.parameters, found.parameters, allowed_parameters_, "");
 }
 
 Verdict Verifier::check(const VerifiedLayout& layout, const LayoutRun& run) const {
