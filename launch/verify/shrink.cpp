@@ -64,8 +64,16 @@ void shrink_group(int64_t seq_len, int64_t small_seq_len, GroupRule& group) {
 }
 
 void shrink_moe(const DecoderConfig& model, int64_t small_seq_len, int ranks, MoEConfig& moe) {
-  const int64_t choices = find_router(moe.router)->choices(moe.router_options);
-  moe.experts = shrink_size(moe.experts, ranks, std::max<int64_t>(4, 2 * choices));
+  const int64_t given = moe.experts;
+  const RouterDescriptor& router = *find_router(moe.router);
+  const bool in_groups = moe.router_options.has("groups");
+  const int64_t groups = in_groups ? moe.router_options.integer("groups") : 1;
+  const int64_t choices = router.choices(moe.router_options);
+  moe.experts = shrink_size(given, ranks, std::max<int64_t>(4, 2 * choices * groups));
+  // What the router itself asks of their number.
+  while (moe.experts < given && !router.problem(moe.router_options, moe.experts).empty()) {
+    moe.experts = shrink_size(given, ranks, moe.experts + 1);
+  }
   moe.ffn_dim = shrink_size(moe.ffn_dim, ranks, 4);
   if (moe.shared_experts > 0) moe.shared_ffn_dim = shrink_size(moe.shared_ffn_dim, ranks, 4);
   moe.min_capacity = std::min<int64_t>(moe.min_capacity, 1);

@@ -119,6 +119,23 @@ double moved_by_chance(const Named& gradient, const Named& precise, double reach
   return std::sqrt(moved);
 }
 
+// The same in f64, of the largest element: only gradients near the last bits of others are chance.
+double chance_of_last_bits(const std::vector<Named>& gradients, size_t i, double reach,
+                           double eps) {
+  constexpr double kLastBits = 16 * 0x1p-53;
+  Size all;
+  double count = 0;
+  for (const Named& tensor : gradients) {
+    all.squares += size_of(tensor).squares;
+    count += static_cast<double>(tensor.values.size());
+  }
+  const double rms = std::sqrt(all.squares / std::max(count, 1.0));
+  const double rounding = kLastBits * std::max(rms, size_of(gradients[i]).largest);
+  double smallest = std::numeric_limits<double>::max();
+  for (const double value : gradients[i].values) smallest = std::min(smallest, std::abs(value));
+  return 2 * reach * std::min(1.0, rounding / (smallest + eps));
+}
+
 double relative(double a, double b, double floor) {
   return std::abs(a - b) / std::max({std::abs(a), floor, 1e-12});
 }
@@ -240,7 +257,14 @@ void Verifier::allow(laws::LawCase alone) {
   allowed_totals_ = tolerance;
   allowed_gradients_.assign(reference_.gradients.size(), tolerance);
   allowed_parameters_.assign(reference_.parameters.size(), updated);
-  if (compute == DType::f64) return;
+  if (compute == DType::f64) {
+    if (!adamw) return;
+    const double eps = verify_.engine.optimizer_options.real("eps");
+    allow_chance([eps](const std::vector<Named>& gradients, size_t i, double reach) {
+      return chance_of_last_bits(gradients, i, reach, eps);
+    });
+    return;
+  }
   const DType better = compute == DType::bf16 ? DType::f32 : DType::f64;
   alone.engine.model.compute = better;
   for (auto& moe : alone.engine.model.moe) {
@@ -256,18 +280,22 @@ void Verifier::allow(laws::LawCase alone) {
         std::max({allowed_totals_, 3 * relative(reference_.losses[step], precise.losses[step], 0.0),
                   3 * relative(reference_.norms[step], precise.norms[step], 0.0)});
   }
-  if (compute == DType::bf16 && adamw) allow_chance(precise);
+  if (compute != DType::bf16 || !adamw) return;
+  allow_chance([&](const std::vector<Named>& gradients, size_t i, double reach) {
+    return moved_by_chance(gradients[i], precise.gradients.at(i), reach);
+  });
 }
 
-void Verifier::allow_chance(const laws::LawResult& precise) {
+void Verifier::allow_chance(const Chance& chance) {
   const double reach = verify_.engine.lr * static_cast<double>(verify_.steps);
+  const bool norm = verify_.engine.model.compute == DType::bf16;
   for (size_t i = 0; i < allowed_parameters_.size(); ++i) {
     const Named& parameter = reference_.parameters[i];
+    const Size size = size_of(parameter);
     for (size_t j = 0; j < reference_.gradients.size(); ++j) {
       if (reference_.gradients[j].name != parameter.name) continue;
-      allowed_parameters_[i] +=
-          moved_by_chance(reference_.gradients[j], precise.gradients.at(j), reach) /
-          std::max(size_of(parameter).norm(), 1e-12);
+      allowed_parameters_[i] += chance(reference_.gradients, j, reach) /
+                                std::max(norm ? size.norm() : size.largest, 1e-12);
     }
   }
 }

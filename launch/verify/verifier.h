@@ -53,7 +53,9 @@ class Verifier {
  private:
   laws::LawCase law() const;
   void allow(laws::LawCase alone);
-  void allow_chance(const laws::LawResult& precise);
+  // How far AdamW may move what has gradient i by chance, if it moves an element by `reach`.
+  using Chance = std::function<double(const std::vector<laws::Named>&, size_t i, double reach)>;
+  void allow_chance(const Chance& chance);
   void compare(const laws::LawResult& found, double tolerance, Verdict& verdict) const;
   VerifyCase verify_;
   laws::LawResult reference_;

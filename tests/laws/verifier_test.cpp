@@ -53,6 +53,18 @@ TEST(Verifier, KnowsWhatBf16ItselfDoes) {
   }
 }
 
+// A window of one token leaves nothing to choose: gradients of queries and keys are last bits of
+// others, and AdamW moves by them.
+TEST(Verifier, TakesLastBitsForNothing) {
+  VerifyCase verify = small_case(DType::f64);
+  verify.engine.model.window = 1;
+  verify.engine.lr = 0.01;
+  const Verifier verifier(verify);
+  const VerifiedLayout layout{MeshShape::of({.tp = 2}), 1, {}};
+  const Verdict verdict = verifier.check(layout, run_on_threads(2, std::chrono::seconds(60)));
+  EXPECT_TRUE(verdict.same(tolerance_of(DType::f64))) << verdict.worst << " in " << verdict.tensor;
+}
+
 // A model that differs between the runs differs in what was changed.
 TEST(Verifier, NamesTheTensor) {
   const laws::LawCase law{laws::small_engine(DType::f64, "topk")};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
 
 #include "core/base/error.h"
@@ -190,6 +191,21 @@ TEST(Shrink, NeverMakesALegalLayoutIllegal) {
     }
   }
   EXPECT_GT(legal, 500);
+}
+
+// Groups of experts stay groups in which there is a choice.
+TEST(Shrink, KeepsGroupsOfExperts) {
+  for (const auto& [groups, top_k, experts] :
+       {std::array{4, 3, 12}, std::array{2, 2, 32}, std::array{4, 1, 60}}) {
+    EngineConfig engine = laws::small_engine(DType::f64, "smile");
+    MoEConfig& moe = *engine.model.moe[1];
+    moe.experts = experts;
+    moe.router_options.set("groups", int64_t{groups});
+    moe.router_options.set("top_k", int64_t{top_k});
+    const int64_t small = shrink(engine, 3).model.moe[1]->experts;
+    EXPECT_EQ(small % groups, 0) << small;
+    EXPECT_GE(small / groups, experts / groups > top_k ? top_k + 1 : top_k) << small;
+  }
 }
 
 TEST(Shrink, KeepsAllKindsOfLayers) {
