@@ -58,7 +58,9 @@ TEST(Verifier, KnowsWhatBf16ItselfDoes) {
 TEST(Verifier, TakesLastBitsForNothing) {
   VerifyCase verify = small_case(DType::f64);
   verify.engine.model.window = 1;
-  verify.engine.lr = 0.01;
+  verify.engine.model.attention_bias = true;
+  verify.engine.model.init_std = 0.1;
+  verify.engine.lr = 0.1;
   const Verifier verifier(verify);
   const VerifiedLayout layout{MeshShape::of({.tp = 2}), 1, {}};
   const Verdict verdict = verifier.check(layout, run_on_threads(2, std::chrono::seconds(60)));
