@@ -28,6 +28,9 @@ constexpr int64_t kRowPad = 32;
 
 // Rows that one thread takes through an expert at a time.
 constexpr int64_t kRowBlock = 128;
+// What the tiles of attention and the products themselves take for each thread, whatever the
+// model: measured. It counts where the model is small.
+constexpr int64_t kTileNumbers = 32 << 10;
 
 // What one block keeps for backward, and what its feed-forward needs besides at the worst moment of
 // its backward.
@@ -350,7 +353,8 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   // One value and one gradient that come while the stage computes.
   if (pipeline.stages > 1) add("values between stages", MemoryKind::activation, 2 * row);
   add("scratch of threads", MemoryKind::activation,
-      std::max(head.scratch, threads * worst.scratch));
+      std::max(head.scratch, threads * worst.scratch) +
+          threads * kTileNumbers * bytes_of(wide(model.compute)));
   add("gathered weights", MemoryKind::parameter, moment.in_head ? values.in_loss : values.in_block);
   if (moment.in_head) {
     add("output projection and loss", MemoryKind::activation, head.tensors);
