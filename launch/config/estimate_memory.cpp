@@ -258,7 +258,7 @@ struct ChunkMemory {
   int64_t deferred = 0;
 };
 
-// Walks through the steps of the stage.
+// Walks through the steps of the stage. backward: of a block, beside all that is kept.
 WorstMoment worst_moment(const Pipeline& pipeline, int stage,
                          const std::vector<ChunkMemory>& chunks, int64_t head, int64_t backward) {
   WorstMoment worst;
@@ -306,24 +306,30 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   const int64_t row = blocks.stream(model.dim);
   std::vector<ChunkMemory> chunks;
   BlockMemory worst;
+  int64_t released = 0;  // the most that a block in backward takes beyond its chunk's saved bytes
   for (int chunk = 0; chunk < pipeline.chunks; ++chunk) {
     const int place = pipeline.place(stage, chunk);
     const LayerRange layers = layers_of_place(model.layers, pipeline.places(), place);
     // Besides the blocks a chunk keeps the value that it has sent on.
     chunks.push_back({place + 1 < pipeline.places() ? row : 0, 0});
+    int64_t most = 0;  // while one block goes backward: those after it have given theirs back
     for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
       const BlockMemory memory = blocks.memory(static_cast<size_t>(layer));
       chunks.back().saved += model.recompute ? row : memory.saved;
+      const int64_t again = model.recompute ? memory.saved : 0;
+      most = std::max(most, chunks.back().saved + again + memory.backward);
       chunks.back().deferred += memory.deferred;
-      worst.saved = std::max(worst.saved, memory.saved);
-      worst.backward = std::max(worst.backward, memory.backward);
+      worst.backward = std::max(worst.backward, again + memory.backward);
       worst.exchanged = std::max(worst.exchanged, memory.exchanged);
       worst.scratch = std::max(worst.scratch, memory.scratch);
     }
+    released = std::max(released, most - chunks.back().saved);
   }
   const bool last = stage + 1 == pipeline.stages;
   const HeadMemory head = last ? head_memory(model, vocab, tokens, threads) : HeadMemory();
-  const int64_t in_backward = (model.recompute ? worst.saved : 0) + worst.backward + 2 * row;
+  // Zero bubble keeps what the gradients of weights need until all of the chunk went backward.
+  const bool kept = config.parallel.schedule == PipelineSchedule::zero_bubble;
+  const int64_t in_backward = (kept ? worst.backward : released) + 2 * row;
   const WorstMoment moment = worst_moment(pipeline, stage, chunks, head.tensors + values.in_loss,
                                           in_backward + worst.exchanged + values.in_block);
   const int64_t tables =

@@ -35,6 +35,12 @@ TEST_F(Refusal, MissingConfigurationFile) {
   expect_failed(run(under_mpirun(2, {"train", path("none.yaml")})), 2, "none.yaml");
 }
 
+TEST_F(Refusal, AnUnknownCommandGetsTheNearestName) {
+  expect_failed(run(alone({"trian", path("tiny.yaml")})), 2, "did you mean train?");
+  expect_failed(run(alone({"launch", "-n", "2", "trian", path("tiny.yaml")})), 2,
+                "did you mean train?");
+}
+
 TEST_F(Refusal, MissingText) {
   expect_refused({"data.train=" + path("none.txt")}, 3, "none.txt");
   expect_refused({"data.tokenizer=" + path("none.json")}, 3, "none.json");

@@ -12,6 +12,7 @@
 #include "launch/app/command_table.h"
 #include "launch/app/commands.h"
 #include "launch/config/load.h"
+#include "launch/config/nearest.h"
 #include "launch/job/mpirun.h"
 #include "launch/job/private_directory.h"
 
@@ -102,8 +103,14 @@ int command_launch(std::span<const std::string> args) {
   if (!arguments) return 0;
   const Command* command = find_command(arguments->positionals[0]);
   if (command == nullptr || command->name == "launch") {
-    fail(ExitCode::usage, "troupe launch: '{}' is no command that can be launched; write: {}",
-         arguments->positionals[0], "troupe launch -n 2 train CONFIG");
+    std::vector<std::string> names;
+    for (const Command& known : commands()) {
+      if (known.name != "launch") names.push_back(known.name);
+    }
+    const std::string near = nearest(arguments->positionals[0], names);
+    fail(ExitCode::usage, "troupe launch: '{}' is no command that can be launched{}; write: {}",
+         arguments->positionals[0], near.empty() ? "" : fmt::format("; did you mean {}?", near),
+         "troupe launch -n 2 train CONFIG");
   }
   LaunchPlan plan;
   if (arguments->given("hosts")) plan.hosts = parse_hosts(arguments->text("hosts"));
