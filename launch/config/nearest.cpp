@@ -45,7 +45,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& words
     const bool extends = word.size() >= 3 && candidate.size() >= 3 &&
                          (candidate.rfind(word, 0) == 0 || word.rfind(candidate, 0) == 0);
     const int distance = edit_distance(word, candidate);
-    const bool near = distance <= std::max(2, length / 3) && distance < length;
+    const int allowed = length <= 3 ? 1 : std::max(2, length / 3);
+    const bool near = distance <= allowed && distance < length;
     if (candidate.size() >= 2 && initials(word) == candidate) return candidate;
     if ((near || extends) && distance < best_distance) {
       best = candidate;

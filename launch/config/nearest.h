@@ -11,7 +11,7 @@ namespace troupe {
 int edit_distance(std::string_view a, std::string_view b);
 
 // The nearest of `words` (ties: the first); empty when none is near enough: at most
-// max(2, a third of the length) edits, and an abbreviation, an extension or the initials
+// max(2, a third of the length) edits, 1 in words of up to three letters, and an abbreviation, an extension or the initials
 // ("expert_parallel": ep) count as near.
 std::string nearest(std::string_view word, const std::vector<std::string>& words);
 

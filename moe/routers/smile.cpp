@@ -157,13 +157,16 @@ RouterDescriptor router_smile() {
       for (int64_t n = 1; n <= experts; ++n) {
         if (experts % n == 0) legal += fmt::format("{}{}", legal.empty() ? "" : ", ", n);
       }
-      return fmt::format("{} experts do not divide into {} groups; groups may be {}", experts,
-                         groups, legal);
+      return fmt::format(
+          "router.groups must divide moe.experts: {} = {} x {} + {}; legal values: {}", experts,
+          experts / groups, groups, experts % groups, legal);
     }
     if (k <= experts / groups) return "";
     return fmt::format(
-        "top_k {} of the {} experts of a group ({} experts in {} groups); at most {}", k,
-        experts / groups, experts, groups, experts / groups);
+        "router.top_k must be at most the experts of a group, {} / {} = {}: it is {}; nearest "
+        "legal "
+        "value: {}",
+        experts, groups, experts / groups, k, experts / groups);
   };
   out.balance_problem = [](const std::string& term, const Options&) -> std::string {
     return term == "load" ? "the smooth load needs the learned noise of router topk" : "";

@@ -375,11 +375,12 @@ TEST(SmileRouter, SaysWhatDoesNotFit) {
   Options options(smile.fields);
   options.set("groups", int64_t{4});
   EXPECT_EQ(smile.problem(options, 6),
-            "6 experts do not divide into 4 groups; groups may be 1, 2, 3, 6");
+            "router.groups must divide moe.experts: 6 = 1 x 4 + 2; legal values: 1, 2, 3, 6");
   options.set("groups", int64_t{3});
   options.set("top_k", int64_t{3});
   EXPECT_EQ(smile.problem(options, 6),
-            "top_k 3 of the 2 experts of a group (6 experts in 3 groups); at most 2");
+            "router.top_k must be at most the experts of a group, 6 / 3 = 2: it is 3; nearest "
+            "legal value: 2");
 }
 
 }  // namespace
