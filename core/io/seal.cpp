@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/io/seal_words.h"
 
 namespace troupe {
 namespace {
@@ -19,13 +19,6 @@ bool allowed_path(std::string_view path) {
     const auto byte = static_cast<unsigned char>(c);
     return byte >= 0x20 && byte != 0x7f;
   });
-}
-
-std::string shape_text(const Shape& shape) {
-  if (shape.rank() == 0) return "-";
-  std::string out = std::to_string(shape[0]);
-  for (int i = 1; i < shape.rank(); ++i) out.append("x").append(std::to_string(shape[i]));
-  return out;
 }
 
 std::string entry_line(const SealEntry& entry) {
@@ -70,6 +63,11 @@ class Reader {
     if (!value) bad("a whole number expected");
     return *value;
   }
+  Shape shape(std::string_view text) const {
+    const auto value = parse_shape(text);
+    if (!value) bad(fmt::format("a shape of at most {} dims expected", kMaxRank));
+    return *value;
+  }
   Digest digest(std::string_view text) const {
     const auto value = Digest::parse(text);
     if (!value) bad("a digest of 32 hexadecimal digits expected");
@@ -84,42 +82,18 @@ class Reader {
   int line_ = 1;
 };
 
-Shape parse_shape(std::string_view text, const Reader& reader) {
-  Shape shape;
-  if (text == "-") return shape;
-  while (true) {
-    const size_t stop = text.find('x');
-    if (shape.rank() == kMaxRank) reader.bad(fmt::format("more than {} dims", kMaxRank));
-    shape.append(reader.number(text.substr(0, stop)));
-    if (stop == std::string_view::npos) return shape;
-    text.remove_prefix(stop + 1);
-  }
-}
-
-// Bytes of a tensor, or -1 when the product leaves 63 bits.
-int64_t checked_bytes(const Shape& shape, DType dtype) {
-  auto product = static_cast<int64_t>(size_of(dtype));
-  for (int i = 0; i < shape.rank(); ++i) {
-    if (__builtin_mul_overflow(product, shape[i], &product)) return -1;
-  }
-  return product;
-}
-
 SealEntry parse_entry(Reader& reader) {
   SealEntry entry;
   entry.digest = reader.digest(reader.until(' '));
   entry.offset = reader.number(reader.until(' '));
   entry.bytes = reader.number(reader.until(' '));
   const std::string_view type = reader.until(' ');
-  for (const DType dtype :
-       {DType::f64, DType::f32, DType::bf16, DType::i64, DType::i32, DType::u8}) {
-    if (type == name(dtype)) entry.dtype = dtype;
-  }
+  entry.dtype = parse_dtype(type);
   if (!entry.dtype && type != "text") reader.bad("unknown element type");
-  entry.shape = parse_shape(reader.until(' '), reader);
+  entry.shape = reader.shape(reader.until(' '));
   entry.path = std::string(reader.until('\n'));
   if (!allowed_path(entry.path)) reader.bad("not a dataset's path");
-  if (entry.dtype ? checked_bytes(entry.shape, *entry.dtype) != entry.bytes
+  if (entry.dtype ? tensor_bytes(entry.shape, *entry.dtype) != entry.bytes
                   : entry.shape.rank() != 0 || entry.bytes < 1) {
     reader.bad(entry.path + ": shape, type and size do not fit");
   }
@@ -147,13 +121,6 @@ void check_entries(const Seal& seal, const Reader& reader) {
 }
 
 }  // namespace
-
-std::optional<int64_t> parse_whole(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
-}
 
 std::string type_name(const std::optional<DType>& dtype) {
   return dtype ? std::string(name(*dtype)) : std::string("text");

@@ -60,7 +60,5 @@ int64_t announced_block(std::string_view first_bytes, const std::string& place);
 Seal parse_seal(std::string_view block, const std::string& place);
 // "f32", or "text".
 std::string type_name(const std::optional<DType>& dtype);
-// A whole number of at least 0 as seals and manifests write it: digits and nothing else.
-std::optional<int64_t> parse_whole(std::string_view text);
 
 }  // namespace troupe

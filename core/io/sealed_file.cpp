@@ -92,7 +92,8 @@ void seal_file(const std::string& path, int64_t block, std::vector<SealEntry> en
 
 SealedFile::SealedFile(const std::string& path) : path_(path) {
   do {
-    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // Opening a pipe would wait for a writer.
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   } while (descriptor_ < 0 && errno == EINTR);
   if (descriptor_ < 0) {
     fail(ExitCode::checkpoint, "cannot open checkpoint {}: {}.", path, std::strerror(errno));

@@ -3,22 +3,17 @@
 #include <algorithm>
 
 #include "core/base/error.h"
-#include "core/io/seal.h"
+#include "core/io/seal_words.h"
 #include "parallel/checkpoint/boxes.h"
 
 namespace troupe::checkpoint {
 namespace {
 
-std::string shape_text(const Shape& shape) {
-  if (shape.rank() == 0) return "-";
-  std::string out = std::to_string(shape[0]);
-  for (int i = 1; i < shape.rank(); ++i) out.append("x").append(std::to_string(shape[i]));
-  return out;
-}
-
 // A name without a way out of its folder.
 bool plain_name(const std::string& name) {
-  return !name.empty() && name[0] != '.' && name.find('/') == std::string::npos;
+  return !name.empty() && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+    return c != '/' && static_cast<unsigned char>(c) >= 0x20;
+  });
 }
 
 class Parser {
@@ -91,35 +86,21 @@ class Parser {
     return *value;
   }
   Shape shape(std::string_view text) const {
-    Shape out;
-    if (text == "-") return out;
-    while (true) {
-      const size_t stop = text.find('x');
-      if (out.rank() == kMaxRank) bad(fmt::format("more than {} dims", kMaxRank));
-      out.append(number(text.substr(0, stop)));
-      if (stop == std::string_view::npos) return out;
-      text.remove_prefix(stop + 1);
-    }
+    const auto value = parse_shape(text);
+    if (!value) bad(fmt::format("a shape of at most {} dims expected", kMaxRank));
+    return *value;
   }
   StoredTensor tensor() {
     StoredTensor out;
     out.info.digest = digest();
-    const std::string type = word();
-    bool known = false;
-    for (const DType dtype :
-         {DType::f64, DType::f32, DType::bf16, DType::i64, DType::i32, DType::u8}) {
-      if (type != name(dtype)) continue;
-      out.info.dtype = dtype;
-      known = true;
-    }
-    if (!known) bad("unknown element type");
+    const auto dtype = parse_dtype(word());
+    if (!dtype) bad("unknown element type");
+    out.info.dtype = *dtype;
     out.info.shape = shape(word());
     out.info.name = rest();
-    auto bytes = static_cast<int64_t>(size_of(out.info.dtype));
-    for (const int64_t size : out.info.shape) {
-      if (__builtin_mul_overflow(bytes, size, &bytes)) bad("too large");
-    }
-    out.info.bytes = bytes;
+    const auto bytes = tensor_bytes(out.info.shape, out.info.dtype);
+    if (!bytes) bad("too large");
+    out.info.bytes = *bytes;
     return out;
   }
   // Disjoint parts with as many elements as the tensor are the tensor.
