@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include "parallel/checkpoint/structure_check.h"
 #include "parallel/comm/self_communicator.h"
 #include "parallel/comm/thread_world.h"
+#include "tests/parallel/checkpoint/support/fuzz.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 
 namespace troupe {
@@ -131,6 +133,51 @@ TEST_F(Shards, ADamagedShardIsNamedAndTheOneBeforeTaken) {
   EXPECT_NE(problem(newest).find(shard + " is missing"), std::string::npos);
   test::write_file(shard, good);
   EXPECT_EQ(problem(newest), "");
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+// Lists with digests that are right: what a program with an error, or one who means harm, writes.
+TEST_F(Shards, AManifestThatLiesIsNamedAndTheOneBeforeTaken) {
+  test::fuzz_shards(dir_.path(), 1);
+  const test::ShardedBytes good = test::fuzz_shards(dir_.path(), 2);
+  const std::string list = test::list_of(good.manifest);
+  const std::string newest = test::manifest_path(dir_.path(), 2);
+  const auto problem_of = [&](const std::string& text) {
+    test::ShardedBytes bad = good;
+    EXPECT_TRUE(test::write_list(bad.manifest, text));
+    test::write_sharded(dir_.path(), 2, bad);
+    return problem(newest);
+  };
+  EXPECT_EQ(problem_of(list), "");
+  const std::string folder = "step-00000002.shards";
+  for (const auto& [from, to, says] : std::vector<std::array<std::string, 3>>{
+           {folder, "/tmp", "not the name of a folder"},
+           {folder, "../checkpoints", "not the name of a folder"},
+           {folder, "..", "not the name of a folder"},
+           {folder, "step-00000001.shards", "is not the shard"},
+           {folder, "nowhere", "is missing"},
+           {"rank-0000.h5", "/etc/passwd", "not the name of a file"},
+           {"rank-0000.h5", "../step-00000001.h5", "not the name of a file"},
+           {"rank-0000.h5", "rank-0007.h5", "is missing"},
+           {"rank-0000.h5", "rank-0001.h5", "is not the shard"},
+           {"f32 4x3 ", "f32 4611686018427387904x4611686018427387904 ", "too large"},
+           {"f32 4x3 ", "f32 1099511627776x3 ", "elements"},
+           {"f32 4x3 ", "f32 4x3x1 ", "outside its tensor"},
+           {"f32 4x3 ", "f64 4x3 ", "does not hold"},
+           {"part 1 2x0 2x3\n", "", "elements"},
+           {"part 1 2x0 2x3\n", "part 1 1x0 2x3\n", "overlap"},
+           {"part 1 2x0 2x3\n", "part 1 3x0 2x3\n", "outside its tensor"},
+           {"part 1 2x0 2x3\n", "part 0 2x0 2x3\n", "does not hold"},
+           {"part 1 2x0 2x3\n", "part 2 2x0 2x3\n", "no such shard"}}) {
+    const std::string found = problem_of(replaced(list, from, to));
+    EXPECT_NE(found.find(says), std::string::npos) << from << " -> " << to << ": " << found;
+    EXPECT_NE(found.find("step-00000002"), std::string::npos) << found;
+  }
 }
 
 TEST_F(Shards, GoWithTheirManifest) {
