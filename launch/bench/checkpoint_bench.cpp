@@ -1,16 +1,16 @@
 #include "launch/bench/checkpoint_bench.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/io/atomic_file.h"
+#include "core/base/log.h"
 #include "core/io/disk_rate.h"
+#include "launch/bench/guarded_directory.h"
 #include "launch/config/resolved.h"
 #include "launch/training/drawn_batch.h"
 #include "launch/training/trainer.h"
@@ -24,6 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
+constexpr int64_t kWarmup = 3;  // steps
+constexpr int64_t kPlain = 5;   // steps before each save
+
 // Made by the leader, removed by it.
 class BenchDirectory {
  public:
@@ -33,10 +36,6 @@ class BenchDirectory {
     });
     checkpoint::agree(failure, world, "bench directory");
     path_ = checkpoint::broadcast_text(path_, 0, world, "bench directory");
-  }
-  ~BenchDirectory() {
-    std::error_code ignored;
-    if (leader_) fs::remove_all(path_, ignored);
   }
   BenchDirectory(const BenchDirectory&) = delete;
   BenchDirectory& operator=(const BenchDirectory&) = delete;
@@ -50,13 +49,13 @@ class BenchDirectory {
            parent != parent.root_path()) {
       parent = parent.parent_path();
     }
-    std::string name = (parent / "troupe-bench-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) fail_io("make the directory", name, errno);
-    path_ = name;
+    directory_.emplace(parent.string(), "troupe-bench");
+    path_ = directory_->path();
   }
 
   bool leader_;
   std::string path_;
+  std::optional<GuardedDirectory> directory_;
 };
 
 double median(std::vector<double> values) {
@@ -78,8 +77,6 @@ double seconds_of(Communicator& world, Work&& work) {
 void time_steps(const RunConfig& config, TrainingEngine& engine, RankRuntime& runtime,
                 const std::string& directory, int64_t repeats,
                 const checkpoint::SaveOptions& options, CheckpointBench& out) {
-  constexpr int64_t kWarmup = 3;
-  constexpr int64_t kPlain = 5;
   Communicator& world = *runtime.world();
   checkpoint::AsyncSaver saver(runtime.world(), runtime.device());
   int64_t step = 0;
@@ -104,6 +101,8 @@ void time_steps(const RunConfig& config, TrainingEngine& engine, RankRuntime& ru
     state.scalars = {{"step", step}};
     copies.push_back(seconds_of(world, [&] { saver.start(directory, i + 1, 1, state, options); }));
     while (saver.busy()) saving.push_back(seconds_of(world, train));
+    log::info("saved beside steps {} of {}: {} steps of {:.0f} ms so far", i + 1, repeats, step,
+              median(plain) * 1e3);
   }
   double sum = 0;
   for (const double seconds : saving) sum += seconds;
@@ -130,6 +129,9 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
   options.config = resolved_yaml(config, {.for_checkpoint = true});
   options.shard_above = std::numeric_limits<int64_t>::max();  // one file, as the disk's own rate
 
+  log::info(
+      "saving, loading and verifying {} times, then {} steps and more until {} saves are done",
+      repeats, kWarmup + repeats * kPlain, repeats);
   const BenchDirectory place(directory.empty() ? config.run.dir : directory, world);
   const std::string file = place.path() + "/step-00000000.h5";
   std::vector<double> saves, loads, verifies, writes, reads;
@@ -151,6 +153,8 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
       reads.push_back(rate.read);
     });
     checkpoint::agree(failure, world, "bench disk");
+    log::info("saved and loaded {} of {}: {:.1f} MB in {:.1f} and {:.1f} s", i + 1, repeats,
+              static_cast<double>(out.file_bytes) / 1e6, saves.back(), loads.back());
   }
   const auto bytes = static_cast<double>(out.file_bytes);
   out.save_rate = bytes / median(saves);

@@ -63,24 +63,37 @@ int64_t machine_memory() {
   return limit > 0 && (bytes == 0 || limit < bytes) ? limit : bytes;
 }
 
+namespace {
+
+std::string without_copy(const MemoryEstimate& estimate) {
+  const int64_t bytes = estimate.of(MemoryKind::checkpoint);
+  if (bytes == 0) return "";
+  return fmt::format(", set checkpoint.async=false ({:.1f} GB less on the heaviest rank)",
+                     static_cast<double>(bytes) / 1e9);
+}
+
+}  // namespace
+
 int64_t check_memory(const RunConfig& config, const RankRuntime& runtime) {
   return check_memory(config, runtime.threads(), runtime.local_ranks());
 }
 
 int64_t check_memory(const RunConfig& config, int threads, int local_ranks) {
-  const int64_t per_rank = estimate_memory(config, threads).total_bytes;
+  const MemoryEstimate estimate = estimate_memory(config, threads);
+  const int64_t per_rank = estimate.total_bytes;
   const int64_t here = per_rank * local_ranks;
   const int64_t available = machine_memory();
   if (available > 0 && here > available) {
     fail(ExitCode::resource,
          "this run needs about {:.1f} GB on the heaviest rank, {:.1f} GB for the {} rank{} of this "
          "machine, which has "
-         "{:.1f} GB. Lower train.micro_batch ({}), set model.recompute: full, raise parallel.ep or "
+         "{:.1f} GB. Lower train.micro_batch ({}), set model.recompute: full, raise parallel.ep{} "
+         "or "
          "use more machines; "
          "`troupe check` shows what the memory is for",
          static_cast<double>(per_rank) / 1e9, static_cast<double>(here) / 1e9, local_ranks,
          local_ranks == 1 ? "" : "s", static_cast<double>(available) / 1e9,
-         config.train.micro_batch);
+         config.train.micro_batch, without_copy(estimate));
   }
   return per_rank;
 }

@@ -1,9 +1,12 @@
 // The benchmarks beside the machine's limits, on small things.
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include "core/base/error.h"
 #include "core/io/disk_rate.h"
@@ -11,6 +14,7 @@
 #include "launch/app/commands.h"
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/bench/generate_bench.h"
+#include "launch/bench/guarded_directory.h"
 #include "launch/bench/nodes_bench.h"
 #include "launch/bench/tokenizer_bench.h"
 #include "launch/config/load.h"
@@ -97,6 +101,28 @@ TEST(CheckpointBench, LeavesNothing) {
     EXPECT_GT(rate, 0);
   }
   EXPECT_TRUE(fs::is_empty(folder.path));
+}
+
+TEST(GuardedDirectory, IsGoneWithItsProcessHoweverThatEnds) {
+  const Folder folder;
+  { const GuardedDirectory unused(folder.path, "bench"); }
+  EXPECT_TRUE(fs::is_empty(folder.path));
+  for (const int signal : {SIGKILL, SIGTERM, SIGINT}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const GuardedDirectory directory(folder.path, "bench");
+      std::ofstream(directory.path() + "/file") << "bytes";
+      ::signal(signal, SIG_DFL);
+      ::raise(signal);
+      ::_exit(1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    for (int i = 0; i < 1000 && !fs::is_empty(folder.path); ++i) ::usleep(10'000);
+    EXPECT_TRUE(fs::is_empty(folder.path)) << "after signal " << signal;
+  }
+  EXPECT_THROW(GuardedDirectory(folder.path / "not/there", "bench"), Error);
 }
 
 // Two nodes of two ranks as threads: what crosses is counted, not estimated, so it is the same on

@@ -65,12 +65,12 @@ TEST(MemoryCheck, NotMoreThanTheMachineHas) {
   EXPECT_LE(machine_memory(), physical);
 }
 
-RunConfig config_of_dim(int64_t dim) {
+RunConfig config_of_dim(int64_t dim, const std::vector<std::string>& overrides = {}) {
   const std::string text =
       "model: {layers: 8, heads: 4, seq_len: 64, vocab: 256, dim: " + std::to_string(dim) +
       "}\ndata: {tokenizer: byte, train: none.txt}\ntrain: {steps: 1, global_batch: 2, "
       "micro_batch: 1}\n";
-  return load_config_text(text, "memory.yaml", {}, 2).config;
+  return load_config_text(text, "memory.yaml", overrides, 2).config;
 }
 
 // Two ranks on this machine, each with a bit more than half of its memory.
@@ -89,6 +89,30 @@ TEST(MemoryCheck, CountsAllRanksOfTheMachine) {
     EXPECT_NE(std::string(error.what()).find("for the 2 ranks of this machine"), std::string::npos)
         << error.what();
   }
+}
+
+// Where a copy for a checkpoint is in the estimate, saving without it is among the cures.
+TEST(MemoryCheck, NamesTheCopyForACheckpoint) {
+  const std::vector<std::string> saving = {"train.steps=10", "checkpoint.every=2"};
+  int64_t dim = 1024;
+  while (estimate_memory(config_of_dim(dim, saving), 1).total_bytes <= machine_memory()) {
+    dim += 1024;
+  }
+  const auto refusal = [&](const std::string& async) -> std::string {
+    std::vector<std::string> overrides = saving;
+    overrides.push_back("checkpoint.async=" + async);
+    try {
+      check_memory(config_of_dim(2 * dim, overrides), 1, 1);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::resource);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(refusal("true").find("set checkpoint.async=false ("), std::string::npos)
+      << refusal("true");
+  EXPECT_NE(refusal("false"), "");
+  EXPECT_EQ(refusal("false").find("checkpoint.async"), std::string::npos) << refusal("false");
 }
 
 }  // namespace
