@@ -19,9 +19,18 @@ constexpr int kSteps = 60;
 
 class Faults : public TinyRun {
  protected:
-  std::vector<std::string> job(const std::string& name) const {
-    return under_mpirun(2, train(name, {"parallel.ep=2", "train.steps=" + std::to_string(kSteps),
-                                        "checkpoint.every=3", "eval.every=20"}));
+  std::vector<std::string> job(const std::string& name,
+                               const std::vector<std::string>& saving = {}) const {
+    std::vector<std::string> keys{"parallel.ep=2", "train.steps=" + std::to_string(kSteps),
+                                  "checkpoint.every=3", "eval.every=20"};
+    keys.insert(keys.end(), saving.begin(), saving.end());
+    return under_mpirun(2, train(name, keys));
+  }
+  // Into one file and into shards, beside training and not, in turns.
+  static std::vector<std::string> way_of_saving(int round) {
+    return {"checkpoint.keep=3",
+            "checkpoint.shard_above=" + std::to_string(round % 4 < 2 ? 1 << 30 : 0),
+            std::string("checkpoint.async=") + (round % 8 < 4 ? "true" : "false")};
   }
   int rows_so_far(const std::string& name) const {
     return occurrences(read_text(path(name) + "/metrics.jsonl"), "\n");
@@ -30,8 +39,23 @@ class Faults : public TinyRun {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(path(name) + "/checkpoints", error)) {
       if (entry.path().extension() == ".tmp") return true;
+      if (entry.is_directory(error) && !fs::exists(manifest_of(entry.path()), error)) return true;
     }
     return false;
+  }
+  // checkpoints/step-N.shards or .shards-2: checkpoints/step-N.h5
+  static fs::path manifest_of(const fs::path& folder) {
+    return folder.parent_path() / (folder.stem().string() + ".h5");
+  }
+  // Three checkpoints are kept; each is one file, or a manifest and a folder of its own.
+  void expect_three_checkpoints(const std::string& name, bool shards) const {
+    int files = 0;
+    int folders = 0;
+    for (const auto& entry : fs::directory_iterator(path(name) + "/checkpoints")) {
+      (entry.is_directory() ? folders : files) += 1;
+    }
+    EXPECT_EQ(files, 3);
+    EXPECT_EQ(folders, shards ? 3 : 0);
   }
   // Waits for the moment, then kills the rank. False when the job ended before.
   template <typename Moment>
@@ -62,19 +86,23 @@ class Faults : public TinyRun {
       SCOPED_TRACE("seed " + std::to_string(seed) + ", " + name + ", rank " + std::to_string(rank) +
                    ", step " + std::to_string(step));
       {
-        Job cut(job(name));
+        Job cut(job(name, way_of_saving(round)));
         const bool during_save = round % 2 == 1;
         killed += kill_rank_at(
             cut, rank, [&] { return rows_so_far(name) >= step && (!during_save || saving(name)); });
         expect_clean_end(cut);
       }
-      const Outcome resumed = run(job(name));
+      const Outcome resumed = run(job(name, way_of_saving(round)));
       EXPECT_EQ(resumed.code, 0) << resumed.err;
       expect_equal_rows("whole", name, kSteps);
-      EXPECT_EQ(
-          run(alone({"ckpt", "diff", checkpoint("whole", kSteps), checkpoint(name, kSteps)})).code,
-          0);
+      // The ways of saving differ, nothing else.
+      const Outcome diff =
+          run(alone({"ckpt", "diff", checkpoint("whole", kSteps), checkpoint(name, kSteps)}));
+      EXPECT_EQ(occurrences(diff.out, "differ"), 1) << diff.out << diff.err;
+      EXPECT_EQ(occurrences(diff.out, "the configuration differs"), 1) << diff.out;
+      EXPECT_EQ(occurrences(diff.out, "are equal in every bit"), 1) << diff.out;
       EXPECT_FALSE(saving(name));
+      expect_three_checkpoints(name, round % 4 >= 2);
       fs::remove_all(path(name));
     }
     EXPECT_EQ(killed, rounds);

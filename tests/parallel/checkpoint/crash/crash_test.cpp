@@ -149,36 +149,45 @@ TEST(CheckpointCrash, AShardThatCannotBeWrittenEndsTheSave) {
   }
 }
 
-TEST(CheckpointCrash, KilledWhileThreadRanksSave) {
-  for (int64_t at = 5; at < 300; at += 11) {
+// Two ranks save step 2 over step 1, in one file or in shards, and are killed at a file call. The
+// next save of one rank removes what they leave.
+void kill_two_ranks(int64_t shard_above,
+                    const std::function<void(const std::string& run, const State& state,
+                                             const std::shared_ptr<Communicator>& world)>& save) {
+  const MeshShape shape = MeshShape::data_expert(2, 2);
+  for (int64_t at = 3; at < 300; at += 11) {
     const test::TemporaryDirectory dir;
-    save_number(dir.path(), 1, 0);
+    save_number(dir.path(), 1, 0, shard_above);
     exit_status([&] {
       seam::start(seam::Mode::end_process, at);
-      const MeshShape shape = MeshShape::data_expert(2, 2);
       run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
-        checkpoint::save_step(dir.path(), 2, 1, make_state(shape, rank, Device::cpu(), 2), *world);
+        save(dir.path(), make_state(shape, rank, Device::cpu(), 2), world);
       });
     });
     ASSERT_EQ(check_newest(dir.path(), {1, 2}), "") << "killed at call " << at;
+    save_number(dir.path(), 2, 1, shard_above);
+    ASSERT_EQ(check_newest(dir.path(), {2}), "") << "killed at call " << at;
+    EXPECT_EQ(test::names_in(checkpoint::directory_of(dir.path())).size(),
+              shard_above == 0 ? 2U : 1U)
+        << "killed at call " << at;
+  }
+}
+
+TEST(CheckpointCrash, KilledWhileThreadRanksSave) {
+  for (const int64_t shard_above : {int64_t{1} << 30, int64_t{0}}) {
+    kill_two_ranks(shard_above, [&](const std::string& run, const State& state, const auto& world) {
+      checkpoint::save_step(run, 2, 1, state, *world, {.shard_above = shard_above});
+    });
   }
 }
 
 TEST(CheckpointCrash, KilledWhileThreadRanksSaveBesideTraining) {
-  for (int64_t at = 3; at < 300; at += 11) {
-    const test::TemporaryDirectory dir;
-    save_number(dir.path(), 1, 0);
-    exit_status([&] {
-      seam::start(seam::Mode::end_process, at);
-      const MeshShape shape = MeshShape::data_expert(2, 2);
-      run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
-        const auto device = Device::cpu(1);
-        checkpoint::AsyncSaver saver(world, device);
-        saver.start(dir.path(), 2, 1, make_state(shape, rank, device, 2), {});
-        saver.finish();
-      });
+  for (const int64_t shard_above : {int64_t{1} << 30, int64_t{0}}) {
+    kill_two_ranks(shard_above, [&](const std::string& run, const State& state, const auto& world) {
+      checkpoint::AsyncSaver saver(world, Device::cpu(1));
+      saver.start(run, 2, 1, state, {.shard_above = shard_above});
+      saver.finish();
     });
-    ASSERT_EQ(check_newest(dir.path(), {1, 2}), "") << "killed at call " << at;
   }
 }
 
