@@ -19,24 +19,26 @@ namespace troupe {
 const std::vector<Command>& commands() {
   static const std::vector<Command> table{
       {"check", "CONFIG [key=value...]", "check a configuration and show what it amounts to",
-       command_check},
+       command_check, false, true},
       {"launch", "[-n N] [--hosts ...] [--] train ...", "start a command on several ranks",
        command_launch, true},
       {"train", "CONFIG [key=value...]", "train a model", command_train, true},
       {"eval", "DIR|CHECKPOINT", "loss on held-out text", command_eval},
       {"generate", "DIR|CHECKPOINT", "let a model write text", command_generate},
-      {"ckpt", "ls|show|verify|diff ...", "look into checkpoints", command_ckpt},
-      {"data", "build|inspect|verify ...", "turn text into tokens, look at them", command_data},
-      {"report", "DIR... [--out FILE]", "one HTML page about runs", command_report},
-      {"selftest", "", "does this build compute right on this machine?", command_selftest},
+      {"ckpt", "ls|show|verify|diff ...", "look into checkpoints", command_ckpt, false, true},
+      {"data", "build|inspect|verify ...", "turn text into tokens, look at them", command_data,
+       false, true},
+      {"report", "DIR... [--out FILE]", "one HTML page about runs", command_report, false, true},
+      {"selftest", "", "does this build compute right on this machine?", command_selftest, false,
+       true},
       {"layout", "CONFIG --ranks N [--svg FILE]", "which rank holds what, and what links carry",
-       command_layout},
+       command_layout, false, true},
       {"verify", "CONFIG [--layouts all|LIST]", "proof that layouts train the same model",
        command_verify},
       {"bench", "step|checkpoint|moe_nodes ...", "speed beside the machine's own limit",
        command_bench},
-      {"help", "[KEY]", "this text, or what a configuration key means", command_help},
-      {"version", "", "version and build", command_version},
+      {"help", "[KEY]", "this text, or what a configuration key means", command_help, false, true},
+      {"version", "", "version and build", command_version, false, true},
   };
   return table;
 }
@@ -81,6 +83,7 @@ int dispatch(std::span<const std::string> words) {
     fail(ExitCode::usage, "no command '{}'{}; `troupe help` lists the commands", name,
          near.empty() ? "" : fmt::format("; did you mean {}?", near));
   }
+  if (command->alone && environment_rank() > 0) return 0;
   if (!command->stops_softly) restore_stop_signals();
   return command->run(words.subspan(1));
 }

@@ -14,6 +14,8 @@ struct Command {
   int (*run)(std::span<const std::string> args) = nullptr;
   // Asks stop_requested() itself: signals do not end the process.
   bool stops_softly = false;
+  // Needs no other rank: under mpirun rank 0 runs it, so that it speaks and writes once.
+  bool alone = false;
 };
 
 const std::vector<Command>& commands();

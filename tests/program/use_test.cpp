@@ -58,6 +58,17 @@ TEST_F(Use, EvalGivesOneValueOnAnyNumberOfRanks) {
   EXPECT_EQ(values[0], trained["val_loss"].get<double>());
 }
 
+TEST_F(Use, CommandsOfOneRankSpeakOnceUnderMpirun) {
+  object_of(run(under_mpirun(2, {"check", path("tiny.yaml"), "--json"})));
+  object_of(run(under_mpirun(2, {"ckpt", "ls", path("run"), "--json"})));
+  const Outcome report = run(under_mpirun(2, {"report", path("run")}));
+  EXPECT_EQ(report.code, 0) << report.err;
+  EXPECT_EQ(occurrences(report.out, "report.html"), 1) << report.out;
+  const Outcome none = run(under_mpirun(2, {"ckpt", "ls", path("none")}));
+  EXPECT_EQ(none.code, 4) << none.err;
+  EXPECT_EQ(occurrences(none.err, "error:"), 1) << none.err;
+}
+
 // Groups of two sequences: also when a rank would get one sequence of a batch, and with an odd
 // number of windows, the last of which is short.
 TEST_F(Use, EvalKeepsGroupsOfSequencesWhole) {
