@@ -10,8 +10,6 @@
 namespace troupe::checkpoint {
 namespace {
 
-constexpr int64_t kLongestText = 64LL << 20;
-
 bool begins_with(const std::string& text, const std::string& prefix) {
   return text.compare(0, prefix.size(), prefix) == 0;
 }

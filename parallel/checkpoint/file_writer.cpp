@@ -100,6 +100,13 @@ FileWriter::FileWriter(const std::string& path, FileContents contents)
 }
 
 void FileWriter::create() {
+  for (const auto& [name, text] : contents_.texts) {
+    if (static_cast<int64_t>(text.size()) <= kLongestText) continue;
+    fail(ExitCode::resource,
+         "{}: the text {} has {} bytes, more than the {} that can be read again. Where it lists "
+         "shards, raise checkpoint.shard_above, so that one file is written.",
+         target_.path(), name, text.size(), kLongestText);
+  }
   make_directories(folder_of(target_.path()));
   require_space(folder_of(target_.path()), needed_);
   Hdf5File file = Hdf5File::create(target_.temporary_path(), block_);

@@ -36,7 +36,8 @@ class FileWriter {
   FileWriter(const std::string& path, FileContents contents);
 
   // Checks the space, writes the temporary file with all texts and scalars, and closes it: from now
-  // on tensors may be put into it from anywhere.
+  // on tensors may be put into it from anywhere. Error(resource) when a text is too long to be read
+  // again.
   void create();
   const std::string& temporary_path() const { return target_.temporary_path(); }
   // Where tensor `index` of the contents begins in the file; 0 when it has no elements.
@@ -73,6 +74,8 @@ std::string tensor_path(const std::string& name);
 std::string scalar_path(const std::string& name);
 inline const std::string kConfigPath = "/config";
 inline const std::string kScalarPrefix = "/scalars/";
+// A longer text is neither read nor written.
+constexpr int64_t kLongestText = 64LL << 20;
 inline const std::string kDigestAttribute = "xxh3_128";
 
 // Compares what HDF5 says about the file with the seal: paths, shapes, types, places, digests.

@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "parallel/checkpoint/compare.h"
 #include "parallel/checkpoint/directory.h"
+#include "parallel/checkpoint/file_writer.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/structure_check.h"
 #include "parallel/comm/self_communicator.h"
@@ -220,6 +221,23 @@ TEST_F(Shards, RankZeroWritesOneFileForThoseWhoSeeAnotherDisk) {
             std::vector<std::string>{"step-00000003.h5"});
   EXPECT_TRUE(test::read_file(checkpoint::directory_of(run) + "/step-00000003.h5") ==
               test::read_file(plain));
+}
+
+// A list that no reader takes must not pass for a checkpoint: the one before would be removed.
+TEST_F(Shards, AListTooLongToReadIsNotWritten) {
+  checkpoint::FileContents contents;
+  contents.texts = {{checkpoint::kConfigPath, "version: 1\n"},
+                    {checkpoint::kShardsPath,
+                     std::string(static_cast<size_t>(checkpoint::kLongestText) + 1, 'x')}};
+  checkpoint::FileWriter writer(dir_ / "list.h5", std::move(contents));
+  try {
+    writer.create();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::resource);
+    EXPECT_NE(std::string(error.what()).find("checkpoint.shard_above"), std::string::npos);
+  }
+  EXPECT_TRUE(test::names_in(dir_.path()).empty());
 }
 
 TEST(Manifest, WhatIsNotWholeIsRefused) {

@@ -130,21 +130,17 @@ void limit(__rlimit_resource_t resource, rlim_t value) {
   ::setrlimit(resource, &limits);
 }
 
-[[noreturn]] void run_child(FuzzKind kind, const std::string& dir, uint64_t begin, uint64_t end,
-                            Shared& shared) {
+[[noreturn]] void run_child(Subject& subject, uint64_t begin, uint64_t end, Shared& shared) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   limit(RLIMIT_DATA, 1ULL << 30);  // the sanitizers reserve more for themselves
 #endif
   limit(RLIMIT_CORE, 0);
   try {
     log::configure(log::Level::error, 0, true);
-    std::unique_ptr<Subject> subject;
-    if (kind == FuzzKind::file) subject = std::make_unique<OneFile>(dir);
-    if (kind == FuzzKind::shards) subject = std::make_unique<Shards>(dir);
     for (uint64_t number = begin; number < end; ++number) {
       shared.current = number;
       ::alarm(20);  // a mutant that takes longer is a hang
-      subject->try_mutant(number, shared.counts);
+      subject.try_mutant(number, shared.counts);
     }
   } catch (const std::exception& error) {
     std::string(error.what()).copy(shared.message.data(), shared.message.size() - 1);
@@ -178,8 +174,12 @@ std::string run_fuzz(FuzzKind kind, uint64_t begin, uint64_t end, FuzzCounts& co
   void* memory =
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto& shared = *new (memory) Shared;
+  // Originals are saved by threads, which the child should not start.
+  std::unique_ptr<Subject> subject;
+  if (kind == FuzzKind::file) subject = std::make_unique<OneFile>(dir.path());
+  if (kind == FuzzKind::shards) subject = std::make_unique<Shards>(dir.path());
   const pid_t child = ::fork();
-  if (child == 0) run_child(kind, dir.path(), begin, end, shared);
+  if (child == 0) run_child(*subject, begin, end, shared);
   int status = 0;
   ::waitpid(child, &status, 0);
   std::string found;
