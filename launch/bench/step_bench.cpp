@@ -70,7 +70,7 @@ std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
 
 }  // namespace
 
-StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
+StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
   const Mesh mesh(config.parallel, runtime.world());
   EngineConfig engine_setup = engine_config(config);
   engine_setup.steps = warmup + steps;
@@ -127,7 +127,11 @@ StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warm
   out.rank_load_max_over_mean = row.rank_load_max_over_mean;
   out.tokens_per_s =
       static_cast<double>(config.train.global_batch * config.model.seq_len) / (out.step_ms / 1e3);
+  return out;
+}
 
+StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
+  StepBench out = time_steps(config, runtime, warmup, steps);
   const kernels::GemmRate rate = kernels::gemm_rate(
       runtime.device()->stream(), config.model.compute, kernels::gemm_sizes(model_shapes(config)));
   const Tensor sum = Tensor::full({1}, DType::f64, rate.flops_per_second, runtime.device());

@@ -30,7 +30,9 @@ struct StepBench {
 };
 
 // Tokens are drawn anew for each step; bench.routing says whether the router decides or a made-up
-// assignment is replayed. warmup steps come first. Collective.
+// assignment is replayed. warmup steps come first. Collective. The first without the machine's
+// rate.
+StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps);
 StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps);
 
 }  // namespace troupe

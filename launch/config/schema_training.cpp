@@ -130,9 +130,10 @@ std::vector<Key> parallel_keys() {
              "Ranks that share the experts of a layer. ep x etp divides dp x cp x tp, ep the "
              "experts."),
       degree("parallel.etp", "Ranks that share each expert; divides moe.ffn_dim."),
-      integer_key("parallel.zero",
-                  "Sharded over data ranks: 0 = nothing, 1 = optimizer state, 2 = gradients too, 3 = "
-                  "parameters too.")
+      integer_key(
+          "parallel.zero",
+          "Sharded over data ranks: 0 = nothing, 1 = optimizer state, 2 = gradients too, 3 = "
+          "parameters too.")
           .value(int64_t{0})
           .from(0)
           .to(3)
@@ -227,8 +228,10 @@ std::vector<Key> machine_keys() {
           "code 7 at the first difference, naming both call sites. For finding bugs: each "
           "collective waits for one more message.")
           .may_change(),
-      choice_key("bench.routing", {"natural", "balanced", "zipf"}, "natural",
-                 "How `bench step` routes tokens: as the router says, evenly, or skewed.")
+      choice_key(
+          "bench.routing", {"natural", "balanced", "zipf"}, "natural",
+          "How `bench step` routes tokens: as the router says, evenly, or skewed. On several "
+          "ranks natural routing is timed beside the others.")
           .may_change(),
   };
 }

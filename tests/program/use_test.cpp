@@ -226,6 +226,19 @@ TEST_F(LongUse, JsonOfBenchIsOneObject) {
   EXPECT_TRUE(value["gemm_shape"].is_string()) << value;
 }
 
+// Made-up routing on several ranks has what the router makes of it beside it.
+TEST_F(LongUse, BalancedRoutingStandsBesideNatural) {
+  const Outcome step =
+      run(under_mpirun(2, {"bench", "step", path("tiny.yaml"), "bench.routing=balanced",
+                           "parallel.ep=2", "--steps", "2", "--warmup", "1", "--json"}),
+          {}, std::chrono::minutes(10));
+  EXPECT_EQ(step.code, 0) << step.err;
+  const json value = object_of(step);
+  EXPECT_DOUBLE_EQ(value["rank_load_max_over_mean"], 1.0);
+  EXPECT_GT(value["natural"]["tokens_per_s"], 0);
+  EXPECT_GT(value["natural"]["rank_load_max_over_mean"], 1.0);
+}
+
 TEST_F(Use, JsonOfTheOtherBenchesIsOneObject) {
   const json generate = object_of(run(alone(
       {"bench", "generate", path("tiny.yaml"), "--tokens", "4", "--repeats", "1", "--json"})));

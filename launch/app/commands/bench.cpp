@@ -5,6 +5,7 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -59,6 +60,13 @@ int bench_step_command(const Arguments& arguments) {
   if (runtime.leader())
     log::info("running {} steps, then the machine's rate of products", warmup + steps);
   const StepBench bench = bench_step(config, runtime, warmup, steps);
+  // What the router makes of it, beside routing that is made up.
+  std::optional<StepBench> natural;
+  if (runtime.size() > 1 && config.bench.routing != "natural") {
+    RunConfig routed = config;
+    routed.bench.routing = "natural";
+    natural = time_steps(routed, runtime, warmup, steps);
+  }
   if (!runtime.leader()) return 0;
   if (arguments.flag("json")) {
     nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
@@ -75,6 +83,11 @@ int bench_step_command(const Arguments& arguments) {
                                {"optimizer_ms", bench.optimizer_ms},
                                {"rank_load_max_over_mean", bench.rank_load_max_over_mean},
                                {"late_allocations", bench.late_allocations}};
+    if (natural) {
+      out["natural"] = {{"tokens_per_s", natural->tokens_per_s},
+                        {"step_ms", natural->step_ms},
+                        {"rank_load_max_over_mean", natural->rank_load_max_over_mean}};
+    }
     if (config.parallel.shape[Axis::pp] > 1) {
       out["pipeline"] = {{"bubble", bench.pipeline.bubble},
                          {"bubble_simulated", bench.pipeline.simulated},
@@ -88,6 +101,11 @@ int bench_step_command(const Arguments& arguments) {
   fmt::print("step              {:.1f} ms median of {} ({:.1f} to {:.1f})\n", bench.step_ms,
              bench.steps, bench.step_ms_min, bench.step_ms_max);
   fmt::print("tokens/s          {:.0f}\n", bench.tokens_per_s);
+  if (natural) {
+    fmt::print(
+        "natural routing   {:.0f} tokens/s; the busiest rank has {:.2f} times the mean load\n",
+        natural->tokens_per_s, natural->rank_load_max_over_mean);
+  }
   fmt::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} (at {}, packed weights)\n",
              bench.gemm_fraction, bench.gemm_rate / 1e9, name(config.model.compute),
              shape_text(bench.gemm_shape));
