@@ -94,7 +94,7 @@ int run_program(std::span<const std::string> words) {
   try {
     return dispatch(words);
   } catch (const RankReport& error) {
-    report_failure(error.what(), Speaker::this_rank);
+    report_failure(error.what(), error.speaks() ? Speaker::this_rank : Speaker::another);
     return static_cast<int>(error.code());
   } catch (const checkpoint::AgreedError& error) {
     report_failure(error.what(), error.speaks() ? Speaker::this_rank : Speaker::another);

@@ -31,8 +31,8 @@ int environment_number(const char* name) {
 // How long a rank that may have failed like all others waits for its end. mpirun tells the ranks of
 // its own host at once that they are to go, those of other hosts two seconds later.
 milliseconds patience(int rank, Speaker speaker) {
-  if (speaker == Speaker::this_rank || rank == 0) return milliseconds(0);
   if (speaker == Speaker::another) return std::chrono::seconds(30);
+  if (speaker == Speaker::this_rank || rank == 0) return milliseconds(0);
   const bool one_host = environment_number("OMPI_COMM_WORLD_LOCAL_SIZE") ==
                         environment_number("OMPI_COMM_WORLD_SIZE");
   return milliseconds(one_host ? 2000 : 3500) + milliseconds(50) * std::min(rank, 20);

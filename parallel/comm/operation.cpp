@@ -158,8 +158,11 @@ void Operation::go_on() {
     }
     finished_ = advance();
   } catch (const SizeMismatch& mismatch) {
-    fail(ExitCode::distributed, "the operations of the ranks differ: {}; rank {} is in {}",
-         mismatch.what(), group_->shared->transport->rank(), note_.text());
+    throw RankReport(fmt::format("the operations of the ranks differ: {}; rank {} is in {}",
+                                 mismatch.what(), group_->shared->transport->rank(), note_.text()),
+                     reports());
+  } catch (const Difference& difference) {
+    throw RankReport(difference.what(), reports());
   }
   if (!finished_) return;
   RankState& shared = *group_->shared;
@@ -169,6 +172,13 @@ void Operation::go_on() {
   shared.status.last = note_;
   shared.status.since_ms = steady_ms();
   shared.show_status();
+}
+
+bool Operation::reports() {
+  StatusBoard& board = *group_->shared->transport->board();
+  if (!board.claim_report()) return false;
+  board.look(kGather, {});  // tells the ranks of other hosts, and hears whether one was first
+  return board.keeps_report();
 }
 
 bool Operation::done() {
@@ -245,12 +255,7 @@ void Operation::check_circle() {
   if (!circle_->before.empty()) {
     const std::vector<int> circle =
         waiting_circle(group_->shared->transport->rank(), circle_->before, seen);
-    if (!circle.empty() && board.claim_report()) {
-      board.look(kGather, {});  // tells the ranks of other hosts, and hears whether one was first
-      if (board.keeps_report()) {
-        throw RankReport(ExitCode::distributed, explain_circle(circle, seen));
-      }
-    }
+    if (!circle.empty() && reports()) throw RankReport(explain_circle(circle, seen), true);
   }
   circle_->before = std::move(seen);
   circle_->next = std::chrono::steady_clock::now() + kLookAgain;
@@ -270,7 +275,7 @@ void Operation::fail_late(bool alone) {
   if (group_->any_finished) waiting.last_matched = group_->last_finished.text();
   const std::string report = explain_late(waiting, seen);
   if (alone) fail(ExitCode::distributed, "{}", report);  // and so may others
-  throw RankReport(ExitCode::distributed, report);
+  throw RankReport(report, true);
 }
 
 }  // namespace troupe

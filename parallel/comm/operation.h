@@ -136,6 +136,8 @@ class Operation : public Work::Impl {
  private:
   struct Circle;
   void go_on();
+  // Is this the rank that reports what several see?
+  bool reports();
   std::vector<int> awaited() const;  // world ranks
   // The end of a wait that was long enough to be shown.
   void show_going_on();

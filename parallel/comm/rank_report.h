@@ -5,12 +5,17 @@
 
 namespace troupe {
 
-// Thrown by the one rank that reports that another one does not answer, or that ranks wait for each
-// other. The others leave the report
-// to it, so it need not wait whether a lower rank speaks.
+// Ranks that see that another one does not answer, or that their operations differ, agree on the
+// one of them that reports it.
 class RankReport : public Error {
  public:
-  using Error::Error;
+  RankReport(const std::string& message, bool speaks)
+      : Error(ExitCode::distributed, message), speaks_(speaks) {}
+  // False on a rank that has left the report to another one.
+  bool speaks() const { return speaks_; }
+
+ private:
+  bool speaks_;
 };
 
 }  // namespace troupe

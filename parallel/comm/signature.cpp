@@ -88,7 +88,7 @@ void SignatureCheck::advance() {
     const std::string found =
         difference(peer.mine, group_->members[static_cast<size_t>(group_->rank)], peer.theirs,
                    group_->members[static_cast<size_t>(peer.rank)]);
-    if (!found.empty()) fail(ExitCode::distributed, "{}", found);
+    if (!found.empty()) throw Difference(ExitCode::distributed, found);
   }
   passed_ = all;
 }

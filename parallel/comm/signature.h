@@ -22,11 +22,16 @@ struct Signature {
 // Empty when the two ranks do the same; else what each of them does.
 std::string difference(const Signature& mine, int my_rank, const Signature& theirs, int their_rank);
 
+class Difference : public Error {
+ public:
+  using Error::Error;
+};
+
 class SignatureCheck {
  public:
   SignatureCheck(const GroupState& group, const OperationKind& kind, const OperationNote& note,
                  uint32_t sequence);
-  // Goes on; throws Error(distributed) at the first difference.
+  // Goes on; throws Difference at the first difference.
   void advance();
   bool passed() const { return passed_; }
   // Group ranks that have not said yet what they do.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "parallel/comm/mpi_world.h"
+#include "parallel/comm/rank_report.h"
 
 namespace {
 
@@ -75,6 +76,10 @@ int main(int argc, char** argv) {
   troupe::MpiWorld world(options);
   try {
     run(scenario, *world.communicator());
+  } catch (const troupe::RankReport& report) {
+    // The end of the one that speaks ends this one.
+    if (!report.speaks()) std::this_thread::sleep_for(std::chrono::seconds(30));
+    troupe::abort_world(report.code(), report.what());
   } catch (const troupe::Error& error) {
     // What another rank told is reported by that one.
     const std::string text = error.what();

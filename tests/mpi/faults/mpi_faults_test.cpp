@@ -119,7 +119,11 @@ TEST(MpiFaults, RanksOfOtherHostsAreAsked) {
 TEST(MpiFaults, AKilledRankEndsTheJob) { expect(run("kill", 3), 137, 30, ""); }
 
 TEST(MpiFaults, DifferentOperationsEndTheJob) {
-  expect(run("differ", 2), 7, 30, "the operations of the ranks differ: rank ");
+  for (const std::string scenario : {"differ", "differ apart"}) {
+    const Outcome outcome = run(scenario, 3);
+    expect(outcome, 7, 30, "the operations of the ranks differ: rank ");
+    expect_said_once(outcome, "the operations of the ranks differ");
+  }
 }
 
 TEST(MpiFaults, SizesOfAllToAllAreAlwaysCompared) {
