@@ -4,6 +4,8 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "launch/metrics/progress.h"
+#include "launch/metrics/text.h"
 #include "launch/training/batch_tensors.h"
 
 namespace troupe {
@@ -41,8 +43,16 @@ int64_t whole_groups(const DecoderConfig& model, int64_t sequences) {
 
 }  // namespace
 
+EvaluationProgress::EvaluationProgress(int64_t windows)
+    : line_(stderr, Progress::live_on(stderr)), windows_(grouped_text(windows) + " windows") {}
+
+void EvaluationProgress::operator()(int64_t done, int64_t batches) {
+  line_.show("evaluating", windows_, done, batches);
+}
+
 HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t at_least,
-                          const Mesh& mesh, const std::shared_ptr<Device>& device) {
+                          const Mesh& mesh, const std::shared_ptr<Device>& device,
+                          const std::function<void(int64_t, int64_t)>& batch_done) {
   const int64_t sequences = whole_groups(model.config(), at_least);
   Communicator& group = mesh.group(Axis::dp);
   const Tensor losses = Tensor::zeros({held_out.windows()}, DType::f64, device);
@@ -59,6 +69,7 @@ HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t at_le
     tensors.context.global_tokens = std::max<int64_t>(held_out.predictions(), 1);
     tensors.context.micro_batch = sequences;
     add_window_losses(batch, model.nll(tensors.context, tensors.targets), losses.data<double>());
+    if (batch_done) batch_done(index + 1, batches);
   }
   group.all_reduce_sum(losses.view(), "held-out losses").wait();
   double total = 0.0;

@@ -1,7 +1,11 @@
 // The mean loss of a model on held-out windows, over all ranks.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "core/text/held_out.h"
+#include "launch/metrics/work_line.h"
 #include "models/families/decoder.h"
 
 namespace troupe {
@@ -13,8 +17,23 @@ struct HeldOutLoss {
 
 // Each window starts without context. Windows are spread over the data ranks; the sum is taken
 // window by window in their order, so it does not depend on the number of ranks. sequences: windows
-// of one forward, more where groups of experts span several. Collective.
-HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t sequences,
-                          const Mesh& mesh, const std::shared_ptr<Device>& device);
+// of one forward, more where groups of experts span several. Collective. batch_done: called after
+// each batch of this rank.
+HeldOutLoss held_out_loss(
+    Decoder& model, const HeldOut& held_out, int64_t sequences, const Mesh& mesh,
+    const std::shared_ptr<Device>& device,
+    const std::function<void(int64_t done, int64_t batches)>& batch_done = {});
+
+// Shows on the terminal or the log how far a long evaluation is; to be given as batch_done.
+class EvaluationProgress {
+ public:
+  // windows: of the whole evaluation.
+  explicit EvaluationProgress(int64_t windows);
+  void operator()(int64_t done, int64_t batches);
+
+ private:
+  WorkLine line_;
+  std::string windows_;
+};
 
 }  // namespace troupe

@@ -115,8 +115,13 @@ StepResult Trainer::train_step(int64_t step) {
 
 double Trainer::evaluate() {
   // Its time is not a step's: phases are not charged, because evaluation gets no clock.
-  const HeldOutLoss loss = held_out_loss(engine_.model(), *data_.held_out,
-                                         config_.train.micro_batch, mesh_, runtime_.device());
+  if (progress_) progress_->clear();
+  EvaluationProgress evaluated(data_.held_out->windows());
+  const HeldOutLoss loss =
+      held_out_loss(engine_.model(), *data_.held_out, config_.train.micro_batch, mesh_,
+                    runtime_.device(), [&](int64_t done, int64_t batches) {
+                      if (progress_) evaluated(done, batches);
+                    });
   val_loss_ = loss.nats_per_token;
   return loss.nats_per_token;
 }

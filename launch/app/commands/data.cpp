@@ -1,6 +1,5 @@
 // troupe data build IN... --tokenizer T --out PREFIX [--field F] | inspect PREFIX | verify PREFIX
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -15,6 +14,8 @@
 #include "core/text/token_build.h"
 #include "core/text/utf8.h"
 #include "launch/app/commands.h"
+#include "launch/metrics/progress.h"
+#include "launch/metrics/work_line.h"
 
 namespace troupe {
 namespace {
@@ -109,36 +110,6 @@ std::string the_prefix(const Arguments& arguments) {
   return prefix;
 }
 
-// One line that is redrawn on a terminal; a line every ten seconds elsewhere.
-class Progress {
- public:
-  void show(int64_t done, int64_t total) {
-    const auto now = std::chrono::steady_clock::now();
-    const double gap = terminal_ ? 0.1 : 10.0;
-    if (std::chrono::duration<double>(now - last_).count() < gap) return;
-    last_ = now;
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    const double rate = static_cast<double>(done) / 1e6 / seconds;
-    fmt::print(stderr, "{}tokenising {:.0f} % of {:.1f} MB, {:.1f} MB/s{}", terminal_ ? "\r" : "",
-               100.0 * static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, total)),
-               static_cast<double>(total) / 1e6, rate, terminal_ ? "\x1b[K" : "\n");
-    std::fflush(stderr);
-    shown_ = true;
-  }
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  ~Progress() {
-    if (terminal_ && shown_) fmt::print(stderr, "\r\x1b[K");
-  }
-
- private:
-  const bool terminal_ = isatty(STDERR_FILENO) != 0;
-  bool shown_ = false;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point last_ = start_;
-};
-
 int build(const Arguments& arguments) {
   BuildRequest request;
   request.inputs = arguments.paths;
@@ -151,13 +122,16 @@ int build(const Arguments& arguments) {
   if (request.inputs.empty()) fail(ExitCode::usage, "data build: no input is given.\n{}", kUsage);
   const auto tokenizer = load_tokenizer(request.tokenizer_name);
   BuildResult result;
-  double seconds = 0.0;
+  const auto start = std::chrono::steady_clock::now();
   {
-    Progress progress;
-    result = build_token_file(request, *tokenizer,
-                              [&](int64_t done, int64_t total) { progress.show(done, total); });
-    seconds = progress.seconds();
+    WorkLine line(stderr, Progress::live_on(stderr));
+    result = build_token_file(request, *tokenizer, [&](int64_t done, int64_t total) {
+      line.show("tokenising", fmt::format("{:.1f} MB", static_cast<double>(total) / 1e6), done,
+                total);
+    });
   }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double rate = static_cast<double>(result.bytes) / 1e6 / std::max(seconds, 1e-6);
   if (arguments.as_json) {
     const ordered_json json = {{"prefix", request.prefix},

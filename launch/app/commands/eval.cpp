@@ -42,6 +42,15 @@ void warn_about_the_future(const DecoderConfig& model) {
   }
 }
 
+HeldOutLoss evaluate(TrainedModel& trained, const HeldOut& held_out, RankRuntime& runtime) {
+  EvaluationProgress progress(held_out.windows());
+  return held_out_loss(*trained.model, held_out,
+                       std::max<int64_t>(trained.config.train.micro_batch, 1), *trained.mesh,
+                       runtime.device(), [&](int64_t done, int64_t batches) {
+                         if (runtime.leader()) progress(done, batches);
+                       });
+}
+
 }  // namespace
 
 int command_eval(std::span<const std::string> args) {
@@ -63,9 +72,7 @@ int command_eval(std::span<const std::string> args) {
       text_file.empty() && trained.config.eval.tokens > 0 ? trained.config.eval.tokens : -1;
   const HeldOut held_out(corpus, trained.config.model.seq_len, limit);
   warn_about_the_future(trained.config.model);
-  const HeldOutLoss loss = held_out_loss(*trained.model, held_out,
-                                         std::max<int64_t>(trained.config.train.micro_batch, 1),
-                                         *trained.mesh, runtime.device());
+  const HeldOutLoss loss = evaluate(trained, held_out, runtime);
   if (!runtime.leader()) return 0;
   const int64_t bytes = held_out.target_bytes(*trained.tokenizer);
   const double bits_per_byte = loss.nats_per_token * static_cast<double>(loss.predictions) /
