@@ -71,7 +71,7 @@ int node_of(const Parallelism& p, int rank) {
   return p.ranks_per_node > 0 ? rank / p.ranks_per_node : 0;
 }
 
-constexpr int kCell = 96;
+constexpr int kCell = 116;
 constexpr int kLine = 22;
 
 std::string text_at(int x, int y, const std::string& text, const char* style = "") {
@@ -200,20 +200,20 @@ std::string layout_svg(const RunConfig& config) {
     const int x = left + column * kCell;
     const int y = top + row * kCell + at(where, Axis::pp) * kLine;
     if (column == 0) {
-      out += text_at(20, y + 40, fmt::format("dp {}", at(where, Axis::dp)));
+      out += text_at(20, y + 50, fmt::format("dp {}", at(where, Axis::dp)));
       if (shape[Axis::pp] > 1)
-        out += text_at(20, y + 58, fmt::format("stage {}", at(where, Axis::pp)));
+        out += text_at(20, y + 72, fmt::format("stage {}", at(where, Axis::pp)));
     }
     out += fmt::format(
         "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\" fill=\"{}\" "
         "stroke=\"#444\"/>\n",
         x, y, kCell - 8, kCell - 8, colour(at(where, Axis::ep), shape[Axis::ep]));
-    out += text_at(x + 8, y + 22, fmt::format("rank {}", rank), " font-weight=\"bold\"");
-    out += text_at(x + 8, y + 42,
+    out += text_at(x + 8, y + 24, fmt::format("rank {}", rank), " font-weight=\"bold\"");
+    out += text_at(x + 8, y + 48,
                    fmt::format("cp {}  tp {}", at(where, Axis::cp), at(where, Axis::tp)));
-    out += text_at(x + 8, y + 60,
+    out += text_at(x + 8, y + 72,
                    fmt::format("ep {}  etp {}", at(where, Axis::ep), at(where, Axis::etp)));
-    out += text_at(x + 8, y + 78,
+    out += text_at(x + 8, y + 96,
                    p.ranks_per_node > 0
                        ? fmt::format("edp {}  node {}", at(where, Axis::edp), node_of(p, rank))
                        : fmt::format("edp {}", at(where, Axis::edp)));

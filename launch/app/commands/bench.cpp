@@ -16,6 +16,7 @@
 #include "launch/bench/step_bench.h"
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
+#include "launch/metrics/text.h"
 
 namespace troupe {
 namespace {
@@ -113,8 +114,8 @@ int bench_step_command(const Arguments& arguments) {
              100 * bench.dispatch_ms / bench.step_ms);
   fmt::print("optimizer         {:.1f} ms, communication {:.1f} ms\n", bench.optimizer_ms,
              bench.comm_ms);
-  fmt::print("peak memory       {:.2f} GB on the heaviest rank\n",
-             static_cast<double>(bench.mem_peak_bytes) / 1e9);
+  fmt::print("peak memory       {} on the heaviest rank\n",
+             bytes_text(static_cast<double>(bench.mem_peak_bytes)));
   if (config.parallel.shape[Axis::pp] > 1) {
     fmt::print(
         "pipeline          stages wait {:.1f} % of the time ({:.1f} % on paper with their times, "
@@ -123,7 +124,10 @@ int bench_step_command(const Arguments& arguments) {
         100 * bench.pipeline.bubble, 100 * bench.pipeline.simulated, 100 * bench.pipeline.formula,
         bench.pipeline.imbalance, of_simulated(bench.pipeline));
   }
-  fmt::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
+  if (bench.steps > 10)
+    if (warmup + steps > 10) {
+      fmt::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
+    }
   return 0;
 }
 
