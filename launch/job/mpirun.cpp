@@ -85,10 +85,13 @@ std::vector<std::string> mpirun_line(const LaunchPlan& plan) {
                                 "--bind-to", "none"};
   if (plan.oversubscribe) line.emplace_back("--oversubscribe");
   if (!plan.hosts.hosts.empty()) add_hosts(plan, line);
-  // When a rank has failed, mpirun waits this long for the others, twice on its own host and then
-  // twice on each other one: 4 s in which nothing more is said. Ranks that leave as they should
-  // have done all by the barrier before MPI_Finalize.
-  line.insert(line.end(), {"--mca", "odls_base_sigkill_timeout", "0"});
+  // When a rank has failed, mpirun waits twice this long for the others: seconds in which nothing
+  // more is said. Ranks that leave as they should have done all by the barrier before MPI_Finalize.
+  // On several hosts mpirun may be the first to notice that one is cut off; then the time lets the
+  // ranks of its own host speak.
+  if (plan.hosts.hosts.empty()) {
+    line.insert(line.end(), {"--mca", "odls_base_sigkill_timeout", "0"});
+  }
   if (!plan.shared_memory.empty()) {
     line.insert(line.end(), {"--mca", "btl_vader_backing_directory", plan.shared_memory});
   }

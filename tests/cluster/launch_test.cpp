@@ -107,8 +107,8 @@ TEST_F(SeveralHosts, ALostHostEndsTheJob) {
   }
 }
 
-// Its watchdog cannot answer those of the other host, of whom one says so. Under mpirun alone the
-// job ends 4 s later: mpirun leaves its ranks that long.
+// Its watchdog cannot answer those of the other host, of whom one says so with the deadline; mpirun
+// leaves its ranks 4 s more, whoever has started it.
 TEST_F(SeveralHosts, AStoppedRankOfAnotherHostIsNamed) {
   constexpr std::chrono::seconds kDeadline(4);
   const Cluster two(2);
