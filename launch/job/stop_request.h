@@ -1,4 +1,5 @@
-// Stopping on request: signals set a flag that the training loop asks for before every step.
+// Stopping on request: signals set a flag that the training loop asks for before every step and
+// after every batch of an evaluation.
 #pragma once
 
 namespace troupe {

@@ -1,11 +1,13 @@
 #include "launch/metrics/metrics_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 
 namespace troupe {
 namespace {
@@ -104,26 +106,51 @@ std::vector<StepMetrics> read_metrics(const std::filesystem::path& run_dir) {
   return out;
 }
 
+bool lacks_val_loss(const std::filesystem::path& run_dir, int64_t step) {
+  const std::vector<StepMetrics> rows = read_metrics(run_dir);
+  return std::any_of(rows.begin(), rows.end(),
+                     [&](const StepMetrics& row) { return row.step == step && !row.val_loss; });
+}
+
 MetricsFile::MetricsFile(const std::filesystem::path& run_dir, int64_t resume_step) {
   const auto path = run_dir / kFileName;
   const std::string content = read_bytes(path);
   std::map<int64_t, std::string> kept;  // last one of a step wins
   for_each_line(content, [&](const std::string& line) {
     StepMetrics row;
-    if (parse_json_line(line, row) && row.step <= resume_step) kept[row.step] = line;
+    if (!parse_json_line(line, row) || row.step > resume_step) return;
+    kept[row.step] = line;
+    if (!newest_ || row.step >= newest_->step) newest_ = row;
   });
   std::string keep;
   for (const auto& [step, line] : kept) keep += line + '\n';
   keep_only(path, content, keep);
-  last_step_ = kept.empty() ? 0 : kept.rbegin()->first;
   file_ = std::make_unique<LogFile>(path, "metrics rows");
 }
 
 void MetricsFile::append(const StepMetrics& metrics) {
-  require(metrics.step > last_step_, "metrics row of step {} after step {}", metrics.step,
-          last_step_);
-  last_step_ = metrics.step;
+  const int64_t before = newest_ ? newest_->step : 0;
+  require(metrics.step > before, "metrics row of step {} after step {}", metrics.step, before);
+  newest_ = metrics;
   file_->append(to_json_line(metrics) + '\n');
+}
+
+void MetricsFile::add_val_loss(double val_loss) {
+  require(newest_ && !newest_->val_loss, "no metrics row that lacks val_loss");
+  newest_->val_loss = val_loss;
+  const std::filesystem::path path = file_->path();
+  std::string content;
+  for_each_line(read_bytes(path), [&](const std::string& line) {
+    StepMetrics row;
+    const bool same = parse_json_line(line, row) && row.step == newest_->step;
+    content += (same ? to_json_line(*newest_) : line) + '\n';
+  });
+  std::string problem;
+  if (!replace_file(path, content, problem)) {
+    log::warning("cannot add the held-out loss of step {} to {}: {}", newest_->step, path.string(),
+                 problem);
+  }
+  file_ = std::make_unique<LogFile>(path, "metrics rows");
 }
 
 }  // namespace troupe

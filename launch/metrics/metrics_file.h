@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ bool parse_json_line(const std::string& line, StepMetrics& metrics);
 // Rows in the order of the steps, one a step (the last one written wins); lines that are no rows
 // are skipped. A missing file gives no rows.
 std::vector<StepMetrics> read_metrics(const std::filesystem::path& run_dir);
+// There is a row of this step, without val_loss.
+bool lacks_val_loss(const std::filesystem::path& run_dir, int64_t step);
 
 class MetricsFile {
  public:
@@ -28,12 +31,16 @@ class MetricsFile {
   MetricsFile(const std::filesystem::path& run_dir, int64_t resume_step);
   // Rows must come with growing steps; a step that is not beyond the last row is refused (a bug).
   void append(const StepMetrics& metrics);
+  // The newest row, also one of an earlier start; none in a fresh run.
+  const std::optional<StepMetrics>& newest() const { return newest_; }
+  // To the newest row, which must have none, by a crash-safe rewrite.
+  void add_val_loss(double val_loss);
   // Rows that could not be written (full disk, directory gone). Warned about once.
   int64_t dropped() const { return file_->dropped(); }
 
  private:
   std::unique_ptr<LogFile> file_;
-  int64_t last_step_ = 0;
+  std::optional<StepMetrics> newest_;
 };
 
 }  // namespace troupe

@@ -16,6 +16,11 @@ void RunLog::append(const StepMetrics& metrics, std::span<const int64_t> counts)
   if (tensorboard_) tensorboard_->append(metrics);
 }
 
+void RunLog::add_val_loss(double val_loss) {
+  metrics_.add_val_loss(val_loss);
+  if (tensorboard_) tensorboard_->append_val_loss(metrics_.newest()->step, val_loss);
+}
+
 int64_t RunLog::dropped() const {
   return metrics_.dropped() + experts_.dropped() + (tensorboard_ ? tensorboard_->dropped() : 0);
 }

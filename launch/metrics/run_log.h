@@ -21,6 +21,8 @@ class RunLog {
          bool tensorboard);
   // counts: tokens by expert of this step before drops, layer after layer; empty if dense.
   void append(const StepMetrics& metrics, std::span<const int64_t> counts = {});
+  // To the row gone on from, which must lack it.
+  void add_val_loss(double val_loss);
   // Records lost to disk trouble so far.
   int64_t dropped() const;
 

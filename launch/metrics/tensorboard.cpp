@@ -50,6 +50,8 @@ std::string event(double wall_time, int64_t step) {
   return out;
 }
 
+constexpr const char* kValLoss = "loss/val";
+
 uint32_t masked(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u; }
 
 }  // namespace
@@ -118,7 +120,7 @@ std::vector<std::pair<std::string, double>> scalars_of(const StepMetrics& m) {
       {"time/optimizer_ms", m.phase_ms.optimizer},
       {"time/data_ms", m.phase_ms.data},
   };
-  if (m.val_loss) out.insert(out.begin() + 1, {"loss/val", *m.val_loss});
+  if (m.val_loss) out.insert(out.begin() + 1, {kValLoss, *m.val_loss});
   return out;
 }
 
@@ -169,6 +171,11 @@ TensorboardFile::TensorboardFile(const std::filesystem::path& run_dir, int64_t r
 void TensorboardFile::append(const StepMetrics& metrics) {
   file_->append(tensorboard::record(
       tensorboard::scalars_event(now_seconds(), metrics.step, tensorboard::scalars_of(metrics))));
+}
+
+void TensorboardFile::append_val_loss(int64_t step, double val_loss) {
+  file_->append(tensorboard::record(
+      tensorboard::scalars_event(now_seconds(), step, {{tensorboard::kValLoss, val_loss}})));
 }
 
 }  // namespace troupe

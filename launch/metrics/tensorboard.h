@@ -35,6 +35,7 @@ class TensorboardFile {
   // Trouble with the disk never throws: see dropped().
   TensorboardFile(const std::filesystem::path& run_dir, int64_t resume_step);
   void append(const StepMetrics& metrics);
+  void append_val_loss(int64_t step, double val_loss);
   int64_t dropped() const { return file_->dropped(); }
   const std::filesystem::path& path() const { return file_->path(); }
 

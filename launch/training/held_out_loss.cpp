@@ -52,7 +52,7 @@ void EvaluationProgress::operator()(int64_t done, int64_t batches) {
 
 HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t at_least,
                           const Mesh& mesh, const std::shared_ptr<Device>& device,
-                          const std::function<void(int64_t, int64_t)>& batch_done) {
+                          const std::function<bool(int64_t, int64_t)>& batch_done) {
   const int64_t sequences = whole_groups(model.config(), at_least);
   Communicator& group = mesh.group(Axis::dp);
   const Tensor losses = Tensor::zeros({held_out.windows()}, DType::f64, device);
@@ -69,7 +69,8 @@ HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t at_le
     tensors.context.global_tokens = std::max<int64_t>(held_out.predictions(), 1);
     tensors.context.micro_batch = sequences;
     add_window_losses(batch, model.nll(tensors.context, tensors.targets), losses.data<double>());
-    if (batch_done) batch_done(index + 1, batches);
+    const bool go_on = !batch_done || batch_done(index + 1, batches);
+    if (!go_on && index + 1 < batches) return {.complete = false};
   }
   group.all_reduce_sum(losses.view(), "held-out losses").wait();
   double total = 0.0;

@@ -11,18 +11,19 @@
 namespace troupe {
 
 struct HeldOutLoss {
-  double nats_per_token = 0;
+  double nats_per_token = 0;  // when complete
   int64_t predictions = 0;
+  bool complete = true;
 };
 
 // Each window starts without context. Windows are spread over the data ranks; the sum is taken
 // window by window in their order, so it does not depend on the number of ranks. sequences: windows
 // of one forward, more where groups of experts span several. Collective. batch_done: called after
-// each batch of this rank.
+// each batch of this rank; false, which all ranks must give alike, leaves the rest undone.
 HeldOutLoss held_out_loss(
     Decoder& model, const HeldOut& held_out, int64_t sequences, const Mesh& mesh,
     const std::shared_ptr<Device>& device,
-    const std::function<void(int64_t done, int64_t batches)>& batch_done = {});
+    const std::function<bool(int64_t done, int64_t batches)>& batch_done = {});
 
 // Shows on the terminal or the log how far a long evaluation is; to be given as batch_done.
 class EvaluationProgress {

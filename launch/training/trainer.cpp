@@ -113,7 +113,27 @@ StepResult Trainer::train_step(int64_t step) {
   return result;
 }
 
-double Trainer::evaluate() {
+bool Trainer::any_rank(bool mine, const char* site) {
+  const Tensor votes =
+      Tensor::full({1}, DType::f64, mine ? 1.0 : 0.0, runtime_.device(), MemoryKind::communication);
+  runtime_.world()->all_reduce_sum(votes.view(), site).wait();
+  return votes.item() > 0.0;
+}
+
+bool Trainer::evaluation_due(int64_t step) const {
+  return data_.held_out && config_.eval.every > 0 &&
+         (due(config_.eval.every, step) || step == config_.train.steps);
+}
+
+bool Trainer::evaluation_left() {
+  return completed_ > 0 && evaluation_due(completed_) &&
+         any_rank(runtime_.leader() && lacks_val_loss(directory_.path(), completed_),
+                  "evaluation left");
+}
+
+bool Trainer::finished() { return completed_ >= config_.train.steps && !evaluation_left(); }
+
+std::optional<double> Trainer::evaluate() {
   // Its time is not a step's: phases are not charged, because evaluation gets no clock.
   if (progress_) progress_->clear();
   EvaluationProgress evaluated(data_.held_out->windows());
@@ -121,9 +141,21 @@ double Trainer::evaluate() {
       held_out_loss(engine_.model(), *data_.held_out, config_.train.micro_batch, mesh_,
                     runtime_.device(), [&](int64_t done, int64_t batches) {
                       if (progress_) evaluated(done, batches);
+                      return !any_rank(stop_requested_(), "stop request");
                     });
+  if (!loss.complete) return std::nullopt;
   val_loss_ = loss.nats_per_token;
   return loss.nats_per_token;
+}
+
+bool Trainer::make_up_evaluation() {
+  const std::optional<double> val_loss = evaluate();
+  if (!val_loss) return false;
+  if (log_) {
+    log_->add_val_loss(*val_loss);
+    progress_->message(fmt::format("step {}: val_loss {:.4f}\n", completed_, *val_loss));
+  }
+  return true;
 }
 
 void Trainer::saved(const std::optional<std::string>& path) {
@@ -146,16 +178,17 @@ void Trainer::save(int64_t step, bool beside_training) {
                               *runtime_.world(), options));
 }
 
-void Trainer::after_step(int64_t step, const StepResult& result, bool stopping) {
+bool Trainer::after_step(int64_t step, const StepResult& result, bool stopping) {
   if (result.save_ready) saved(saver_.advance());
   const bool last = step == config_.train.steps;
-  const bool evaluating =
-      data_.held_out && config_.eval.every > 0 && (due(config_.eval.every, step) || last);
+  const bool evaluating = evaluation_due(step);
   std::optional<StepMetrics> row;
   if (due(config_.logging.every, step) || step == 1 || evaluating || last || stopping) {
     row = totals_.take(step, result, engine_, *runtime_.device());
   }
-  if (evaluating) row->val_loss = evaluate();
+  // The row of a step whose evaluation a stop leaves out gets it when the run goes on.
+  if (evaluating && !stopping) row->val_loss = evaluate();
+  stopping = stopping || (evaluating && !row->val_loss);
   if (row) {
     last_row_ = *row;
     if (log_) {
@@ -182,6 +215,7 @@ void Trainer::after_step(int64_t step, const StepResult& result, bool stopping) 
     if (row) progress_->line(shown);
   }
   if (last || stopping || due(config_.checkpoint.every, step)) save(step, !last && !stopping);
+  return stopping;
 }
 
 ExitCode Trainer::run() {
@@ -211,7 +245,7 @@ ExitCode Trainer::run_steps() {
   }
   log::configure(log::Level::info, runtime_.rank(), runtime_.leader(), Progress::live_on(stderr));
   show_banner();
-  bool stopping = false;
+  bool stopping = evaluation_left() && !make_up_evaluation();
   while (completed_ < config_.train.steps && !stopping) {
     const StepResult result = train_step(completed_);
     if (totals_.gemm_rate() == 0) {
@@ -222,7 +256,7 @@ ExitCode Trainer::run_steps() {
     }
     ++completed_;
     stopping = result.stop_requested && completed_ < config_.train.steps;
-    after_step(completed_, result, stopping);
+    stopping = after_step(completed_, result, stopping);
   }
   show_end(!stopping);
   return stopping ? ExitCode::interrupted : ExitCode::ok;

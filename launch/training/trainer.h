@@ -24,7 +24,8 @@ EngineConfig engine_config(const RunConfig& config);
 
 class Trainer {
  public:
-  // stop_requested: asked before every step, may differ between ranks. Everything is collective.
+  // stop_requested: asked before every step and after every batch of an evaluation, may differ
+  // between ranks. Everything is collective.
   Trainer(const RunConfig& config, TrainingData& data, RankRuntime& runtime,
           RunDirectory& directory, std::function<bool()> stop_requested);
   ~Trainer();
@@ -33,14 +34,25 @@ class Trainer {
   void resume(const std::string& checkpoint);
   int64_t completed_steps() const { return completed_; }
 
-  // Trains to train.steps or until any rank is asked to stop; ok or interrupted.
+  // Trains to train.steps or until any rank is asked to stop; ok or interrupted. An evaluation that
+  // a stop cut short is made first.
   ExitCode run();
+  // Nothing is left to do, neither steps nor such an evaluation. Collective.
+  bool finished();
 
  private:
   StepResult train_step(int64_t step);
   bool due(int64_t every, int64_t step) const { return every > 0 && step % every == 0; }
-  void after_step(int64_t step, const StepResult& result, bool stopping);
-  double evaluate();
+  // Returns whether to stop: `stopping`, or a request during the evaluation.
+  bool after_step(int64_t step, const StepResult& result, bool stopping);
+  bool evaluation_due(int64_t step) const;
+  // The row of the completed step lacks its evaluation. Collective.
+  bool evaluation_left();
+  // False when cut short again.
+  bool make_up_evaluation();
+  // Nothing when any rank was asked to stop meanwhile.
+  std::optional<double> evaluate();
+  bool any_rank(bool mine, const char* site);
   // Beside training, or at once where nothing follows it.
   void save(int64_t step, bool beside_training);
   void saved(const std::optional<std::string>& path);

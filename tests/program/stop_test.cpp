@@ -136,6 +136,46 @@ TEST_F(Stop, TerminateToLaunchWhileItStarts) {
   expect_stopped(job, "run");
 }
 
+// An evaluation of the whole held-out part would take longer than the test: it is left, in the
+// middle of a run and at its end, and made when the run goes on. Then it is a short one
+// (eval.tokens).
+TEST_F(Stop, AnEvaluationIsLeftAndMadeWhenTheRunGoesOn) {
+  std::string held_out;
+  for (int line = 0; held_out.size() < 4'000'000; ++line) {
+    held_out += "line " + std::to_string(line) + " of what the model has not seen\n";
+  }
+  write_text(path("held_out.txt"), held_out);
+  for (const int steps : {4, 2}) {
+    const std::string name = "run" + std::to_string(steps);
+    const auto job_of = [&](const std::string& which, const char* tokens) {
+      const auto words = endless(
+          which, {"train.steps=" + std::to_string(steps), "eval.every=2", "data.val_fraction=0",
+                  "data.val=" + path("held_out.txt"), std::string("eval.tokens=") + tokens});
+      return steps == 2 ? alone(words) : under_mpirun(2, words);
+    };
+    Job job(job_of(name, "all"));
+    while (job.running() && rows(name).empty()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    kill(steps == 2 ? job.pid() : job.rank(1), SIGUSR1);
+    expect_stopped(job, name);
+    ASSERT_EQ(saved_step(name), 2);
+    EXPECT_FALSE(rows(name).at(1).contains("val_loss"));
+
+    const Outcome resumed = run(job_of(name, "160"));
+    EXPECT_EQ(resumed.code, 0) << resumed.err;
+    EXPECT_NE(resumed.err.find("step 2: val_loss "), std::string::npos) << resumed.err;
+    const Outcome whole = run(job_of("whole" + name, "160"));
+    EXPECT_EQ(whole.code, 0) << whole.err;
+    EXPECT_TRUE(rows(name).at(1).contains("val_loss"));
+    expect_equal_rows("whole" + name, name, steps);
+    const Outcome again = run(job_of(name, "160"));
+    EXPECT_EQ(again.code, 0) << again.err;
+    EXPECT_NE(again.err.find("has already run its"), std::string::npos) << again.err;
+  }
+}
+
 // Nothing can clean up after this; but no process goes on unseen.
 TEST_F(Stop, KilledLaunchOrMpirunTakesTheRanksWithIt) {
   for (const bool launched : {true, false}) {

@@ -48,6 +48,7 @@ HeldOutLoss evaluate(TrainedModel& trained, const HeldOut& held_out, RankRuntime
                        std::max<int64_t>(trained.config.train.micro_batch, 1), *trained.mesh,
                        runtime.device(), [&](int64_t done, int64_t batches) {
                          if (runtime.leader()) progress(done, batches);
+                         return true;
                        });
 }
 

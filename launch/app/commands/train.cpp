@@ -49,7 +49,7 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   if (!checkpoint.empty()) check_changes(config, checkpoint, force, runtime.leader());
   Trainer trainer(config, data, runtime, directory, stop_requested);
   if (!checkpoint.empty()) trainer.resume(checkpoint);
-  if (trainer.completed_steps() >= config.train.steps) {
+  if (trainer.finished()) {
     log::info("{} has already run its {} steps ({}). For more: train.steps={}", directory.path(),
               trainer.completed_steps(), checkpoint,
               2 * std::max(config.train.steps, trainer.completed_steps()));

@@ -167,6 +167,31 @@ TEST(MetricsFile, ResumeCutsRowsAfterTheCheckpoint) {
   EXPECT_EQ(read_metrics(dir.path()).size(), 3u);
 }
 
+// Row 3 has no evaluation (odd ones have none), which comes when the run goes on.
+TEST(MetricsFile, AnEvaluationIsAddedToTheRowGoneOnFrom) {
+  const RunDir dir;
+  write_rows(dir, 0, 1, 5);
+  EXPECT_TRUE(lacks_val_loss(dir.path(), 3));
+  EXPECT_FALSE(lacks_val_loss(dir.path(), 4));  // it has one
+  EXPECT_FALSE(lacks_val_loss(dir.path(), 6));  // no such row
+  {
+    MetricsFile file(dir.path(), 3);
+    file.add_val_loss(0.1);
+    EXPECT_FALSE(lacks_val_loss(dir.path(), 3));
+    file.append(any_row(4));
+    EXPECT_EQ(file.dropped(), 0);
+  }
+  const std::vector<StepMetrics> rows = read_metrics(dir.path());
+  ASSERT_EQ(rows.size(), 4u);
+  for (int64_t step = 1; step <= 4; ++step) {
+    StepMetrics row = any_row(step);
+    if (step == 3) row.val_loss = 0.1;
+    expect_same(rows[static_cast<size_t>(step - 1)], row);
+  }
+  EXPECT_THROW(MetricsFile(dir.path(), 2).add_val_loss(1.0), Error);
+  EXPECT_THROW(MetricsFile(dir.path(), 0).add_val_loss(1.0), Error);
+}
+
 TEST(MetricsFile, TornLastLineIsCutOnResumeAndSkippedByTheReader) {
   const RunDir dir;
   write_rows(dir, 0, 1, 4);

@@ -321,6 +321,21 @@ TEST(RunLog, WritesAllThreeAndCutsThemTogether) {
   EXPECT_EQ(read_expert_loads(dir.path()).steps.size(), 4u);
 }
 
+TEST(RunLog, AnEvaluationThatCameLaterIsInTheEventsToo) {
+  const RunDir dir;
+  StepMetrics row = row_of(1);
+  row.val_loss.reset();
+  RunLog(dir.path(), 0, {}, /*tensorboard=*/false).append(row);
+  RunLog log(dir.path(), 1, {}, /*tensorboard=*/true);
+  log.add_val_loss(0.25);
+  EXPECT_EQ(read_metrics(dir.path()).at(0).val_loss, 0.25);
+  const std::vector<std::string> list = records(read_text(event_files(dir).at(0)));
+  ASSERT_EQ(list.size(), 3u);
+  const Message event = decode(list[2]);
+  EXPECT_EQ(one(event, 2).number, 1u);
+  EXPECT_EQ(scalars(event), (std::map<std::string, float>{{"loss/val", 0.25f}}));
+}
+
 TEST(RunLog, CountsWhatIsLostAndNeverThrows) {
   const RunDir dir;
   RunLog log(dir / "none", 0, {{0, 2}}, /*tensorboard=*/true);
