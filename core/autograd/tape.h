@@ -30,8 +30,8 @@ struct Node {
   const char* op = "";
   Shape shape;  // of the output
   DType dtype = DType::f32;
-  int64_t depth =
-      0;  // 1 + the deepest input: backward runs deepest first, ties in the order of discovery
+  // 1 + the deepest input: backward runs deepest first, ties in the order of discovery.
+  int64_t depth = 0;
   std::vector<std::shared_ptr<Node>> inputs;  // null where no gradient is needed
   InputGradient input_gradient;               // empty for a leaf
   WeightGradient weight_gradient;             // optional; may be run later than input_gradient
@@ -98,8 +98,10 @@ class WeightWork {
 
 enum class Weights { now, defer };
 
-// Runs the tape backward from several roots at once. seeds: gradients of the roots, undefined = 1
-// (for a one-element root). The tape is freed on the way; a second backward through it throws.
+// Runs the tape backward from several roots at once. seeds[i] is the gradient of roots[i]; an
+// undefined seed, or no seeds at all, means 1 and needs a root of one element. The tape is freed as
+// backward passes; a second backward through it throws. With Weights::defer the weight gradients
+// are returned, to be run later, else the result is empty.
 WeightWork backward(std::span<const Tensor> roots, std::span<const Tensor> seeds,
                     Weights weights = Weights::now);
 void backward(const Tensor& root);
@@ -115,8 +117,9 @@ class UseTracker {
  public:
   virtual ~UseTracker() = default;
   virtual void use_pending() = 0;  // a use whose weight gradient will come later
-  virtual void
-  use_dropped() = 0;  // the use announced at the first forward is replaced by the replay's own
+  // The use announced in the first forward of a recomputed block is over: the replay announces its
+  // own.
+  virtual void use_dropped() = 0;
 };
 // Called by a Parameter when an op reads it: announces a use if its weight gradient will come, that
 // is if gradients are enabled or if this is the first forward of a recomputed block.

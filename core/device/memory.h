@@ -6,7 +6,14 @@
 
 namespace troupe {
 
-enum class MemoryKind : uint8_t { parameter, gradient, optimizer, activation, communication, checkpoint };
+enum class MemoryKind : uint8_t {
+  parameter,
+  gradient,
+  optimizer,
+  activation,
+  communication,
+  checkpoint
+};
 constexpr int kMemoryKinds = 6;
 const char* name(MemoryKind kind);
 

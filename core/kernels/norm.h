@@ -8,7 +8,7 @@
 
 namespace troupe::kernels {
 
-// y = x r w with r = 1 / sqrt(mean(x^2) + eps), which is given out too.
+// y = x r w with r = 1 / sqrt(mean(x^2) + eps). r is an output too: backward reads it.
 void rms_norm(Stream& stream, View x, View weight, double eps, View y, View r);
 void rms_norm_gradient(Stream& stream, View x, View weight, View r, View dy, View dx);
 // dw = (or +=) sum over rows of dy x r

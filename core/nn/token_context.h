@@ -25,8 +25,8 @@ struct TokenContext {
   // Of the step's whole batch, over all ranks and micro-batches: what losses are divided by.
   int64_t global_sequences = 0;
   int64_t global_tokens = 0;  // valid tokens
-  int64_t micro_batch =
-      0;  // sequences per micro-batch and data rank (scope `microbatch` of balance terms)
+  // Sequences per micro-batch and data rank (scope `microbatch` of balance terms).
+  int64_t micro_batch = 0;
 
   int64_t step = 0;       // from 0; keys random draws together with the sample index
   uint64_t seed = 0;      // run.seed

@@ -28,8 +28,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
 Tensor first_visible(int64_t sequences, int64_t queries, const AttentionOptions& options,
                      const std::shared_ptr<Device>& device);
 
-// attention() by whole score matrices made of simple ops: its oracle, for tests and
-// tiny inputs.
+// attention() by whole score matrices made of simple ops: its oracle, for tests and tiny inputs.
 Tensor attention_composite(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionOptions& options = {});
 

@@ -28,8 +28,8 @@ struct DimCut {
 
 struct DimLayout {
   std::vector<DimCut> cuts;  // outermost first; empty = not cut
-  std::vector<int64_t>
-      sections;  // sizes of parts that are each cut on their own (q|k|v, gate|up); empty = one
+  // Sizes of parts that are each cut on their own (q|k|v, gate|up); empty = one.
+  std::vector<int64_t> sections;
 };
 
 enum class AxisState : uint8_t { replicated, shard, partial };

@@ -24,9 +24,9 @@ struct Init {
 
 class Parameter final : public UseTracker {
  public:
-  // name: logical and global ("layers.3.moe.experts.w1"); slice: this rank's part of
-  // layout.global.
-  // compute: type of products and activations; the main value and gradient use wide(compute).
+  // name: logical and global ("layers.3.moe.experts.gate_up"); slice: this rank's part of
+  // layout.global; compute: type of products and activations, while the main value and gradient use
+  // wide(compute); decay: whether weight decay applies.
   Parameter(std::string name, Layout layout, LocalSlice slice, DType compute, Init init, bool decay,
             const std::shared_ptr<Device>& device);
   ~Parameter() override;
@@ -37,13 +37,12 @@ class Parameter final : public UseTracker {
   const Layout& layout() const { return layout_; }
   const LocalSlice& slice() const { return slice_; }
   const Init& init() const { return init_; }
-  bool decays() const {
-    return decay_;
-  }  // weight decay applies (not for norms, biases, router biases)
+  // Does weight decay apply? Not to norms, biases and router biases.
+  bool decays() const { return decay_; }
   DType compute() const { return compute_; }
 
-  // Draws the local part of the initial value; where its memory is given back, remembers the seed
-  // only, for whoever takes memory and asks for draw().
+  // Draws the local part of the initial value. Where the value has no memory (parallel.zero 3) only
+  // the seed is remembered, and whoever gives it memory calls draw().
   void initialize(uint64_t seed);
   void draw();
 
@@ -76,8 +75,8 @@ class Parameter final : public UseTracker {
   // an optimizer is made).
   const FlatRange& owned() const { return owned_; }
   void own(const FlatRange& range);
-  // The main value of the owned elements, [owned().count]: those of value(), or memory of its own,
-  // which is then what counts: value() is a copy for the time of its use.
+  // The main value of the owned elements, [owned().count]: a part of value(), or memory of its own.
+  // In the second case this memory is the value, and value() a copy that is there while it is used.
   const Tensor& owned_value() const { return owned_value_; }
   bool keeps_owned_value_only() const { return owned_value_placed_; }
   // value: the main value from now on, contiguous, in memory that may be given back; owned: that
@@ -87,10 +86,10 @@ class Parameter final : public UseTracker {
   // that was placed for it alone and stays when gradient() is released.
   const Tensor& owned_gradient() const { return owned_gradient_; }
   void place_owned_gradient(Tensor memory);
-  // An op that reads the parameter calls use() in forward and, in its weight gradient, either
-  //   Tensor& g = begin_accumulate(fresh)  (fresh: overwrite instead of add; the first one of a
-  //   step)
-  //   ... write ...; end_accumulate();
+  // An op that reads the parameter calls use() in forward. Its weight gradient then calls either
+  //   const Tensor& g = begin_accumulate(fresh);   // fresh: overwrite g instead of adding to it
+  //   ... write g ...
+  //   end_accumulate();
   // or accumulate(gradient), which adds a tensor of the local shape (any floating type).
   void use() { note_use(*this); }
   const Tensor& begin_accumulate(bool& fresh);

@@ -15,8 +15,8 @@ namespace troupe {
 // A box of a tensor of the global state, by logical name. `tensor` has the size of the box, any
 // strides, and is written in place on load. A rank lists a name once for each box that it holds.
 struct StateTensor {
-  std::string
-      name;  // "parameters/layers.0.moe.experts.w1", "optimizer/first_moment/...", "router/..."
+  // "parameters/layers.0.moe.experts.gate_up", "optimizer/first_moment/...", "router/..."
+  std::string name;
   Layout layout;
   Box box;
   Tensor tensor;

@@ -13,8 +13,8 @@ namespace troupe {
 
 class HeldOut {
  public:
-  // max_predictions: stop after so many (negative = all); the window
-  // in which the limit falls is short.
+  // max_predictions: stop after so many (negative = all); the window in which the limit falls is
+  // short.
   HeldOut(const Corpus& corpus, int64_t seq_len, int64_t max_predictions = -1);
 
   int64_t windows() const { return static_cast<int64_t>(windows_.size()); }

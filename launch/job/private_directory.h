@@ -5,10 +5,10 @@
 
 namespace troupe {
 
-// A new directory PARENT/troupe-launch-PID-XXXXXX, removed with all it holds by the destructor. A
-// lock on it is held by this process and by the programs that it starts, so it is released when the
-// last of them is gone, however they end; no number of a process is trusted, which may be another
-// one's by now or mean nothing in another container.
+// A new directory PARENT/troupe-launch-PID-XXXXXX, removed with all it holds by the destructor.
+// This process and the programs that it starts hold a lock on it, which the system releases when
+// the last of them is gone, however they end. The lock alone says whether the directory is in use:
+// process ids are reused, and mean nothing in another container.
 class PrivateDirectory {
  public:
   explicit PrivateDirectory(const std::string& parent);  // path() is empty when it cannot be made
@@ -22,8 +22,8 @@ class PrivateDirectory {
   int lock_ = -1;
 };
 
-// Removes the directories of this user below `parent` that jobs have left which were killed before
-// they could do it. Returns how many.
+// Removes the directories of this user below `parent` whose jobs were killed before they could do
+// it themselves. Returns how many.
 int remove_abandoned_directories(const std::string& parent);
 
 }  // namespace troupe

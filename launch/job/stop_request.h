@@ -11,8 +11,8 @@ void install_stop_handlers();
 // A rank that mpirun has started is killed when its mpirun or daemon dies, even while it is stopped
 // (SIGSTOP): no rank goes on unseen.
 void end_with_launcher();
-// For commands that never ask: the signals end the process again, also one that has come already.
-// SIGUSR1 stays harmless.
+// For commands that never ask: from now on the signals end the process again, and one that has come
+// already ends it at once. SIGUSR1 stays harmless.
 void restore_stop_signals();
 
 // A second SIGINT is only counted, too: for a supervisor that must clean up after itself.

@@ -10,10 +10,10 @@ namespace troupe {
 
 class RowTotals {
  public:
-  // flops_per_step: of the whole batch; gemm_rate: FLOPs per second of all ranks together, 0 =
-  // unknown.
+  // flops_per_step, tokens_per_step: of the whole batch.
   RowTotals(double flops_per_step, int64_t tokens_per_step)
       : flops_per_step_(flops_per_step), tokens_per_step_(tokens_per_step) {}
+  // FLOPs per second of all ranks together; 0 = unknown.
   void set_gemm_rate(double rate) { gemm_rate_ = rate; }
   double gemm_rate() const { return gemm_rate_; }
 

@@ -9,8 +9,8 @@
 //   vocab        32 or a little more, divided by the same numbers up to `ranks`
 //   experts      more than the router chooses, in each group if it has groups
 //   micro_batch  2 sequences, or what a group of tokens across sequences spans
-//   init_std     0.1, clip at most 0.5, a constant learning rate of at most 0.001: every part of the
-//                model has a gradient that counts, clipping acts, parameters move
+//   init_std     0.1, clip at most 0.5, a constant learning rate of at most 0.001: every part of
+//                the model has a gradient that counts, clipping acts, parameters move
 // Routers, balance terms, capacities, dropout, noise, windows, document masks, recomputation, tied
 // weights, biases, norms and the optimizer stay as they are.
 #pragma once

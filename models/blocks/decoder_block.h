@@ -24,8 +24,8 @@ struct BlockConfig {
 
 // What a MoE block tells about one micro-batch, besides its output.
 struct RoutingRecord {
-  std::vector<LossTerm>
-      losses;  // values without a tape, for logs: their gradient is attached to the block's output
+  // Values without a tape, for logs: their gradient is attached to the block's output.
+  std::vector<LossTerm> losses;
   RouterStats stats;
   Assignment assignment;
 };

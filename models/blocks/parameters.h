@@ -17,8 +17,8 @@ struct ModuleContext {
   DType compute = DType::f32;
   uint64_t seed = 0;       // of the initial values
   double init_std = 0.02;  // of matrices
-  double residual_std =
-      0;  // of matrices that write into the residual stream: init_std / sqrt(2 layers)
+  // Of matrices that write into the residual stream: init_std / sqrt(2 layers).
+  double residual_std = 0;
 };
 
 // What the tp ranks saw when a parameter that they all hold whole got its gradient. Over dp and cp

@@ -102,8 +102,8 @@ class Decoder {
   std::vector<Chunk> chunks_;
   std::unique_ptr<Parameter> embedding_;  // also where it is the head of a tied model
   std::vector<std::unique_ptr<DecoderBlock>> blocks_;
-  std::unique_ptr<Parameter> norm_;     // like the head only on the last stage
-  std::unique_ptr<Parameter> head_;     // null when tied to the embedding
+  std::unique_ptr<Parameter> norm_;  // like the head only on the last stage
+  std::unique_ptr<Parameter> head_;  // null when tied to the embedding
   std::vector<Parameter*> parameters_;
   ValueKeeper* keeper_ = nullptr;
   std::vector<MoELayer*> moe_layers_;

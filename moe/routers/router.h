@@ -53,8 +53,8 @@ struct Routing {
   // in a group do not reach its experts. Outermost first, the last one within groups; empty = one
   // decision among all experts.
   std::vector<RoutingLevel> levels;
-  Tensor
-      load_TE;  // chance that the expert is among the chosen under fresh noise; undefined without
+  // Chance that the expert is among the chosen under fresh noise; undefined without noise.
+  Tensor load_TE;
 };
 
 class Router {

@@ -1,12 +1,12 @@
 // A save in phases: what a rank does by itself (work) and what the ranks then agree on (advance).
 // work() may run in a thread of its own beside training; advance() is collective.
 //
-// A large checkpoint goes into one file for each rank; `finish` then writes the manifest.
-//
 //   create   rank 0 makes the file with room for every tensor
-//   write    every rank puts its shares into it and takes their digests
+//   write    every rank writes its shares into the file and takes their digests
 //   check    every tensor is read back from the disk by one rank, which takes its digest
-//   finish   rank 0 puts digests and seal to it and gives it its name
+//   finish   rank 0 adds digests and seal and gives the file its name
+//
+// A large checkpoint goes into one file for each rank; `finish` then writes the manifest.
 #pragma once
 
 #include <memory>

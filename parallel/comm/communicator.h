@@ -51,7 +51,7 @@ struct Sent {
   int64_t bytes = 0;
 };
 
-// A running operation. Moving only; destroying one that was not waited for waits for it.
+// A running operation. Move-only; destroying one that was not waited for waits for it.
 class Work {
  public:
   class Impl {
@@ -101,9 +101,10 @@ class Communicator {
   // the rows between them get Error(distributed).
   virtual Work all_to_all(View in, std::span<const int64_t> send_rows, View out,
                           std::span<const int64_t> recv_rows, const std::string& site) = 0;
-  // Between which ranks all_to_all of this group moves rows: 1 for each rank that may send some to
-  // this one or get some from it. The others are not told that there are none, which saves a
-  // message; two ranks must say the same of each other. At first all may.
+  // Limits the ranks with which all_to_all of this group exchanges rows: partners[r] is 1 if rank r
+  // may send rows to this rank or receive rows from it. With the others no message is exchanged,
+  // not even one that says "no rows". Two ranks must say the same of each other. Before the first
+  // call all ranks are partners.
   virtual void set_partners(std::vector<char> partners) = 0;
   virtual Work send(View data, int to, const std::string& site) = 0;
   virtual Work receive(View data, int from, const std::string& site) = 0;
@@ -112,8 +113,8 @@ class Communicator {
   // Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
 
-  // Gives running operations of this rank, in all groups of its world, a chance to go on. Every
-  // wait does so too, so the order in which ranks wait for their works is free.
+  // Lets the running operations of this rank advance, in all groups of its world. Every wait does
+  // so too, so ranks may wait for their works in any order.
   virtual void progress() = 0;
   // The deadline of every wait in all groups of this rank's world.
   virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
@@ -123,8 +124,8 @@ class Communicator {
   virtual void set_check_collectives(bool check) = 0;
   // Where this rank is in its step: the same for all groups of its world.
   virtual WorkPlace& place() = 0;
-  // Scratch memory of all groups of this rank's world comes from `device` from now on (and is
-  // counted there as communication).
+  // From now on `device` provides the scratch memory of all groups of this rank's world, and counts
+  // it as communication.
   virtual void set_device(const std::shared_ptr<Device>& device) = 0;
   // This rank has failed: waits of its peers, in every group of the same world, throw Error(code).
   virtual void poison(const std::string& cause, ExitCode code = ExitCode::distributed) = 0;

@@ -23,10 +23,10 @@ struct Waiting {
 std::string explain_late(const Waiting& waiting, const std::vector<SeenRank>& seen);
 
 // Ranks that wait for each other in a circle, each for an operation that the next one has not
-// begun: none of them can go on. In the order of the circle; a chain that ends at a rank that has
-// come to its end will not go on either. Only what `start` waits for is followed; empty if there is
-// none.
-// before: an earlier look, so that only ranks are taken that stood still in between.
+// begun, in the order of the circle: none of them can go on. A chain that leads to a rank which has
+// ended cannot go on either, and is returned as well. The search starts at rank `start` and follows
+// what it waits for. before: an earlier look; only ranks that have not moved since count. Empty if
+// nothing is found.
 std::vector<int> waiting_circle(int start, const std::vector<SeenRank>& before,
                                 const std::vector<SeenRank>& seen);
 std::string explain_circle(const std::vector<int>& circle, const std::vector<SeenRank>& seen);

@@ -63,7 +63,7 @@ class OperationCounts {
   uint32_t begin(uint32_t key);
   // none: not known.
   std::optional<uint32_t> begun(uint32_t key) const;
-  // A new group of this id begins.
+  // The id is given to a new group: its counts begin at zero.
   void forget_group(int group_id);
   // A copy that stays as it is.
   void copy_to(OperationCounts& other) const;

@@ -14,9 +14,9 @@ class StatusBoard {
   virtual ~StatusBoard() = default;
   // Written by this rank.
   virtual StatusSlot& own() = 0;
-  // All ranks of the world. Takes no longer than `limit`, and only where a rank does not answer.
-  // before: an earlier look, or empty; ranks that did not answer then are not waited for again, but
-  // whatever they have shown or said since then counts.
+  // What every rank of the world shows, by rank. Waits at most `limit`, and only for ranks that do
+  // not answer. before: an earlier look, or empty; ranks that did not answer then are not waited
+  // for again, but whatever they have shown since then counts.
   virtual std::vector<SeenRank> look(std::chrono::milliseconds limit,
                                      const std::vector<SeenRank>& before) = 0;
   // True for the first rank that asks: it reports, the others leave it to that one.

@@ -19,9 +19,9 @@ namespace troupe {
 // positions of a rank:
 //   ring        keys and values travel round the ranks; each rank attends to one part after the
 //               other
-//   all_to_all  heads are exchanged for positions: each rank holds H / cp heads of all positions
-//   for
-//               the time of the attention. Throws Error(usage) unless H % cp == 0.
+//   all_to_all  heads are exchanged for positions: during the attention each rank holds H / cp
+//   heads
+//               of all positions. Throws Error(usage) unless H % cp == 0.
 Tensor context_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionOptions& options, const TokenSharding& sharding,
                          const Mesh& mesh, const std::string& site);

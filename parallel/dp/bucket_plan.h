@@ -20,8 +20,7 @@ struct GradientItem {
 };
 
 struct Bucket {
-  std::vector<size_t>
-      parameters;  // indices, in the order of memory: falling, as backward meets them
+  std::vector<size_t> parameters;  // in the order of memory: indices fall, as backward meets them
   int64_t elements = 0;
   DType dtype = DType::f32;
 };
@@ -45,8 +44,8 @@ std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const Mesh
                                  int64_t bucket_bytes = kBucketBytes);
 
 // Bytes that rank `rank` sends to others per step for the gradient sums of these buckets, and with
-// zero 1 and 2 to hand round the updated values (with zero 3 those of two stages). rounds: how often gradients are summed in a step
-// (from zero 2 on once per micro-batch, else once).
+// zero 1 and 2 to hand round the updated values (with zero 3 those of two stages). rounds: how
+// often gradients are summed in a step (from zero 2 on once per micro-batch, else once).
 int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
                             int64_t bucket_bytes = kBucketBytes, int zero = 0, int64_t rounds = 1);
 

@@ -10,9 +10,10 @@
 // zero 0: every rank has every sum and updates everything.
 // zero 1: each rank updates what it owns and the updated values are handed round. The bits are
 //         those of zero 0. gradient() of a parameter is a sum in the owned range only.
-// zero 2: besides, gradients are summed after every micro-batch and their memory is given back as
-//         soon as a bucket is summed: owned_gradient() stays, gradient() does not.
-// zero 3: besides, values are spread (parallel/dp/sharded_values.h), so none is handed round.
+// zero 2: as zero 1, and gradients are summed after every micro-batch. The memory of a bucket is
+//         given back as soon as it is summed: owned_gradient() stays, gradient() does not.
+// zero 3: as zero 2, and values are sharded (parallel/dp/sharded_values.h), so none is handed
+// round.
 #pragma once
 
 #include <memory>

@@ -13,8 +13,7 @@ enum class PlantedBug : uint8_t {
   balance_scale_of_micro_batches,  // balance terms are normalised by one micro-batch of the ranks
   balance_scale_under_cp,  // their gradients come back to a token from every cp rank, summed
   balance_scale_under_tp,  // they are divided by tp, as if each rank had a share of them
-  router_gradient_twice_under_tp,  // a sum over tp of its own for what the gradient group has
-                                   // summed
+  router_gradient_twice_under_tp,  // summed over tp once more than by the gradient group
   statistic_twice_by_recompute,    // the second run of a recomputed block counts its tokens again
   stage_order,                     // pipeline stages hold each other's layers
   lost_token_in_second_hop,        // the last token that came to a node goes to none of its ranks

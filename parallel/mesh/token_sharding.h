@@ -3,8 +3,7 @@
 // rows of some of them:
 //
 //   attention rows   positions cut over cp (zigzag for ring, blocks for all_to_all), the same on
-//   all
-//                    tp ranks: what attention, dense products and the loss see
+//                    all tp ranks: what attention, dense products and the loss see
 //   stream rows      the residual stream: with sp the tp-th part of the attention rows, else all
 //   own rows         the tp-th part in any case: disjoint over cp x tp, what the MoE layer routes
 #pragma once

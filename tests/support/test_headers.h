@@ -1,6 +1,6 @@
 #pragma once
-// What nearly every test includes, precompiled once (troupe_test_headers in cmake/troupe.cmake). A test still
-// includes what it uses.
+// What nearly every test includes, precompiled once (troupe_test_headers in cmake/troupe.cmake). A
+// test still includes what it uses.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -19,8 +19,8 @@ constexpr int kExit = 99;
 void start(Mode mode, int64_t at = 0, int error = 0, bool torn = false);
 // Back to normal. Returns the number of calls since start().
 int64_t stop();
-// From now on flock() fails with `error` (0: it works), as where a file system has no locks. Returns
-// how often it was called so far.
+// From now on flock() fails with `error` (0: it works), as where a file system has no locks.
+// Returns how often it was called so far.
 int64_t fail_locks(int error);
 // What was called since start(): "fsync", "rename", ...
 const std::vector<std::string>& log();
