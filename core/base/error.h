@@ -19,7 +19,7 @@ enum class ExitCode : int {
   resource = 5,      // memory, disk, directories, processor
   numbers = 6,       // NaN or infinity
   distributed = 7,   // a lost or silent rank
-  verification = 8,  // selftest or verify found a difference
+  verification = 8,  // selftest, verify or ckpt diff found a difference
   interrupted = 75,  // stopped on request, state saved
 };
 

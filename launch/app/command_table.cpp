@@ -25,7 +25,7 @@ const std::vector<Command>& commands() {
       {"train", "CONFIG [key=value...]", "train a model", command_train, true},
       {"eval", "DIR|CHECKPOINT", "loss on held-out text", command_eval},
       {"generate", "DIR|CHECKPOINT", "let a model write text", command_generate},
-      {"ckpt", "ls|show|verify|diff ...", "look into checkpoints", command_ckpt, false, true},
+      {"ckpt", "ls|show|verify|diff|merge ...", "look into checkpoints", command_ckpt, false, true},
       {"data", "build|inspect|verify ...", "turn text into tokens, look at them", command_data,
        false, true},
       {"report", "DIR... [--out FILE]", "one HTML page about runs", command_report, false, true},
@@ -35,7 +35,7 @@ const std::vector<Command>& commands() {
        command_layout, false, true},
       {"verify", "CONFIG [--layouts all|LIST]", "proof that layouts train the same model",
        command_verify},
-      {"bench", "step|checkpoint|moe_nodes ...", "speed beside the machine's own limit",
+      {"bench", "step|gemm|generate|tokenizer|...", "speed beside the machine's own limit",
        command_bench},
       {"help", "[KEY]", "this text, or what a configuration key means", command_help, false, true},
       {"version", "", "version and build", command_version, false, true},
@@ -61,7 +61,7 @@ std::string program_help() {
   text += "Sections of a configuration:\n" + explain_sections();
   text +=
       "\nexit codes: 0 done, 1 bug, 2 usage or configuration, 3 data, 4 checkpoint, 5 resources,\n"
-      "  6 NaN, 7 lost or silent rank, 8 verification failed, 75 stopped on request\n";
+      "  6 NaN, 7 lost or silent rank, 8 a difference was found, 75 stopped on request\n";
   return text;
 }
 
