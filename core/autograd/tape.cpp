@@ -11,14 +11,26 @@ namespace {
 
 struct GradMode {
   bool enabled = true;
-  std::vector<UseTracker*>* recomputed_uses =
-      nullptr;  // set during the first forward of a recomputed block
+  // Set during the first forward of a recomputed block: the uses that it announces.
+  std::vector<UseTracker*>* recomputed_uses = nullptr;
 };
 
 GradMode& grad_mode() {
   thread_local GradMode mode;
   return mode;
 }
+
+// Another mode up to the end of the scope.
+class GradModeScope {
+ public:
+  explicit GradModeScope(const GradMode& mode) : before_(grad_mode()) { grad_mode() = mode; }
+  ~GradModeScope() { grad_mode() = before_; }
+  GradModeScope(const GradModeScope&) = delete;
+  GradModeScope& operator=(const GradModeScope&) = delete;
+
+ private:
+  GradMode before_;
+};
 
 // Nodes reachable from the roots, deepest first; ties in the order of discovery, so that the order
 // of sums and of collectives is the same on every rank.
@@ -57,8 +69,8 @@ class GradientMap {
       entry.value = std::move(gradient);
       return;
     }
-    if (!entry.owned) {  // the first gradient may be shared with others (an identity passes it on):
-                         // copy once
+    // The first gradient may be shared with others (an identity passes it on): copied once.
+    if (!entry.owned) {
       Tensor sum = Tensor::empty(node->shape, node->dtype, gradient.device());
       kernels::add(sum.stream(), entry.value.view(), gradient.view(), sum.view());
       entry.value = std::move(sum);
@@ -256,20 +268,11 @@ Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f,
   auto uses = std::make_shared<std::vector<UseTracker*>>();
   Tensor out;
   {
-    NoGrad no_grad;
-    auto* outer = grad_mode().recomputed_uses;
-    grad_mode().recomputed_uses = uses.get();
-    try {
-      out = f(inputs);
-    } catch (...) {
-      grad_mode().recomputed_uses = outer;
-      throw;
-    }
-    grad_mode().recomputed_uses = outer;
+    const GradModeScope first_forward({.enabled = false, .recomputed_uses = uses.get()});
+    out = f(inputs);
   }
   std::vector<Tensor> saved(inputs.begin(), inputs.end());
   auto replay = [f, saved, uses](const Tensor& output_gradient, InputGradients& input_gradients) {
-    GradMode& mode = grad_mode();
     std::vector<Tensor> received(saved.size());
     std::vector<Tensor> again(saved.size());
     for (size_t i = 0; i < saved.size(); ++i) {
@@ -279,16 +282,12 @@ Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f,
             leaf(saved[i], [&received, i](Tensor gradient) { received[i] = std::move(gradient); });
       }
     }
-    const bool previous = mode.enabled;
-    mode.enabled = true;
     Tensor value;
-    try {
+    {
+      const GradModeScope recording(
+          {.enabled = true, .recomputed_uses = grad_mode().recomputed_uses});
       value = f(again);
-    } catch (...) {
-      mode.enabled = previous;
-      throw;
     }
-    mode.enabled = previous;
     for (UseTracker* use : *uses) use->use_dropped();
     backward(std::span<const Tensor>(&value, 1), std::span<const Tensor>(&output_gradient, 1));
     for (size_t i = 0; i < saved.size(); ++i) {

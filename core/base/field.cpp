@@ -4,6 +4,15 @@
 
 namespace troupe {
 
+Field make_field(std::string name, FieldType type, FieldValue default_value, std::string help) {
+  Field field;
+  field.name = std::move(name);
+  field.type = type;
+  field.default_value = std::move(default_value);
+  field.help = std::move(help);
+  return field;
+}
+
 Options::Options(const FieldList& fields) {
   for (const Field& field : fields) values_[field.name] = field.default_value;
 }

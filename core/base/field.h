@@ -33,6 +33,9 @@ struct Field {
 
 using FieldList = std::vector<Field>;
 
+// A field with what every field has; bounds and choices are set afterwards where there are any.
+Field make_field(std::string name, FieldType type, FieldValue default_value, std::string help);
+
 // Values by field name; every field of the list is present (defaults filled in).
 class Options {
  public:

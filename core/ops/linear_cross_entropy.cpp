@@ -209,18 +209,18 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
   auto gradients = std::make_shared<Gradients>();
   if (x.needs_gradient()) gradients->dx = Tensor::empty(x.shape(), x.dtype(), x.device());
   gradients->dhead = Tensor::empty(head.value().shape(), real, x.device());
-  const int64_t step = chunk_rows(head.value().dim(0), x.dtype());
-  int64_t first = 0;
-  if (head.value().dim(0) == 0) {  // a part without words
+  const int64_t vocabulary = head.value().dim(0);
+  const int64_t step = chunk_rows(vocabulary, x.dtype());
+  if (vocabulary == 0) {  // a part without words
     if (gradients->dx.defined())
       kernels::affine(x.stream(), x.view(), 0.0, 0.0, gradients->dx.view());
-    first = tokens + 1;
-  }
-  while (first == 0 || first < tokens) {
-    const int64_t count = std::min(step, tokens - first);
-    run_chunk(inputs, head, join ? part.targets : targets, coefficient, nll, part.logsumexp, first,
-              count, *gradients);
-    first += step;
+  } else {
+    int64_t first = 0;
+    do {  // without tokens once: the head's gradient is zeros then
+      run_chunk(inputs, head, join ? part.targets : targets, coefficient, nll, part.logsumexp,
+                first, std::min(step, tokens - first), *gradients);
+      first += step;
+    } while (first < tokens);
   }
   return record(
       kName, weighted_sum(join ? part.nll : nll, targets, coefficient), {x},

@@ -8,17 +8,11 @@
 namespace troupe {
 
 FieldList adamw_fields() {
-  Field betas;
-  betas.name = "betas";
-  betas.type = FieldType::real_list;
-  betas.default_value = std::vector<double>{0.9, 0.95};
-  betas.help = "Decay of the first and of the second moment per step, each in [0, 1).";
+  Field betas = make_field("betas", FieldType::real_list, std::vector<double>{0.9, 0.95},
+                           "Decay of the first and of the second moment per step, each in [0, 1).");
   betas.minimum = 0;
   betas.maximum = 0.9999999;
-  Field eps;
-  eps.name = "eps";
-  eps.default_value = 1e-8;
-  eps.help = "Added to the root of the second moment.";
+  Field eps = make_field("eps", FieldType::real, 1e-8, "Added to the root of the second moment.");
   eps.minimum = 0;
   eps.exclusive_minimum = true;
   eps.maximum = 1;

@@ -31,7 +31,6 @@ class Optimizer {
   // Appends what this rank owns of the moments ("optimizer/first_moment/<parameter>") and the count
   // of updates ("optimizer/updates", i64 [1]). A load writes them in place; nothing else to do.
   virtual void state(State& state);
-  void state_loaded() {}
 
  protected:
   explicit Optimizer(std::vector<Parameter*> parameters);

@@ -1,4 +1,4 @@
-// Small helpers that the update rules share.
+// What the update rules share.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +14,11 @@ inline std::byte* element(const Tensor& tensor, int64_t index) {
          index * static_cast<int64_t>(size_of(tensor.dtype()));
 }
 
+// The option `weight_decay`.
 inline Field weight_decay_field() {
-  Field field;
-  field.name = "weight_decay";
-  field.default_value = 0.1;
-  field.help = "Each step a weight shrinks by lr times this; not norms, biases and router biases.";
+  Field field = make_field(
+      "weight_decay", FieldType::real, 0.1,
+      "Each step a weight shrinks by lr times this; not norms, biases and router biases.");
   field.minimum = 0;
   field.maximum = 100;
   return field;

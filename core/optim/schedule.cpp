@@ -10,37 +10,32 @@ namespace troupe {
 namespace {
 
 Field warmup() {
-  Field field;
-  field.name = "warmup";
-  field.type = FieldType::integer;
-  field.default_value = int64_t{100};
-  field.help = "Steps over which the learning rate rises linearly to its peak; 0 = none.";
+  Field field =
+      make_field("warmup", FieldType::integer, int64_t{100},
+                 "Steps over which the learning rate rises linearly to its peak; 0 = none.");
   field.minimum = 0;
   field.maximum = 1e12;
   field.on_resume = OnResume::may_change;
   return field;
 }
 
-Field min_ratio() {
-  Field field;
-  field.name = "min_ratio";
-  field.default_value = 0.1;
-  field.help = "Share of the peak learning rate below which the schedule does not fall.";
+// An option that is a share, in [0, 1].
+Field share(const char* name, double default_value, const char* help) {
+  Field field = make_field(name, FieldType::real, default_value, help);
   field.minimum = 0;
   field.maximum = 1;
   field.on_resume = OnResume::may_change;
   return field;
 }
 
+Field min_ratio() {
+  return share("min_ratio", 0.1,
+               "Share of the peak learning rate below which the schedule does not fall.");
+}
+
 Field decay_fraction() {
-  Field field;
-  field.name = "decay_fraction";
-  field.default_value = 0.2;
-  field.help = "Share of all steps, at the end, over which the learning rate falls.";
-  field.minimum = 0;
-  field.maximum = 1;
-  field.on_resume = OnResume::may_change;
-  return field;
+  return share("decay_fraction", 0.2,
+               "Share of all steps, at the end, over which the learning rate falls.");
 }
 
 // How far t is on the way from `begin` to `end`, in [0, 1].

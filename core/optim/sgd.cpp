@@ -5,10 +5,8 @@
 namespace troupe {
 
 FieldList sgd_fields() {
-  Field momentum;
-  momentum.name = "momentum";
-  momentum.default_value = 0.0;
-  momentum.help = "Share of the last update's direction that is kept; 0 = none.";
+  Field momentum = make_field("momentum", FieldType::real, 0.0,
+                              "Share of the last update's direction that is kept; 0 = none.");
   momentum.minimum = 0;
   momentum.maximum = 1;
   return {momentum, weight_decay_field()};

@@ -36,12 +36,4 @@ std::string near_multiples(int64_t unit, int64_t value) {
   return fmt::format("{}, {}", below, below + unit);
 }
 
-std::string legal_ep(int64_t dp, int64_t experts) {
-  std::vector<int64_t> legal;
-  for (const int64_t d : divisors(dp)) {
-    if (experts == 0 || experts % d == 0) legal.push_back(d);
-  }
-  return fmt::format("{}", fmt::join(legal, ", "));
-}
-
 }  // namespace troupe

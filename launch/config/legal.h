@@ -13,7 +13,5 @@ std::vector<int64_t> divisors(int64_t n);
 std::string near_divisors(int64_t n, int64_t value);
 // The multiples of `unit` around `value`: "32" or "32, 64".
 std::string near_multiples(int64_t unit, int64_t value);
-// Expert parallel degrees that divide dp and, when experts > 0, the experts.
-std::string legal_ep(int64_t dp, int64_t experts);
 
 }  // namespace troupe

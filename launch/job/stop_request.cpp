@@ -73,6 +73,5 @@ void keep_second_interrupt() { second_ends.store(false); }
 int ending_count() { return endings.load(); }
 int stop_count() { return count.load(); }
 bool stop_requested() { return requested.load() != 0; }
-int stop_signal() { return requested.load(); }
 
 }  // namespace troupe

@@ -23,7 +23,5 @@ bool stop_requested();
 int stop_count();
 // How often SIGCONT or SIGTERM has come: with these mpirun begins to end a rank.
 int ending_count();
-// The signal that set the flag; 0 = none.
-int stop_signal();
 
 }  // namespace troupe

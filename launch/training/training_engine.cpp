@@ -195,9 +195,7 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
          config_.clip > 0 ? fmt::format("{}", config_.clip) : "none");
   }
   result.lr = learning_rate(step);
-  const double scale =
-      config_.clip > 0 && result.grad_norm > config_.clip ? config_.clip / result.grad_norm : 1.0;
-  sync_->update(*optimizer_, result.lr, scale);
+  sync_->update(*optimizer_, result.lr, clip_scale(result.grad_norm, config_.clip));
   for (size_t i = 0; i < moe_places_.size(); ++i) {
     model_.moe_layers()[i]->after_step(result.layers[moe_places_[i]]);
   }
@@ -231,7 +229,6 @@ State TrainingEngine::gradients() {
 
 void TrainingEngine::state_loaded() {
   for (Parameter* parameter : model_.parameters()) parameter->value_changed();
-  optimizer_->state_loaded();
 }
 
 }  // namespace troupe

@@ -52,11 +52,7 @@ Tensor attention_part(const Tensor& values, const TokenSharding& sharding) {
 
 // x; backward beyond it is that of `layer`.
 Tensor backward_enters(const Tensor& x, WorkPlace& place, int layer) {
-  return record("layer", x.detach(), {x},
-                [&place, layer](const Tensor& dy, InputGradients& inputs) {
-                  place.layer = layer;
-                  inputs.add(0, dy);
-                });
+  return on_backward("layer", x, [&place, layer] { place.layer = layer; });
 }
 
 // With the values of a unit here that only forward reads.

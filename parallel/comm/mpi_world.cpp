@@ -31,7 +31,6 @@ MpiWorld::MpiWorld(const CommOptions& options) : failed_(std::make_shared<bool>(
   check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local),
             "MPI_Comm_split_type");
   MPI_Comm_size(local, &local_ranks_);
-  MPI_Comm_rank(local, &local_rank_);
   // A node is known by the first world rank on it.
   CommOptions here = options;
   MPI_Comm_rank(MPI_COMM_WORLD, &here.node);

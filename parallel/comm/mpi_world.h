@@ -29,16 +29,13 @@ class MpiWorld {
   const std::shared_ptr<Communicator>& communicator() const { return communicator_; }
   int rank() const { return communicator_->rank(); }
   int size() const { return communicator_->size(); }
-  // Ranks on this host, and which of them this is.
-  int local_ranks() const { return local_ranks_; }
-  int local_rank() const { return local_rank_; }
+  int local_ranks() const { return local_ranks_; }  // ranks on this host
 
  private:
   std::shared_ptr<Communicator> communicator_;
   std::shared_ptr<bool> failed_;
   std::shared_ptr<WatchedBoard> board_;
   int local_ranks_ = 1;
-  int local_rank_ = 0;
 };
 
 // The one exit of a rank that cannot go on: prints the message to stderr and leaves at once with

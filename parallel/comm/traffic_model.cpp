@@ -23,12 +23,4 @@ int64_t all_reduce_bytes_to(int64_t elements, int64_t element_bytes, int rank, i
   return (piece(peer) + piece(rank)) * element_bytes;
 }
 
-int64_t all_gather_bytes_sent(int64_t elements, int64_t element_bytes, int size) {
-  return elements * element_bytes * (size - 1);
-}
-
-int64_t reduce_scatter_bytes_sent(int64_t elements, int64_t element_bytes, int size) {
-  return elements * element_bytes * (size - 1);
-}
-
 }  // namespace troupe

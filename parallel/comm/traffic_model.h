@@ -15,8 +15,5 @@ int64_t piece_begin(int64_t elements, int rank, int size);
 int64_t all_reduce_bytes_sent(int64_t elements, int64_t element_bytes, int rank, int size);
 // Of these to one of the others.
 int64_t all_reduce_bytes_to(int64_t elements, int64_t element_bytes, int rank, int peer, int size);
-// `elements`: of the part that each rank holds before (gather) or after (reduce_scatter).
-int64_t all_gather_bytes_sent(int64_t elements, int64_t element_bytes, int size);
-int64_t reduce_scatter_bytes_sent(int64_t elements, int64_t element_bytes, int size);
 
 }  // namespace troupe

@@ -116,17 +116,4 @@ std::vector<int64_t> gradient_sync_bytes_to(std::span<const GradientItem> items,
   return to;
 }
 
-int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
-                            int64_t bucket_bytes, int zero, int64_t rounds) {
-  // Each gradient group apart: the ranks of one have nothing to do with those of another.
-  std::map<unsigned, std::vector<GradientItem>> groups;
-  for (const GradientItem& item : items) groups[group_key(item.layout, shape)].push_back(item);
-  int64_t bytes = 0;
-  for (const auto& [key, alike] : groups) {
-    for (int64_t sent : gradient_sync_bytes_to(alike, shape, rank, bucket_bytes, zero, rounds))
-      bytes += sent;
-  }
-  return bytes;
-}
-
 }  // namespace troupe

@@ -43,13 +43,10 @@ GroupPlace gradient_group_place(const Layout& layout, const MeshShape& shape, in
 std::vector<Bucket> plan_buckets(std::span<const GradientItem> items, const MeshShape& shape,
                                  int64_t bucket_bytes = kBucketBytes);
 
-// Bytes that rank `rank` sends to others per step for the gradient sums of these buckets, and with
-// zero 1 and 2 to hand round the updated values (with zero 3 those of two stages). rounds: how
-// often gradients are summed in a step (from zero 2 on once per micro-batch, else once).
-int64_t gradient_sync_bytes(std::span<const GradientItem> items, const MeshShape& shape, int rank,
-                            int64_t bucket_bytes = kBucketBytes, int zero = 0, int64_t rounds = 1);
-
-// The same to each rank of the gradient group, which is that of all items.
+// Items of one gradient group: the bytes that rank `rank` sends to each rank of the group in a
+// step, for the sums of their gradients and, with zero 1 and 2, to hand round the updated values
+// (with zero 3 those of two stages). rounds: how often gradients are summed in a step, from zero 2
+// on once per micro-batch, else once.
 std::vector<int64_t> gradient_sync_bytes_to(std::span<const GradientItem> items,
                                             const MeshShape& shape, int rank,
                                             int64_t bucket_bytes = kBucketBytes, int zero = 0,

@@ -43,7 +43,6 @@ class GradientSync {
   // With the last micro-batch (zero 2: with each that is announced) gradients are summed as they
   // become complete.
   void begin_micro_batch(bool last);
-  void last_micro_batch() { begin_micro_batch(true); }
   // Sums what is left (parameters without a gradient count as zero) and waits for all sums.
   void finish();
 

@@ -135,41 +135,4 @@ Shape local_shape(const Layout& layout, const MeshShape& shape,
   return local_slice(layout, shape, coordinates).shape;
 }
 
-namespace {
-
-constexpr std::array<Axis, 3> kAttentionFastestFirst = {Axis::tp, Axis::cp, Axis::dp};
-constexpr std::array<Axis, 3> kExpertsFastestFirst = {Axis::etp, Axis::ep, Axis::edp};
-
-bool on_both_ends(const Layout& layout, const MeshShape& shape) {
-  return layout.gradient_partial[static_cast<size_t>(Axis::pp)] && shape[Axis::pp] > 1;
-}
-
-const std::array<Axis, 3>& folding(const Layout& layout) {
-  return layout.mesh == MeshKind::experts ? kExpertsFastestFirst : kAttentionFastestFirst;
-}
-
-}  // namespace
-
-int64_t replicas(const Layout& layout, const MeshShape& shape) {
-  int64_t count = on_both_ends(layout, shape) ? 2 : 1;
-  for (Axis axis : folding(layout)) {
-    if (layout.state(axis) != AxisState::shard) count *= shape[axis];
-  }
-  return count;
-}
-
-int64_t replica_index(const Layout& layout, const MeshShape& shape,
-                      const std::array<int, kAxes>& coordinates) {
-  int64_t index = 0;
-  int64_t stride = 1;
-  for (Axis axis : folding(layout)) {
-    if (layout.state(axis) == AxisState::shard) continue;
-    index += stride * coordinates[static_cast<size_t>(axis)];
-    stride *= shape[axis];
-  }
-  const bool last = coordinates[static_cast<size_t>(Axis::pp)] > 0;
-  if (on_both_ends(layout, shape) && last) index += stride;
-  return index;
-}
-
 }  // namespace troupe

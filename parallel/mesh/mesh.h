@@ -81,11 +81,5 @@ LocalSlice local_slice(const Layout& layout, const MeshShape& shape,
 // Sizes of the local tensor.
 Shape local_shape(const Layout& layout, const MeshShape& shape,
                   const std::array<int, kAxes>& coordinates);
-// On how many ranks the same element of the value stands. A parameter lives on one stage; only
-// where its gradient is partial over pp (a tied embedding) on two, the first and the last.
-int64_t replicas(const Layout& layout, const MeshShape& shape);
-// Which of the replicas the rank at these coordinates is, in [0, replicas).
-int64_t replica_index(const Layout& layout, const MeshShape& shape,
-                      const std::array<int, kAxes>& coordinates);
 
 }  // namespace troupe

@@ -9,7 +9,7 @@
 #include "core/device/parallel_for.h"
 #include "core/kernels/cpu/pack.h"
 #include "core/kernels/cpu/row_pieces.h"
-#include "core/kernels/cpu/scratch.h"
+#include "core/kernels/cpu/thread_scratch.h"
 #include "core/kernels/cpu/vector.h"
 #include "core/kernels/cpu/weight_product.h"
 #include "core/kernels/product.h"
@@ -173,7 +173,7 @@ class Block {
   int64_t m_;
   int64_t tiles_;
   bool keep_;
-  Scratch scratch_;
+  ThreadScratch scratch_;
   Real* logits_ = nullptr;
   Real* shifts_ = nullptr;  // [rows, tiles]: the maximum that a tile's exponentials were taken with
   Real* maximum_ = nullptr;

@@ -7,8 +7,8 @@
 #include "core/device/parallel_for.h"
 #include "core/kernels/cpu/pack.h"
 #include "core/kernels/cpu/row_pieces.h"
-#include "core/kernels/cpu/scratch.h"
 #include "core/kernels/cpu/swiglu_row.h"
+#include "core/kernels/cpu/thread_scratch.h"
 #include "core/kernels/cpu/weight_product.h"
 #include "core/kernels/product.h"
 
@@ -16,7 +16,7 @@ namespace troupe::kernels {
 namespace {
 
 // Rows of a block as a product wants them: without gaps and as many as it runs with.
-std::byte* rows_for(const View& v, const RowPiece& p, int64_t m, Scratch& scratch) {
+std::byte* rows_for(const View& v, const RowPiece& p, int64_t m, ThreadScratch& scratch) {
   const auto size = static_cast<int64_t>(size_of(v.dtype));
   const int64_t columns = v.shape[1];
   std::byte* from = static_cast<std::byte*>(v.data) + p.row * v.strides[0] * size;
@@ -28,7 +28,7 @@ std::byte* rows_for(const View& v, const RowPiece& p, int64_t m, Scratch& scratc
 
 // Runs a product whose result is a block of rows of out.
 void product_into(Device& device, const WeightOperand& weight, const RowPiece& p, int64_t m,
-                  const std::byte* rows, const View& out, Scratch& scratch) {
+                  const std::byte* rows, const View& out, ThreadScratch& scratch) {
   const auto size = static_cast<int64_t>(size_of(out.dtype));
   const int64_t columns = out.shape[1];
   std::byte* to = static_cast<std::byte*>(out.data) + p.row * out.strides[0] * size;
@@ -71,7 +71,7 @@ void swiglu_experts(Stream& stream, View x, View gate_weight, RowGroups groups,
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     const RowPiece& p = pieces[static_cast<size_t>(index)];
     const int64_t m = product_rows(p.rows);
-    Scratch scratch(device, scratch_bytes);
+    ThreadScratch scratch(device, scratch_bytes);
     std::byte* h = hidden.data != nullptr
                        ? static_cast<std::byte*>(hidden.data) + p.padded_row * 2 * f * size
                        : scratch.take_bytes(m * 2 * f * size);
@@ -103,7 +103,7 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
   parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
     const RowPiece& p = pieces[static_cast<size_t>(index)];
     const int64_t m = product_rows(p.rows);
-    Scratch scratch(device, scratch_bytes);
+    ThreadScratch scratch(device, scratch_bytes);
     std::byte* h = static_cast<std::byte*>(hidden.data) + p.padded_row * 2 * f * size;
     std::byte* activated = scratch.take_bytes(m * f * size);
     std::byte* gradient = scratch.take_bytes(m * f * size);

@@ -92,16 +92,6 @@ Assignment replayed(const Assignment& saved, const TokenContext& context, int64_
   return out;
 }
 
-Field make_field(const std::string& name, FieldType type, FieldValue default_value,
-                 const std::string& help) {
-  Field field;
-  field.name = name;
-  field.type = type;
-  field.default_value = std::move(default_value);
-  field.help = help;
-  return field;
-}
-
 Field bias_update_field() {
   Field field = make_field("bias_update", FieldType::real, 0.0,
                            "step of the selection bias of loss-free balancing, moved once per step "

@@ -26,10 +26,7 @@ Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias,
 // other tokens or experts.
 Assignment replayed(const Assignment& saved, const TokenContext& context, int64_t experts);
 
-// A field with the members that every field has.
-Field make_field(const std::string& name, FieldType type, FieldValue default_value,
-                 const std::string& help);
-
+// The option `bias_update` of routers with loss-free balancing (selection_bias.h).
 Field bias_update_field();
 
 }  // namespace troupe

@@ -15,7 +15,7 @@ void top_k(std::span<const double> scores, std::span<int32_t> out) {
   // Each is the best of those that come after the one before in the order (score, index): all are
   // distinct without marking what was taken.
   double last = std::numeric_limits<double>::infinity();
-  auto last_index = -1;
+  int32_t last_index = -1;
   for (int32_t& chosen : out) {
     auto best = static_cast<size_t>(-1);
     for (size_t i = 0; i < scores.size(); ++i) {

@@ -283,8 +283,8 @@ void traffic_is_what_the_model_says(Communicator& outer) {
   expect(CollectiveKind::all_reduce, "big", 2,
          2 * all_reduce_bytes_sent(1001, 8, world->rank(), size));
   expect(CollectiveKind::all_reduce, "small", 1, 12 * (size - 1));
-  expect(CollectiveKind::all_gather, "g", 1, all_gather_bytes_sent(1001, 8, size));
-  expect(CollectiveKind::reduce_scatter, "g", 1, reduce_scatter_bytes_sent(1001, 8, size));
+  expect(CollectiveKind::all_gather, "g", 1, 1001 * 8 * (size - 1));
+  expect(CollectiveKind::reduce_scatter, "g", 1, 1001 * 8 * (size - 1));
   expect(CollectiveKind::barrier, "b", 1, 0);
   // All ranks together send each element to its summing rank and the sum back.
   const Tensor sent =

@@ -1,4 +1,5 @@
-// Parts of the calling thread's scratch memory.
+// The calling thread's scratch memory (product.h), handed out in parts. What several threads write
+// at the same time, or what must outlive the piece, is a Scratch (row_access.h).
 #pragma once
 
 #include <cstdint>
@@ -7,10 +8,10 @@
 
 namespace troupe::kernels {
 
-class Scratch {
+class ThreadScratch {
  public:
   // bytes: all that will be taken, plus 64 for each part.
-  Scratch(Device& device, int64_t bytes)
+  ThreadScratch(Device& device, int64_t bytes)
       : next_(static_cast<std::byte*>(thread_scratch(device, bytes))) {}
   std::byte* take_bytes(int64_t bytes) {
     std::byte* out = next_;
