@@ -1,5 +1,6 @@
-// Where the values of parameters are spread over ranks, whoever keeps them brings a unit of the
-// model (a block, the embedding, the head) together for the time of its use.
+// The interface between a model and whoever keeps the values of its parameters spread over ranks:
+// the keeper gathers the values of a unit of the model (a block, the embedding, the head) while the
+// model uses it.
 #pragma once
 
 #include <string>
@@ -7,15 +8,22 @@
 
 namespace troupe {
 
+// One use of a unit: its values are read between fetch() and release().
+struct ValueUse {
+  std::string unit;
+  // The values stay until the next announce(), because they are read again without being fetched.
+  bool stays = false;
+};
+
 class ValueKeeper {
  public:
   virtual ~ValueKeeper() = default;
-  // The uses that come now, in their order, so that the next one can be on its way while this one
+  // The uses to come, in their order, so that the values of the next one can travel while this one
   // computes. Ends what was announced before: nothing is kept of it.
-  virtual void announce(std::vector<std::string> units) = 0;
+  virtual void announce(std::vector<ValueUse> uses) = 0;
   // The next use begins: returns when the values of the unit's parameters are here.
   virtual void fetch(const std::string& unit) = 0;
-  // It is over: until the next fetch nobody reads the values.
+  // The use is over: until the next fetch nobody reads the values.
   virtual void release(const std::string& unit) = 0;
 };
 

@@ -44,7 +44,7 @@ int64_t gathered(const Units& units, const std::string& used, const std::string&
     return found == units.end() ? UnitMemory() : found->second;
   };
   const int64_t coming = next == used ? 0 : of(next).values;
-  return of(used).values + of(used).forms + coming + of("norm").values;
+  return of(used).values + of(used).forms + coming + of(kStayingUnit).values;
 }
 
 }  // namespace

@@ -248,9 +248,9 @@ Tensor Decoder::through_pipeline(const StreamContext& stream) {
 
 void Decoder::announce_forward() const {
   if (keeper_ == nullptr) return;
-  std::vector<std::string> uses;
+  std::vector<ValueUse> uses;
   for (const Chunk& chunk : chunks_) {
-    const std::vector<std::string> some = forward_uses(config_, places_, chunk.place);
+    const std::vector<ValueUse> some = forward_uses(config_, places_, chunk.place);
     uses.insert(uses.end(), some.begin(), some.end());
   }
   keeper_->announce(std::move(uses));

@@ -15,31 +15,31 @@ std::string value_unit(const std::string& parameter) {
   return parameter.substr(0, parameter.find('.', first + 1));
 }
 
-std::vector<std::string> forward_uses(const DecoderConfig& config, int places, int place) {
-  std::vector<std::string> uses;
-  if (place == 0) uses.emplace_back("embedding");
+std::vector<ValueUse> forward_uses(const DecoderConfig& config, int places, int place) {
+  std::vector<ValueUse> uses;
+  if (place == 0) uses.push_back({"embedding"});
   const LayerRange layers = layers_of_place(config.layers, places, place);
-  for (int64_t layer = layers.begin; layer < layers.end; ++layer) uses.push_back(layer_unit(layer));
+  for (int64_t layer = layers.begin; layer < layers.end; ++layer)
+    uses.push_back({layer_unit(layer)});
   if (place + 1 == places) {
-    uses.emplace_back("norm");
-    uses.emplace_back(config.tie_embeddings ? "embedding" : "head");
+    uses.push_back({kStayingUnit, true});
+    uses.push_back({config.tie_embeddings ? "embedding" : "head"});
   }
   return uses;
 }
 
-std::vector<std::string> backward_uses(const DecoderConfig& config, int places, int place) {
-  std::vector<std::string> uses;
+std::vector<ValueUse> backward_uses(const DecoderConfig& config, int places, int place) {
+  std::vector<ValueUse> uses;
   const LayerRange layers = layers_of_place(config.layers, places, place);
-  for (int64_t layer = layers.end; layer-- > layers.begin;) uses.push_back(layer_unit(layer));
+  for (int64_t layer = layers.end; layer-- > layers.begin;) uses.push_back({layer_unit(layer)});
   return uses;
 }
 
-std::vector<std::string> step_uses(const DecoderConfig& config, const Pipeline& pipeline,
-                                   int stage) {
-  std::vector<std::string> uses;
+std::vector<ValueUse> step_uses(const DecoderConfig& config, const Pipeline& pipeline, int stage) {
+  std::vector<ValueUse> uses;
   for (const PipelineStep& step : pipeline_steps(pipeline, stage)) {
     const int place = pipeline.place(stage, step.chunk);
-    std::vector<std::string> some;
+    std::vector<ValueUse> some;
     if (step.action == PipelineAction::forward) {
       some = forward_uses(config, pipeline.places(), place);
     } else if (step.action == PipelineAction::backward ||

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/parameter/value_keeper.h"
 #include "models/families/decoder_config.h"
 #include "parallel/pp/schedule.h"
 
@@ -14,13 +15,15 @@ namespace troupe {
 // "layers.3" of "layers.3.attention.q.weight"; "embedding" of "embedding.weight".
 std::string value_unit(const std::string& parameter);
 
+// The last norm. It is small and backward reads it again, so its values stay after its first use.
+inline constexpr const char* kStayingUnit = "norm";
+
 // Forward of the piece of the model at `place`, of `places`.
-std::vector<std::string> forward_uses(const DecoderConfig& config, int places, int place);
-// Its backward. The embedding and the head read no values then, and the norm stays.
-std::vector<std::string> backward_uses(const DecoderConfig& config, int places, int place);
+std::vector<ValueUse> forward_uses(const DecoderConfig& config, int places, int place);
+// Its backward. The embedding and the head read no values then, and the norm is still there.
+std::vector<ValueUse> backward_uses(const DecoderConfig& config, int places, int place);
 
 // All uses of one step of training on a pipeline stage, in order.
-std::vector<std::string> step_uses(const DecoderConfig& config, const Pipeline& pipeline,
-                                   int stage);
+std::vector<ValueUse> step_uses(const DecoderConfig& config, const Pipeline& pipeline, int stage);
 
 }  // namespace troupe

@@ -94,16 +94,23 @@ void ShardedValues::keep_own(Segment& segment, const Bucket& bucket, const Tenso
   }
 }
 
-void ShardedValues::announce(std::vector<std::string> uses) {
-  for (auto& [name, unit] : units_) drop(unit);
+void ShardedValues::announce(std::vector<ValueUse> uses) {
+  for (auto& [name, unit] : units_) {
+    drop(unit);
+    unit.stays = false;
+  }
   uses_ = std::move(uses);
   at_ = 0;
-  if (!uses_.empty()) start(units_[uses_[0]]);
+  for (const ValueUse& use : uses_) {
+    if (use.stays) units_[use.unit].stays = true;
+  }
+  if (!uses_.empty()) start(units_[uses_[0].unit]);
 }
 
 void ShardedValues::fetch(const std::string& unit) {
-  require(at_ < uses_.size() && uses_[at_] == unit, "use {} of a step is of {}, {} was announced",
-          at_, unit, at_ < uses_.size() ? uses_[at_] : "none");
+  require(at_ < uses_.size() && uses_[at_].unit == unit,
+          "use {} of a step is of {}, {} was announced", at_, unit,
+          at_ < uses_.size() ? uses_[at_].unit : "none");
   ++at_;
   start(units_[unit]);
   finish(units_[unit]);
@@ -112,16 +119,17 @@ void ShardedValues::fetch(const std::string& unit) {
 
 void ShardedValues::release(const std::string& unit) {
   mesh_.world().progress();
-  const bool again = at_ < uses_.size() && uses_[at_] == unit;
-  if (!again && !stays(unit)) drop(units_[unit]);
+  const bool again = at_ < uses_.size() && uses_[at_].unit == unit;
+  if (!again && !units_[unit].stays) drop(units_[unit]);
 }
 
 // One unit ahead, and past those that stay: they are small.
 void ShardedValues::start_next(const std::string& current) {
   for (size_t next = at_; next < uses_.size(); ++next) {
-    if (uses_[next] == current) continue;
-    start(units_[uses_[next]]);
-    if (!stays(uses_[next])) return;
+    if (uses_[next].unit == current) continue;
+    Unit& unit = units_[uses_[next].unit];
+    start(unit);
+    if (!unit.stays) return;
   }
 }
 

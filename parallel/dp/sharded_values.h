@@ -8,7 +8,7 @@
 // The memory of a value is that of a Storage whose memory comes and goes: the tape and the forms of
 // a weight refer to the Storage, so nothing that was recorded in forward needs to know. While a
 // unit computes the next one of the announced order is on its way; never more than these two are
-// here (besides one that stays, see stays()).
+// here, besides those whose use says that they stay.
 #pragma once
 
 #include <map>
@@ -36,7 +36,7 @@ class ShardedValues final : public ValueKeeper {
   ShardedValues& operator=(const ShardedValues&) = delete;
 
   // The calls below are collective over the gradient groups of the unit's parameters.
-  void announce(std::vector<std::string> uses) override;
+  void announce(std::vector<ValueUse> uses) override;
   void fetch(const std::string& unit) override;
   void release(const std::string& unit) override;
 
@@ -52,6 +52,7 @@ class ShardedValues final : public ValueKeeper {
   struct Unit {
     std::vector<Segment> segments;
     bool held = false;
+    bool stays = false;  // of the announced uses
   };
   void keep_own(Segment& segment, const Bucket& bucket, const Tensor& own);
   void start(Unit& unit);
@@ -62,7 +63,7 @@ class ShardedValues final : public ValueKeeper {
   std::vector<Parameter*> parameters_;
   const Mesh& mesh_;
   std::map<std::string, Unit> units_;
-  std::vector<std::string> uses_;
+  std::vector<ValueUse> uses_;
   size_t at_ = 0;  // in uses_: the next one
 };
 

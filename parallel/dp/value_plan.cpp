@@ -34,13 +34,11 @@ FlatRange owned_of_segment(const ValueSegment& segment, const Bucket& bucket, in
   return {begin - segment.begin, end - begin};
 }
 
-bool stays(const std::string& unit) { return unit == "norm"; }
-
-std::map<std::string, int64_t> count_fetches(std::span<const std::string> uses) {
+std::map<std::string, int64_t> count_fetches(std::span<const ValueUse> uses) {
   std::map<std::string, int64_t> fetches;
   for (size_t i = 0; i < uses.size(); ++i) {
-    int64_t& count = fetches[uses[i]];
-    if (count > 0 && (stays(uses[i]) || uses[i - 1] == uses[i])) continue;
+    int64_t& count = fetches[uses[i].unit];
+    if (count > 0 && (uses[i].stays || uses[i - 1].unit == uses[i].unit)) continue;
     ++count;
   }
   return fetches;

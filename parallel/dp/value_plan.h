@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/parameter/value_keeper.h"
 #include "parallel/dp/ownership.h"
 #include "parallel/mesh/parallelism.h"
 
@@ -34,12 +35,9 @@ std::vector<ValueSegment> value_segments(std::span<const Bucket> buckets,
 // The elements of a segment that rank `owner` of `size` keeps, counted from its begin.
 FlatRange owned_of_segment(const ValueSegment& segment, const Bucket& bucket, int owner, int size);
 
-// Units that stay from their first use to their last one.
-bool stays(const std::string& unit);
-
 // How often the values of each unit travel when they are used in this order: not for a use right
 // after one of the same unit, and once for a unit that stays.
-std::map<std::string, int64_t> count_fetches(std::span<const std::string> uses);
+std::map<std::string, int64_t> count_fetches(std::span<const ValueUse> uses);
 
 // Bytes that rank `rank` sends to others for these fetches.
 int64_t value_bytes_sent(std::span<const GradientItem> items, std::span<const std::string> units,

@@ -56,6 +56,9 @@ const std::vector<MeshShape> kMeshes = {MeshShape::data_expert(2, 1), MeshShape:
                                         MeshShape::data_expert(4, 2), MeshShape::data_expert(4, 4),
                                         MeshShape::of({.dp = 2, .cp = 2, .ep = 2})};
 
+// A unit whose values stay.
+const ValueUse kNorm{"norm", true};
+
 // body(rank, mesh, model, values) on every rank of the mesh.
 template <typename Body>
 void on_ranks(const MeshShape& shape, Body&& body) {
@@ -88,7 +91,7 @@ TEST(ShardedValues, AUnitHasItsValuesWhileItIsUsed) {
     const std::vector<std::vector<double>> expected = drawn(shape, shape.world() - 1);
     on_ranks(shape, [&](int rank, const Mesh&, Model& model, ShardedValues& values) {
       for (int step = 0; step < 2; ++step) {
-        values.announce({"layers.0", "layers.1", "norm", "layers.1", "layers.0"});
+        values.announce({{"layers.0"}, {"layers.1"}, kNorm, {"layers.1"}, {"layers.0"}});
         for (const char* unit : {"layers.0", "layers.1", "norm", "layers.1", "layers.0"}) {
           values.fetch(unit);
           for (size_t i = 0; i < model.all.size(); ++i) {
@@ -139,7 +142,7 @@ TEST(ShardedValues, TheNextUnitIsOnItsWayAndNoOther) {
                }
                return false;
              };
-             values.announce({"layers.0", "norm", "layers.1", "layers.1", "layers.0"});
+             values.announce({{"layers.0"}, kNorm, {"layers.1"}, {"layers.1"}, {"layers.0"}});
              EXPECT_TRUE(here("layers.0"));
              EXPECT_FALSE(here("norm") || here("layers.1"));
              values.fetch("layers.0");
@@ -169,7 +172,7 @@ TEST(ShardedValues, UsesOutOfOrderAreBugs) {
   on_ranks(MeshShape::data_expert(2, 1),
            [&](int, const Mesh&, Model& model, ShardedValues& values) {
              EXPECT_THROW(values.fetch("layers.0"), Error);
-             values.announce({"layers.0"});
+             values.announce({{"layers.0"}});
              EXPECT_THROW(values.fetch("layers.1"), Error);
              values.announce({});
              // And so is reading a value that is not here.
@@ -178,17 +181,17 @@ TEST(ShardedValues, UsesOutOfOrderAreBugs) {
 }
 
 TEST(ShardedValues, TrafficIsThePredictedOne) {
-  const std::vector<std::string> uses = {"layers.0", "layers.1", "norm",
-                                         "layers.1", "layers.1", "layers.0"};
+  const std::vector<ValueUse> uses = {{"layers.0"}, {"layers.1"}, kNorm,
+                                      {"layers.1"}, {"layers.1"}, {"layers.0"}};
   const std::map<std::string, int64_t> fetches = count_fetches(uses);
   EXPECT_EQ(fetches,
             (std::map<std::string, int64_t>{{"layers.0", 2}, {"layers.1", 2}, {"norm", 1}}));
   for (const MeshShape& shape : kMeshes) {
     on_ranks(shape, [&](int rank, const Mesh& mesh, Model& model, ShardedValues& values) {
       values.announce(uses);
-      for (const std::string& unit : uses) {
-        values.fetch(unit);
-        values.release(unit);
+      for (const ValueUse& use : uses) {
+        values.fetch(use.unit);
+        values.release(use.unit);
       }
       values.announce({});
       int64_t counted = 0;
@@ -207,7 +210,7 @@ TEST(ShardedValues, ALostOwnerIsAnError) {
   EXPECT_THROW(on_ranks(MeshShape::data_expert(2, 1),
                         [&](int rank, const Mesh&, Model&, ShardedValues& values) {
                           if (rank == 1) fail(ExitCode::data, "no more tokens");
-                          values.announce({"layers.0"});
+                          values.announce({{"layers.0"}});
                           values.fetch("layers.0");
                         }),
                Error);
