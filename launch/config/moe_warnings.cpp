@@ -107,10 +107,12 @@ std::string coarse_bias(const MoEConfig& moe) {
 }
 
 std::string sees_future(const MoEConfig& moe) {
-  if (moe.router != "expert_choice" || !sees_the_future(moe.group)) return {};
-  return "router expert_choice with groups along the sequence sees the future: its held-out loss "
-         "is not that of a causal model, and generate refuses it; use moe.group: {across: batch, "
-         "sequences: S}";
+  if (!sees_the_future(moe)) return {};
+  return fmt::format(
+      "router {} with groups along the sequence sees the future: its held-out loss is not that of "
+      "a "
+      "causal model, and generate refuses it; use moe.group: {{across: batch, sequences: S}}",
+      moe.router);
 }
 
 }  // namespace

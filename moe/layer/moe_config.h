@@ -31,4 +31,8 @@ struct MoEConfig {
   int overlap = 1;
 };
 
+// Does what a token is routed to depend on later tokens of its sequence? Where experts choose among
+// the tokens of a group that holds some: such a model is not causal.
+bool sees_the_future(const MoEConfig& moe);
+
 }  // namespace troupe

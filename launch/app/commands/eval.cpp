@@ -33,10 +33,10 @@ Corpus evaluation_corpus(const TrainedModel& trained, const std::string& text_fi
 
 void warn_about_the_future(const DecoderConfig& model) {
   for (const auto& moe : model.moe) {
-    if (moe && moe->router == "expert_choice" && sees_the_future(moe->group)) {
+    if (moe && sees_the_future(*moe)) {
       log::warning(
-          "expert_choice inside groups that hold later tokens sees the future: the loss is too low "
-          "to compare");
+          "{} inside groups that hold later tokens sees the future: the loss is too low to compare",
+          moe->router);
       return;
     }
   }

@@ -28,21 +28,18 @@ std::string read_standard_input() {
 void check_causal(const DecoderConfig& model, bool allowed) {
   for (size_t layer = 0; layer < model.moe.size(); ++layer) {
     const auto& moe = model.moe[layer];
-    if (!moe || moe->router != "expert_choice" || !sees_the_future(moe->group)) continue;
+    if (!moe || !sees_the_future(*moe)) continue;
     if (!allowed) {
       fail(ExitCode::usage,
-           "layer {} routes by expert_choice inside groups that hold later tokens, so the model "
-           "has seen the future in "
-           "training and cannot write as it learned. Train with moe.group: {{across: batch, "
-           "sequences: S}}, or give "
-           "--allow-noncausal to see what it writes",
-           layer);
+           "layer {} routes by {} inside groups that hold later tokens, so the model has seen the "
+           "future in training and cannot write as it learned. Train with moe.group: {{across: "
+           "batch, sequences: S}}, or give --allow-noncausal to see what it writes",
+           layer, moe->router);
     }
     log::warning(
-        "layer {} routes by expert_choice inside groups that hold later tokens: the text shows "
-        "what the model "
+        "layer {} routes by {} inside groups that hold later tokens: the text shows what the model "
         "makes without them",
-        layer);
+        layer, moe->router);
     return;
   }
 }
