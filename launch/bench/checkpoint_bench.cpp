@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/io/disk_rate.h"
 #include "launch/bench/guarded_directory.h"
+#include "launch/bench/median.h"
 #include "launch/config/resolved.h"
 #include "launch/training/drawn_batch.h"
 #include "launch/training/trainer.h"
@@ -57,11 +58,6 @@ class BenchDirectory {
   std::string path_;
   std::optional<GuardedDirectory> directory_;
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // Seconds of collective work, the same on every rank: the slowest one's are what a user waits.
 template <typename Work>

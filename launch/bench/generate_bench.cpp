@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/kernels/memory_rate.h"
+#include "launch/bench/median.h"
 
 namespace troupe {
 namespace {
@@ -106,10 +107,10 @@ GenerateBench bench_generate(Decoder& model, Stream& stream, int64_t tokens, int
     rates.push_back(static_cast<double>(out.tokens) /
                     timed_tokens(model, out.prompt_tokens, out.tokens, i));
   }
-  std::sort(rates.begin(), rates.end());
-  out.tokens_per_s = rates[rates.size() / 2];
-  out.tokens_per_s_min = rates.front();
-  out.tokens_per_s_max = rates.back();
+  const auto [least, most] = std::minmax_element(rates.begin(), rates.end());
+  out.tokens_per_s_min = *least;
+  out.tokens_per_s_max = *most;
+  out.tokens_per_s = median(rates);
 
   const WeightBytes weights = weight_bytes(model);
   out.model_bytes = weights.all;

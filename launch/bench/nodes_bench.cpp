@@ -7,6 +7,7 @@
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "launch/bench/median.h"
 #include "launch/training/held_out_loss.h"
 #include "launch/training/trainer.h"
 #include "moe/dispatch/placement.h"
@@ -27,12 +28,6 @@ constexpr Kind kFlat{"flat", EpKind::flat, false};
 constexpr Kind kHierarchical{"hierarchical", EpKind::hierarchical, false};
 // Its token goes to one node, so the hop sends it there once whatever the number of experts.
 constexpr Kind kSmile{"smile", EpKind::hierarchical, true};
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 std::vector<double> summed(const std::vector<double>& values, Communicator& world,
                            const std::shared_ptr<Device>& device) {

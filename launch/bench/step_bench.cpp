@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "launch/bench/median.h"
 #include "launch/training/drawn_batch.h"
 #include "launch/training/trainer.h"
 #include "models/families/decoder_size.h"
@@ -32,12 +33,6 @@ std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, in
     }
   }
   return out;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 // Means over the timed steps.

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "launch/bench/median.h"
 
 namespace troupe {
 namespace {
@@ -23,8 +24,7 @@ double median_seconds(int64_t repeats, const std::function<void()>& work) {
     work();
     times.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
   }
-  std::sort(times.begin(), times.end());
-  return std::max(times[times.size() / 2], 1e-9);
+  return std::max(median(std::move(times)), 1e-9);
 }
 
 }  // namespace

@@ -29,8 +29,7 @@ constexpr const char* kSummary =
     "matrix-product rate.\n"
     "gemm: measures that rate.\n"
     "generate: times decoding token by token beside the rate at which memory gives the weights "
-    "that "
-    "a token reads.\n"
+    "that a token reads.\n"
     "tokenizer: times encoding and decoding beside the byte tokenizer on the same text.\n"
     "checkpoint: times save, load and verify beside a plain write and read of as many bytes.\n"
     "moe_nodes: makes hosts out of network namespaces with slow links between them and shows what "
@@ -46,59 +45,42 @@ double of_simulated(const PipelineReport& pipeline) {
   return pipeline.seconds > 0 ? pipeline.simulated_seconds / pipeline.seconds : 0;
 }
 
-int bench_step_command(const Arguments& arguments) {
-  const ConfigWords words =
-      config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
-  RankRuntime runtime;
-  RunConfig config = load_config(words.file, words.overrides, runtime.size()).config;
-  if (config.model.vocab == 0) {
-    resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
+// What the router makes of a configuration whose routing is made up.
+using NaturalBench = std::optional<StepBench>;
+
+nlohmann::ordered_json step_json(const RunConfig& config, const StepBench& bench,
+                                 const NaturalBench& natural) {
+  nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
+                             {"step_ms", bench.step_ms},
+                             {"step_ms_min", bench.step_ms_min},
+                             {"step_ms_max", bench.step_ms_max},
+                             {"steps", bench.steps},
+                             {"gemm_fraction", bench.gemm_fraction},
+                             {"gemm_rate", bench.gemm_rate},
+                             {"gemm_shape", shape_text(bench.gemm_shape)},
+                             {"mem_peak_bytes", bench.mem_peak_bytes},
+                             {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
+                             {"comm_ms", bench.comm_ms},
+                             {"optimizer_ms", bench.optimizer_ms},
+                             {"rank_load_max_over_mean", bench.rank_load_max_over_mean},
+                             {"late_allocations", bench.late_allocations}};
+  if (natural) {
+    out["natural"] = {{"tokens_per_s", natural->tokens_per_s},
+                      {"step_ms", natural->step_ms},
+                      {"rank_load_max_over_mean", natural->rank_load_max_over_mean}};
   }
-  runtime.configure(config.runtime);
-  const int64_t warmup = arguments.integer("warmup", 1);
-  const int64_t steps = arguments.given("steps") ? arguments.integer("steps", 1) : 15;
-  // Minutes on a busy machine: silence would look like a hang.
-  if (runtime.leader())
-    log::info("running {} steps, then the machine's rate of products", warmup + steps);
-  const StepBench bench = bench_step(config, runtime, warmup, steps);
-  // What the router makes of it, beside routing that is made up.
-  std::optional<StepBench> natural;
-  if (runtime.size() > 1 && config.bench.routing != "natural") {
-    RunConfig routed = config;
-    routed.bench.routing = "natural";
-    natural = time_steps(routed, runtime, warmup, steps);
+  if (config.parallel.shape[Axis::pp] > 1) {
+    out["pipeline"] = {{"bubble", bench.pipeline.bubble},
+                       {"bubble_simulated", bench.pipeline.simulated},
+                       {"bubble_formula", bench.pipeline.formula},
+                       {"stage_imbalance", bench.pipeline.imbalance},
+                       {"of_simulated", of_simulated(bench.pipeline)}};
   }
-  if (!runtime.leader()) return 0;
-  if (arguments.flag("json")) {
-    nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
-                               {"step_ms", bench.step_ms},
-                               {"step_ms_min", bench.step_ms_min},
-                               {"step_ms_max", bench.step_ms_max},
-                               {"steps", bench.steps},
-                               {"gemm_fraction", bench.gemm_fraction},
-                               {"gemm_rate", bench.gemm_rate},
-                               {"gemm_shape", shape_text(bench.gemm_shape)},
-                               {"mem_peak_bytes", bench.mem_peak_bytes},
-                               {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
-                               {"comm_ms", bench.comm_ms},
-                               {"optimizer_ms", bench.optimizer_ms},
-                               {"rank_load_max_over_mean", bench.rank_load_max_over_mean},
-                               {"late_allocations", bench.late_allocations}};
-    if (natural) {
-      out["natural"] = {{"tokens_per_s", natural->tokens_per_s},
-                        {"step_ms", natural->step_ms},
-                        {"rank_load_max_over_mean", natural->rank_load_max_over_mean}};
-    }
-    if (config.parallel.shape[Axis::pp] > 1) {
-      out["pipeline"] = {{"bubble", bench.pipeline.bubble},
-                         {"bubble_simulated", bench.pipeline.simulated},
-                         {"bubble_formula", bench.pipeline.formula},
-                         {"stage_imbalance", bench.pipeline.imbalance},
-                         {"of_simulated", of_simulated(bench.pipeline)}};
-    }
-    fmt::print("{}\n", out.dump());
-    return 0;
-  }
+  return out;
+}
+
+void print_step(const RunConfig& config, const StepBench& bench, const NaturalBench& natural,
+                int64_t warmup) {
   fmt::print("step              {:.1f} ms median of {} ({:.1f} to {:.1f})\n", bench.step_ms,
              bench.steps, bench.step_ms_min, bench.step_ms_max);
   fmt::print("tokens/s          {:.0f}\n", bench.tokens_per_s);
@@ -124,10 +106,38 @@ int bench_step_command(const Arguments& arguments) {
         100 * bench.pipeline.bubble, 100 * bench.pipeline.simulated, 100 * bench.pipeline.formula,
         bench.pipeline.imbalance, of_simulated(bench.pipeline));
   }
-  if (bench.steps > 10)
-    if (warmup + steps > 10) {
-      fmt::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
-    }
+  if (warmup + bench.steps > 10) {
+    fmt::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
+  }
+}
+
+int bench_step_command(const Arguments& arguments) {
+  const ConfigWords words =
+      config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
+  RankRuntime runtime;
+  RunConfig config = load_config(words.file, words.overrides, runtime.size()).config;
+  if (config.model.vocab == 0) {
+    resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
+  }
+  runtime.configure(config.runtime);
+  const int64_t warmup = arguments.integer("warmup", 1);
+  const int64_t steps = arguments.given("steps") ? arguments.integer("steps", 1) : 15;
+  // Minutes on a busy machine: silence would look like a hang.
+  if (runtime.leader())
+    log::info("running {} steps, then the machine's rate of products", warmup + steps);
+  const StepBench bench = bench_step(config, runtime, warmup, steps);
+  NaturalBench natural;
+  if (runtime.size() > 1 && config.bench.routing != "natural") {
+    RunConfig routed = config;
+    routed.bench.routing = "natural";
+    natural = time_steps(routed, runtime, warmup, steps);
+  }
+  if (!runtime.leader()) return 0;
+  if (arguments.flag("json")) {
+    fmt::print("{}\n", step_json(config, bench, natural).dump());
+  } else {
+    print_step(config, bench, natural, warmup);
+  }
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -35,8 +36,7 @@ CommandLine syntax() {
       .rest_is_positional()
       .details(
           "Ctrl-C or SIGTERM: the ranks save a checkpoint and leave with code 75; a second one "
-          "ends "
-          "them at once.\n"
+          "ends them at once.\n"
           "example:\n  troupe launch -n 2 train configs/tiny/shakespeare.yaml train.steps=300");
   return line;
 }
@@ -143,10 +143,10 @@ int command_launch(std::span<const std::string> args) {
   remove_abandoned_directories(temporary_parent());
   remove_abandoned_directories("/dev/shm");
   const PrivateDirectory temporary(temporary_parent());
-  // Its place would be passed on to the other hosts, where it does not exist.
-  const PrivateDirectory memory(local ? "/dev/shm" : "/nonexistent");
   plan.temporary = temporary.path();
-  plan.shared_memory = memory.path();
+  // On this machine only: its place would be passed on to the other hosts, where it does not exist.
+  std::optional<PrivateDirectory> memory;
+  if (local) plan.shared_memory = memory.emplace("/dev/shm").path();
   log::info("{}", shell_line(mpirun_environment(plan), mpirun_line(plan)));
   return explained(supervise(mpirun_line(plan), mpirun_environment(plan)), plan);
 }
