@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "launch/config/bytes.h"
 #include "launch/config/expert_traffic.h"
 #include "launch/config/outgoing.h"
 #include "launch/config/parameter_plan.h"
@@ -13,8 +14,6 @@
 
 namespace troupe {
 namespace {
-
-int64_t bytes_of(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }
 
 // A rank's traffic, formula by formula. Rows that experts get are taken as evenly spread.
 class RankTraffic {

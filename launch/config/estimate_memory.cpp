@@ -1,7 +1,8 @@
 #include <algorithm>
-#include <bit>
 #include <map>
 
+#include "core/kernels/grouped_gemm.h"
+#include "launch/config/bytes.h"
 #include "launch/config/estimate.h"
 #include "launch/config/parameter_plan.h"
 #include "launch/config/routed_rows.h"
@@ -13,20 +14,9 @@
 namespace troupe {
 namespace {
 
-int64_t bytes_of(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }
+using kernels::kRowPad;
 
-// What the allocator takes for a block: eight sizes per power of two.
-int64_t block(int64_t bytes) {
-  if (bytes <= 512) return (std::max<int64_t>(bytes, 1) + 63) / 64 * 64;
-  const auto step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes) - 1) / 8);
-  return (bytes + step - 1) / step * step;
-}
-
-// Rows that experts get are filled up to a multiple of this, in the forms of weight gradients: half
-// of it per expert on average.
-constexpr int64_t kRowPad = 32;
-
-// Rows that one thread takes through an expert at a time.
+// Rows that one thread takes through an expert at a time (core/kernels/cpu/row_pieces.h).
 constexpr int64_t kRowBlock = 128;
 // What the tiles of attention and the products themselves take for each thread, whatever the
 // model: measured. It counts where the model is small.
@@ -65,16 +55,16 @@ class BlockModel {
     } else {
       feed_forward(1, rows_, model_.ffn_dim / tp_, memory);
     }
-    if (model_.dropout > 0) memory.saved += 2 * block(stream_ * 8);  // rows that key the draws
+    if (model_.dropout > 0) memory.saved += 2 * allocated(stream_ * 8);  // rows that key the draws
     return memory;
   }
   // A tensor [rows, width] of the residual stream in the compute type.
-  int64_t stream(int64_t width) const { return block(stream_ * width * c_); }
+  int64_t stream(int64_t width) const { return allocated(stream_ * width * c_); }
 
  private:
   // A tensor [attention rows, width] in the compute type, and in the wide type.
-  int64_t rows(int64_t width) const { return block(rows_ * width * c_); }
-  int64_t wide_rows(int64_t width) const { return block(rows_ * width * w_); }
+  int64_t rows(int64_t width) const { return allocated(rows_ * width * c_); }
+  int64_t wide_rows(int64_t width) const { return allocated(rows_ * width * w_); }
 
   // Input of the norm and its statistic, output of the norm (input of q, k, v), q and k after RoPE,
   // v, the mixed values (input of o), log-sum-exp per head and first keys; then the input of the
@@ -85,21 +75,23 @@ class BlockModel {
     const int64_t query = heads * model_.head_dim;
     const int64_t kv = kv_heads * model_.head_dim;
     int64_t bytes = 2 * stream(model_.dim) + rows(model_.dim) + 2 * rows(query) + 2 * rows(kv);
-    bytes += 2 * wide_rows(1) + wide_rows(heads) + block(rows_ * 4);
+    bytes += 2 * wide_rows(1) + wide_rows(heads) + allocated(rows_ * 4);
     if (model_.qk_norm) bytes += rows(query) + rows(kv) + wide_rows(heads) + wide_rows(kv_heads);
     return bytes;
   }
 
-  // SwiGLU over `rows` rows of `experts` experts of width f: keeps its input and the hidden rows;
+  // SwiGLU over `rows` rows of `experts` experts of width f: keeps its input and the hidden rows,
+  // which are filled up to a multiple of kRowPad for each expert, by half of it on average;
   // backward adds the operands of both weight gradients and the gradients of input and output.
   void feed_forward(int64_t experts, int64_t rows, int64_t f, BlockMemory& memory) const {
     const int64_t filled = (rows + experts * kRowPad / 2) * c_;
     const int64_t d = model_.dim;
-    memory.saved += block(rows * d * c_) + block(filled * 2 * f);
-    memory.deferred += block(rows * d * c_) + block(filled * f) + block(filled * 2 * f);
-    memory.scratch = std::max(memory.scratch, block(kRowBlock * (2 * d + 3 * f) * c_));
-    memory.backward = std::max(memory.backward, 2 * block(filled * d) + block(filled * f) +
-                                                    block(filled * 2 * f) + block(rows * d * c_));
+    memory.saved += allocated(rows * d * c_) + allocated(filled * 2 * f);
+    memory.deferred += allocated(rows * d * c_) + allocated(filled * f) + allocated(filled * 2 * f);
+    memory.scratch = std::max(memory.scratch, allocated(kRowBlock * (2 * d + 3 * f) * c_));
+    memory.backward =
+        std::max(memory.backward, 2 * allocated(filled * d) + allocated(filled * f) +
+                                      allocated(filled * 2 * f) + allocated(rows * d * c_));
   }
 
   void experts(const MoEConfig& moe, BlockMemory& memory) const {
@@ -110,13 +102,14 @@ class BlockModel {
     const int64_t rows = routed_rows(moe, config_.train.micro_batch, model_.seq_len) * etp /
                          (config_.parallel.shape[Axis::cp] * tp_);
     feed_forward(moe.experts / ep, rows, moe.ffn_dim / etp, memory);
-    memory.backward += block(rows * model_.dim * c_);            // gradient of the experts' output
-    memory.saved += 2 * block(rows * w_) + 5 * block(rows * 4);  // gate weights, row indices
+    memory.backward += allocated(rows * model_.dim * c_);  // gradient of the experts' output
+    memory.saved +=
+        2 * allocated(rows * w_) + 5 * allocated(rows * 4);  // gate weights, row indices
     const RouterDescriptor& router = *find_router(moe.router);
     if (router.has_parameters) {
       const int64_t r = bytes_of(moe.router_precision);
-      memory.saved += block(rows_ / tp_ * model_.dim * r);  // input of the router
-      memory.saved += block(router_columns(moe, router) * tokens_ * r);
+      memory.saved += allocated(rows_ / tp_ * model_.dim * r);  // input of the router
+      memory.saved += allocated(router_columns(moe, router) * tokens_ * r);
     }
     if (moe.shared_experts > 0) {
       BlockMemory shared;
@@ -129,7 +122,7 @@ class BlockModel {
       memory.backward = std::max(memory.backward, shared.backward);
       memory.scratch = std::max(memory.scratch, shared.scratch);
     }
-    if (ep * etp > 1) memory.exchanged = block(rows * model_.dim * c_);
+    if (ep * etp > 1) memory.exchanged = allocated(rows * model_.dim * c_);
   }
 
   // Columns of the tables [T, ...] that the router keeps: scores and probabilities, one more per
@@ -157,11 +150,13 @@ class BlockModel {
   int64_t w_;
 };
 
-// Tokens that one thread takes through the output projection at a time.
+// Tokens that one thread takes through the output projection at a time
+// (core/kernels/cpu/linear_cross_entropy.cpp).
 constexpr int64_t kLossBlock = 128;
 
 // The output projection with the loss: gradients of its input and of the head, the operands of one
-// chunk of tokens, and per thread the exponentials of a block of tokens.
+// chunk of tokens (as core/ops/linear_cross_entropy.cpp cuts them), and per thread the exponentials
+// of a block of tokens.
 struct HeadMemory {
   int64_t tensors = 0;
   int64_t scratch = 0;  // stays with the threads
@@ -173,14 +168,14 @@ HeadMemory head_memory(const DecoderConfig& model, int64_t vocab, int64_t tokens
   const int64_t w = bytes_of(wide(model.compute));
   const int64_t fitting = (int64_t{32} << 20) / std::max<int64_t>(vocab * c, 1);
   const int64_t chunk = std::min(tokens, std::clamp<int64_t>(fitting / 128 * 128, 512, 1024));
-  const int64_t filled = (chunk + kRowPad - 1) / kRowPad * kRowPad;
+  const int64_t filled = kernels::padded_rows(chunk);
   const int64_t step = std::min(chunk, chunk >= 8 * kLossBlock ? kLossBlock : kLossBlock / 2);
   HeadMemory memory;
-  memory.tensors = 3 * block(tokens * model.dim * c) + 2 * block(tokens * w) +
-                   block(vocab * model.dim * w) + block(vocab * filled * c) +
-                   block(filled * model.dim * c);
+  memory.tensors = 3 * allocated(tokens * model.dim * c) + 2 * allocated(tokens * w) +
+                   allocated(vocab * model.dim * w) + allocated(vocab * filled * c) +
+                   allocated(filled * model.dim * c);
   const int64_t busy = std::min<int64_t>(threads, (chunk + step - 1) / step);
-  memory.scratch = busy * block(step * (vocab + 2 * model.dim) * c);
+  memory.scratch = busy * allocated(step * (vocab + 2 * model.dim) * c);
   return memory;
 }
 
@@ -226,8 +221,8 @@ StateMemory state_memory(const RunConfig& config, int stage) {
   }
   const std::vector<FlatRange> owned = owned_ranges(items, mesh, rank);
   for (size_t i = 0; i < items.size(); ++i) {
-    memory.whole += block(items[i].elements * bytes_of(items[i].dtype));
-    memory.owned += block(owned[i].count * bytes_of(items[i].dtype));
+    memory.whole += allocated(items[i].elements * bytes_of(items[i].dtype));
+    memory.owned += allocated(owned[i].count * bytes_of(items[i].dtype));
     const int64_t copies = shared_gradient(items[i].layout, mesh, coordinates(mesh, rank)).copies;
     const int64_t group = group_size(items[i].layout, mesh);
     memory.saved_values += items[i].elements * bytes_of(items[i].dtype) / (group * copies);
@@ -235,7 +230,7 @@ StateMemory state_memory(const RunConfig& config, int stage) {
   }
   std::map<std::array<bool, kAxes>, int64_t> last;  // by the axes of the sum
   for (const Bucket& bucket : plan_buckets(items, mesh)) {
-    const int64_t bytes = block(bucket.elements * bytes_of(bucket.dtype));
+    const int64_t bytes = allocated(bucket.elements * bytes_of(bucket.dtype));
     memory.bucket = std::max(memory.bucket, bytes);
     int64_t& before = last[items[bucket.parameters[0]].layout.gradient_partial];
     memory.travelling = std::max(memory.travelling, before);
@@ -291,6 +286,40 @@ WorstMoment worst_moment(const Pipeline& pipeline, int stage,
   return worst;
 }
 
+// The blocks of a stage.
+struct StageBlocks {
+  std::vector<ChunkMemory> chunks;
+  BlockMemory worst;     // the most of each kind that one block needs
+  int64_t released = 0;  // the most that a block in backward takes beyond its chunk's saved bytes
+};
+
+StageBlocks stage_blocks(const DecoderConfig& model, const BlockModel& blocks,
+                         const Pipeline& pipeline, int stage) {
+  const int64_t row = blocks.stream(model.dim);
+  StageBlocks out;
+  BlockMemory& worst = out.worst;
+  for (int chunk = 0; chunk < pipeline.chunks; ++chunk) {
+    const int place = pipeline.place(stage, chunk);
+    const LayerRange layers = layers_of_place(model.layers, pipeline.places(), place);
+    // Besides the blocks a chunk keeps the value that it has sent on.
+    ChunkMemory all{place + 1 < pipeline.places() ? row : 0, 0};
+    int64_t most = 0;  // while one block goes backward: those after it have given theirs back
+    for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
+      const BlockMemory memory = blocks.memory(static_cast<size_t>(layer));
+      all.saved += model.recompute ? row : memory.saved;
+      const int64_t again = model.recompute ? memory.saved : 0;
+      most = std::max(most, all.saved + again + memory.backward);
+      all.deferred += memory.deferred;
+      worst.backward = std::max(worst.backward, again + memory.backward);
+      worst.exchanged = std::max(worst.exchanged, memory.exchanged);
+      worst.scratch = std::max(worst.scratch, memory.scratch);
+    }
+    out.released = std::max(out.released, most - all.saved);
+    out.chunks.push_back(all);
+  }
+  return out;
+}
+
 MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   const DecoderConfig& model = config.model;
   const MeshShape& mesh = config.parallel.shape;
@@ -304,27 +333,7 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
                                                    (mesh[Axis::dp] * config.train.micro_batch)));
   const BlockModel blocks(config);
   const int64_t row = blocks.stream(model.dim);
-  std::vector<ChunkMemory> chunks;
-  BlockMemory worst;
-  int64_t released = 0;  // the most that a block in backward takes beyond its chunk's saved bytes
-  for (int chunk = 0; chunk < pipeline.chunks; ++chunk) {
-    const int place = pipeline.place(stage, chunk);
-    const LayerRange layers = layers_of_place(model.layers, pipeline.places(), place);
-    // Besides the blocks a chunk keeps the value that it has sent on.
-    chunks.push_back({place + 1 < pipeline.places() ? row : 0, 0});
-    int64_t most = 0;  // while one block goes backward: those after it have given theirs back
-    for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
-      const BlockMemory memory = blocks.memory(static_cast<size_t>(layer));
-      chunks.back().saved += model.recompute ? row : memory.saved;
-      const int64_t again = model.recompute ? memory.saved : 0;
-      most = std::max(most, chunks.back().saved + again + memory.backward);
-      chunks.back().deferred += memory.deferred;
-      worst.backward = std::max(worst.backward, again + memory.backward);
-      worst.exchanged = std::max(worst.exchanged, memory.exchanged);
-      worst.scratch = std::max(worst.scratch, memory.scratch);
-    }
-    released = std::max(released, most - chunks.back().saved);
-  }
+  const auto [chunks, worst, released] = stage_blocks(model, blocks, pipeline, stage);
   const bool last = stage + 1 == pipeline.stages;
   const HeadMemory head = last ? head_memory(model, vocab, tokens, threads) : HeadMemory();
   // Zero bubble keeps what the gradients of weights need until all of the chunk went backward.
@@ -353,7 +362,7 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
       config.checkpoint.every < config.train.steps) {
     const int64_t saved_moments = zero >= 1 ? state.saved_owned : state.saved_values;
     add("copy for a checkpoint", MemoryKind::checkpoint,
-        block(state.saved_values + moments(config) * saved_moments));
+        allocated(state.saved_values + moments(config) * saved_moments));
   }
   add("kept for backward", MemoryKind::activation, moment.kept + tables);
   // One value and one gradient that come while the stage computes.

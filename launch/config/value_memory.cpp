@@ -4,21 +4,14 @@
 #include <map>
 
 #include "core/base/error.h"
-
-#include "core/device/heap.h"
 #include "core/kernels/weight_forms.h"
+#include "launch/config/bytes.h"
 #include "launch/config/parameter_plan.h"
 #include "models/families/value_units.h"
 #include "parallel/dp/value_plan.h"
 
 namespace troupe {
 namespace {
-
-int64_t allocated(int64_t bytes) {
-  return static_cast<int64_t>(class_bytes(static_cast<size_t>(bytes)));
-}
-
-int64_t bytes_of(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }
 
 // Copies of a matrix in the forms that products read.
 int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh,
