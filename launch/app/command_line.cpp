@@ -82,8 +82,8 @@ CommandLine& CommandLine::rest_is_positional() {
 }
 
 void CommandLine::misuse(const std::string& text) const {
-  fail(ExitCode::usage, "troupe {}: {}\nusage: troupe {} {}\n`troupe {} --help` says more", name_,
-       text, name_, synopsis_, name_);
+  fail(ExitCode::usage, "troupe {}: {}\nusage: troupe {}\n`troupe {} --help` says more", name_,
+       text, usage(), name_);
 }
 
 void CommandLine::check_known(const std::string& word) const {
@@ -106,6 +106,28 @@ void CommandLine::check_known(const std::string& word) const {
                      near.empty() ? "" : fmt::format("; did you mean --{}?", near)));
 }
 
+// Words from the first positional on, which belong to another command; they are taken off `own`.
+std::vector<std::string> CommandLine::take_rest(std::vector<std::string>& own) const {
+  size_t i = 0;
+  while (i < own.size() && own[i].size() > 1 && own[i][0] == '-' && own[i] != "--") {
+    check_known(own[i]);
+    bool takes_value = false;
+    for (const Option& option : options_) {
+      const size_t comma = option.given.find(',');
+      const bool same =
+          own[i] == "--" + option.name ||
+          (comma != std::string::npos && own[i] == "-" + option.given.substr(comma + 1));
+      takes_value = takes_value || (same && !option.value.empty());
+    }
+    i += takes_value ? 2 : 1;
+  }
+  const size_t cut = std::min(i, own.size());
+  std::vector<std::string> rest(own.begin() + static_cast<std::ptrdiff_t>(cut), own.end());
+  own.resize(cut);
+  if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
+  return rest;
+}
+
 std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) const {
   po::options_description description;
   for (const Option& option : options_) {
@@ -115,28 +137,9 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
       description.add_options()(option.given.c_str(), po::value<std::string>());
     }
   }
-  // Words from the first positional on, where they belong to another command.
   std::vector<std::string> own(words.begin(), words.end());
   std::vector<std::string> rest;
-  if (rest_is_positional_) {
-    size_t i = 0;
-    while (i < own.size() && own[i].size() > 1 && own[i][0] == '-' && own[i] != "--") {
-      check_known(own[i]);
-      bool takes_value = false;
-      for (const Option& option : options_) {
-        const size_t comma = option.given.find(',');
-        const bool same =
-            own[i] == "--" + option.name ||
-            (comma != std::string::npos && own[i] == "-" + option.given.substr(comma + 1));
-        takes_value = takes_value || (same && !option.value.empty());
-      }
-      i += takes_value ? 2 : 1;
-    }
-    const size_t cut = std::min(i, own.size());
-    rest.assign(own.begin() + static_cast<std::ptrdiff_t>(cut), own.end());
-    own.resize(cut);
-    if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
-  }
+  if (rest_is_positional_) rest = take_rest(own);
   po::variables_map map;
   std::vector<std::string> positionals;
   try {
@@ -169,20 +172,23 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
     fmt::print("{}", help());
     return std::nullopt;
   }
-  if (out.positionals.size() < minimum_) misuse(missing_operand());
+  if (out.positionals.size() < minimum_) misuse(missing_operand(out.positionals.size()));
   if (out.positionals.size() > maximum_) {
     misuse(fmt::format("unexpected '{}'", out.positionals[maximum_]));
   }
   return out;
 }
 
-// "CONFIG is missing": the first word of the synopsis that is no option.
-std::string CommandLine::missing_operand() const {
+// "CONFIG is missing": the operand of the synopsis behind those that are given.
+std::string CommandLine::missing_operand(size_t given) const {
   std::string word;
   int depth = 0;
   for (const char c : synopsis_ + " ") {
     if (c == '[') ++depth;
-    if (depth == 0 && c == ' ' && !word.empty()) return word + " is missing";
+    if (depth == 0 && c == ' ' && !word.empty()) {
+      if (given-- == 0) return word + " is missing";
+      word.clear();
+    }
     if (depth == 0 && c != ' ') word += c;
     if (c == ']') --depth;
   }
@@ -190,8 +196,7 @@ std::string CommandLine::missing_operand() const {
 }
 
 std::string CommandLine::help() const {
-  std::string text =
-      fmt::format("usage: troupe {} {}\n\n{}\n\noptions:\n", name_, synopsis_, summary_);
+  std::string text = fmt::format("usage: troupe {}\n\n{}\n\noptions:\n", usage(), summary_);
   for (const Option& option : options_) {
     const size_t comma = option.given.find(',');
     std::string left =

@@ -46,6 +46,8 @@ class CommandLine {
   // Nothing when --help was asked for (and printed to stdout).
   std::optional<Arguments> parse(std::span<const std::string> words) const;
   std::string help() const;
+  std::string usage() const { return name_ + " " + synopsis_; }
+  const std::string& summary() const { return summary_; }
 
  private:
   struct Option {
@@ -55,9 +57,10 @@ class CommandLine {
     std::string default_value;
     std::string help;
   };
-  std::string missing_operand() const;
+  std::string missing_operand(size_t given) const;
   [[noreturn]] void misuse(const std::string& text) const;
   void check_known(const std::string& word) const;
+  std::vector<std::string> take_rest(std::vector<std::string>& own) const;
 
   std::string name_;
   std::string synopsis_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "launch/app/actions.h"
 #include "launch/app/commands.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/compare.h"
@@ -18,57 +19,6 @@ namespace troupe {
 namespace {
 
 using nlohmann::json;
-
-constexpr const char* kUsage =
-    "usage: troupe ckpt ls DIR [--json]\n"
-    "       troupe ckpt show FILE|DIR [--json] [--config]\n"
-    "       troupe ckpt verify FILE|DIR [--json]\n"
-    "       troupe ckpt diff A B [--json]\n"
-    "       troupe ckpt merge FILE|DIR OUT [--json]\n"
-    "\n"
-    "  ls      the checkpoints of a run, oldest first\n"
-    "  show    what a checkpoint holds; of a directory the newest. --config prints the\n"
-    "          configuration it was trained with\n"
-    "  verify  reads every byte and compares all digests, then lets HDF5 read the structure;\n"
-    "          code 4 when a file is damaged\n"
-    "  diff    names the first tensor that differs and the largest relative difference,\n"
-    "          max|a-b| / max(max|a|, 1e-3 x RMS of the tensors in the same folder);\n"
-    "          code 8 when they differ\n"
-    "  merge   makes one file of a checkpoint in several (checkpoint.shard_above)\n";
-
-struct Arguments {
-  std::string action;
-  std::vector<std::string> paths;
-  bool as_json = false;
-  bool config = false;
-  bool help = false;
-};
-
-Arguments parse(std::span<const std::string> args) {
-  Arguments out;
-  for (const std::string& word : args) {
-    if (word == "--json") {
-      out.as_json = true;
-    } else if (word == "--config") {
-      out.config = true;
-    } else if (word == "--help" || word == "-h") {
-      out.help = true;
-    } else if (word.size() > 1 && word.front() == '-') {
-      fail(ExitCode::usage, "ckpt: unknown option {}.\n{}", word, kUsage);
-    } else if (out.action.empty()) {
-      out.action = word;
-    } else {
-      out.paths.push_back(word);
-    }
-  }
-  return out;
-}
-
-void need_paths(const Arguments& arguments, size_t count) {
-  if (arguments.paths.size() == count) return;
-  fail(ExitCode::usage, "ckpt {}: {} path{} needed, {} given.\n{}", arguments.action, count,
-       count == 1 ? "" : "s", arguments.paths.size(), kUsage);
-}
 
 std::string human(int64_t bytes) {
   if (bytes < 10'000) return fmt::format("{} B", bytes);
@@ -112,11 +62,11 @@ int64_t element_count(const checkpoint::Info& info, const std::string& folder) {
 }
 
 int list_files(const Arguments& arguments) {
-  need_paths(arguments, 1);
-  const auto files = files_of(arguments.paths[0]);
+  const auto files = files_of(arguments.positionals[0]);
   json rows = json::array();
   bool damaged = false;
-  if (!arguments.as_json) fmt::print("{:>10}  {:>10}  {:>12}  file\n", "step", "size", "tensors");
+  if (!arguments.flag("json"))
+    fmt::print("{:>10}  {:>10}  {:>12}  file\n", "step", "size", "tensors");
   for (const auto& file : files) {
     json row = {{"step", file.step}, {"file", file.path}};
     try {
@@ -124,21 +74,21 @@ int list_files(const Arguments& arguments) {
       row["bytes"] = info.file_bytes;
       row["tensors"] = info.tensors.size();
       row["parameters"] = element_count(info, "parameters/");
-      if (!arguments.as_json) {
+      if (!arguments.flag("json")) {
         fmt::print("{:>10}  {:>10}  {:>12}  {}\n", file.step, human(info.file_bytes),
                    info.tensors.size(), file.path);
       }
     } catch (const Error& error) {
       damaged = true;
       row["error"] = error.what();
-      if (!arguments.as_json) {
+      if (!arguments.flag("json")) {
         fmt::print("{:>10}  {:>10}  {:>12}  {}\n            {}\n", file.step, "damaged", "-",
                    file.path, error.what());
       }
     }
     rows.push_back(std::move(row));
   }
-  if (arguments.as_json) print({{"checkpoints", rows}});
+  if (arguments.flag("json")) print({{"checkpoints", rows}});
   return static_cast<int>(damaged ? ExitCode::checkpoint : ExitCode::ok);
 }
 
@@ -167,14 +117,13 @@ json info_json(const checkpoint::Info& info, const std::string& path) {
 }
 
 int show(const Arguments& arguments) {
-  need_paths(arguments, 1);
-  const std::string path = file_of(arguments.paths[0]);
+  const std::string path = file_of(arguments.positionals[0]);
   const checkpoint::Info info = checkpoint::read_info(path);
-  if (arguments.as_json) {
+  if (arguments.flag("json")) {
     print(info_json(info, path));
     return 0;
   }
-  if (arguments.config) {
+  if (arguments.flag("config")) {
     fmt::print("{}", info.config);
     return 0;
   }
@@ -208,12 +157,11 @@ std::string problem_of(const std::string& path) {
 }
 
 int verify(const Arguments& arguments) {
-  need_paths(arguments, 1);
-  std::vector<std::string> paths = {arguments.paths[0]};
+  std::vector<std::string> paths = {arguments.positionals[0]};
   std::error_code error;
-  if (std::filesystem::is_directory(arguments.paths[0], error)) {
+  if (std::filesystem::is_directory(arguments.positionals[0], error)) {
     paths.clear();
-    for (const auto& file : files_of(arguments.paths[0])) paths.push_back(file.path);
+    for (const auto& file : files_of(arguments.positionals[0])) paths.push_back(file.path);
   }
   json rows = json::array();
   int bad = 0;
@@ -222,12 +170,12 @@ int verify(const Arguments& arguments) {
     bad += problem.empty() ? 0 : 1;
     rows.push_back({{"file", path}, {"good", problem.empty()}});
     if (!problem.empty()) rows.back()["error"] = problem;
-    if (!arguments.as_json) {
+    if (!arguments.flag("json")) {
       fmt::print("{}  {}\n", problem.empty() ? "good   " : "damaged",
                  problem.empty() ? path : problem);
     }
   }
-  if (arguments.as_json) print({{"checkpoints", rows}, {"damaged", bad}});
+  if (arguments.flag("json")) print({{"checkpoints", rows}, {"damaged", bad}});
   return static_cast<int>(bad > 0 ? ExitCode::checkpoint : ExitCode::ok);
 }
 
@@ -261,9 +209,9 @@ void print_difference(const checkpoint::Comparison& result) {
 }
 
 int diff(const Arguments& arguments) {
-  need_paths(arguments, 2);
-  const auto result = checkpoint::compare(file_of(arguments.paths[0]), file_of(arguments.paths[1]));
-  if (arguments.as_json) {
+  const auto result =
+      checkpoint::compare(file_of(arguments.positionals[0]), file_of(arguments.positionals[1]));
+  if (arguments.flag("json")) {
     json tensors = json::array();
     for (const auto& tensor : result.tensors) tensors.push_back(difference_json(tensor));
     const auto* largest = result.largest();
@@ -281,15 +229,14 @@ int diff(const Arguments& arguments) {
 }
 
 int merge(const Arguments& arguments) {
-  need_paths(arguments, 2);
-  const std::string from = file_of(arguments.paths[0]);
-  const std::string& into = arguments.paths[1];
+  const std::string from = file_of(arguments.positionals[0]);
+  const std::string& into = arguments.positionals[1];
   std::error_code error;
   if (std::filesystem::exists(into, error)) {
     fail(ExitCode::usage, "ckpt merge: {} exists. Give the name of a new file.", into);
   }
   const int64_t bytes = checkpoint::merge(from, into);
-  if (arguments.as_json) {
+  if (arguments.flag("json")) {
     print({{"from", from}, {"file", into}, {"bytes", bytes}});
   } else {
     fmt::print("{} written, {}\n", into, human(bytes));
@@ -297,21 +244,37 @@ int merge(const Arguments& arguments) {
   return 0;
 }
 
+std::vector<Action> actions() {
+  const auto line = [](const std::string& name, const char* operands, size_t count,
+                       const char* summary) {
+    CommandLine out("ckpt " + name, std::string(operands) + " [options]", summary);
+    out.flag("json", "one JSON object on standard output").positionals(count, count);
+    return out;
+  };
+  CommandLine show_line =
+      line("show", "FILE|DIR", 1, "what a checkpoint holds; of a directory the newest");
+  show_line.flag("config", "print the configuration that it was trained with instead");
+  return {
+      {"ls", line("ls", "DIR", 1, "the checkpoints of a run, oldest first"), list_files},
+      {"show", show_line, show},
+      {"verify",
+       line("verify", "FILE|DIR", 1,
+            "reads every byte and compares all digests, then lets HDF5 read the structure; code 4 "
+            "when a file is damaged"),
+       verify},
+      {"diff",
+       line("diff", "A B", 2,
+            "names the first tensor that differs and the largest relative difference, max|a-b| / "
+            "max(max|a|, 1e-3 x RMS of the tensors in the same folder); code 8 when they differ"),
+       diff},
+      {"merge",
+       line("merge", "FILE|DIR OUT", 2,
+            "makes one file of a checkpoint in several (checkpoint.shard_above)"),
+       merge}};
+}
+
 }  // namespace
 
-int command_ckpt(std::span<const std::string> args) {
-  const Arguments arguments = parse(args);
-  if (arguments.help) {
-    fmt::print("{}", kUsage);
-    return 0;
-  }
-  if (arguments.action == "ls") return list_files(arguments);
-  if (arguments.action == "show") return show(arguments);
-  if (arguments.action == "verify") return verify(arguments);
-  if (arguments.action == "diff") return diff(arguments);
-  if (arguments.action == "merge") return merge(arguments);
-  fail(ExitCode::usage, "ckpt {}: unknown. One of ls, show, verify, diff, merge.\n{}",
-       arguments.action, kUsage);
-}
+int command_ckpt(std::span<const std::string> args) { return run_action("ckpt", actions(), args); }
 
 }  // namespace troupe

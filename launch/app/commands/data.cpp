@@ -2,17 +2,16 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/text/token_build.h"
 #include "core/text/utf8.h"
+#include "launch/app/actions.h"
 #include "launch/app/commands.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
@@ -22,87 +21,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr const char* kUsage =
-    "usage: troupe data build IN... --tokenizer T --out PREFIX [--field F] [--json]\n"
-    "       troupe data inspect PREFIX [--tokenizer T] [--samples N] [--tokens N] [--json]\n"
-    "       troupe data verify PREFIX [--tokenizer T] [--json]\n"
-    "\n"
-    "  build    tokenises text files, JSONL files (--field, default text) and folders into\n"
-    "           PREFIX.bin and PREFIX.idx, as Megatron-LM reads them\n"
-    "  inspect  shows what a pair holds, and the beginnings of some documents as tokens\n"
-    "  verify   reads all of it and checks header, tables, sizes, ids and hash; code 3 when\n"
-    "           something is wrong\n"
-    "\n"
-    "  T is `byte`, a folder with GPT-2's vocab.json and merges.txt, or a tokenizer.json.\n";
-
-struct Arguments {
-  std::string action;
-  std::vector<std::string> paths;
-  std::map<std::string, std::string> values;  // by option without dashes
-  bool as_json = false;
-};
-
-const std::vector<std::string>& options_of(const std::string& action) {
-  static const std::map<std::string, std::vector<std::string>> options = {
-      {"build", {"tokenizer", "out", "field"}},
-      {"inspect", {"tokenizer", "samples", "tokens"}},
-      {"verify", {"tokenizer"}}};
-  const auto found = options.find(action);
-  if (found == options.end())
-    fail(ExitCode::usage, "data: unknown action \"{}\"; there are build, inspect and verify.\n{}",
-         action, kUsage);
-  return found->second;
-}
-
-// Options may be given as --key value or --key=value.
-Arguments parse(std::span<const std::string> args) {
-  Arguments out;
-  if (args.empty()) fail(ExitCode::usage, "data: build, inspect or verify?\n{}", kUsage);
-  out.action = args[0];
-  const std::vector<std::string>& options = options_of(out.action);
-  for (size_t i = 1; i < args.size(); ++i) {
-    const std::string& word = args[i];
-    if (word == "--json") {
-      out.as_json = true;
-    } else if (word.starts_with("--")) {
-      const size_t equals = std::min(word.find('='), word.size());
-      const std::string key = word.substr(2, equals - 2);
-      if (std::find(options.begin(), options.end(), key) == options.end())
-        fail(ExitCode::usage, "data {}: unknown option --{}.\n{}", out.action, key, kUsage);
-      if (equals == word.size() && i + 1 == args.size())
-        fail(ExitCode::usage, "data {}: --{} needs a value.\n{}", out.action, key, kUsage);
-      if (!out.values.emplace(key, equals < word.size() ? word.substr(equals + 1) : args[++i])
-               .second)
-        fail(ExitCode::usage, "data {}: --{} is given twice.", out.action, key);
-    } else {
-      out.paths.push_back(word);
-    }
-  }
-  return out;
-}
-
-std::string value_of(const Arguments& arguments, const std::string& key,
-                     const std::string& otherwise = {}) {
-  const auto found = arguments.values.find(key);
-  return found == arguments.values.end() ? otherwise : found->second;
-}
-
-int64_t number_of(const Arguments& arguments, const std::string& key, int64_t otherwise) {
-  const std::string text = value_of(arguments, key);
-  if (text.empty()) return otherwise;
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0)
-    fail(ExitCode::usage, "data {}: --{} is \"{}\", not a whole number from 0 up.",
-         arguments.action, key, text);
-  return value;
-}
-
 std::string the_prefix(const Arguments& arguments) {
-  if (arguments.paths.size() != 1)
-    fail(ExitCode::usage, "data {}: one PREFIX is needed, {} are given.\n{}", arguments.action,
-         arguments.paths.size(), kUsage);
-  std::string prefix = arguments.paths[0];
+  std::string prefix = arguments.positionals[0];
   if (prefix.ends_with(".idx") || prefix.ends_with(".bin")) prefix.resize(prefix.size() - 4);
   if (!is_token_file(prefix))
     fail(ExitCode::data, "{}: there is no {}.idx; give the prefix of a .bin/.idx pair", prefix,
@@ -112,14 +32,16 @@ std::string the_prefix(const Arguments& arguments) {
 
 int build(const Arguments& arguments) {
   BuildRequest request;
-  request.inputs = arguments.paths;
-  request.tokenizer_name = value_of(arguments, "tokenizer");
-  request.field = value_of(arguments, "field", "text");
-  request.prefix = value_of(arguments, "out");
-  for (const char* key : {"tokenizer", "out"})
-    if (value_of(arguments, key).empty())
-      fail(ExitCode::usage, "data build: --{} is missing.\n{}", key, kUsage);
-  if (request.inputs.empty()) fail(ExitCode::usage, "data build: no input is given.\n{}", kUsage);
+  request.inputs = arguments.positionals;
+  request.tokenizer_name = arguments.text("tokenizer");
+  request.field = arguments.text("field");
+  request.prefix = arguments.text("out");
+  for (const char* key : {"tokenizer", "out"}) {
+    if (arguments.text(key).empty()) {
+      fail(ExitCode::usage, "data build: --{} is missing; `troupe data build --help` says more",
+           key);
+    }
+  }
   const auto tokenizer = load_tokenizer(request.tokenizer_name);
   BuildResult result;
   const auto start = std::chrono::steady_clock::now();
@@ -133,7 +55,7 @@ int build(const Arguments& arguments) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double rate = static_cast<double>(result.bytes) / 1e6 / std::max(seconds, 1e-6);
-  if (arguments.as_json) {
+  if (arguments.flag("json")) {
     const ordered_json json = {{"prefix", request.prefix},
                                {"tokens", result.tokens},
                                {"documents", result.documents},
@@ -156,7 +78,7 @@ int build(const Arguments& arguments) {
 std::unique_ptr<Tokenizer> tokenizer_for(const Arguments& arguments,
                                          const std::optional<TokenFileOrigin>& origin,
                                          const std::string& prefix) {
-  const std::string given = value_of(arguments, "tokenizer");
+  const std::string given = arguments.text("tokenizer");
   std::unique_ptr<Tokenizer> tokenizer;
   if (!given.empty()) {
     tokenizer = load_tokenizer(given);
@@ -252,10 +174,10 @@ int inspect(const Arguments& arguments) {
   const auto origin = read_token_file_origin(prefix);
   const auto tokenizer = tokenizer_for(arguments, origin, prefix);
   const std::vector<Sample> samples =
-      samples_of(file, number_of(arguments, "samples", 3), number_of(arguments, "tokens", 48));
+      samples_of(file, arguments.integer("samples", 0), arguments.integer("tokens", 0));
   if (tokenizer)
     for (const Sample& sample : samples) check_ids_of(sample, *tokenizer, prefix);
-  if (arguments.as_json) {
+  if (arguments.flag("json")) {
     ordered_json json = {{"prefix", prefix},
                          {"type", name(file.index.type)},
                          {"tokens", file.index.tokens},
@@ -283,10 +205,10 @@ int inspect(const Arguments& arguments) {
 
 int verify(const Arguments& arguments) {
   const std::string prefix = the_prefix(arguments);
-  const std::string given = value_of(arguments, "tokenizer");
+  const std::string given = arguments.text("tokenizer");
   const auto tokenizer = given.empty() ? nullptr : load_tokenizer(given);
   const VerifyResult result = verify_token_file(prefix, tokenizer.get());
-  if (arguments.as_json) {
+  if (arguments.flag("json")) {
     const ordered_json json = {{"prefix", prefix},
                                {"ok", true},
                                {"tokens", result.index.tokens},
@@ -307,18 +229,42 @@ int verify(const Arguments& arguments) {
   return 0;
 }
 
+constexpr const char* kTokenizerHelp =
+    "byte, a folder with GPT-2's vocab.json and merges.txt, or a tokenizer.json";
+
+std::vector<Action> actions() {
+  CommandLine build_line("data build", "IN... --tokenizer T --out PREFIX [options]",
+                         "tokenises text files, JSONL files and folders into PREFIX.bin and "
+                         "PREFIX.idx, as Megatron-LM "
+                         "reads them");
+  build_line.option("tokenizer", "T", "", kTokenizerHelp)
+      .option("out", "PREFIX", "", "where the pair goes")
+      .option("field", "F", "text", "of JSONL rows: the one that holds the text")
+      .flag("json", "one JSON object on standard output")
+      .positionals(1, SIZE_MAX);
+  CommandLine inspect_line(
+      "data inspect", "PREFIX [options]",
+      "shows what a pair holds, and the beginnings of some documents as tokens");
+  inspect_line
+      .option("tokenizer", "T", "", fmt::format("{}; else the one that made it", kTokenizerHelp))
+      .option("samples", "N", "3", "documents to show")
+      .option("tokens", "N", "48", "tokens to show of each")
+      .flag("json", "one JSON object on standard output")
+      .positionals(1, 1);
+  CommandLine verify_line("data verify", "PREFIX [options]",
+                          "reads all of a pair and checks header, tables, sizes, ids and hash; "
+                          "code 3 when something is "
+                          "wrong");
+  verify_line.option("tokenizer", "T", "", kTokenizerHelp)
+      .flag("json", "one JSON object on standard output")
+      .positionals(1, 1);
+  return {{"build", build_line, build},
+          {"inspect", inspect_line, inspect},
+          {"verify", verify_line, verify}};
+}
+
 }  // namespace
 
-int command_data(std::span<const std::string> args) {
-  if (std::any_of(args.begin(), args.end(),
-                  [](const std::string& word) { return word == "--help" || word == "-h"; })) {
-    fmt::print("{}", kUsage);
-    return 0;
-  }
-  const Arguments arguments = parse(args);
-  if (arguments.action == "build") return build(arguments);
-  if (arguments.action == "inspect") return inspect(arguments);
-  return verify(arguments);
-}
+int command_data(std::span<const std::string> args) { return run_action("data", actions(), args); }
 
 }  // namespace troupe

@@ -1,12 +1,12 @@
 // troupe report DIR... [--out FILE]
 #include <fmt/core.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <vector>
 
 #include "core/base/error.h"
+#include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/metrics/log_file.h"
 #include "launch/report/report.h"
@@ -15,39 +15,6 @@ namespace troupe {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kUsage =
-    "usage: troupe report DIR... [--out FILE]\n"
-    "\n"
-    "Writes one HTML page about the runs in DIR..., overlaid when there are several, to "
-    "report.html\n"
-    "in the first DIR or to FILE. The page needs no network.\n";
-
-struct Arguments {
-  std::vector<fs::path> dirs;
-  std::optional<fs::path> out;
-  bool help = false;
-};
-
-Arguments parse(std::span<const std::string> args) {
-  Arguments out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    const std::string& word = args[i];
-    if (word == "--help" || word == "-h") {
-      out.help = true;
-    } else if (word == "--out" || word.rfind("--out=", 0) == 0) {
-      if (word == "--out" && i + 1 == args.size()) {
-        fail(ExitCode::usage, "report: --out needs a file.\n{}", kUsage);
-      }
-      out.out = word == "--out" ? args[++i] : word.substr(6);
-    } else if (word.size() > 1 && word.front() == '-') {
-      fail(ExitCode::usage, "report: unknown option {}.\n{}", word, kUsage);
-    } else {
-      out.dirs.emplace_back(word);
-    }
-  }
-  return out;
-}
 
 void need_run(const fs::path& dir) {
   std::error_code ignored;
@@ -70,16 +37,20 @@ void need_run(const fs::path& dir) {
 }  // namespace
 
 int command_report(std::span<const std::string> args) {
-  const Arguments arguments = parse(args);
-  if (arguments.help) {
-    std::fputs(kUsage, stdout);
-    return 0;
-  }
-  if (arguments.dirs.empty()) fail(ExitCode::usage, "report: no run directory given.\n{}", kUsage);
-  for (const fs::path& dir : arguments.dirs) need_run(dir);
-  const fs::path out = arguments.out.value_or(arguments.dirs.front() / "report.html");
+  CommandLine line(
+      "report", "DIR... [--out FILE]",
+      "Writes one HTML page about the runs in DIR..., overlaid when there are several. "
+      "The page needs no network.");
+  line.option("out", "FILE", "", "where the page goes; default: report.html in the first DIR")
+      .positionals(1, SIZE_MAX);
+  const std::optional<Arguments> arguments = line.parse(args);
+  if (!arguments) return 0;
+  const std::vector<fs::path> dirs(arguments->positionals.begin(), arguments->positionals.end());
+  for (const fs::path& dir : dirs) need_run(dir);
+  const fs::path out =
+      arguments->given("out") ? fs::path(arguments->text("out")) : dirs.front() / "report.html";
   std::string problem;
-  if (!replace_file(out, report(arguments.dirs), problem)) {
+  if (!replace_file(out, report(dirs), problem)) {
     fail(ExitCode::resource, "report: cannot write {}: {}; choose another place with --out FILE",
          out.string(), problem);
   }

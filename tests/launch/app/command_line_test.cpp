@@ -81,6 +81,9 @@ TEST(CommandLine, SaysWhatIsMissing) {
   CommandLine line("start", "[-n N] [--] COMMAND ...", "Starts.");
   line.positionals(1, 2);
   EXPECT_NE(misuse(line, {}).find("COMMAND is missing"), std::string::npos) << misuse(line, {});
+  CommandLine two("diff", "A B [options]", "Compares.");
+  two.positionals(2, 2);
+  EXPECT_NE(misuse(two, {"a.h5"}).find("B is missing"), std::string::npos) << misuse(two, {"a.h5"});
 }
 
 TEST(CommandLine, TheRestBelongsToAnotherCommand) {
