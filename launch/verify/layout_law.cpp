@@ -3,9 +3,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <map>
 
 #include "core/base/error.h"
 #include "launch/training/drawn_batch.h"
@@ -264,53 +261,6 @@ LawResult run_law_on_threads(const LawCase& law, int ranks) {
     if (rank == 0) result = std::move(mine);
   });
   return result;
-}
-
-double worst_difference(const std::vector<Named>& a, const std::vector<Named>& b,
-                        std::string& where) {
-  constexpr double kUnbounded = std::numeric_limits<double>::infinity();
-  double squares = 0.0;
-  int64_t count = 0;
-  std::map<std::string, const Named*> others;
-  for (const Named& tensor : b) others[tensor.name] = &tensor;
-  for (const Named& tensor : a) {
-    for (double value : tensor.values) squares += value * value;
-    count += static_cast<int64_t>(tensor.values.size());
-  }
-  const double floor = 1e-3 * std::sqrt(squares / static_cast<double>(count));
-  double worst = 0.0;
-  const auto note = [&](double difference, const std::string& name) {
-    if (difference <= worst) return;
-    worst = difference;
-    where = name;
-  };
-  for (const Named& tensor : a) {
-    const auto found = others.find(tensor.name);
-    if (found == others.end() || found->second->values.size() != tensor.values.size()) {
-      note(kUnbounded, tensor.name);
-      continue;
-    }
-    double largest = floor;
-    double difference = 0.0;
-    for (size_t j = 0; j < tensor.values.size(); ++j) {
-      largest = std::max(largest, std::abs(tensor.values[j]));
-      const double gap = std::abs(tensor.values[j] - found->second->values[j]);
-      difference = std::isfinite(gap) ? std::max(difference, gap) : kUnbounded;
-      if (!std::isfinite(gap)) break;
-    }
-    if (difference > 0.0) note(difference / largest, tensor.name);
-    others.erase(found);
-  }
-  for (const auto& [name, tensor] : others) note(kUnbounded, name);
-  return worst;
-}
-
-double worst_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  double worst = 0.0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    worst = std::max(worst, std::abs(a[i] - b[i]) / std::max(std::abs(a[i]), 1e-12));
-  }
-  return worst;
 }
 
 uint64_t fingerprint(const LawResult& result) {

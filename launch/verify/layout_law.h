@@ -56,11 +56,6 @@ EngineConfig small_engine(DType compute, const std::string& router);
 // sample.
 std::function<TokenBatch(int64_t micro)> law_batches(TrainingEngine& engine, int64_t step = 0);
 
-// max|a-b| / max(max|a|, 1e-3 x RMS of all the lists of a), the worst of all lists; `where` names
-// it. Lists are compared by name; one that is missing or not finite differs without bound.
-double worst_difference(const std::vector<Named>& a, const std::vector<Named>& b,
-                        std::string& where);
-double worst_difference(const std::vector<double>& a, const std::vector<double>& b);
 // Every number of the result as bytes, for tests of equal bits.
 uint64_t fingerprint(const LawResult& result);
 

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "launch/verify/difference.h"
 #include "launch/verify/layout_law.h"
 #include "moe/routers/table.h"
 #include "parallel/checkpoint/checkpoint.h"

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "launch/verify/difference.h"
 #include "parallel/comm/self_communicator.h"
 #include "parallel/comm/thread_world.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 using laws::LawResult;
 using laws::Named;
+using laws::Size;
+using laws::size_of;
 
 // Keeps what exceeds its allowance most, of the first quantities that do.
 class Worst {
@@ -37,58 +40,10 @@ class Worst {
   bool settled_ = false;
 };
 
-struct Size {
-  double largest = 0.0;
-  double squares = 0.0;
-  void add(double value) {
-    largest = std::max(largest, std::abs(value));
-    squares += value * value;
-  }
-  double norm() const { return std::sqrt(squares); }
-};
-
-Size size_of(const Named& tensor) {
-  Size size;
-  for (const double value : tensor.values) size.add(value);
-  return size;
-}
-
-// |a - b| / |a| of each tensor of `a`, in bf16 in the 2-norm, else in the maximum norm; |a| at
-// least 1e-3 x that of an average tensor. A tensor that `b` has not, or not finite, differs without
-// bound.
-std::vector<double> differences(const std::vector<Named>& a, const std::vector<Named>& b,
-                                DType compute) {
-  constexpr double kUnbounded = std::numeric_limits<double>::infinity();
-  require(a.size() == b.size(), "{} tensors against {}", b.size(), a.size());
-  double squares = 0.0;
-  int64_t count = 0;
-  for (const Named& tensor : a) {
-    for (double value : tensor.values) squares += value * value;
-    count += static_cast<int64_t>(tensor.values.size());
-  }
-  const double rms = std::sqrt(squares / static_cast<double>(std::max<int64_t>(count, 1)));
-  std::vector<double> out;
-  for (const Named& tensor : a) {
-    const auto other = std::find_if(b.begin(), b.end(),
-                                    [&](const Named& named) { return named.name == tensor.name; });
-    if (other == b.end() || other->values.size() != tensor.values.size()) {
-      out.push_back(kUnbounded);
-      continue;
-    }
-    Size size;
-    Size gap;
-    for (size_t i = 0; i < tensor.values.size(); ++i) {
-      size.add(tensor.values[i]);
-      gap.add(tensor.values[i] - other->values[i]);
-    }
-    const bool norm = compute == DType::bf16;
-    const double floor =
-        1e-3 * rms * (norm ? std::sqrt(static_cast<double>(tensor.values.size())) : 1.0);
-    const double difference = norm ? gap.norm() / std::max(size.norm(), floor)
-                                   : gap.largest / std::max(size.largest, floor);
-    out.push_back(gap.norm() == 0.0 ? 0.0 : std::isfinite(gap.norm()) ? difference : kUnbounded);
-  }
-  return out;
+// Tensors are compared in the maximum norm; in bf16, where one element may be off by much of itself
+// while the tensor is not, in the 2-norm.
+laws::Norm norm_of(DType compute) {
+  return compute == DType::bf16 ? laws::Norm::two : laws::Norm::maximum;
 }
 
 // What the precision itself does to each tensor on one rank: its difference to a run in a better
@@ -97,7 +52,7 @@ std::vector<double> differences(const std::vector<Named>& a, const std::vector<N
 // keys) is mostly rounding.
 std::vector<double> allowances(const std::vector<Named>& reference,
                                const std::vector<Named>& precise, DType compute, double tolerance) {
-  std::vector<double> allowed = differences(reference, precise, compute);
+  std::vector<double> allowed = differences(reference, precise, norm_of(compute));
   for (double& value : allowed) {
     const double more = compute == DType::bf16 ? 3 * value : std::min(10 * value, 1e-2);
     value = std::max(tolerance, more);
@@ -292,14 +247,15 @@ void Verifier::allow(laws::LawCase alone) {
 
 void Verifier::allow_chance(const Chance& chance) {
   const double reach = verify_.engine.lr * static_cast<double>(verify_.steps);
-  const bool norm = verify_.engine.model.compute == DType::bf16;
+  const laws::Norm norm = norm_of(verify_.engine.model.compute);
   for (size_t i = 0; i < allowed_parameters_.size(); ++i) {
     const Named& parameter = reference_.parameters[i];
     const Size size = size_of(parameter);
     for (size_t j = 0; j < reference_.gradients.size(); ++j) {
       if (reference_.gradients[j].name != parameter.name) continue;
-      allowed_parameters_[i] += chance(reference_.gradients, j, reach) /
-                                std::max(norm ? size.norm() : size.largest, 1e-12);
+      allowed_parameters_[i] +=
+          chance(reference_.gradients, j, reach) /
+          std::max(norm == laws::Norm::two ? size.two_norm() : size.largest, 1e-12);
     }
   }
 }
@@ -310,7 +266,8 @@ void Verifier::compare(const LawResult& found, double tolerance, Verdict& verdic
   const StepComparison steps(verify_.engine, reference_, found, tolerance, allowed_totals_, worst);
   const auto tensors = [&](const std::vector<Named>& a, const std::vector<Named>& b,
                            const std::vector<double>& allowed, const char* kind) {
-    const std::vector<double> found_differences = differences(a, b, compute);
+    require(a.size() == b.size(), "{} tensors against {}", b.size(), a.size());
+    const std::vector<double> found_differences = differences(a, b, norm_of(compute));
     for (size_t i = 0; i < a.size(); ++i) {
       worst.note(found_differences[i], allowed[i], a[i].name, kind + a[i].name);
     }

@@ -2,6 +2,7 @@
 // threads.
 #include <gtest/gtest.h>
 
+#include "launch/verify/difference.h"
 #include "launch/verify/layout_law.h"
 #include "tests/support/law_cases.h"
 

@@ -1,6 +1,7 @@
 // Pipeline stages change nothing, whatever their schedule.
 #include <gtest/gtest.h>
 
+#include "launch/verify/difference.h"
 #include "launch/verify/layout_law.h"
 #include "moe/balance/balance_term.h"
 #include "tests/support/law_cases.h"

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "launch/verify/difference.h"
 #include "tests/support/law_cases.h"
 
 namespace troupe {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "launch/verify/difference.h"
+
 namespace troupe::laws {
 
 void expect_same_training(const LawResult& reference, const LawResult& result,
