@@ -1,10 +1,8 @@
 #include "launch/config/layout_rules.h"
 
 #include <fmt/core.h>
-#include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <set>
 
 #include "launch/config/legal.h"
@@ -19,15 +17,8 @@ std::string quotient(int64_t number, int64_t by) {
 
 bool one_divides(int64_t a, int64_t b) { return a % b == 0 || b % a == 0; }
 
-// The (at most three) of `found` nearest to `value`: "1, 2, 4".
-std::string nearest_of(std::vector<int64_t> found, int64_t value) {
-  std::stable_sort(found.begin(), found.end(), [&](int64_t a, int64_t b) {
-    return std::llabs(a - value) < std::llabs(b - value);
-  });
-  if (found.size() > 3) found.resize(3);
-  std::sort(found.begin(), found.end());
-  return fmt::format("{}", fmt::join(found, ", "));
-}
+// Legal values that a fix names at most.
+constexpr size_t kShown = 3;
 
 class Rules {
  public:
@@ -86,7 +77,7 @@ class Rules {
     for (const int64_t degree : divisors(world_)) {
       if (mends(key, with(axis, degree), s_)) found.push_back(degree);
     }
-    return nearest_of(std::move(found), p_.shape[axis]);
+    return nearest_of(std::move(found), p_.shape[axis], kShown);
   }
   // "nearest legal values: 1, 2", then `more`; where no degree helps only `more`.
   std::string advice(const std::string& degrees, const std::string& more = {}) const {
@@ -276,7 +267,7 @@ class Rules {
       other.micro_batch = size;
       if (mends("train.global_batch", p_, other)) found.push_back(size);
     }
-    return nearest_of(std::move(found), s_.micro_batch);
+    return nearest_of(std::move(found), s_.micro_batch, kShown);
   }
 
   // The global batches nearest to the given one that the schedule allows.

@@ -20,15 +20,16 @@ std::vector<int64_t> divisors(int64_t n) {
   return low;
 }
 
-std::string near_divisors(int64_t n, int64_t value) {
-  std::vector<int64_t> all = divisors(n);
-  std::stable_sort(all.begin(), all.end(), [&](int64_t a, int64_t b) {
+std::string nearest_of(std::vector<int64_t> numbers, int64_t value, size_t count) {
+  std::stable_sort(numbers.begin(), numbers.end(), [&](int64_t a, int64_t b) {
     return std::llabs(a - value) < std::llabs(b - value);
   });
-  if (all.size() > 4) all.resize(4);
-  std::sort(all.begin(), all.end());
-  return fmt::format("{}", fmt::join(all, ", "));
+  if (numbers.size() > count) numbers.resize(count);
+  std::sort(numbers.begin(), numbers.end());
+  return fmt::format("{}", fmt::join(numbers, ", "));
 }
+
+std::string near_divisors(int64_t n, int64_t value) { return nearest_of(divisors(n), value, 4); }
 
 std::string near_multiples(int64_t unit, int64_t value) {
   const int64_t below = value / unit * unit;

@@ -1,18 +1,13 @@
 #include "launch/config/rules.h"
 
 #include <fmt/core.h>
-#include <fmt/format.h>
 
 #include <filesystem>
-#include <map>
-#include <set>
 
-#include "launch/config/build.h"
 #include "launch/config/layout_rules.h"
 #include "launch/config/legal.h"
 #include "launch/config/moe_rules.h"
 #include "launch/config/rule_list.h"
-#include "launch/config/scalar.h"
 
 namespace troupe {
 namespace {
@@ -95,27 +90,6 @@ void check_paths(const RunConfig& config, RuleList& rules) {
 }
 
 }  // namespace
-
-void RuleList::add(const std::string& key, const std::vector<std::string>& reads, std::string rule,
-                   std::string fix) {
-  if (sheet_.broken(key)) return;
-  for (const std::string& read : reads) {
-    if (sheet_.broken(read)) return;
-  }
-  Problem problem;
-  problem.key = key;
-  if (const Entry* entry = sheet_.find(key)) {
-    problem.place = entry->place;
-    problem.value = entry->given;
-    if (entry->given.empty()) {
-      problem.place = sheet_.nearest_place(key);
-      problem.value = Sheet::shown(*entry) + (entry->automatic.empty() ? " (default)" : " (auto)");
-    }
-  }
-  problem.rule = std::move(rule);
-  problem.fix = std::move(fix);
-  problems_.push_back(std::move(problem));
-}
 
 std::vector<Problem> problems(const RunConfig& config, int world, Purpose purpose) {
   RuleList rules(config.sheet);

@@ -1,0 +1,26 @@
+#include "launch/config/rule_list.h"
+
+namespace troupe {
+
+void RuleList::add(const std::string& key, const std::vector<std::string>& reads, std::string rule,
+                   std::string fix) {
+  if (sheet_.broken(key)) return;
+  for (const std::string& read : reads) {
+    if (sheet_.broken(read)) return;
+  }
+  Problem problem;
+  problem.key = key;
+  if (const Entry* entry = sheet_.find(key)) {
+    problem.place = entry->place;
+    problem.value = entry->given;
+    if (entry->given.empty()) {
+      problem.place = sheet_.nearest_place(key);
+      problem.value = Sheet::shown(*entry) + (entry->automatic.empty() ? " (default)" : " (auto)");
+    }
+  }
+  problem.rule = std::move(rule);
+  problem.fix = std::move(fix);
+  problems_.push_back(std::move(problem));
+}
+
+}  // namespace troupe
