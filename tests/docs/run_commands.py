@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs every command of a documentation page's plain code blocks, on a shrunken model, in a directory of its own.
 
-Usage: run_commands.py SOURCE_DIR TROUPE PAGE...   Exit 1 when a command fails; the scripts that install and build are
-left to .ci/run, which runs them whole, and are counted.
+Usage: run_commands.py SOURCE_DIR TROUPE PAGE...   Exit 1 when a command fails. Left out, and counted, are the scripts that
+install and build, which .ci/run runs whole, and commands that leave with 77: they need namespaces, which not every machine
+allows.
 """
 import os
 import pathlib
@@ -15,6 +16,7 @@ import tempfile
 SHRINK = ["train.steps=4", "eval.every=2", "eval.tokens=2048", "train.global_batch=8", "train.micro_batch=2",
           "model.layers=2", "model.dim=48", "model.seq_len=64", "schedule.warmup=1"]
 RUN_BY_CI = ("launch/scripts/quickstart", "tests/run")
+NOT_ALLOWED_HERE = 77
 
 
 def commands(page):
@@ -36,8 +38,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="troupe-docs-") as folder:
         root = pathlib.Path(folder)
         (root / "configs").symlink_to(source / "configs")
-        (root / "build/release").mkdir(parents=True)
-        (root / "build/release/troupe").symlink_to(troupe)
+        (root / "launch").symlink_to(source / "launch")
+        for preset in ("release", "tests"):
+            (root / "build" / preset).mkdir(parents=True)
+            (root / "build" / preset / "troupe").symlink_to(troupe)
         (root / "hosts").write_text("localhost slots=4\n")
         (root / "YOUR.txt").write_text((source / "configs/text/tinyshakespeare.txt").read_text()[:60000])
         environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
@@ -53,11 +57,14 @@ def main():
                     words += [word for word in SHRINK if word.split("=")[0] not in given]
                 result = subprocess.run(words, cwd=root, env=environment, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+                if result.returncode == NOT_ALLOWED_HERE:
+                    left += 1
+                    continue
                 ran += 1
                 if result.returncode != 0:
                     failed += 1
                     print(f"{page}: exit {result.returncode}: {command}\n{result.stdout.decode(errors='replace')}")
-    print(f"{ran} commands run, {left} left to .ci/run, {failed} failed")
+    print(f"{ran} commands run, {left} left out, {failed} failed")
     return 1 if failed or not ran else 0
 
 
