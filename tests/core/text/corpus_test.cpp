@@ -10,7 +10,7 @@ namespace {
 
 using test::data_path;
 using test::expect_error;
-using test::TemporaryFolder;
+using test::TemporaryDirectory;
 using test::write_text;
 
 std::string text_of(const TokenStream& tokens, const Tokenizer& tokenizer) {
@@ -28,7 +28,7 @@ class CorpusTest : public testing::Test {
     spec.val_fraction = fraction;
     return load_run_data(spec, *byte_, vocab, seq_len);
   }
-  const TemporaryFolder folder_;
+  const TemporaryDirectory folder_;
   const std::unique_ptr<Tokenizer> byte_ = load_tokenizer("byte");
   const std::unique_ptr<Tokenizer> bpe_ = load_tokenizer(data_path("small_json/gpt2.json"));
 };

@@ -1,8 +1,7 @@
-// What the tests of this folder share: committed data, temporary folders, expected errors.
+// What the tests of this folder share: committed data, text files, expected errors.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "tests/core/io/temporary_directory.h"
 
 namespace troupe::test {
 
@@ -31,22 +31,6 @@ inline void write_text(const std::string& path, std::string_view text) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path, std::ios::binary) << text;
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "troupe-text-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // Runs `action`, which must fail with `code` and a message that contains `words`.
 inline void expect_error(ExitCode code, const std::string& words,

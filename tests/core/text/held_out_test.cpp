@@ -98,7 +98,7 @@ TEST(HeldOut, NumbersDocumentsFromZeroAndPads) {
 
 TEST(HeldOut, CountsTheBytesOfItsTargets) {
   const auto tokenizer = load_tokenizer(test::data_path("small_json/gpt2.json"));
-  const test::TemporaryFolder folder;
+  const test::TemporaryDirectory folder;
   const std::string text = "the cat and the hat, the end of the world";
   test::write_text(folder / "t.txt", text);
   const Corpus corpus = load_corpus(folder / "t.txt", *tokenizer, tokenizer->vocab_size());

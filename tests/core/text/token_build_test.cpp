@@ -12,7 +12,7 @@ namespace {
 using test::data_path;
 using test::expect_error;
 using test::read_text;
-using test::TemporaryFolder;
+using test::TemporaryDirectory;
 using test::write_text;
 
 class TokenBuildTest : public testing::Test {
@@ -36,7 +36,7 @@ class TokenBuildTest : public testing::Test {
     tokens.read(0, ids, tokenizer.vocab_size());
     return tokenizer.decode(ids);
   }
-  const TemporaryFolder folder_;
+  const TemporaryDirectory folder_;
   const std::unique_ptr<Tokenizer> byte_ = load_tokenizer("byte");
   const std::unique_ptr<Tokenizer> bpe_ = load_tokenizer(data_path("small_json/cl100k.json"));
   int64_t last_done_ = 0;

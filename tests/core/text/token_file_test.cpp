@@ -11,7 +11,7 @@ namespace {
 
 using test::expect_error;
 using test::read_text;
-using test::TemporaryFolder;
+using test::TemporaryDirectory;
 using test::write_text;
 
 // Two documents, [1, 2, 300] and [7], then an empty one; written out by hand from the description
@@ -28,7 +28,7 @@ const std::string kIdx = std::string("MMIDIDX\0\0", 9) +
 const std::string kBin = std::string("\1\0\2\0\x2c\1\7\0", 8);
 
 TEST(TokenFile, WritesTheGoldenBytes) {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   TokenFileWriter writer(folder / "d", TokenType::u16);
   writer.add(std::vector<int32_t>{1, 2});
   writer.add(std::vector<int32_t>{300});
@@ -44,7 +44,7 @@ TEST(TokenFile, WritesTheGoldenBytes) {
 }
 
 TEST(TokenFile, ReadsTheGoldenBytes) {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_text(folder / "d.idx", kIdx);
   write_text(folder / "d.bin", kBin);
   const TokenFile file = open_token_file(folder / "d");
@@ -95,7 +95,7 @@ TEST(TokenFile, NamesEachDamage) {
 }
 
 TEST(TokenFile, NamesAMissingHalf) {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_text(folder / "d.idx", kIdx);
   EXPECT_TRUE(is_token_file(folder / "d"));
   EXPECT_FALSE(is_token_file(folder / "e"));
@@ -105,7 +105,7 @@ TEST(TokenFile, NamesAMissingHalf) {
 TEST(TokenFile, RoundTripsRandomDocuments) {
   std::mt19937 random(3);
   for (const TokenType type : {TokenType::u8, TokenType::u16, TokenType::i32}) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     const uint32_t limit = type == TokenType::u8    ? 256U
                            : type == TokenType::u16 ? 65536U
                                                     : 4000000U;
@@ -138,7 +138,7 @@ TEST(TokenFile, RoundTripsRandomDocuments) {
 }
 
 TEST(TokenFile, AnUnfinishedWriterLeavesNothing) {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_text(folder / "d.idx", kIdx);
   write_text(folder / "d.bin", kBin);
   {

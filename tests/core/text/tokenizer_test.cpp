@@ -10,7 +10,7 @@ namespace troupe {
 namespace {
 
 using test::expect_error;
-using test::TemporaryFolder;
+using test::TemporaryDirectory;
 using test::write_text;
 
 TEST(ByteTokenizer, HasOneIdPerByte) {
@@ -24,7 +24,7 @@ TEST(ByteTokenizer, HasOneIdPerByte) {
 }
 
 TEST(LoadTokenizer, NamesWhatIsMissing) {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   expect_error(ExitCode::data, "does not exist", [&] { load_tokenizer(folder / "none"); });
   expect_error(ExitCode::data, "does not exist", [&] { load_tokenizer("bytes"); });
   expect_error(ExitCode::data, "holds no tokenizer", [&] { load_tokenizer(folder.path()); });

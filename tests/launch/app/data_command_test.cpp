@@ -9,7 +9,7 @@ namespace troupe {
 namespace {
 
 using test::expect_error;
-using test::TemporaryFolder;
+using test::TemporaryDirectory;
 using test::write_text;
 
 // Standard output of a call that must succeed.
@@ -29,7 +29,7 @@ const std::string kTokenizer =
     std::string(TROUPE_SOURCE_DIR) + "/tests/core/text/data/small_json/gpt2.json";
 
 TEST(DataCommand, BuildsInspectsAndVerifies) {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_text(folder / "r.jsonl", "{\"body\": \"the cat\\tsat\"}\n{\"body\": \"on the mat\\n\"}\n");
   const std::string prefix = folder / "out/data";
   const auto built =
@@ -61,7 +61,7 @@ TEST(DataCommand, BuildsInspectsAndVerifies) {
 }
 
 TEST(DataCommand, TellsUsageFromDataErrors) {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_text(folder / "a.txt", "text");
   const auto refuses = [&](ExitCode code, const std::string& words,
                            const std::vector<std::string>& args) {
