@@ -44,8 +44,7 @@ Tensor rising(int64_t count, int64_t first, const std::shared_ptr<Device>& devic
 Tensor attention_part(const Tensor& values, const TokenSharding& sharding) {
   const std::vector<int32_t>& rows = sharding.attention_rows();
   if (static_cast<int64_t>(rows.size()) == values.dim(0)) return values;
-  const Tensor out =
-      Tensor::empty({static_cast<int64_t>(rows.size())}, DType::i32, values.device());
+  Tensor out = Tensor::empty({static_cast<int64_t>(rows.size())}, DType::i32, values.device());
   for (size_t i = 0; i < rows.size(); ++i) out.data<int32_t>()[i] = values.data<int32_t>()[rows[i]];
   return out;
 }
@@ -159,7 +158,7 @@ Tensor Decoder::embed(const StreamContext& stream) {
   const Tensor rows = with_unit(keeper_, *embedding_, [&] {
     return embedding(*embedding_, attention_part(tokens.token_ids, *stream.sharding));
   });
-  const Tensor x_TD = region_.leave(rows, "embedding");
+  Tensor x_TD = region_.leave(rows, "embedding");
   if (!tokens.training || config_.dropout == 0) return x_TD;
   return dropout(x_TD, config_.dropout, Random(tokens.seed, "dropout", "embedding"),
                  stream_draws(stream, device_));
@@ -279,7 +278,7 @@ Tensor Decoder::nll(const TokenContext& tokens, const Tensor& targets) {
   if (mesh_.size(Axis::cp) == 1) return nll;
   // Every cp rank holds as many tokens; their losses back into the order of the micro-batch.
   Communicator& cp = mesh_.group(Axis::cp);
-  const Tensor out = Tensor::zeros({tokens.tokens()}, nll.dtype(), device_);
+  Tensor out = Tensor::zeros({tokens.tokens()}, nll.dtype(), device_);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (nll.dtype() == DType::f64) {
       out.data<double>()[rows[i]] = nll.data<double>()[i];

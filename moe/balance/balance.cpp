@@ -262,6 +262,7 @@ Tensor sum_of_levels(const std::vector<Tensor>& losses, ExactBatch* exact) {
   if (losses.size() == 1) return losses.front();
   const Tensor value = Tensor::zeros(Shape{}, losses.front().dtype(), losses.front().device());
   std::vector<Tensor> parts;
+  parts.reserve(losses.size());
   for (const Tensor& loss : losses) parts.push_back(loss.detach());
   const auto fill = [value, parts = std::move(parts)](const BatchTotals&) {
     double sum = 0.0;
