@@ -56,7 +56,9 @@ TEST_P(RoutingFlips, HaveTinyMarginsWhereScoresDiffer) {
   shape[Axis::edp] = 2;
   law.layout = Parallelism(shape);
   const LawResult spread = run_law_on_threads(law, 2);
-  if (law.engine.model.moe[1]->router != "hash") EXPECT_NE(alone.selection, spread.selection);
+  if (law.engine.model.moe[1]->router != "hash") {
+    EXPECT_NE(alone.selection, spread.selection);
+  }
   expect_tiny_margins(law, alone, spread, "tp 2");
 }
 
