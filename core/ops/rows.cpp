@@ -1,5 +1,7 @@
 #include "core/ops/rows.h"
 
+#include <algorithm>
+
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/kernels/rows.h"
@@ -41,7 +43,7 @@ Tensor combine(const Tensor& x, const RowLists& lists, const Tensor& weights) {
 
 void check_range(const char* op, const Tensor& rows, int64_t lowest, int64_t count) {
   const auto* data = rows.data<int32_t>();
-  for (int64_t i = 0; i < rows.elements(); ++i) {
+  for (int64_t i = 0, n = rows.elements(); i < n; ++i) {
     require(data[i] >= lowest && data[i] < count, "{}: row index {} at {}, there are {} rows", op,
             data[i], i, count);
   }
@@ -51,33 +53,32 @@ void check_range(const char* op, const Tensor& rows, int64_t lowest, int64_t cou
 Tensor owners(const RowLists& lists) {
   Tensor out = indices(lists.rows.elements(), lists.rows);
   const auto* begin = lists.offsets.data<int32_t>();
-  for (int64_t t = 0; t + 1 < lists.offsets.elements(); ++t) {
-    for (int32_t e = begin[t]; e < begin[t + 1]; ++e)
-      out.data<int32_t>()[e] = static_cast<int32_t>(t);
-  }
+  auto* owner = out.data<int32_t>();
+  for (int64_t t = 0, count = lists.offsets.elements() - 1; t < count; ++t)
+    std::fill(owner + begin[t], owner + begin[t + 1], static_cast<int32_t>(t));
+  return out;
+}
+
+// out[i] = from[entries[i]]
+template <typename T>
+Tensor pick(const Tensor& from, const Tensor& entries) {
+  Tensor out = Tensor::empty(entries.shape(), from.dtype(), from.device());
+  const auto* entry = entries.data<int32_t>();
+  const T* source = from.data<T>();
+  std::transform(entry, entry + entries.elements(), out.data<T>(),
+                 [source](int32_t e) { return source[e]; });
   return out;
 }
 
 // Gradient of combine with respect to x: row r sums weights[e] dy[owner(e)] over its entries e.
 Tensor combine_gradient(const Tensor& dy, const RowLists& lists, const Tensor& weights,
                         int64_t count) {
-  RowLists by_row = group(lists.rows, count);
-  const Tensor owner = owners(lists);
-  const Tensor entries = by_row.rows;
-  by_row.rows = indices(entries.elements(), entries);
-  Tensor sorted;
-  if (weights.defined()) sorted = Tensor::empty(weights.shape(), weights.dtype(), dy.device());
-  for (int64_t i = 0; i < entries.elements(); ++i) {
-    const int32_t e = entries.data<int32_t>()[i];
-    by_row.rows.data<int32_t>()[i] = owner.data<int32_t>()[e];
-    if (!sorted.defined()) continue;
-    if (sorted.dtype() == DType::f64) {
-      sorted.data<double>()[i] = weights.data<double>()[e];
-    } else {
-      sorted.data<float>()[i] = weights.data<float>()[e];
-    }
-  }
-  return combine(dy, by_row, sorted);
+  const RowLists entries = group(lists.rows, count);
+  const RowLists by_row{entries.offsets, pick<int32_t>(owners(lists), entries.rows)};
+  if (!weights.defined()) return combine(dy, by_row, {});
+  return combine(dy, by_row,
+                 weights.dtype() == DType::f64 ? pick<double>(weights, entries.rows)
+                                               : pick<float>(weights, entries.rows));
 }
 
 template <typename F>
@@ -90,8 +91,10 @@ void for_index(const Tensor& index, F f) {
 template <typename T>
 Tensor take(const Tensor& x, const Tensor& index) {
   Tensor out = Tensor::empty(index.shape(), x.dtype(), x.device());
+  const T* source = x.data<T>();
+  T* target = out.data<T>();
   for_index(index, [&](int64_t i, int64_t row, int64_t column) {
-    out.data<T>()[i] = x.data<T>()[row * x.dim(1) + column];
+    target[i] = source[row * x.dim(1) + column];
   });
   return out;
 }
@@ -99,12 +102,14 @@ Tensor take(const Tensor& x, const Tensor& index) {
 template <typename T>
 Tensor take_gradient(const Tensor& dy, const Tensor& index, const Shape& shape) {
   Tensor dx = Tensor::zeros(shape, dy.dtype(), dy.device());
+  const T* g = dy.data<T>();
+  T* into = dx.data<T>();
   for_index(index, [&](int64_t i, int64_t row, int64_t column) {
-    T& target = dx.data<T>()[row * shape[1] + column];
+    T& target = into[row * shape[1] + column];
     if constexpr (std::is_same_v<T, BF16>) {
-      target = BF16(static_cast<float>(target) + static_cast<float>(dy.data<T>()[i]));
+      target = BF16(static_cast<float>(target) + static_cast<float>(g[i]));
     } else {
-      target += dy.data<T>()[i];
+      target += g[i];
     }
   });
   return dx;

@@ -145,8 +145,10 @@ Tensor Tensor::strided(const Shape& shape, const Shape& strides, int64_t offset)
 
 View Tensor::view() const {
   require(defined(), "an undefined tensor was used");
-  require(storage_->held(), "a tensor of shape {} was used while its memory is given back",
-          shape_.text());
+  if (!storage_->held()) {  // spelled out only then: every use of a tensor comes by here
+    fail(ExitCode::internal, "a tensor of shape {} was used while its memory is given back",
+         shape_.text());
+  }
   auto* bytes = static_cast<std::byte*>(storage_->data());
   return {bytes + offset_ * static_cast<int64_t>(size_of(dtype_)), dtype_, shape_, strides_,
           storage_->device()->kind()};

@@ -38,7 +38,8 @@ LeavingRows Dispatcher::leave(const Tensor& x_TD, const Assignment& assignment,
 
 Tensor Dispatcher::home(const Tensor& rows_SD, const DispatchPlan& plan, PhaseClock* clock) const {
   PhaseScope scope(clock, Phase::dispatch);
-  return combine_rows(rows_SD, token_lists(plan, rows_SD.device()));
+  return collect_rows(rows_SD, token_lists(plan, rows_SD.device()),
+                      index_tensor(plan.row_token, rows_SD.device()));
 }
 
 const DispatchChunk& Dispatcher::only_chunk(const DispatchPlan& plan) const {

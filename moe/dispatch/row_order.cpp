@@ -29,4 +29,11 @@ Tensor spread_rows(const Tensor& x_TD, const Tensor& rows, const RowLists& uses)
                 });
 }
 
+Tensor collect_rows(const Tensor& rows_RD, const RowLists& lists, const Tensor& owner) {
+  return record("collect_rows", combine_rows(rows_RD.detach(), lists), {rows_RD},
+                [owner](const Tensor& dy, InputGradients& inputs) {
+                  inputs.add(0, gather_rows(contiguous(dy), owner));
+                });
+}
+
 }  // namespace troupe

@@ -21,4 +21,8 @@ Tensor from_expert_order(const Tensor& rows, const DispatchChunk& chunk);
 // sums its uses in the order of the list.
 Tensor spread_rows(const Tensor& x_TD, const Tensor& rows, const RowLists& uses);
 
+// Its mirror: out[t] sums the rows in lists of t, in their order; each row is in one list, that of
+// its `owner`.
+Tensor collect_rows(const Tensor& rows_RD, const RowLists& lists, const Tensor& owner);
+
 }  // namespace troupe

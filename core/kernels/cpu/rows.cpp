@@ -37,7 +37,23 @@ void gather_as(Stream& stream, View table, View ids, View out) {
   });
 }
 
-template <typename T>
+// The sum of weights[e] * x[row[e]] over the entries [begin, end), in their order: [n] in the wide
+// type T of X.
+template <typename T, typename X>
+void sum_entries(const X* x, const int32_t* row, const T* weights, int64_t begin, int64_t end,
+                 int64_t n, T* sum) {
+  if (begin == end) std::fill(sum, sum + n, T(0));
+  for (int64_t e = begin; e < end; ++e) {
+    const T weight = weights == nullptr ? T(1) : weights[e];
+    if (e == begin) {
+      vec::scale(weight, x + row[e] * n, sum, n);
+    } else {
+      vec::axpy(weight, x + row[e] * n, sum, n);
+    }
+  }
+}
+
+template <typename T, typename X>
 void combine_as(Stream& stream, View x, View offsets, View rows, View weights, View out,
                 bool accumulate) {
   const int64_t n = x.dim(1);
@@ -49,15 +65,9 @@ void combine_as(Stream& stream, View x, View offsets, View rows, View weights, V
     T* buffer = scratch.slot(thread_index());
     for (int64_t t = first; t < last; ++t) {
       if (accumulate && begin[t] == begin[t + 1]) continue;
-      T* sum = buffer + n;
-      std::fill(sum, sum + n, T(0));
-      for (int32_t e = begin[t]; e < begin[t + 1]; ++e) {
-        vec::axpy(w == nullptr ? T(1) : w[e], read_row<T>(x, row[e] * n, n, buffer), sum, n);
-      }
-      if (accumulate) {
-        const T* before = read_row<T>(out, t * n, n, buffer);
-        for (int64_t i = 0; i < n; ++i) sum[i] += before[i];
-      }
+      T* sum = accumulate ? buffer + n : result_row(out, t * n, buffer);
+      sum_entries(x.as<X>(), row, w, begin[t], begin[t + 1], n, sum);
+      if (accumulate) vec::axpy(T(1), read_row<T>(out, t * n, n, buffer), sum, n);
       write_row<T>(out, t * n, n, sum);
     }
   });
@@ -86,10 +96,10 @@ void gather_rows(Stream& stream, View table, View ids, View out) {
 
 void combine_rows(Stream& stream, View x, View offsets, View rows, View weights, View out,
                   bool accumulate) {
-  if (x.dtype == DType::f64) {
-    return combine_as<double>(stream, x, offsets, rows, weights, out, accumulate);
-  }
-  combine_as<float>(stream, x, offsets, rows, weights, out, accumulate);
+  const auto combine = x.dtype == DType::f64    ? combine_as<double, double>
+                       : x.dtype == DType::bf16 ? combine_as<float, BF16>
+                                                : combine_as<float, float>;
+  combine(stream, x, offsets, rows, weights, out, accumulate);
 }
 
 void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out) {

@@ -44,19 +44,41 @@ HWY_INLINE void map(const float* x, float* out, int64_t n, F f) {
           HWY_ATTR { store_part(f(load_part(x + i, count)), out + i, count); });
 }
 
-void ToF32(const BF16* in, float* out, int64_t n) {
+HWY_INLINE V load_wide(const BF16* x) {
   const D d;
   const hn::Rebind<uint16_t, D> d16;
   const hn::RebindToUnsigned<D> du;
-  const auto* bits = reinterpret_cast<const uint16_t*>(in);
+  const auto half = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(x));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, half)));
+}
+
+void ToF32(const BF16* in, float* out, int64_t n) {
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { hn::StoreU(load_wide(in + i), D(), out + i); },
+      [&](int64_t i, int64_t count) {
+        for (int64_t j = i; j < i + count; ++j) out[j] = static_cast<float>(in[j]);
+      });
+}
+
+void ScaleBF16(float a, const BF16* x, float* out, int64_t n) {
+  const V factor = hn::Set(D(), a);
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { hn::StoreU(hn::Mul(factor, load_wide(x + i)), D(), out + i); },
+      [&](int64_t i, int64_t count) {
+        for (int64_t j = i; j < i + count; ++j) out[j] = a * static_cast<float>(x[j]);
+      });
+}
+
+void AxpyBF16(float a, const BF16* x, float* y, int64_t n) {
+  const D d;
+  const V factor = hn::Set(d, a);
   for_vectors(
       n,
       [&](int64_t i) HWY_ATTR {
-        const auto wide = hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(d16, bits + i)));
-        hn::StoreU(hn::BitCast(d, wide), d, out + i);
+        hn::StoreU(hn::MulAdd(factor, load_wide(x + i), hn::LoadU(d, y + i)), d, y + i);
       },
       [&](int64_t i, int64_t count) {
-        for (int64_t j = i; j < i + count; ++j) out[j] = static_cast<float>(in[j]);
+        for (int64_t j = i; j < i + count; ++j) y[j] += a * static_cast<float>(x[j]);
       });
 }
 
@@ -255,6 +277,8 @@ HWY_AFTER_NAMESPACE();
 namespace troupe::kernels {
 HWY_EXPORT(ToF32);
 HWY_EXPORT(ToBF16);
+HWY_EXPORT(ScaleBF16);
+HWY_EXPORT(AxpyBF16);
 HWY_EXPORT(Max);
 HWY_EXPORT(Sum);
 HWY_EXPORT(Dot);
@@ -294,6 +318,12 @@ void swiglu_gradient(const float* gate, const float* up, const float* dy, float*
   HWY_DYNAMIC_DISPATCH(SwigluGradient)(gate, up, dy, dgate, dup, n);
 }
 
+void axpy(float a, const BF16* x, float* y, int64_t n) {
+  HWY_DYNAMIC_DISPATCH(AxpyBF16)(a, x, y, n);
+}
+void scale(float a, const BF16* x, float* out, int64_t n) {
+  HWY_DYNAMIC_DISPATCH(ScaleBF16)(a, x, out, n);
+}
 void axpy(float a, const float* x, float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];
 }

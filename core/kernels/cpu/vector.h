@@ -23,9 +23,11 @@ float exp_shifted(const float* x, float shift, float* out, int64_t n);
 double exp_shifted(const double* x, double shift, double* out, int64_t n);
 // y[i] += a * x[i]
 void axpy(float a, const float* x, float* y, int64_t n);
+void axpy(float a, const BF16* x, float* y, int64_t n);
 void axpy(double a, const double* x, double* y, int64_t n);
 // out[i] = a * x[i]
 void scale(float a, const float* x, float* out, int64_t n);
+void scale(float a, const BF16* x, float* out, int64_t n);
 void scale(double a, const double* x, double* out, int64_t n);
 
 // out[i] = x[i] c[i] - sign x[i + half] s[i]; out[i + half] = x[i + half] c[i] + sign x[i] s[i].

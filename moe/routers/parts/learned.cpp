@@ -4,8 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
-#include "core/ops/linear.h"
-#include "core/ops/view.h"
+#include "core/ops/wide_linear.h"
 #include "moe/routers/parts/select.h"
 #include "moe/routers/table.h"
 
@@ -24,7 +23,7 @@ std::unique_ptr<Parameter> router_matrix(const RouterSetup& setup, const std::st
 }
 
 Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED) {
-  const Tensor logits = linear(cast(x_TD, weight_ED.compute()), weight_ED);
+  const Tensor logits = wide_linear(x_TD, weight_ED);
   return input.gather ? input.gather(logits) : logits;
 }
 

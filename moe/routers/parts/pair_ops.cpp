@@ -102,6 +102,7 @@ Tensor normalise_pairs(const Tensor& w_P, std::span<const int64_t> token_begin) 
           const T* w = w_in.data<T>();
           const T* y = y_out.data<T>();
           const T* dy = g.data<T>();
+          T* dx = dw.data<T>();
           each_token(begin, [&](int64_t first, int64_t last) {
             T sum = static_cast<T>(kTiny);
             T mean = 0;
@@ -109,7 +110,7 @@ Tensor normalise_pairs(const Tensor& w_P, std::span<const int64_t> token_begin) 
               sum += w[i];
               mean += dy[i] * y[i];
             }
-            for (int64_t i = first; i < last; ++i) dw.data<T>()[i] = (dy[i] - mean) / sum;
+            for (int64_t i = first; i < last; ++i) dx[i] = (dy[i] - mean) / sum;
           });
         });
         inputs.add(0, std::move(dw));

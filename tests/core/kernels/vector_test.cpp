@@ -72,6 +72,21 @@ TEST(Vector, ConversionsToBf16AreThoseOfTheScalarType) {
   });
 }
 
+TEST(Vector, ScaledSumsOfBf16AreThoseOfItsWideValues) {
+  with_every_width([] {
+    for (int64_t n = 0; n < 100; ++n) {
+      const std::vector<float> wide = random_floats(static_cast<size_t>(n), 1, 2);
+      std::vector<BF16> x(wide.size());
+      vec::to_bf16(wide.data(), x.data(), n);
+      std::vector<float> y(wide.size());
+      vec::scale(0.5F, x.data(), y.data(), n);
+      for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], 0.5F * static_cast<float>(x[i]));
+      vec::axpy(-4.0F, x.data(), y.data(), n);
+      for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], -3.5F * static_cast<float>(x[i]));
+    }
+  });
+}
+
 TEST(Vector, ReductionsOfEveryLength) {
   with_every_width([] {
     for (int64_t n = 0; n < 100; ++n) {

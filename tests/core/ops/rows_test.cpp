@@ -73,6 +73,16 @@ TEST(CombineRows, SumsInTheOrderOfTheList) {
   EXPECT_EQ(combine_rows(x, {ids({0, 3}), ids({0, 2, 1})}).item(), 1.0);
 }
 
+TEST(CombineRows, Bf16IsSummedInF32AndRoundedOnce) {
+  const RowLists lists{ids({0, 3, 3, 4}), ids({0, 1, 2, 1})};
+  const Tensor x = cast(random_tensor({3, 37}, 1), DType::bf16);
+  const Tensor w = cast(random_tensor({4}, 2), DType::f32);
+  const Tensor wide = cast(x, DType::f32);
+  EXPECT_EQ(combine_rows(x, lists).values(), cast(combine_rows(wide, lists), DType::bf16).values());
+  EXPECT_EQ(combine_rows(x, lists, w).values(),
+            cast(combine_rows(wide, lists, w), DType::bf16).values());
+}
+
 TEST(TakeAlongRows, Gradients) {
   const Tensor x = random_tensor({3, 5}, 1);
   const Tensor index = reshape(ids({4, 0, 2, 2, 1, 3}), {3, 2});
