@@ -108,13 +108,13 @@ class BlockModel {
     const RouterDescriptor& router = *find_router(moe.router);
     if (router.has_parameters) {
       const int64_t r = bytes_of(moe.router_precision);
-      memory.saved += allocated(rows_ / tp_ * model_.dim * r);  // input of the router
+      memory.saved += router_rows(moe);
       memory.saved += allocated(router_columns(moe, router) * tokens_ * r);
     }
     if (moe.shared_experts > 0) {
       BlockMemory shared;
       feed_forward(1, rows_, moe.shared_experts * moe.shared_ffn_dim / tp_, shared);
-      if (model_.compute == moe.router_precision && router.has_parameters) {
+      if (router.has_parameters && !jittered(moe)) {
         shared.saved -= this->rows(model_.dim);  // the same rows as the router's input
       }
       memory.saved += shared.saved;
@@ -123,6 +123,18 @@ class BlockModel {
       memory.scratch = std::max(memory.scratch, shared.scratch);
     }
     if (ep * etp > 1) memory.exchanged = allocated(rows * model_.dim * c_);
+  }
+
+  static bool jittered(const MoEConfig& moe) {
+    return moe.router_options.has("jitter") && moe.router_options.real("jitter") > 0;
+  }
+
+  // What a router keeps of its input: the rows as they are, or, jittered, in its own type the rows,
+  // the factors and their product.
+  int64_t router_rows(const MoEConfig& moe) const {
+    const int64_t elements = rows_ / tp_ * model_.dim;
+    if (!jittered(moe)) return allocated(elements * c_);
+    return 3 * allocated(elements * bytes_of(moe.router_precision));
   }
 
   // Columns of the tables [T, ...] that the router keeps: scores and probabilities, one more per
