@@ -40,8 +40,8 @@ Field decay_fraction() {
 
 // How far t is on the way from `begin` to `end`, in [0, 1].
 double progress(int64_t t, int64_t begin, int64_t end) {
+  if (t <= begin) return 0.0;  // also where nothing lies between: the end of a warm-up is the peak
   if (t >= end) return 1.0;
-  if (t <= begin) return 0.0;
   return static_cast<double>(t - begin) / static_cast<double>(end - begin);
 }
 

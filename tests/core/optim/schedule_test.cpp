@@ -84,6 +84,35 @@ TEST(Schedule, NeverLeavesItsBounds) {
   }
 }
 
+// A warm-up as long as the run ends at the peak, a longer one on the way there.
+TEST(Schedule, AWarmUpThatFillsTheRunNeverFalls) {
+  for (const ScheduleKind& kind : schedules()) {
+    for (int64_t warmup : {10, 11, 25}) {
+      for (double decay_fraction : {0.0, 0.2, 1.0}) {
+        const Options chosen = options(kind.name, warmup, 0.0, decay_fraction);
+        for (int64_t step = 0; step < 10; ++step) {
+          EXPECT_DOUBLE_EQ(schedule_factor(kind.name, chosen, step, 10),
+                           static_cast<double>(step + 1) / static_cast<double>(warmup))
+              << kind.name << ", warm-up " << warmup << ", step " << step;
+        }
+      }
+    }
+  }
+}
+
+// With min_ratio 1 there is nothing to fall; a decay over all steps begins at the end of the
+// warm-up.
+TEST(Schedule, RatioAndDecayOfOne) {
+  for (const ScheduleKind& kind : schedules()) {
+    for (int64_t step = 0; step < 12; ++step)
+      EXPECT_DOUBLE_EQ(schedule_factor(kind.name, options(kind.name, 0, 1.0), step, 10), 1.0);
+  }
+  for (int64_t step = 0; step < 10; ++step) {
+    EXPECT_DOUBLE_EQ(schedule_factor("wsd", options("wsd", 2, 0.1, 1.0), step, 10),
+                     schedule_factor("linear", options("linear", 2, 0.1), step, 10));
+  }
+}
+
 TEST(Schedule, UnknownNameIsRefused) {
   EXPECT_THROW(schedule_factor("step", options("constant", 0, 0), 0, 10), Error);
 }
