@@ -4,7 +4,6 @@
 #include "core/base/error.h"
 #include "core/ops/activation.h"
 #include "core/ops/arithmetic.h"
-#include "core/ops/reduce.h"
 #include "core/ops/softmax.h"
 #include "moe/routers/parts/draws.h"
 #include "moe/routers/parts/learned.h"
@@ -88,11 +87,11 @@ class TopK final : public Router {
     return noisy_TE;
   }
 
-  // Rows that sum to 1, for balance terms: of the logits without noise.
+  // Rows that sum to 1, for balance terms: of the logits without noise. Sigmoids over their sum are
+  // the softmax of their logarithms, which stays right where all of them are tiny.
   Tensor probabilities(const Tensor& logits_TE) const {
     if (score_ != Score::sigmoid) return softmax(logits_TE);
-    const Tensor s = sigmoid(logits_TE);
-    return div(s, affine(sum(s, -1, /*keep=*/true), 1.0, 1e-20));
+    return softmax(scale(softplus(scale(logits_TE, -1.0)), -1.0));
   }
 
   // Without a bias the order of the logits is that of any score, and does not saturate.

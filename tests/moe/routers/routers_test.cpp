@@ -148,6 +148,32 @@ TEST(TopkRouter, WeightsOfTheScoreVariants) {
   EXPECT_NEAR(s[0] / s[1], score(0) / score(1), 1e-12);
 }
 
+// Balance terms read rows that sum to 1, however far below zero the logits lie.
+TEST(TopkRouter, ProbabilitiesOfSigmoidsSumToOne) {
+  const TokenContext batch = whole_batch(1, 6);
+  const auto router = make("topk", {{"score", std::string("sigmoid")}});
+  router->parameters([](Parameter& p) {
+    for (int64_t e = 0; e < kExperts; ++e) {
+      for (int64_t i = 0; i < kDim; ++i)
+        p.value().data<double>()[e * kDim + i] = -1.0 - 0.01 * static_cast<double>(e);
+    }
+    p.value_changed();
+  });
+  for (const double size : {0.001, 1.0, 10.0, 60.0, 150.0, 3000.0}) {
+    const Tensor x = Tensor::full({6, kDim}, DType::f64, size, test_device());
+    const Routing routing = route(*router, batch, x);
+    const std::vector<double> logits = routing.logits_TE.values();
+    const std::vector<double> p = routing.probabilities_TE.values();
+    double sum = 0.0;
+    for (size_t e = 0; e < kExperts; ++e) sum += p[e];
+    EXPECT_NEAR(sum, 1.0, 1e-14) << size;
+    // sigmoid(a) / sigmoid(b), in a form that does not underflow.
+    const double ratio =
+        (1.0 + std::exp(logits[1])) / (1.0 + std::exp(logits[0])) * std::exp(logits[0] - logits[1]);
+    EXPECT_NEAR(p[0] / p[1] / ratio, 1.0, 1e-11) << size;
+  }
+}
+
 TEST(TopkRouter, ScalesToEveryExpert) {
   const TokenContext batch = whole_batch(1, 4);
   const auto all = route(*make("topk", {{"top_k", kExperts}}), batch, random_tensor({4, kDim}, 1));
@@ -223,9 +249,15 @@ TEST(StMoeRouter, KeepsTheSecondExpertAtItsRate) {
   const Routing drawn = route(*router, batch, x);
   EXPECT_NEAR(static_cast<double>(drawn.assignment.pairs() - 2000), wanted, 60.0);
   EXPECT_EQ(drawn.assignment.first_counts(), all.assignment.first_counts());
-  // The first weight is that of the pair, also where the second expert was left out.
-  for (size_t t = 0; t < 2000; ++t)
-    EXPECT_EQ(drawn.assignment.weight.values().size(), drawn.assignment.expert.size());
+  // The weights are those of the pair, also where the second expert was left out.
+  const std::vector<double> kept = drawn.assignment.weight.values();
+  ASSERT_EQ(kept.size(), drawn.assignment.expert.size());
+  for (size_t t = 0; t < 2000; ++t) {
+    const auto begin = static_cast<size_t>(drawn.assignment.token_begin[t]);
+    const auto end = static_cast<size_t>(drawn.assignment.token_begin[t + 1]);
+    ASSERT_GE(end, begin + 1);
+    for (size_t i = begin; i < end; ++i) ASSERT_EQ(kept[i], w[2 * t + i - begin]) << "token " << t;
+  }
   const auto never = make("st_moe", {{"second_threshold", 1e9}});
   EXPECT_EQ(route(*never, batch, x).assignment.pairs(), 2000);
 }
