@@ -283,8 +283,7 @@ void check_capacity_factor(const RunConfig& config, const std::vector<RouterEntr
     rules.add(key, {"moe.experts"},
               fmt::format("with {} experts a factor above {} takes more tokens than there are",
                           experts, experts),
-              fmt::format("nearest legal value: {}; none = dropless",
-                          format_real(static_cast<double>(experts))));
+              fmt::format("nearest legal value: {}", format_real(static_cast<double>(experts))));
   }
 }
 
