@@ -1,6 +1,7 @@
 #include "launch/generation/text_generator.h"
 
 #include <chrono>
+#include <cmath>
 
 #include "core/base/error.h"
 
@@ -22,7 +23,15 @@ class WindowedDecoder {
       ready_ = true;
     }
     const std::vector<int32_t> fresh(text.begin() + start + cache_.length, text.end());
-    return model_.decode(fresh, cache_).values();
+    std::vector<double> scores = model_.decode(fresh, cache_).values();
+    for (const double score : scores) {
+      if (std::isfinite(score)) continue;
+      fail(ExitCode::numbers,
+           "the model's scores for token {} are not finite: its weights are of no use. Take an "
+           "earlier checkpoint; `troupe ckpt ls` lists those of a run",
+           length);
+    }
+    return scores;
   }
 
  private:

@@ -3,12 +3,14 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
 #include "launch/config/estimate.h"
 #include "launch/config/layout_text.h"
 #include "launch/config/resolved.h"
+#include "launch/training/diverged.h"
 #include "launch/training/held_out_loss.h"
 #include "launch/training/machine_rate.h"
 #include "models/families/decoder_size.h"
@@ -144,6 +146,12 @@ std::optional<double> Trainer::evaluate() {
                       return !any_rank(stop_requested_(), "stop request");
                     });
   if (!loss.complete) return std::nullopt;
+  if (!std::isfinite(loss.nats_per_token)) {
+    fail_diverged(engine_.config(), completed_,
+                  fmt::format("the held-out loss is {}: the weights that this step left are of no "
+                              "use; the checkpoints saved so far stay as they are",
+                              plain_number(loss.nats_per_token)));
+  }
   val_loss_ = loss.nats_per_token;
   return loss.nats_per_token;
 }

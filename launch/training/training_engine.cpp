@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "launch/training/diverged.h"
 #include "launch/training/stage_work.h"
 #include "models/families/value_units.h"
 #include "parallel/dp/sharded_values.h"
@@ -186,13 +187,10 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
   PhaseScope phase(&clock_, Phase::optimizer);
   result.grad_norm = sync_->gradient_norm();
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
-    const auto shown = [](double x) { return std::isnan(x) ? std::abs(x) : x; };  // never "-nan"
-    fail(ExitCode::numbers,
-         "step {}: the loss is {} and the gradient norm {}; training stops before this update, and "
-         "the checkpoints saved so far stay as they are. Lower optimizer.lr ({}), lengthen "
-         "schedule.warmup or tighten optimizer.clip ({})",
-         step + 1, shown(result.loss), shown(result.grad_norm), config_.lr,
-         config_.clip > 0 ? fmt::format("{}", config_.clip) : "none");
+    fail_diverged(config_, step + 1,
+                  fmt::format("the loss is {} and the gradient norm {}; training stops before this "
+                              "update, and the checkpoints saved so far stay as they are",
+                              plain_number(result.loss), plain_number(result.grad_norm)));
   }
   result.lr = learning_rate(step);
   sync_->update(*optimizer_, result.lr, clip_scale(result.grad_norm, config_.clip));

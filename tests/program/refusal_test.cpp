@@ -121,6 +121,28 @@ TEST_F(Refusal, NotANumberInTheLoss) {
   }
 }
 
+// The same run, ended by the last step whose loss is a number: what that step leaves is useless.
+TEST_F(Refusal, NotANumberInTheHeldOutLoss) {
+  const auto to = [&](int steps, const std::string& every) {
+    return train("run", {"optimizer.lr=1000", "optimizer.weight_decay=0.1",
+                         "schedule.type=constant", "train.steps=" + std::to_string(steps),
+                         "checkpoint.every=0", "eval.every=" + every, "checkpoint.resume=never"});
+  };
+  const Outcome diverged = run(alone(to(100, "0")));
+  ASSERT_EQ(diverged.code, 6) << diverged.err;
+  const size_t at = diverged.err.find("error: step ");
+  ASSERT_NE(at, std::string::npos) << diverged.err;
+  const int last = std::stoi(diverged.err.substr(at + 12)) - 1;
+  const Outcome outcome = run(under_mpirun(2, to(last, std::to_string(last))));
+  EXPECT_EQ(outcome.code, 6) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "the held-out loss is "), 1) << outcome.err;
+  EXPECT_EQ(outcome.err.find("-nan"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(checkpoint("run", last)));
+  ASSERT_EQ(run(alone(to(last, "0"))).code, 0);
+  expect_failed(run(under_mpirun(2, {"eval", path("run"), "--json"})), 6, "ckpt ls");
+}
+
 // Root may write anywhere, so the directory lies on a file system that is mounted read-only, or
 // full, in a mount namespace of its own.
 class Mounted : public Refusal {

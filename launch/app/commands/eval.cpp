@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/training/diverged.h"
 #include "launch/training/held_out_loss.h"
 #include "launch/training/trained_model.h"
 #include "launch/training/training_data.h"
@@ -74,6 +75,12 @@ int command_eval(std::span<const std::string> args) {
   const HeldOut held_out(corpus, trained.config.model.seq_len, limit);
   warn_about_the_future(trained.config.model);
   const HeldOutLoss loss = evaluate(trained, held_out, runtime);
+  if (!std::isfinite(loss.nats_per_token)) {
+    fail(ExitCode::numbers,
+         "the loss of {} is {}: its weights are of no use. Take an earlier checkpoint; `troupe "
+         "ckpt ls` lists those of a run",
+         trained.checkpoint, plain_number(loss.nats_per_token));
+  }
   if (!runtime.leader()) return 0;
   const int64_t bytes = held_out.target_bytes(*trained.tokenizer);
   const double bits_per_byte = loss.nats_per_token * static_cast<double>(loss.predictions) /

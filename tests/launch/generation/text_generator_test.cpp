@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/error.h"
 #include "launch/training/batch_tensors.h"
 #include "moe/routers/table.h"
 #include "parallel/comm/self_communicator.h"
@@ -90,6 +91,26 @@ TEST_P(TextGenerator, TheCacheChangesNothing) {
               5)
         << "a text of one token would show little";
   }
+}
+
+TEST_P(TextGenerator, WeightsThatAreNoNumbersWriteNothing) {
+  Parameter& head = *model_.parameters().back();
+  ASSERT_EQ(head.value().dtype(), wide(GetParam().compute));
+  if (head.value().dtype() == DType::f64) {
+    head.value().data<double>()[0] = std::nan("");
+  } else {
+    head.value().data<float>()[0] = std::nanf("");
+  }
+  head.value_changed();
+  std::string text;
+  try {
+    greedy("t", 5, true, &text);
+    FAIL() << "wrote " << text;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::numbers);
+    EXPECT_NE(std::string(error.what()).find("not finite"), std::string::npos);
+  }
+  EXPECT_EQ(text, "");
 }
 
 // The other way to the same numbers: the loss of the text, as training and eval compute it.

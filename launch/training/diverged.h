@@ -1,0 +1,16 @@
+// What is said of a run whose numbers are no longer finite.
+#pragma once
+
+#include <string>
+
+#include "launch/training/training_engine.h"
+
+namespace troupe {
+
+// "nan", "inf" or the number; never "-nan".
+std::string plain_number(double x);
+
+// Throws Error(numbers): what happened at this step (counted from 1), and which keys may help.
+[[noreturn]] void fail_diverged(const EngineConfig& config, int64_t step, const std::string& what);
+
+}  // namespace troupe
