@@ -7,6 +7,7 @@
 #include "launch/metrics/progress.h"
 #include "launch/metrics/text.h"
 #include "launch/training/batch_tensors.h"
+#include "moe/dispatch/groups.h"
 
 namespace troupe {
 namespace {
@@ -30,13 +31,7 @@ void add_window_losses(const TokenBatch& batch, const Tensor& nll_T, double* win
 int64_t whole_groups(const DecoderConfig& model, int64_t sequences) {
   int64_t together = 1;
   for (const auto& moe : model.moe) {
-    if (!moe) continue;
-    const GroupRule& rule = moe->group;
-    const int64_t size = rule.kind == GroupRule::Kind::across_batch ? rule.sequences
-                         : rule.kind == GroupRule::Kind::tokens
-                             ? std::max<int64_t>(rule.tokens / model.seq_len, 1)
-                             : 1;
-    together = std::lcm(together, size);
+    if (moe) together = std::lcm(together, sequences_together(moe->group, model.seq_len));
   }
   return (sequences + together - 1) / together * together;
 }

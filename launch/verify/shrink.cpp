@@ -5,6 +5,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "moe/dispatch/groups.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
@@ -52,15 +53,12 @@ std::vector<std::optional<MoEConfig>> keep_layers(
   return out;
 }
 
-// Groups of tokens keep their share of a sequence, or their number of sequences.
+// Groups of tokens keep their share of a sequence where that is a number of tokens.
 void shrink_group(int64_t seq_len, int64_t small_seq_len, GroupRule& group) {
   if (group.kind != GroupRule::Kind::tokens) return;
-  if (group.tokens % seq_len == 0) {
-    group.tokens = group.tokens / seq_len * small_seq_len;
-  } else {
-    group.tokens =
-        std::gcd(std::max<int64_t>(1, group.tokens * small_seq_len / seq_len), small_seq_len);
-  }
+  const bool exact = group.tokens * small_seq_len % seq_len == 0;
+  const int64_t share = std::max<int64_t>(1, group.tokens * small_seq_len / seq_len);
+  group.tokens = exact ? share : std::gcd(share, small_seq_len);
 }
 
 void shrink_moe(const DecoderConfig& model, int64_t small_seq_len, int ranks, MoEConfig& moe) {
@@ -85,12 +83,7 @@ void shrink_moe(const DecoderConfig& model, int64_t small_seq_len, int ranks, Mo
 int64_t sequences_together(const DecoderConfig& model) {
   int64_t together = 1;
   for (const auto& moe : model.moe) {
-    if (!moe) continue;
-    if (moe->group.kind == GroupRule::Kind::across_batch) {
-      together = std::lcm(together, moe->group.sequences);
-    } else if (moe->group.kind == GroupRule::Kind::tokens && moe->group.tokens > model.seq_len) {
-      together = std::lcm(together, moe->group.tokens / model.seq_len);
-    }
+    if (moe) together = std::lcm(together, sequences_together(moe->group, model.seq_len));
   }
   return together;
 }

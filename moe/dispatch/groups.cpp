@@ -1,8 +1,8 @@
 #include "moe/dispatch/groups.h"
 
-#include <fmt/core.h>
-
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "core/base/error.h"
@@ -51,15 +51,12 @@ Groups group_by(const TokenContext& context, Key&& key) {
   return out;
 }
 
+// Consecutive tokens of the batch, across the ends of its sequences.
 Groups token_blocks(int64_t size, const TokenContext& context) {
   const int64_t seq_len = context.seq_len;
-  const bool whole_sequences = seq_len > 0 && size % seq_len == 0;
-  if (whole_sequences) return sample_blocks(size / seq_len, context);
-  // Outside training lengths are arbitrary: blocks then start anew in each sequence.
-  if (context.training && seq_len % size != 0) {
-    fail(ExitCode::usage, "{}", *group_problem({GroupRule::Kind::tokens, size, 0}, seq_len, 1));
-  }
-  return group_by(context, [&](int64_t sample, int64_t s) { return std::pair(sample, s / size); });
+  return group_by(context, [&](int64_t sample, int64_t s) {
+    return std::pair((sample * seq_len + s) / size, int64_t{0});
+  });
 }
 
 }  // namespace
@@ -74,11 +71,11 @@ Groups sample_blocks(int64_t sequences, const TokenContext& context) {
 }
 
 Groups make_groups(const GroupRule& rule, const TokenContext& context) {
+  check_whole_blocks(sequences_together(rule, context.seq_len), context);
   switch (rule.kind) {
     case GroupRule::Kind::tokens:
       return token_blocks(rule.tokens, context);
     case GroupRule::Kind::across_batch:
-      check_whole_blocks(rule.sequences, context);
       return group_by(context, [&](int64_t sample, int64_t s) {
         return std::pair(sample / rule.sequences, s);
       });
@@ -88,25 +85,18 @@ Groups make_groups(const GroupRule& rule, const TokenContext& context) {
   return sample_blocks(1, context);
 }
 
-std::optional<std::string> group_problem(const GroupRule& rule, int64_t seq_len,
-                                         int64_t micro_batch) {
-  if (rule.kind == GroupRule::Kind::sequence) return std::nullopt;
-  int64_t sequences = rule.sequences;
-  if (rule.kind == GroupRule::Kind::tokens) {
-    if (rule.tokens < 1) return fmt::format("a group of {} tokens is empty", rule.tokens);
-    if (seq_len % rule.tokens == 0) return std::nullopt;
-    if (rule.tokens % seq_len != 0) {
-      return fmt::format("{} tokens neither divide a sequence of {} nor are a multiple of it",
-                         rule.tokens, seq_len);
-    }
-    sequences = rule.tokens / seq_len;
+int64_t sequences_together(const GroupRule& rule, int64_t seq_len) {
+  switch (rule.kind) {
+    case GroupRule::Kind::tokens:
+      require(rule.tokens > 0, "groups of {} tokens", rule.tokens);
+      return seq_len > 0 ? rule.tokens / std::gcd(rule.tokens, seq_len) : 1;
+    case GroupRule::Kind::across_batch:
+      require(rule.sequences > 0, "groups of {} sequences", rule.sequences);
+      return rule.sequences;
+    case GroupRule::Kind::sequence:
+      break;
   }
-  if (sequences < 1) return fmt::format("a group of {} sequences is empty", sequences);
-  if (micro_batch % sequences != 0) {
-    return fmt::format("groups of {} sequences do not divide a micro-batch of {}", sequences,
-                       micro_batch);
-  }
-  return std::nullopt;
+  return 1;
 }
 
 bool sees_the_future(const GroupRule& rule) { return rule.kind != GroupRule::Kind::across_batch; }

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "core/nn/token_context.h"
@@ -32,9 +30,8 @@ Groups make_groups(const GroupRule& rule, const TokenContext& context);
 // Error(usage) when a block is not whole on this rank.
 Groups sample_blocks(int64_t sequences, const TokenContext& context);
 
-// Why this rule cannot be used with these sizes, or nothing.
-std::optional<std::string> group_problem(const GroupRule& rule, int64_t seq_len,
-                                         int64_t micro_batch);
+// Consecutive samples that hold whole groups: a micro-batch must be a multiple of them.
+int64_t sequences_together(const GroupRule& rule, int64_t seq_len);
 // Does routing within this group look at later tokens of the same sequence?
 bool sees_the_future(const GroupRule& rule);
 

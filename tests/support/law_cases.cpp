@@ -54,6 +54,9 @@ std::vector<NamedCase> law_cases(DType compute) {
     if (named.name == "topk_sigmoid_bias_capacity") {
       named.engine.model.moe[1]->group = {GroupRule::Kind::tokens, 4, 0};
     }
+    if (named.name == "switch_capacity") {  // a sequence and a half
+      named.engine.model.moe[1]->group = {GroupRule::Kind::tokens, 12, 0};
+    }
     if (named.name == "topk_noisy_after_dropless") named.engine.model.recompute = true;
     if (named.name == "switch_dropless") named.engine.model.dropout = 0.1;
   }
