@@ -68,7 +68,8 @@ class StMoe final : public Router {
     return keep_where(both, pairs, [&](int64_t t, int64_t i) {
       const bool first = i == both.token_begin[static_cast<size_t>(t)];
       if (first || !context.training) return true;
-      return random.uniform(context.draw_index(t)) * threshold_ < weight[static_cast<size_t>(i)];
+      // Equal counts: with a threshold of 0 a weight that underflowed is kept, too.
+      return random.uniform(context.draw_index(t)) * threshold_ <= weight[static_cast<size_t>(i)];
     });
   }
 

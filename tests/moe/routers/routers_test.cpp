@@ -260,6 +260,9 @@ TEST(StMoeRouter, KeepsTheSecondExpertAtItsRate) {
   }
   const auto never = make("st_moe", {{"second_threshold", 1e9}});
   EXPECT_EQ(route(*never, batch, x).assignment.pairs(), 2000);
+  // 0 = always, also where the second weight is 0.
+  const auto always = make("st_moe", {{"second_threshold", 0.0}});
+  EXPECT_EQ(route(*always, batch, random_tensor({2000, kDim}, 1, 1e4)).assignment.pairs(), 4000);
 }
 
 TEST(HashRouter, FollowsTheTokenId) {
