@@ -87,6 +87,11 @@ TEST(BalanceTerms, ImportanceAndLoadAreSquaredVariation) {
   for (const char* term : {"importance", "load"})
     EXPECT_NEAR(value({term, 1.0, BalanceScope::global_batch}, routing, batch, 1, previous), 0.36,
                 1e-14);
+  // Loads of two choices sum to 2 a token; the term is the same.
+  const std::vector<double> twice{1.8, 0.2, 1.4, 0.6};
+  routing.load_TE = Tensor::from(twice, Shape{2, 2}, DType::f64, test_device());
+  for (const BalanceScope scope : {BalanceScope::sequence, BalanceScope::global_batch})
+    EXPECT_NEAR(value({"load", 1.0, scope}, routing, batch, 2, previous), 0.36, 1e-14);
 }
 
 // Rank- and micro-batch parts add up to the whole, with unequal padding.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -239,6 +240,46 @@ TEST(MoELayer, GenerationIsDropless) {
   EXPECT_EQ(one.layer.forward(given.x, given.batch).stats.dropped(), 0);
 }
 
+// Each phase has its own factor.
+TEST(MoELayer, EvaluationHasItsOwnCapacity) {
+  LayerCase given = layer_case("topk", 1, 36);
+  given.setup.config.capacity_factor = 1.0;        // 2 x 36 / 12 = 6
+  given.setup.config.capacity_factor_eval = 0.25;  // 1.5
+  OneLayer one(given.setup);
+  for (const bool training : {true, false}) {
+    given.batch.training = training;
+    const RouterStats stats = one.layer.forward(given.x, given.batch).stats;
+    for (size_t e = 0; e < 12; ++e)
+      EXPECT_EQ(stats.kept[e], std::min<int64_t>(stats.selected[e], training ? 6 : 2));
+  }
+}
+
+// No second choice takes the slot of a first one, and the fractions of the switch term count first
+// choices, this step's and the last one's.
+TEST(MoELayer, StMoePlacesAndCountsFirstChoicesFirst) {
+  LayerCase given = layer_case("st_moe", 1, 60);
+  set_option(given, "second_threshold", 0.0);
+  set_capacity(given, 0.5);  // 2 x 60 x 0.5 / 12 = 5
+  given.setup.config.balance = {{"switch", 1.0, BalanceScope::sequence}};
+  OneLayer one(given.setup);
+  const MoEOutput out = one.layer.forward(given.x, given.batch);
+  std::vector<int64_t> kept_first(12, 0);
+  double switch_loss = 0.0;
+  for (size_t t = 0; t < 60; ++t)
+    kept_first[static_cast<size_t>(out.assignment.expert[2 * t])] += out.assignment.kept[2 * t];
+  for (size_t e = 0; e < 12; ++e) {
+    EXPECT_EQ(kept_first[e], std::min<int64_t>(out.stats.first[e], 5));
+    switch_loss +=
+        12.0 * static_cast<double>(out.stats.first[e]) / 60.0 * out.stats.probability_sum[e] / 60.0;
+  }
+  EXPECT_NE(out.stats.first, out.stats.selected);
+  EXPECT_NEAR(out.losses[0].value.item(), switch_loss, 1e-12);
+  given.setup.config.balance = {{"switch", 1.0, BalanceScope::global_batch}};
+  OneLayer next(given.setup);
+  next.layer.after_step(out.stats);
+  EXPECT_NEAR(next.layer.forward(given.x, given.batch).losses[0].value.item(), switch_loss, 1e-12);
+}
+
 // A mean of gate weights of 1 and experts of different sizes of load: what the counters say.
 TEST(MoELayer, StatsCountWhatHappened) {
   LayerCase given = layer_case("topk");
@@ -253,6 +294,8 @@ TEST(MoELayer, StatsCountWhatHappened) {
   EXPECT_NEAR(mass, 69.0, 1e-10);
   EXPECT_GT(out.stats.entropy(), 0.0);
   EXPECT_LT(out.stats.entropy(), std::log(12.0));
+  const Tensor nothing = Tensor::zeros(given.x.shape(), DType::f64, test_device());
+  EXPECT_NEAR(one.layer.forward(nothing, given.batch).stats.entropy(), std::log(12.0), 1e-12);
   RouterStats even = RouterStats::zeros(4);
   even.selected = {4, 0, 2, 2};
   even.kept = {2, 0, 2, 2};

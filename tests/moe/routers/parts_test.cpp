@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -128,6 +129,9 @@ TEST(Draws, BelongToTheGlobalPosition) {
     EXPECT_GE(factor, 0.9);
     EXPECT_LT(factor, 1.1);
   }
+  const std::vector<double> values = whole.values();
+  EXPECT_LT(*std::min_element(values.begin(), values.end()), 0.93);
+  EXPECT_GT(*std::max_element(values.begin(), values.end()), 1.07);
 }
 
 TEST(SelectionBias, MovesAgainstTheLoadByExactlyItsRate) {

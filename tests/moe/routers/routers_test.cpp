@@ -9,6 +9,7 @@
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "moe/dispatch/capacity.h"
+#include "moe/routers/parts/draws.h"
 #include "moe/routers/table.h"
 #include "tests/core/ops/gradient_check.h"
 #include "tests/moe/support.h"
@@ -26,14 +27,15 @@ constexpr int64_t kDim = 5;
 
 std::unique_ptr<Router> make(const std::string& name,
                              const std::map<std::string, FieldValue>& given = {},
-                             std::vector<int64_t> token_counts = {}) {
+                             std::vector<int64_t> token_counts = {},
+                             const std::string& layer = "layers.0") {
   const RouterDescriptor& descriptor = *find_router(name);
   Options options(descriptor.fields);
   for (const auto& [key, value] : given) options.set(key, value);
   RouterSetup setup;
   setup.experts = kExperts;
   setup.dim = kDim;
-  setup.name = "layers.0.moe.router";
+  setup.name = layer + ".moe.router";
   setup.precision = DType::f64;
   setup.init_std = 1.0;
   setup.vocab = 32;
@@ -196,6 +198,68 @@ TEST(TopkRouter, NoiseActsInTrainingOnly) {
   EXPECT_TRUE(evaluated.assignment.same_routing(route(*plain, batch, x).assignment));
 }
 
+// With a noise matrix of zeros the deviation is softplus(0) + 1e-2 for every logit; probabilities
+// are those of the logits without noise, weights those with it.
+TEST(TopkRouter, NoiseHasItsDeviationAndLeavesProbabilitiesAlone) {
+  const TokenContext batch = whole_batch(2, 8);
+  const Tensor x = random_tensor({16, kDim}, 1);
+  const auto router = make("topk", {{"noise", std::string("learned")}, {"renormalize", false}});
+  const Routing routing = route(*router, batch, x);
+  const std::vector<double> clean = routing.logits_TE.values();
+  const std::vector<double> noisy = routing.selection_TE.values();
+  const std::vector<double> normals =
+      normal_noise(batch, "layers.0.moe.router", kExperts, DType::f64, test_device()).values();
+  for (size_t i = 0; i < clean.size(); ++i)
+    EXPECT_NEAR(noisy[i], clean[i] + (std::log(2.0) + 1e-2) * normals[i], 1e-12);
+  const auto share = [](const std::vector<double>& logits, size_t token, size_t expert) {
+    double sum = 0.0;
+    for (size_t e = 0; e < kExperts; ++e) sum += std::exp(logits[token * kExperts + e]);
+    return std::exp(logits[token * kExperts + expert]) / sum;
+  };
+  for (size_t t = 0; t < 16; ++t) {
+    for (size_t e = 0; e < kExperts; ++e)
+      EXPECT_NEAR(routing.probabilities_TE.values()[t * kExperts + e], share(clean, t, e), 1e-12);
+    for (size_t i = 2 * t; i < 2 * t + 2; ++i) {
+      EXPECT_NEAR(routing.assignment.weight.values()[i],
+                  share(noisy, t, static_cast<size_t>(routing.assignment.expert[i])), 1e-12);
+    }
+  }
+}
+
+// The bias is added to scores between 0 and 1, not to logits.
+TEST(SelectionBias, IsAddedToScores) {
+  const TokenContext batch = whole_batch(4, 16);
+  const Tensor x = random_tensor({64, kDim}, 1, 0.5);
+  for (const std::string kind : {"softmax", "softmax_after", "sigmoid", "switch"}) {
+    std::map<std::string, FieldValue> options{{"bias_update", 0.125}};
+    if (kind != "switch") {
+      options["score"] = kind;
+      options["top_k"] = int64_t{1};
+    }
+    const auto router = make(kind == "switch" ? "switch" : "topk", options);
+    router->after_step(std::vector<int64_t>{1, 0, 3, 1, 3, 0});  // mean 8/6
+    const std::vector<double> bias{0.125, 0.125, -0.125, 0.125, -0.125, 0.125};
+    const Routing routing = route(*router, batch, x);
+    const std::vector<double> logits = routing.logits_TE.values();
+    int by_logits = 0;
+    for (size_t t = 0; t < 64; ++t) {
+      std::vector<double> score(kExperts);
+      std::vector<double> plain(kExperts);
+      double sum = 0.0;
+      for (size_t e = 0; e < kExperts; ++e) sum += std::exp(logits[t * kExperts + e]);
+      for (size_t e = 0; e < kExperts; ++e) {
+        const double z = logits[t * kExperts + e];
+        score[e] = (kind == "sigmoid" ? 1.0 / (1.0 + std::exp(-z)) : std::exp(z) / sum) + bias[e];
+        plain[e] = z + bias[e];
+      }
+      const auto best = std::max_element(score.begin(), score.end()) - score.begin();
+      EXPECT_EQ(routing.assignment.expert[t], best) << kind << ", token " << t;
+      by_logits += std::max_element(plain.begin(), plain.end()) - plain.begin() == best ? 1 : 0;
+    }
+    EXPECT_LT(by_logits, 64) << kind << ": adding to logits would choose the same";
+  }
+}
+
 // The bias takes part in the choice, never in the weights.
 TEST(TopkRouter, BiasOnlySelects) {
   const TokenContext batch = whole_batch(1, 8);
@@ -302,6 +366,16 @@ TEST(HashRouter, BalancedSpreadsTheCorpus) {
   EXPECT_EQ(routing.assignment.expert, std::vector<int32_t>(4, 5));
 }
 
+// Ids that never occur are spread by number, not sent to one expert.
+TEST(HashRouter, BalancedSpreadsIdsThatNeverOccur) {
+  State state;
+  make("hash", {{"kind", std::string("balanced")}})->state(state);
+  std::vector<int64_t> ids(kExperts, 0);
+  for (const int64_t expert : state.tensors[0].tensor.integers())
+    ++ids[static_cast<size_t>(expert)];
+  EXPECT_EQ(ids, (std::vector<int64_t>{6, 6, 5, 5, 5, 5}));
+}
+
 TEST(HashRouter, SeedsAndLayersGiveOtherTables) {
   auto table = [](int64_t seed) {
     State state;
@@ -310,6 +384,9 @@ TEST(HashRouter, SeedsAndLayersGiveOtherTables) {
   };
   EXPECT_EQ(table(1), table(1));
   EXPECT_NE(table(1), table(2));
+  State other;
+  make("hash", {{"seed", int64_t{1}}}, {}, "layers.1")->state(other);
+  EXPECT_NE(table(1), other.tensors[0].tensor.integers());
 }
 
 TEST(ExpertChoiceRouter, EveryExpertTakesItsShareOfEachGroup) {
