@@ -128,6 +128,34 @@ TEST(Attention, AWindowOfOneGivesTheValues) {
   EXPECT_LE(relative_difference(in[2], attention(in[0], in[1], in[2], options_for(c))), 1e-14);
 }
 
+// The composite form has its mask from the same place: here each document stands alone.
+TEST(Attention, ADocumentIsAttendedAsIfAlone) {
+  const Case c{2, 150, 4, 2, 8, 5, true};
+  for (int64_t window : {int64_t{0}, c.window}) {
+    const std::vector<Tensor> in = inputs_for(c);
+    AttentionOptions options = options_for(c);
+    options.window = window;
+    const Tensor whole = attention(in[0], in[1], in[2], options);
+    const auto* ids = options.documents.data<int32_t>();
+    for (int64_t b = 0; b < c.batch; ++b) {
+      int64_t begin = 0;
+      for (int64_t end = 1; end <= c.queries; ++end) {
+        if (end < c.queries && ids[b * c.queries + end] == ids[b * c.queries + begin]) continue;
+        const auto part = [&](const Tensor& x) {
+          return narrow(narrow(x, 0, b, 1), 1, begin, end - begin);
+        };
+        AttentionOptions alone;
+        alone.window = window;
+        EXPECT_LE(relative_difference(attention(part(in[0]), part(in[1]), part(in[2]), alone),
+                                      part(whole)),
+                  1e-13)
+            << "positions " << begin << " to " << end;
+        begin = end;
+      }
+    }
+  }
+}
+
 TEST(Attention, NarrowTypesFollowF64) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.queries);

@@ -66,6 +66,12 @@ TEST(LinearCrossEntropy, EqualsItsDefinitionInEveryType) {
       }
       const Tensor loss = linear_cross_entropy(x, *head, targets, 0.25);
       EXPECT_EQ(loss.dtype(), wide(type));
+      const Tensor weight = cast(random_tensor({tokens}, 9), wide(type));
+      const std::vector<double> w = weight.values();
+      double weighted = 0;
+      for (size_t t = 0; t < nll.size(); ++t) weighted += w[t] * expected[t];
+      EXPECT_NEAR(linear_cross_entropy(x, *head, targets, 0.25, weight).item(), 0.25 * weighted,
+                  tolerance * (1 + total));
       EXPECT_NEAR(loss.item(), 0.25 * total, tolerance * (1 + total));
       NoGrad no_grad;
       EXPECT_EQ(linear_cross_entropy(x, *head, targets, 0.25).item(), loss.item());
