@@ -21,12 +21,11 @@ double nice_step(double span, int count) {
 std::string tick_text(double value, double step, double largest) {
   constexpr std::array<const char*, 5> kUnits = {"", "k", "M", "G", "T"};
   size_t unit = 0;
-  while (largest >= 10000 && unit + 1 < kUnits.size()) {
+  while (largest >= (unit == 0 ? 10000 : 1000) && unit + 1 < kUnits.size()) {
     largest /= 1000;
     value /= 1000;
     step /= 1000;
     ++unit;
-    if (largest < 1000) break;
   }
   if (value == 0) return "0";
   if (largest < 1e-3) {
@@ -37,8 +36,16 @@ std::string tick_text(double value, double step, double largest) {
   return fmt::format("{:.{}f}{}", value, decimals, kUnits[unit]);
 }
 
+// Powers far from 1 as powers: 0.001, 1, 1000, 1e-4, 1e7.
+std::string logarithmic_tick_text(double value) {
+  if (value >= 0.99e-3 && value < 0.99e5) return fmt::format("{:.6g}", value);
+  const auto exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
+  return fmt::format("{:.3g}e{}", value / std::pow(10.0, exponent), exponent);
+}
+
 void add_linear_ticks(Axis& axis, const AxisOptions& options) {
-  const double step = nice_step(axis.high - axis.low, options.ticks);
+  double step = nice_step(axis.high - axis.low, options.ticks);
+  if (options.whole) step = std::max(step, 1.0);
   const double largest = std::max(std::abs(axis.low), std::abs(axis.high));
   for (auto i = std::ceil(axis.low / step - 1e-9); i * step <= axis.high + 1e-9 * step; ++i) {
     axis.ticks.push_back(i * step);
@@ -47,16 +54,18 @@ void add_linear_ticks(Axis& axis, const AxisOptions& options) {
 }
 
 void add_logarithmic_ticks(Axis& axis, const AxisOptions& options) {
+  constexpr double kMostDecades = 7;  // with a label each
   const double decades = std::log10(axis.high / axis.low);
   const std::vector<double> factors =
       decades > 2.5 ? std::vector<double>{1} : std::vector<double>{1, 2, 5};
+  const double ratio = std::pow(10.0, std::max(1.0, std::ceil(decades / kMostDecades)));
   for (double power = std::pow(10.0, std::floor(std::log10(axis.low))); power <= axis.high;
-       power *= 10) {
+       power *= ratio) {
     for (const double factor : factors) {
       const double tick = factor * power;
       if (tick < axis.low * 0.9999 || tick > axis.high * 1.0001) continue;
       axis.ticks.push_back(tick);
-      axis.labels.push_back(fmt::format("{:.6g}", tick) + options.suffix);
+      axis.labels.push_back(logarithmic_tick_text(tick) + options.suffix);
     }
   }
 }

@@ -18,11 +18,13 @@ struct Axis {
 };
 
 // Covers the finite values with some room, ticks at 1, 2 or 5 times a power of ten. `from_zero`
-// begins at 0; `tight` begins and ends at the values themselves. Logarithmic axes take values > 0.
+// begins at 0; `tight` begins and ends at the values themselves; `whole` has ticks at whole numbers
+// only. Logarithmic axes take values > 0, with at most 7 decades marked.
 struct AxisOptions {
   bool from_zero = false;
   bool tight = false;
   bool logarithmic = false;
+  bool whole = false;
   int ticks = 5;
   std::string suffix = "";  // behind each label: "%", "x"
 };

@@ -15,6 +15,7 @@ struct XAxis {
   std::string field = "step";
   double scale = 1;
   std::string label = "steps";
+  bool whole = true;  // counts something
 };
 
 size_t filled(const std::vector<RunData>& runs) {
@@ -72,6 +73,7 @@ LineChart new_chart(const std::string& id, const std::string& title, const std::
   chart.x_label = x_axis.label;
   chart.x_field = x_axis.field;
   chart.x_scale = x_axis.scale;
+  chart.x_whole = x_axis.whole;
   return chart;
 }
 
@@ -111,13 +113,13 @@ XAxis time_axis(const std::vector<RunData>& runs) {
   for (const RunData& run : runs) {
     if (!run.time_s.empty()) longest = std::max(longest, run.time_s.back());
   }
-  if (longest < 180) return {"time_s", 1, "seconds of training"};
-  if (longest < 3 * 3600) return {"time_s", 60, "minutes of training"};
-  return {"time_s", 3600, "hours of training"};
+  if (longest < 180) return {"time_s", 1, "seconds of training", false};
+  if (longest < 3 * 3600) return {"time_s", 60, "minutes of training", false};
+  return {"time_s", 3600, "hours of training", false};
 }
 
-// A spread over more than 30 times is shown on a logarithmic axis.
-bool wide_spread(const LineChart& chart) {
+// A spread over more than 30 times, as a spike makes it, is shown on a logarithmic axis.
+void widen(LineChart& chart) {
   double low = INFINITY, high = 0;
   for (const Series& series : chart.series) {
     for (const double y : series.y) {
@@ -126,7 +128,8 @@ bool wide_spread(const LineChart& chart) {
       high = std::max(high, y);
     }
   }
-  return high > 30 * low;
+  chart.y_axis.logarithmic = high > 30 * low;
+  if (chart.y_axis.logarithmic) chart.unit += ", log scale";
 }
 
 std::vector<LineChart> finished(std::vector<LineChart> charts) {
@@ -158,6 +161,7 @@ std::vector<LineChart> loss_charts(const std::vector<RunData>& runs) {
       add(chart, runs, axis,
           {"val_loss", "held out", LineStyle::marked, 0, 1, "", /*sparse=*/true});
     }
+    widen(chart);
     charts.push_back(std::move(chart));
   }
   return finished(std::move(charts));
@@ -184,7 +188,7 @@ std::vector<LineChart> expert_charts(const std::vector<RunData>& runs) {
   if (any_nonzero(runs, "dead_experts")) {
     charts.push_back(single(runs, "dead", "Experts without a token", "over all layers",
                             {"dead_experts", "", LineStyle::solid, 1, 1, "", false, true}));
-    charts.back().y_axis.from_zero = true;
+    charts.back().y_axis = {.from_zero = true, .whole = true};
   }
   return finished(std::move(charts));
 }
@@ -192,9 +196,8 @@ std::vector<LineChart> expert_charts(const std::vector<RunData>& runs) {
 std::vector<LineChart> optimisation_charts(const std::vector<RunData>& runs) {
   LineChart norm = single(runs, "grad-norm", "Gradient norm", "before clipping",
                           {"grad_norm", "", LineStyle::solid, 0});
-  norm.y_axis.logarithmic = wide_spread(norm);
-  if (norm.y_axis.logarithmic) norm.unit += ", logarithmic";
-  if (!norm.y_axis.logarithmic) norm.y_axis.from_zero = true;
+  widen(norm);
+  norm.y_axis.from_zero = !norm.y_axis.logarithmic;
   LineChart rate = single(runs, "lr", "Learning rate", "", {"lr", "", LineStyle::solid, 2});
   rate.y_axis.from_zero = true;
   std::vector<LineChart> charts = {norm, rate};

@@ -101,7 +101,7 @@ std::vector<std::pair<double, std::string>> step_ticks(const std::vector<int64_t
   }
   const Axis axis =
       make_axis({static_cast<double>(steps.front()), static_cast<double>(steps.back())},
-                {.tight = true, .ticks = 4});
+                {.tight = true, .whole = true, .ticks = 4});
   for (size_t i = 0; i < axis.ticks.size(); ++i) {
     const auto at = std::lower_bound(steps.begin(), steps.end(), axis.ticks[i] - 1e-9);
     const auto record =

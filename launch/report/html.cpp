@@ -42,4 +42,15 @@ std::string escape_json(std::string json) {
   return out;
 }
 
+std::string unbroken(const std::string& text) {
+  const auto digit = [&](size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool inside =
+        text[i] == ' ' && i > 0 && digit(i - 1) && (digit(i + 1) || text.compare(i, 2, " %") == 0);
+    out += inside ? std::string("\u00a0") : std::string(1, text[i]);
+  }
+  return out;
+}
+
 }  // namespace troupe::report_page

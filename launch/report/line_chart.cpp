@@ -122,7 +122,7 @@ std::string to_html(const LineChart& chart) {
     all_y.push_back(chart.reference);
     entries.push_back({"reference", chart.reference_label});
   }
-  const Axis x_axis = make_axis(all_x, {.tight = true, .ticks = 4});
+  const Axis x_axis = make_axis(all_x, {.tight = true, .whole = chart.x_whole, .ticks = 4});
   const Axis y_axis = make_axis(all_y, chart.y_axis);
   std::string out = figure_head(chart.id, chart.title, chart.unit);
   out += entries.size() > 1 ? legend(entries) : "<div class=\"legend\"></div>";

@@ -34,6 +34,7 @@ struct LineChart {
   std::string x_label;
   std::string x_field;  // of the run's rows, divided by x_scale
   double x_scale = 1;
+  bool x_whole = false;  // x counts something: ticks at whole numbers
   std::vector<Series> series;
   AxisOptions y_axis;
   double reference = 0;         // a horizontal line at this value

@@ -108,19 +108,24 @@ void add_phase_area(Page& page, const RunData& run, size_t index) {
       {"x", "step"}, {"x_scale", 1}, {"x_label", "steps"}, {"series", std::move(series)}};
 }
 
+// The first second of a run in milliseconds.
+std::string time_text(double seconds) {
+  return seconds < 1 ? step_time_text(1000 * seconds) : duration_text(seconds);
+}
+
 std::string tile(const std::string& name, const std::string& value, const std::string& note) {
   return fmt::format("<div class=\"tile\"><dt>{}</dt><dd>{}</dd><dd class=\"note\">{}</dd></div>",
-                     name, value, note);
+                     name, unbroken(value), unbroken(note));
 }
 
 std::string tiles(const RunData& run) {
   const Summary s = summarise(run);
   std::string out = "<dl class=\"tiles\">";
   if (std::isfinite(s.best_val)) {
-    out += tile("Held-out loss", fmt::format("{:.3f}", s.best_val),
+    out += tile("Held-out loss", loss_text(s.best_val),
                 fmt::format("nats per token, best, at step {}", grouped_text(s.best_val_step)));
   }
-  out += tile("Training loss", fmt::format("{:.3f}", s.last_loss),
+  out += tile("Training loss", loss_text(s.last_loss),
               run.all.size() >= 20 ? "nats per token, mean of the last tenth" : "nats per token");
   out += tile("Speed", short_text(s.tokens_per_s),
               s.gemm_fraction > 0 ? fmt::format("tokens per second, {:.0f} % of the matrix rate",
@@ -134,8 +139,9 @@ std::string tiles(const RunData& run) {
                     ? "of the assignments; no dead expert"
                     : fmt::format("of the assignments; {} without a token", s.dead_experts));
   }
-  out += tile("Training time", duration_text(s.time_s),
-              fmt::format("{} steps, {} tokens", grouped_text(run.all.back().step),
+  const int64_t steps = run.all.back().step;
+  out += tile("Training time", time_text(s.time_s),
+              fmt::format("{} {}, {} tokens", grouped_text(steps), steps == 1 ? "step" : "steps",
                           short_text(static_cast<double>(run.all.back().tokens))));
   out += tile("Peak memory", bytes_text(static_cast<double>(s.mem_peak_bytes)),
               "accounted, heaviest rank");
@@ -161,12 +167,12 @@ std::string run_table(const std::vector<RunData>& runs) {
     const Summary s = summarise(runs[r]);
     const bool moe = runs[r].is_moe();
     out += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.3f}</td><td>{}</td><td>{}</td><td>{}</td>"
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
         "<td>{}</td><td>{}</td></tr>",
         name, grouped_text(runs[r].all.back().step),
-        std::isfinite(s.best_val) ? fmt::format("{:.3f}", s.best_val) : "never", s.last_loss,
+        std::isfinite(s.best_val) ? loss_text(s.best_val) : "never", loss_text(s.last_loss),
         short_text(s.tokens_per_s), moe ? fmt::format("{:.2f}", s.imbalance) : "dense",
-        moe ? fmt::format("{:.1f} %", 100 * s.dropped) : "dense", duration_text(s.time_s),
+        moe ? fmt::format("{:.1f} %", 100 * s.dropped) : "dense", time_text(s.time_s),
         bytes_text(static_cast<double>(s.mem_peak_bytes)));
   }
   return out + "</tbody></table></div></div>\n";
@@ -237,17 +243,18 @@ void add_configurations(Page& page, const std::vector<RunData>& runs) {
   }
 }
 
-void add_table(Page& page, const RunData& run) {
+void add_table(Page& page, const RunData& run, bool several) {
   constexpr size_t kLines = 40;
   const bool moe = run.is_moe();
   const size_t stride = (run.rows.size() + kLines - 1) / kLines;
+  std::string title = several ? run.name + ": logged steps" : "Logged steps";
+  if (stride > 1) title += fmt::format(", one in {} of {}", stride, run.rows.size());
   page.body += fmt::format(
-      "<details><summary>Logged steps{}</summary><div class=\"inner scroll\" tabindex=\"0\" "
+      "<details><summary>{}</summary><div class=\"inner scroll\" tabindex=\"0\" "
       "role=\"region\" aria-label=\"Logged steps of {}\"><table><thead><tr><th>step</th>"
       "<th>loss</th><th>held out</th><th>lr</th><th>gradient norm</th><th>tokens/s</th>"
       "<th>ms a step</th><th>imbalance</th><th>dropped</th></tr></thead><tbody>",
-      stride > 1 ? fmt::format(", every {}th of {}", stride, run.rows.size()) : "",
-      escape(run.name));
+      escape(title), escape(run.name));
   for (size_t i = 0; i < run.rows.size(); ++i) {
     if (i % stride != 0 && i + 1 != run.rows.size()) continue;
     const StepMetrics& m = run.rows[i];
@@ -296,7 +303,7 @@ void add_sections(Page& page, const std::vector<RunData>& runs, size_t filled) {
   add_configurations(page, runs);
   page.body += "<h2 id=\"steps\">Values</h2>\n";
   for (const RunData& run : runs) {
-    if (!run.all.empty()) add_table(page, run);
+    if (!run.all.empty()) add_table(page, run, runs.size() > 1);
   }
   page.body += "</main>\n";
 }
@@ -322,7 +329,8 @@ void add_header(Page& page, const std::vector<RunData>& runs, size_t filled) {
   page.body += fmt::format(
       "<ol class=\"verdict\"><li><b>Learning</b><span>{}</span></li><li><b>Balance</b>"
       "<span>{}</span></li><li><b>Time</b><span>{}</span></li></ol>\n",
-      escape(sentences[0]), escape(sentences[1]), escape(sentences[2]));
+      unbroken(escape(sentences[0])), unbroken(escape(sentences[1])),
+      unbroken(escape(sentences[2])));
   if (std::all_of(runs.begin(), runs.end(), [](const RunData& r) { return r.all.size() < 2; })) {
     page.body +=
         "<p class=\"notice\" role=\"status\">Only one step has been logged: the charts show "

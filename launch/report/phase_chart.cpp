@@ -64,7 +64,7 @@ std::string phase_area(const std::string& id, const RunData& run, size_t run_ind
   for (const Column& column : columns) {
     totals.push_back(std::accumulate(column.phases.begin(), column.phases.end(), 0.0));
   }
-  const Axis x_axis = make_axis(x, {.tight = true, .ticks = 4});
+  const Axis x_axis = make_axis(x, {.tight = true, .whole = true, .ticks = 4});
   const Axis y_axis = make_axis(totals, {.from_zero = true});
   const Summary summary = summarise(run);
   std::string out = figure_head(id, "Time of a step by phase", "milliseconds");

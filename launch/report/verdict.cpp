@@ -48,9 +48,9 @@ std::string learned(const RunData& run, const Summary& s) {
   const int64_t steps = run.all.back().step;
   if (run.all.size() == 1) {
     return fmt::format(
-        "Only step {} was logged, with a training loss of {:.3f} nats per token: "
+        "Only step {} was logged, with a training loss of {} nats per token: "
         "whether it learns cannot be said yet.",
-        grouped_text(steps), s.last_loss);
+        grouped_text(steps), loss_text(s.last_loss));
   }
   if (!std::isfinite(s.last_loss)) {
     return fmt::format("It did not learn: the loss is not a number at step {}.",
@@ -59,20 +59,20 @@ std::string learned(const RunData& run, const Summary& s) {
   std::string out;
   if (s.last_loss < s.first_loss - 0.01 * std::abs(s.first_loss)) {
     out = fmt::format(
-        "It learned: training loss fell from {:.3f} to {:.3f} nats per token in {} "
+        "It learned: training loss fell from {} to {} nats per token in {} "
         "steps",
-        s.first_loss, s.last_loss, grouped_text(steps));
+        loss_text(s.first_loss), loss_text(s.last_loss), grouped_text(steps));
   } else {
     out = fmt::format(
-        "It did not learn: training loss went from {:.3f} to {:.3f} nats per token "
+        "It did not learn: training loss went from {} to {} nats per token "
         "in {} steps",
-        s.first_loss, s.last_loss, grouped_text(steps));
+        loss_text(s.first_loss), loss_text(s.last_loss), grouped_text(steps));
   }
   if (!std::isfinite(s.best_val)) return out + "; it was never evaluated on held-out text.";
-  out += fmt::format(", and held-out loss reached {:.3f}", s.best_val);
+  out += fmt::format(", and held-out loss reached {}", loss_text(s.best_val));
   if (s.last_val > 1.01 * s.best_val) {
-    return out + fmt::format(" at step {} but rose to {:.3f} since, a sign of overfitting.",
-                             grouped_text(s.best_val_step), s.last_val);
+    return out + fmt::format(" at step {} but rose to {} since, a sign of overfitting.",
+                             grouped_text(s.best_val_step), loss_text(s.last_val));
   }
   return out + ".";
 }
@@ -144,17 +144,16 @@ std::array<std::string, 3> comparison(const std::vector<RunData>& runs) {
   };
   const auto loss = [&](const RunData& run) {
     const Summary s = summarise(run);
-    const double value = evaluated ? s.best_val : s.last_loss;
-    return std::isfinite(value) ? value : std::numeric_limits<double>::max();
+    return evaluated ? s.best_val : s.last_loss;
+  };
+  const auto finite_first = [&](const RunData& run) {
+    return std::isfinite(loss(run)) ? loss(run) : std::numeric_limits<double>::max();
   };
   std::array<std::string, 3> out;
-  sort_by(loss);
+  sort_by(finite_first);
   out[0] = fmt::format("{} learned most: {} loss in nats per token is {}.", order[0]->name,
                        evaluated ? "the best held-out" : "the last training",
-                       ranking(order, [&](const RunData& r) {
-                         const double v = loss(r);
-                         return v < 1e300 ? fmt::format("{:.3f}", v) : std::string("not a number");
-                       }));
+                       ranking(order, [&](const RunData& r) { return loss_text(loss(r)); }));
   std::vector<const RunData*> everyone = order;
   std::erase_if(order, [](const RunData* run) { return !run->is_moe(); });
   if (order.empty()) {
@@ -182,6 +181,11 @@ const std::array<const char*, 7>& phase_names() {
   return kNames;
 }
 
+std::string loss_text(double loss) {
+  if (!std::isfinite(loss)) return "not a number";
+  return std::abs(loss) < 1000 ? fmt::format("{:.3f}", loss) : short_text(loss);
+}
+
 std::string step_time_text(double ms) {
   if (ms < 10000) return fmt::format("{:.{}f} ms", ms, ms < 10 ? 2 : ms < 1000 ? 1 : 0);
   return fmt::format("{:.1f} s", ms / 1000);
@@ -203,7 +207,7 @@ Summary summarise(const RunData& run) {
   for (const StepMetrics& row : rows) {
     if (!row.val_loss) continue;
     s.last_val = *row.val_loss;
-    if (!(s.best_val <= *row.val_loss)) {
+    if (std::isfinite(*row.val_loss) && !(s.best_val <= *row.val_loss)) {
       s.best_val = *row.val_loss;
       s.best_val_step = row.step;
     }

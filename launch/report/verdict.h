@@ -33,6 +33,7 @@ struct Summary {
 Summary summarise(const RunData& run);
 const std::array<const char*, 7>& phase_names();
 std::string step_time_text(double ms);  // "170.7 ms", "16.1 s"
+std::string loss_text(double loss);     // "1.559", "970k", "not a number"
 std::array<double, 7> phases_of(const StepMetrics& row);
 
 }  // namespace troupe::report_page

@@ -129,6 +129,25 @@ TEST(Report, ValuesThatAreNotNumbersAreGaps) {
   EXPECT_TRUE(page_data(html)["runs"][0]["rows"]["loss"][2].is_null());
 }
 
+TEST(Report, ASpikeOfTheLossLeavesTheRestReadable) {
+  const RunDir dir;
+  testing::write_text(dir / "metrics.jsonl",
+                      "{\"step\":1,\"loss\":5.5}\n{\"step\":2,\"loss\":60}\n"
+                      "{\"step\":3,\"loss\":1.5}\n");
+  EXPECT_NE(report({dir.path()}).find("nats per token, log scale"), std::string::npos);
+  write_synthetic_run(dir / "calm", {});
+  EXPECT_EQ(report({dir / "calm"}).find("nats per token, log scale"), std::string::npos);
+}
+
+TEST(Report, TablesOfSeveralRunsAreNamed) {
+  const RunDir dir;
+  write_synthetic_run(dir / "a", {});
+  write_synthetic_run(dir / "b", {});
+  EXPECT_NE(report({dir / "a"}).find("<summary>Logged steps, one in 4 of 150<"), std::string::npos);
+  EXPECT_NE(report({dir / "a", dir / "b"}).find("<summary>b: logged steps, one in 4 of 150<"),
+            std::string::npos);
+}
+
 TEST(Report, HeatMapsShowLoadOverTheMean) {
   const RunDir dir;
   SyntheticRun run;
@@ -200,6 +219,24 @@ TEST(Axis, CoversTheValuesWithRoundTicks) {
   EXPECT_EQ(norm.labels, (std::vector<std::string>{"0.01", "0.1", "1", "10", "100"}));
 }
 
+TEST(Axis, WhatIsCountedHasWholeTicks) {
+  const auto ticks = [](std::vector<double> steps) {
+    return report_page::make_axis(steps, {.tight = true, .whole = true, .ticks = 4}).labels;
+  };
+  EXPECT_EQ(ticks({1}), (std::vector<std::string>{"1"}));
+  EXPECT_EQ(ticks({1, 2}), (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(ticks({1, 3}), (std::vector<std::string>{"1", "2", "3"}));
+  EXPECT_EQ(ticks({10, 1500}), (std::vector<std::string>{"500", "1000", "1500"}));
+}
+
+TEST(Axis, LargeNumbersHaveShortLabels) {
+  const auto near_a_million = report_page::make_axis({0, 1.02e6}, {.tight = true, .ticks = 4});
+  EXPECT_EQ(near_a_million.labels,
+            (std::vector<std::string>{"0", "0.2M", "0.4M", "0.6M", "0.8M", "1.0M"}));
+  const auto exploded = report_page::make_axis({0.7, 3.8e12}, {.logarithmic = true});
+  EXPECT_EQ(exploded.labels, (std::vector<std::string>{"10", "1000", "1e5", "1e7", "1e9", "1e11"}));
+}
+
 TEST(Axis, SmallNumbersHaveOneNotation) {
   const auto rates = report_page::make_axis({0, 1.1e-4}, {.from_zero = true});
   EXPECT_EQ(rates.labels, (std::vector<std::string>{"0", "2e-5", "4e-5", "6e-5", "8e-5", "1e-4"}));
@@ -254,6 +291,17 @@ TEST(Verdict, NamesRisingLossesAndOverfitting) {
             std::string::npos);
   for (StepMetrics& row : run.all) row.val_loss.reset();
   EXPECT_NE(report_page::verdict({run})[0].find("never evaluated"), std::string::npos);
+}
+
+TEST(Verdict, ALossThatIsNoNumberIsNotTheBest) {
+  RunData run = loaded({});
+  const auto before = report_page::summarise(run);
+  run.all.back().val_loss = NAN;
+  const auto after = report_page::summarise(run);
+  EXPECT_TRUE(std::isfinite(after.best_val));
+  EXPECT_LT(after.best_val_step, before.best_val_step);
+  for (StepMetrics& row : run.all) row.loss = row.step == 10 ? 5.5 : 969587.141;
+  EXPECT_NE(report_page::verdict({run})[0].find("went from 5.500 to 970k nats"), std::string::npos);
 }
 
 TEST(Verdict, RanksSeveralRuns) {
