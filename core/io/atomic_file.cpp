@@ -30,6 +30,9 @@ const char* fix_for(int errno_value) {
       return "Make it writable for this user, or choose another run.dir";
     case ENOENT:
     case ENOTDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
+    case EEXIST:
       return "Check the path";
     case ENOLCK:
     case EOPNOTSUPP:

@@ -15,8 +15,10 @@ namespace fs = std::filesystem;
 constexpr const char* kResolvedConfig = "config.resolved.yaml";
 
 void set_aside(const fs::path& path) {
-  if (!fs::exists(path) || (fs::is_directory(path) && fs::is_empty(path))) return;
-  if (!fs::exists(path / kResolvedConfig)) {
+  std::error_code error;
+  if (!fs::exists(path, error) || fs::is_empty(path, error)) return;
+  if (error) fail_io("list", path.string(), error.value());
+  if (!fs::exists(path / kResolvedConfig, error)) {
     fail(ExitCode::usage,
          "run.dir = {}: checkpoint.resume is never, but this is not the directory of a run (it "
          "holds no {}): it is "
@@ -25,9 +27,8 @@ void set_aside(const fs::path& path) {
   }
   { const DirectoryLock nobody_else(path.string()); }
   fs::path target;
-  for (int n = 1; target.empty() || fs::exists(target); ++n)
+  for (int n = 1; target.empty() || fs::exists(target, error); ++n)
     target = fmt::format("{}.old-{}", path.string(), n);
-  std::error_code error;
   fs::rename(path, target, error);
   if (error) fail_io("move to " + target.string(), path.string(), error.value());
   log::info("{} held an earlier run: it is now {}", path.string(), target.string());
@@ -41,7 +42,11 @@ std::string without_last_slash(const std::string& path) {
 }
 
 void refuse_foreign(const fs::path& path) {
-  if (fs::exists(path) && !fs::is_directory(path)) {
+  std::error_code error;
+  const fs::file_status found = fs::status(path, error);
+  // A folder on the way that may not be entered, a name that is too long.
+  if (found.type() == fs::file_type::none) fail_io("look at", path.string(), error.value());
+  if (fs::exists(found) && !fs::is_directory(found)) {
     fail(ExitCode::resource, "run.dir = {} is a file, not a directory. Give another run.dir",
          path.string());
   }

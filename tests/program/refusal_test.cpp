@@ -85,6 +85,14 @@ TEST_F(Refusal, RunDirectoryIsAFile) {
 }
 
 // mpirun hears of the end of rank 0 late, as on a busy machine: the other rank does not speak too.
+TEST_F(Refusal, RunDirectoryThatCannotBe) {
+  const std::string long_name = "run.dir=" + path(std::string(300, 'n'));
+  for (const char* resume : {"auto", "never"}) {
+    expect_refused({long_name, std::string("checkpoint.resume=") + resume}, 5,
+                   "File name too long. Check the path.");
+  }
+}
+
 TEST_F(Refusal, IsSaidOnceHoweverSlowlyRankZeroLeaves) {
   const auto slowly = [](const std::string& seconds, const std::vector<std::string>& words) {
     std::vector<std::string> line{"mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1"};
