@@ -40,6 +40,13 @@ void on_signal(int signal) {
   count.fetch_add(1);
 }
 
+// One that was ignored from the start stays so: nohup.
+void set_hang_up_action(const struct sigaction& action) {
+  struct sigaction inherited {};
+  sigaction(SIGHUP, nullptr, &inherited);
+  if (inherited.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
+}
+
 void on_continue(int) { endings.fetch_add(1); }
 
 }  // namespace
@@ -50,6 +57,7 @@ void install_stop_handlers() {
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
+  set_hang_up_action(action);
   action.sa_handler = on_continue;
   sigaction(SIGCONT, &action, nullptr);
   // A file size limit (ulimit -f) then fails the write with EFBIG, which is reported, instead of
@@ -62,10 +70,12 @@ void end_with_launcher() {
 }
 
 void restore_stop_signals() {
-  signal(SIGTERM, SIG_DFL);
-  signal(SIGINT, SIG_DFL);
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (const int signal : {SIGTERM, SIGINT}) sigaction(signal, &standard, nullptr);
+  set_hang_up_action(standard);
   const int pending = requested.load();
-  if (pending == SIGTERM || pending == SIGINT) raise(pending);
+  if (pending != 0 && pending != SIGUSR1) raise(pending);
 }
 
 void keep_second_interrupt() { second_ends.store(false); }

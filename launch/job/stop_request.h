@@ -4,7 +4,8 @@
 
 namespace troupe {
 
-// SIGTERM, SIGINT and SIGUSR1 from now on only set the flag; a second SIGINT more than half a
+// SIGTERM, SIGINT, SIGUSR1 and, unless it is ignored (nohup), SIGHUP, which the end of a terminal
+// sends, from now on only set the flag; a second SIGINT more than half a
 // second after the first ends the process at once. First thing in main, so that no early signal
 // kills a rank.
 void install_stop_handlers();

@@ -83,6 +83,24 @@ TEST_F(Stop, EachSignalToOneRankAlone) {
   expect_resumes("run" + std::to_string(SIGTERM), 1);
 }
 
+// Under nohup the end of the terminal is no reason to stop.
+TEST_F(Stop, AnIgnoredHangUpStaysIgnored) {
+  std::vector<std::string> words{"sh", "-c", "trap '' HUP; exec \"$@\"", "sh"};
+  const auto command = alone(endless("run"));
+  words.insert(words.end(), command.begin(), command.end());
+  Job job(words);
+  ASSERT_TRUE(trains(job, "run")) << job.said();
+  kill(job.pid(), SIGHUP);
+  const auto logged = [&] { return occurrences(read_text(path("run") + "/metrics.jsonl"), "\n"); };
+  const int before = logged();
+  while (job.running() && logged() < before + 3) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_TRUE(job.running());
+  kill(job.pid(), SIGTERM);
+  expect_stopped(job, "run");
+}
+
 TEST_F(Stop, EachSignalToOneOfTwoRanks) {
   int target = 0;
   for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) {
@@ -111,8 +129,8 @@ std::string value_after(const std::string& text, const std::string& key) {
   return text.substr(from, text.find_first_of(" \n", from) - from);
 }
 
-TEST_F(Stop, TerminateAndInterruptToLaunch) {
-  for (const int signal : {SIGTERM, SIGINT}) {
+TEST_F(Stop, EachSignalToLaunch) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     const std::string name = "run" + std::to_string(signal);
     Job job(launch(name));
     ASSERT_TRUE(trains(job, name)) << job.said();
