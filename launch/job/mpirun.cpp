@@ -9,6 +9,8 @@
 #include <fstream>
 #include <set>
 
+#include "launch/metrics/text.h"
+
 namespace troupe {
 
 int physical_cores() {
@@ -117,18 +119,9 @@ std::vector<std::pair<std::string, std::string>> mpirun_environment(const Launch
 
 std::string shell_line(const std::vector<std::pair<std::string, std::string>>& environment,
                        const std::vector<std::string>& words) {
-  const auto quoted = [](const std::string& word) {
-    const bool plain = !word.empty() && word.find_first_not_of(
-                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                            "0123456789_-./=:,+@%") == std::string::npos;
-    if (plain) return word;
-    std::string text = "'";
-    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return text + "'";
-  };
   std::string line;
-  for (const auto& [name, value] : environment) line += name + "=" + quoted(value) + " ";
-  for (const std::string& word : words) line += quoted(word) + " ";
+  for (const auto& [name, value] : environment) line += name + "=" + shell_word(value) + " ";
+  for (const std::string& word : words) line += shell_word(word) + " ";
   if (!line.empty()) line.pop_back();
   return line;
 }

@@ -1,4 +1,4 @@
-// Numbers as people read them, for console and report.
+// Numbers as people read them, for console and report; words as a shell reads them.
 #pragma once
 
 #include <cstdint>
@@ -10,5 +10,7 @@ std::string duration_text(double seconds);  // "42s", "3m05s", "2h14m", "3d04h";
 std::string grouped_text(int64_t value);    // 1234567 -> "1 234 567"
 std::string short_text(double value);       // 48213 -> "48.2k", 0.8712 -> "0.871"
 std::string bytes_text(double bytes);       // "512 B", "1.50 GiB"
+// The word, in quotes where a shell would not take it as it is.
+std::string shell_word(const std::string& word);
 
 }  // namespace troupe

@@ -1,6 +1,7 @@
 // What is done with a trained model: eval, generate and the looks into files, as a user calls them.
 #include <cmath>
 #include <filesystem>
+#include <sstream>
 
 #include "tests/program/tiny_run.h"
 
@@ -56,6 +57,23 @@ TEST_F(Use, EvalGivesOneValueOnAnyNumberOfRanks) {
   EXPECT_EQ(values[0], values[1]);
   EXPECT_EQ(values[0], values[2]);
   EXPECT_EQ(values[0], trained["val_loss"].get<double>());
+}
+
+// The end table's commands are to be copied into a shell, whatever the directory is called.
+TEST_F(Use, TheCommandsAtTheEndWorkAsPrinted) {
+  const Outcome trained = run(alone(train("it's a run", {"train.steps=6"})));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const size_t next = trained.err.find("next:\n");
+  ASSERT_NE(next, std::string::npos) << trained.err;
+  std::istringstream lines(trained.err.substr(next));
+  int commands = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("  ", 0) != 0) continue;
+    ++commands;
+    const Outcome outcome = run({"sh", "-c", line});
+    EXPECT_EQ(outcome.code, 0) << line << "\n" << outcome.err;
+  }
+  EXPECT_EQ(commands, 3) << trained.err;
 }
 
 TEST_F(Use, CommandsOfOneRankSpeakOnceUnderMpirun) {
