@@ -126,10 +126,8 @@ void Progress::step(ProgressState state, Clock::time_point now) {
 
 void Progress::draw(Clock::time_point now) {
   if (state_.eta_s < 0) state_.eta_s = eta_seconds(state_.total_steps - state_.step);
-  // One column stays free: a full row would wrap on some terminals. Wrapping is off meanwhile, for
-  // a terminal that became narrower than what is known of it.
-  const std::string text =
-      fmt::format("\x1b[?7l\r{}\x1b[K\x1b[?7h", live_line(state_, columns() - 1));
+  // One column stays free: a full row would wrap on some terminals.
+  const std::string text = redrawn_line(live_line(state_, columns() - 1));
   std::fwrite(text.data(), 1, text.size(), out_);
   std::fflush(out_);
   shown_ = true;
