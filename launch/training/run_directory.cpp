@@ -14,10 +14,20 @@ namespace fs = std::filesystem;
 
 constexpr const char* kResolvedConfig = "config.resolved.yaml";
 
-void set_aside(const fs::path& path) {
+// Nothing, or the lock of a run that was killed before it wrote anything else.
+bool unused(const fs::path& path) {
   std::error_code error;
-  if (!fs::exists(path, error) || fs::is_empty(path, error)) return;
+  if (!fs::exists(path, error)) return true;
+  fs::directory_iterator entry(path, error);
+  const fs::directory_iterator end;
+  while (!error && entry != end && entry->path().filename() == ".lock") entry.increment(error);
   if (error) fail_io("list", path.string(), error.value());
+  return entry == end;
+}
+
+void set_aside(const fs::path& path) {
+  if (unused(path)) return;
+  std::error_code error;
   if (!fs::exists(path / kResolvedConfig, error)) {
     fail(ExitCode::usage,
          "run.dir = {}: checkpoint.resume is never, but this is not the directory of a run (it "

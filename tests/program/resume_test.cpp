@@ -100,6 +100,12 @@ TEST_F(Resume, NeverMovesARunAsideAndLeavesOthersAlone) {
   EXPECT_EQ(read_text(path("photos") + "/one.jpg"), "pixels");
   EXPECT_EQ(std::distance(fs::directory_iterator(path("photos")), {}), 1);
   EXPECT_FALSE(fs::exists(path("photos.old-1")));
+
+  // Killed before it wrote anything: nothing is there to be kept.
+  fs::create_directory(path("early"));
+  write_text(path("early") + "/.lock", "pid 999999\nhost gone\nboot gone\n");
+  EXPECT_EQ(fresh("early").code, 0);
+  EXPECT_FALSE(fs::exists(path("early.old-1")));
 }
 
 TEST_F(Resume, FromAGivenCheckpoint) {
