@@ -34,12 +34,16 @@ int64_t character_begin(std::string_view text, int64_t cut) {
 
 class SideBuilder {
  public:
-  SideBuilder(const Tokenizer& tokenizer) : tokenizer_(tokenizer), out_(tokenizer.vocab_size()) {}
+  // took: called with the number of bytes that have become tokens.
+  SideBuilder(const Tokenizer& tokenizer, const std::function<void(size_t)>& took)
+      : tokenizer_(tokenizer), took_(took), out_(tokenizer.vocab_size()) {}
   void add(std::string_view text, bool marked) {
     if (text.empty()) return;
     out_.start_document();
-    encode_in_pieces(tokenizer_, text,
-                     [&](std::span<const int32_t> ids, size_t) { out_.add(ids); });
+    encode_in_pieces(tokenizer_, text, [&](std::span<const int32_t> ids, size_t bytes) {
+      out_.add(ids);
+      took_(bytes);
+    });
     const std::optional<int32_t> end = tokenizer_.end_of_text();
     if (marked && end) out_.add({&*end, 1});
   }
@@ -47,6 +51,7 @@ class SideBuilder {
 
  private:
   const Tokenizer& tokenizer_;
+  const std::function<void(size_t)>& took_;
   TokenBuilder out_;
 };
 
@@ -55,11 +60,20 @@ Sides split_tokens(const TokenStream& tokens, double fraction) {
   return {tokens.slice(0, cut), tokens.slice(cut, tokens.size() - cut)};
 }
 
-Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double fraction) {
-  SideBuilder train(tokenizer);
-  SideBuilder held_out(tokenizer);
+Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double fraction,
+               const TokenisingWatch& watch) {
+  int64_t done = 0;
+  const std::function<void(size_t)> took = [&](size_t bytes) {
+    done += static_cast<int64_t>(bytes);
+    if (watch) watch(source.path(), done, source.bytes());
+  };
+  SideBuilder train(tokenizer, took);
+  SideBuilder held_out(tokenizer, took);
   if (source.has_rows() || fraction == 0.0) {
-    source.visit([&](const TextDocument& text) { train.add(text.text, text.marked); });
+    source.visit([&](const TextDocument& text) {
+      train.add(text.text, text.marked);
+      done = text.end;  // rows are more than their text
+    });
     return split_tokens(train.finish(source.path()), fraction);
   }
   const int64_t cut = cut_of(source.bytes(), fraction);
@@ -99,7 +113,7 @@ std::string without_extension(const std::string& path) {
 }
 
 Sides load_path(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                const std::string& field, double fraction) {
+                const std::string& field, double fraction, const TokenisingWatch& watch) {
   const std::string prefix = without_extension(path);
   std::error_code error;
   Sides sides;
@@ -109,7 +123,7 @@ Sides load_path(const std::string& path, const Tokenizer& tokenizer, int64_t voc
     check_origin(prefix, file.tokens, tokenizer);
     sides = split_tokens(file.tokens, fraction);
   } else {
-    sides = tokenise(TextSource(path, field), tokenizer, fraction);
+    sides = tokenise(TextSource(path, field), tokenizer, fraction, watch);
   }
   // Larger files are checked window by window as they are read.
   constexpr int64_t kScanLimit = int64_t{256} << 20;
@@ -136,6 +150,15 @@ void check_held_out_size(const Corpus& corpus, const std::string& key) {
        longest);
 }
 
+Corpus load_held_out(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
+                     const std::string& field, const TokenisingWatch& watch) {
+  Corpus corpus;
+  corpus.vocab = vocab;
+  corpus.parts.push_back({path, 1.0, load_path(path, tokenizer, vocab, field, 0.0, watch).train});
+  check_held_out_size(corpus, path);
+  return corpus;
+}
+
 }  // namespace
 
 int64_t Corpus::tokens() const {
@@ -145,7 +168,7 @@ int64_t Corpus::tokens() const {
 }
 
 RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t vocab,
-                      int64_t seq_len) {
+                      int64_t seq_len, const TokenisingWatch& watch) {
   require(!spec.train.empty(), "data.train is empty");
   require(spec.val_fraction >= 0.0 && spec.val_fraction < 1.0, "data.val_fraction is {}",
           spec.val_fraction);
@@ -154,14 +177,14 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
   data.train.vocab = vocab;
   data.held_out.vocab = vocab;
   for (const DataPath& path : spec.train) {
-    Sides sides = load_path(path.path, tokenizer, vocab, spec.field, spec.val_fraction);
+    Sides sides = load_path(path.path, tokenizer, vocab, spec.field, spec.val_fraction, watch);
     data.train.parts.push_back({path.path, path.weight, std::move(sides.train)});
     check_train_size(data.train.parts.back(), seq_len, spec.val_fraction);
     if (spec.val_fraction > 0.0)
       data.held_out.parts.push_back({path.path, path.weight, std::move(sides.held_out)});
   }
   if (!spec.val.empty()) {
-    data.held_out = load_corpus(spec.val, tokenizer, vocab, spec.field);
+    data.held_out = load_held_out(spec.val, tokenizer, vocab, spec.field, watch);
   } else if (spec.val_fraction > 0.0) {
     check_held_out_size(data.held_out, fmt::format("data.val_fraction {}", spec.val_fraction));
   }
@@ -170,11 +193,7 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
 
 Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
                    const std::string& field) {
-  Corpus corpus;
-  corpus.vocab = vocab;
-  corpus.parts.push_back({path, 1.0, load_path(path, tokenizer, vocab, field, 0.0).train});
-  check_held_out_size(corpus, path);
-  return corpus;
+  return load_held_out(path, tokenizer, vocab, field, {});
 }
 
 std::vector<int64_t> token_counts(const Corpus& corpus) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,11 +49,14 @@ struct RunData {
   Corpus held_out;  // no parts when neither val nor val_fraction is set
 };
 
+// Called now and then while a text is tokenised: `done` of its `total` bytes are. May throw.
+using TokenisingWatch = std::function<void(const std::string& path, int64_t done, int64_t total)>;
+
 // Loads and checks everything. vocab: the model's vocabulary (ids must lie below it); seq_len:
 // each training part needs seq_len + 1 tokens, each held-out corpus 2. Missing, unreadable, empty,
 // too short, ids beyond the vocabulary: ExitCode::data.
 RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t vocab,
-                      int64_t seq_len);
+                      int64_t seq_len, const TokenisingWatch& watch = {});
 
 // One path, uncut: for `eval --text`. Needs 2 tokens.
 Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,

@@ -38,17 +38,19 @@ std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config) {
   return explained(config, [&] { return load_tokenizer(config.data.tokenizer); });
 }
 
-RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer) {
+RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer,
+                      const TokenisingWatch& watch) {
   return explained(config, [&] {
-    return load_run_data(data_spec(config), tokenizer, config.model.vocab, config.model.seq_len);
+    return load_run_data(data_spec(config), tokenizer, config.model.vocab, config.model.seq_len,
+                         watch);
   });
 }
 
-TrainingData open_training_data(RunConfig& config) {
+TrainingData open_training_data(RunConfig& config, const TokenisingWatch& watch) {
   TrainingData data;
   data.tokenizer = open_tokenizer(config);
   resolve_vocab(config, data.tokenizer->vocab_size());
-  data.corpus = open_run_data(config, *data.tokenizer);
+  data.corpus = open_run_data(config, *data.tokenizer, watch);
   data.sampler =
       std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed);
   if (!data.corpus.held_out.parts.empty()) {

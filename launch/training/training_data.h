@@ -25,10 +25,11 @@ DataSpec data_spec(const RunConfig& config);
 // The tokenizer and the texts of a configuration, which may be a stored one. Throws Error(data);
 // the message names every place where a file was looked for.
 std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config);
-RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer);
+RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer,
+                      const TokenisingWatch& watch = {});
 
 // Also resolves model.vocab. Throws Error(data).
-TrainingData open_training_data(RunConfig& config);
+TrainingData open_training_data(RunConfig& config, const TokenisingWatch& watch = {});
 
 // "shakespeare.txt, 1003854 tokens, byte".
 std::string describe(const TrainingData& data);

@@ -154,6 +154,31 @@ TEST_F(Stop, TerminateToLaunchWhileItStarts) {
   expect_stopped(job, "run");
 }
 
+// The tokenising of a large text is left as well: there is nothing to save yet.
+TEST_F(Stop, TokenisingIsLeft) {
+  std::string text;
+  for (int line = 0; text.size() < 60'000'000; ++line) {
+    text += "line " + std::to_string(line) + " of what takes long\n";
+  }
+  write_text(path("long.txt"), text);
+  for (const int ranks : {1, 2}) {
+    const auto words = endless(
+        "run", {"data.train=" + path("long.txt"),
+                "data.tokenizer=" TROUPE_SOURCE_DIR "/tests/core/text/data/small_json/gpt2.json"});
+    Job job(ranks == 1 ? alone(words) : under_mpirun(2, words));
+    const pid_t rank = ranks == 1 ? job.pid() : job.rank(1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    kill(rank, SIGUSR1);
+    const Outcome outcome = job.wait();
+    EXPECT_FALSE(outcome.expired) << outcome.err;
+    EXPECT_EQ(outcome.code, 75) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "error: stopped while tokenising"), 1) << outcome.err;
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+    EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
+    EXPECT_FALSE(fs::exists(path("run/metrics.jsonl")));
+  }
+}
+
 // An evaluation of the whole held-out part would take longer than the test: it is left, in the
 // middle of a run and at its end, and made when the run goes on. Then it is a short one
 // (eval.tokens).

@@ -2,7 +2,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <functional>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -13,6 +16,8 @@
 #include "launch/config/resolved.h"
 #include "launch/config/resume.h"
 #include "launch/job/stop_request.h"
+#include "launch/metrics/progress.h"
+#include "launch/metrics/work_line.h"
 #include "launch/training/memory_check.h"
 #include "launch/training/trainer.h"
 #include "parallel/checkpoint/directory.h"
@@ -40,9 +45,43 @@ void check_changes(const RunConfig& config, const std::string& path, bool force,
   }
 }
 
+// Says on the leader how far the tokenising of a large text is, and ends it when the rank is asked
+// to stop: there is nothing to save yet. A text that takes a moment is finished; then a step is
+// saved.
+class Tokenising {
+ public:
+  explicit Tokenising(bool leader) : leader_(leader) {}
+
+  void operator()(const std::string& path, int64_t done, int64_t total) {
+    constexpr std::chrono::seconds kMoment(1);
+    if (stop_requested() && std::chrono::steady_clock::now() - started_ > kMoment) {
+      fail(ExitCode::interrupted,
+           "stopped while tokenising {}, before the first step; the same command starts again. "
+           "`troupe data build` tokenises a text once for all",
+           path);
+    }
+    if (!leader_) return;
+    if (path != path_) line_.emplace(stderr, Progress::live_on(stderr));
+    path_ = path;
+    line_->show("tokenising", fmt::format("{:.1f} MB", static_cast<double>(total) / 1e6), done,
+                total);
+  }
+
+ private:
+  bool leader_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::string path_;
+  std::optional<WorkLine> line_;
+};
+
+TrainingData read_texts(RunConfig& config, const RankRuntime& runtime) {
+  Tokenising tokenising(runtime.leader());
+  return open_training_data(config, std::ref(tokenising));
+}
+
 int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   RunConfig config = given;
-  TrainingData data = open_training_data(config);
+  TrainingData data = read_texts(config, runtime);
   check_memory(config, runtime);
   RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
   const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
@@ -86,7 +125,7 @@ int command_train(std::span<const std::string> args) {
   }
   runtime.configure(loaded.config.runtime);
   if (arguments->flag("dry-run")) {
-    TrainingData data = open_training_data(loaded.config);
+    TrainingData data = read_texts(loaded.config, runtime);
     check_memory(loaded.config, runtime);
     if (runtime.leader()) {
       fmt::print("{}\n# data: {}\n",

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
+#include "core/base/error.h"
 #include "core/text/token_file.h"
 #include "tests/core/text/fixtures.h"
 
@@ -48,6 +52,30 @@ TEST_F(CorpusTest, CutsTheUsualTextAtTheUsualByte) {
   const RunData data = load_run_data(spec, *byte_, 256, 256);
   EXPECT_EQ(data.train.tokens(), 1'003'854);
   EXPECT_EQ(data.held_out.tokens(), 1'115'394 - 1'003'854);
+}
+
+TEST_F(CorpusTest, SaysHowFarTokenisingIs) {
+  write_text(folder_ / "large.txt", std::string(10'000'000, 'x'));
+  write_text(folder_ / "rows.jsonl", "{\"text\": \"abc\", \"more\": 1}\n{\"text\": \"defg\"}\n");
+  DataSpec spec;
+  spec.train = {{folder_ / "large.txt", 1.0}, {folder_ / "rows.jsonl", 1.0}};
+  spec.val_fraction = 0.1;
+  std::map<std::string, std::vector<int64_t>> seen;
+  load_run_data(spec, *byte_, 256, 2, [&](const std::string& path, int64_t done, int64_t total) {
+    EXPECT_EQ(total, path == spec.train[0].path ? 10'000'000 : 44);
+    EXPECT_LE(done, total);
+    seen[path].push_back(done);
+  });
+  const std::vector<int64_t>& large = seen[spec.train[0].path];
+  EXPECT_GE(large.size(), 3U);
+  EXPECT_TRUE(std::is_sorted(large.begin(), large.end()));
+  EXPECT_EQ(large.back(), 10'000'000);
+  EXPECT_EQ(seen[spec.train[1].path], (std::vector<int64_t>{3, 27 + 4}));
+  // It may end the work.
+  EXPECT_THROW(
+      load_run_data(spec, *byte_, 256, 2,
+                    [](const std::string&, int64_t, int64_t) { fail(ExitCode::data, ""); }),
+      Error);
 }
 
 TEST_F(CorpusTest, DoesNotCutACharacter) {
