@@ -374,7 +374,8 @@ std::string page(const std::vector<RunData>& runs) {
       "<div id=\"tip\" role=\"status\" aria-live=\"polite\"></div>\n"
       "<script type=\"application/json\" id=\"troupe-data\">{}</script>\n"
       "<script>{}</script>\n</body>\n</html>\n",
-      escape(title), style_sheet(), page.body, escape_json(page.data.dump()), script());
+      escape(title), style_sheet(), page.body,
+      escape_json(page.data.dump(-1, ' ', false, Json::error_handler_t::replace)), script());
 }
 
 }  // namespace troupe::report_page

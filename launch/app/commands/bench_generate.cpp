@@ -66,7 +66,7 @@ int bench_generate_command(const Arguments& arguments) {
                                      {"prompt_tokens", bench.prompt_tokens},
                                      {"repeats", repeats},
                                      {"threads", runtime.threads()}};
-    fmt::print("{}\n", out.dump());
+    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return 0;
   }
   fmt::print(

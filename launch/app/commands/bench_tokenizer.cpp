@@ -41,7 +41,7 @@ int bench_tokenizer_command(const Arguments& arguments) {
                                      {"text_bytes", bench.text_bytes},
                                      {"tokens", bench.tokens},
                                      {"repeats", repeats}};
-    fmt::print("{}\n", out.dump());
+    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return 0;
   }
   fmt::print("tokenizer         {}\n", tokenizer->description());

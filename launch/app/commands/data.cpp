@@ -64,7 +64,7 @@ int build(const Arguments& arguments) {
                                {"type", name(result.type)},
                                {"vocab", tokenizer->vocab_size()},
                                {"mb_per_s", rate}};
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
     return 0;
   }
   fmt::print("{}.bin and .idx: {} tokens ({}) in {} documents from {} bytes, {:.1f} MB/s\n",
@@ -217,7 +217,7 @@ int verify(const Arguments& arguments) {
                                {"largest_id", result.largest_id},
                                {"vocab", result.vocab},
                                {"hash_checked", result.hash_checked}};
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
     return 0;
   }
   fmt::print("{}: good. {} tokens ({}) in {} documents; largest id {}{}; {}\n", prefix,

@@ -91,7 +91,7 @@ int command_eval(std::span<const std::string> args) {
         {"checkpoint", trained.checkpoint}, {"step", trained.step},
         {"tokens", loss.predictions},       {"nats_per_token", loss.nats_per_token},
         {"bits_per_byte", bits_per_byte},   {"perplexity", perplexity}};
-    fmt::print("{}\n", out.dump());
+    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return 0;
   }
   fmt::print(
