@@ -63,6 +63,8 @@ void install_stop_handlers() {
   // A file size limit (ulimit -f) then fails the write with EFBIG, which is reported, instead of
   // ending the process.
   ::signal(SIGXFSZ, SIG_IGN);
+  // A reader of the output that goes away (`| head`, a terminal's end) is no reason to stop.
+  ::signal(SIGPIPE, SIG_IGN);
 }
 
 void end_with_launcher() {
@@ -74,6 +76,7 @@ void restore_stop_signals() {
   standard.sa_handler = SIG_DFL;
   for (const int signal : {SIGTERM, SIGINT}) sigaction(signal, &standard, nullptr);
   set_hang_up_action(standard);
+  ::signal(SIGPIPE, SIG_DFL);
   const int pending = requested.load();
   if (pending != 0 && pending != SIGUSR1) raise(pending);
 }

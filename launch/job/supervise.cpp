@@ -34,8 +34,7 @@ constexpr std::chrono::milliseconds kGrace(2000);
   setpgid(0, 0);  // Ctrl-C of the terminal must not reach mpirun: it would kill the job
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != supervisor) _exit(static_cast<int>(ExitCode::internal));  // it died before that
-  signal(SIGTERM, SIG_DFL);
-  signal(SIGINT, SIG_DFL);
+  for (const int standard : {SIGTERM, SIGINT, SIGPIPE}) signal(standard, SIG_DFL);
   signal(SIGUSR1, SIG_IGN);         // until mpirun has its own handler
   if (isatty(STDIN_FILENO) != 0) {  // reading from it would stop a background group
     const int null = open("/dev/null", O_RDONLY);

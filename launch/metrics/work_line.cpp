@@ -33,7 +33,8 @@ void WorkLine::show(const std::string& what, const std::string& of, int64_t done
   std::string text = fmt::format("{} {:.0f} % of {}", what, 100 * share, of);
   const double spent = std::chrono::duration<double>(now - start_).count();
   if (share > 0) text += fmt::format(", {} left", duration_text(spent * (1 - share) / share));
-  fmt::print(out_, "{}", live_ ? redrawn_line(text) : text + "\n");
+  // Not by fmt, which throws where a terminal is gone.
+  std::fputs((live_ ? redrawn_line(text) : text + "\n").c_str(), out_);
   std::fflush(out_);
 }
 

@@ -101,6 +101,15 @@ TEST_F(Stop, AnIgnoredHangUpStaysIgnored) {
   expect_stopped(job, "run");
 }
 
+TEST_F(Stop, ATrainingOutlivesTheReaderOfItsOutput) {
+  std::vector<std::string> words{"bash", "-c", "set -o pipefail; \"$@\" 2>&1 | head -n 1", "bash"};
+  const auto command = alone(train("run", {"eval.every=2"}));
+  words.insert(words.end(), command.begin(), command.end());
+  const Outcome outcome = run(words);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(rows("run").size(), 12U);
+}
+
 TEST_F(Stop, EachSignalToOneOfTwoRanks) {
   int target = 0;
   for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) {

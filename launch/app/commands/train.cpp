@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -128,9 +129,9 @@ int command_train(std::span<const std::string> args) {
     TrainingData data = read_texts(loaded.config, runtime);
     check_memory(loaded.config, runtime);
     if (runtime.leader()) {
-      fmt::print("{}\n# data: {}\n",
-                 resolved_yaml(loaded.config, {.folder = std::filesystem::current_path().string()}),
-                 describe(data));
+      const std::string resolved =
+          resolved_yaml(loaded.config, {.folder = std::filesystem::current_path().string()});
+      std::fputs(fmt::format("{}\n# data: {}\n", resolved, describe(data)).c_str(), stdout);
     }
     return 0;
   }
