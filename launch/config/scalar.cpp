@@ -148,9 +148,12 @@ Scalar<int64_t> parse_duration(std::string_view text) {
       if (candidate.name == unit) found = &candidate;
     }
     if (found == nullptr) {
-      return unit.empty() ? fmt::format("a duration needs a unit (ms, s, m, h, d); write {}s",
+      const bool number_alone = unit.empty() && start == 0 && i == text.size();
+      return number_alone ? fmt::format("a duration needs a unit (ms, s, m, h, d); write {}s",
                                         text.substr(0, 20))
-                          : std::string("not a duration; units are ms, s, m, h and d");
+                          : std::string(
+                                "not a duration; write a number with a unit (ms, s, m, h, "
+                                "d) right behind it: 8s, 10m or 1h30m");
     }
     total += std::get<double>(number) * found->milliseconds;
   }

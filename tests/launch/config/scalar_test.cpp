@@ -81,6 +81,12 @@ TEST(Scalar, Durations) {
   for (const char* text : {"600", "10 m", "m", "10x", "-5s", "0s", "", "1h30", "1e9d"}) {
     EXPECT_TRUE(std::holds_alternative<std::string>(parse_duration(text))) << text;
   }
+  // Only where an "s" behind it makes the text a duration.
+  const auto advice = [](const char* text) { return std::get<std::string>(parse_duration(text)); };
+  EXPECT_NE(advice("600").find("write 600s"), std::string::npos);
+  for (const char* text : {"10 m", "10min", "1:30", "1h30", "10M"}) {
+    EXPECT_NE(advice(text).find("write a number with a unit"), std::string::npos) << advice(text);
+  }
   for (const int64_t value : {int64_t{250}, int64_t{8000}, int64_t{5400000}, int64_t{7200000}}) {
     EXPECT_EQ(std::get<int64_t>(parse_duration(format_duration(value))), value);
   }
