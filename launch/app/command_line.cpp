@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <type_traits>
@@ -106,26 +107,13 @@ void CommandLine::check_known(const std::string& word) const {
                      near.empty() ? "" : fmt::format("; did you mean --{}?", near)));
 }
 
-// Words from the first positional on, which belong to another command; they are taken off `own`.
-std::vector<std::string> CommandLine::take_rest(std::vector<std::string>& own) const {
-  size_t i = 0;
-  while (i < own.size() && own[i].size() > 1 && own[i][0] == '-' && own[i] != "--") {
-    check_known(own[i]);
-    bool takes_value = false;
-    for (const Option& option : options_) {
-      const size_t comma = option.given.find(',');
-      const bool same =
-          own[i] == "--" + option.name ||
-          (comma != std::string::npos && own[i] == "-" + option.given.substr(comma + 1));
-      takes_value = takes_value || (same && !option.value.empty());
-    }
-    i += takes_value ? 2 : 1;
-  }
-  const size_t cut = std::min(i, own.size());
-  std::vector<std::string> rest(own.begin() + static_cast<std::ptrdiff_t>(cut), own.end());
-  own.resize(cut);
-  if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
-  return rest;
+bool CommandLine::value_follows(const std::string& word) const {
+  return std::any_of(options_.begin(), options_.end(), [&](const Option& option) {
+    const size_t comma = option.given.find(',');
+    const bool same = word == "--" + option.name ||
+                      (comma != std::string::npos && word == "-" + option.given.substr(comma + 1));
+    return same && !option.value.empty();
+  });
 }
 
 std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) const {
@@ -139,13 +127,23 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
   }
   std::vector<std::string> own(words.begin(), words.end());
   std::vector<std::string> rest;
-  if (rest_is_positional_) rest = take_rest(own);
+  if (rest_is_positional_) {
+    size_t i = 0;
+    while (i < own.size() && own[i].size() > 1 && own[i][0] == '-' && own[i] != "--") {
+      check_known(own[i]);
+      i += value_follows(own[i]) ? 2 : 1;
+    }
+    const size_t cut = std::min(i, own.size());
+    rest.assign(own.begin() + static_cast<std::ptrdiff_t>(cut), own.end());
+    own.resize(cut);
+    if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
+  }
   po::variables_map map;
   std::vector<std::string> positionals;
   try {
-    for (const std::string& word : own) {
-      if (word == "--") break;
-      check_known(word);
+    for (size_t i = 0; i < own.size() && own[i] != "--"; ++i) {
+      check_known(own[i]);
+      if (value_follows(own[i])) ++i;  // whatever it begins with
     }
     const int style =
         po::command_line_style::default_style & ~po::command_line_style::allow_guessing;

@@ -41,6 +41,15 @@ TEST(CommandLine, OptionsAndWordsInAnyOrder) {
   EXPECT_EQ(parse({"file", "model.window=-1"}).positionals[1], "model.window=-1");
 }
 
+// A prompt may begin with a dash.
+TEST(CommandLine, ValuesMayLookLikeOptions) {
+  for (const char* value : {"- item", "-x y", "--json", "-1", "--"}) {
+    EXPECT_EQ(parse({"file", "--ranks", value}).text("ranks"), value);
+    EXPECT_EQ(parse({"-n", value, "file"}).positionals, std::vector<std::string>{"file"});
+  }
+  EXPECT_NE(misuse(syntax(), {"file", "--json", "-x y"}).find("unknown option"), std::string::npos);
+}
+
 TEST(CommandLine, Misuse) {
   EXPECT_NE(misuse(syntax(), {"file", "--jsn"}).find("did you mean --json"), std::string::npos);
   EXPECT_NE(misuse(syntax(), {}).find("FILE is missing"), std::string::npos);
