@@ -8,6 +8,8 @@
 #include "launch/config/legal.h"
 #include "launch/config/moe_rules.h"
 #include "launch/config/rule_list.h"
+#include "launch/config/scalar.h"
+#include "launch/config/size_rules.h"
 
 namespace troupe {
 namespace {
@@ -84,7 +86,8 @@ void check_data(const RunConfig& config, RuleList& rules) {
 }
 
 void check_paths(const RunConfig& config, RuleList& rules) {
-  if (config.run.name.find('/') != std::string::npos) {
+  const std::string& name = config.run.name;
+  if (name.find('/') != std::string::npos) {
     rules.add("run.name", {}, "is a name, not a path", "put directories into run.dir");
   }
 }
@@ -94,6 +97,7 @@ void check_paths(const RunConfig& config, RuleList& rules) {
 std::vector<Problem> problems(const RunConfig& config, int world, Purpose purpose) {
   RuleList rules(config.sheet);
   check_model(config, rules);
+  check_sizes(config, purpose, rules);
   check_moe(config, purpose, rules);
   check_layout(config, world, purpose, rules);
   check_data(config, rules);

@@ -78,6 +78,27 @@ TEST(Load, OddValuesOfTheCommandLine) {
   }
 }
 
+// Whatever would overflow 64 bits in parameters or bytes.
+TEST(Load, SizesThatCannotBeCounted) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
+      {{"model.dim=1048576", "model.heads=2", "moe.experts=65536", "moe.ffn_dim=4194304"},
+       "moe.experts = 65536: 3 x layers with experts x experts x dim x moe.ffn_dim = 3.5e+18 "
+       "parameters, and at most 1e+15 can be counted; with the other sizes as they are at most 18"},
+      {{"model.dim=1048576", "model.heads=65536", "model.kv_heads=65536", "model.head_dim=1048576"},
+       "model.heads = 65536: 2 x layers x dim x (heads + kv_heads) x head_dim"},
+      {{"moe=none", "model.layers=4096", "model.dim=1048576", "model.ffn_dim=4194304"},
+       "model.ffn_dim = 4194304: 3 x dense layers x dim x ffn_dim = 5.4e+16"},
+      {{"moe.shared_experts=1024", "moe.shared_ffn_dim=4194304", "model.dim=1048576"},
+       "moe.shared_experts = 1024"},
+      {{"model.seq_len=16777216", "train.global_batch=16777216"},
+       "train.global_batch = 16777216: global_batch x seq_len x layers x the width of a block"}};
+  for (const auto& [overrides, expected] : cases) {
+    const std::string text = refusal(overrides);
+    EXPECT_NE(text.find(expected), std::string::npos) << text;
+  }
+  EXPECT_EQ(refusal({"model.vocab=268435456", "model.dim=1048576"}), "");
+}
+
 std::vector<std::string> warned(const std::vector<std::string>& overrides) {
   std::vector<std::string> all = overrides;
   all.emplace_back("schedule.warmup=1");
