@@ -189,7 +189,7 @@ std::optional<FieldValue> parse_value(const Key& key, const YamlNode& node, Prob
           key.has_default ? "default: " + format_key_value(key, key.default_value) : "");
     return std::nullopt;
   }
-  if (node.is_scalar() && !node.quoted) {
+  if (node.is_scalar()) {  // in quotes, too: what is written as JSON has them
     for (const std::string& word : key.words) {
       if (node.text == word) return FieldValue(word);
     }
@@ -203,7 +203,8 @@ std::optional<FieldValue> parse_value(const Key& key, const YamlNode& node, Prob
     return std::nullopt;
   }
   const bool textual = key.kind == ValueKind::text || key.kind == ValueKind::path ||
-                       key.kind == ValueKind::run_path || key.kind == ValueKind::choice;
+                       key.kind == ValueKind::run_path || key.kind == ValueKind::choice ||
+                       key.kind == ValueKind::duration;
   if (node.quoted && !textual) {
     wrong(problem, fmt::format("must be {}, not a text", describe_values(key)),
           "remove the quotes");

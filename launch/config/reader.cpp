@@ -308,6 +308,7 @@ void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
     if (written.is_relative()) {
       const std::filesystem::path folder = std::filesystem::path(sheet_.file).parent_path();
       entry.value = (folder / written).lexically_normal().string();
+      if (entry.word()) entry.value = "./" + std::get<std::string>(entry.value);  // a file
     }
   }
   sheet_.add(std::move(entry));

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -25,6 +26,14 @@ std::string relative_to(const std::string& path, const std::string& folder) {
   const fs::path base = fs::weakly_canonical(fs::absolute(folder.empty() ? "." : folder), error);
   const fs::path relative = target.lexically_relative(base);
   return relative.empty() ? target.string() : relative.string();
+}
+
+// A file that is called like one of the key's words stays a file.
+std::string path_from(const std::string& folder, const Entry& entry) {
+  const std::string path = relative_to(std::get<std::string>(entry.value), folder);
+  const std::vector<std::string>& words = entry.key->words;
+  const bool word = std::find(words.begin(), words.end(), path) != words.end();
+  return word ? "./" + path : path;
 }
 
 // Keys that say how this job runs, not what is trained.
@@ -105,8 +114,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
     open_levels(before, parts, out, indent);
     before = parts;
     const std::string value =
-        is_file_path(entry) ? format_text(relative_to(std::get<std::string>(entry.value), folder))
-                            : Sheet::shown(entry);
+        is_file_path(entry) ? format_text(path_from(folder, entry)) : Sheet::shown(entry);
     const std::string line = indent + parts.back().name + ": " + value;
     if (options.for_checkpoint) {
       out += line + "\n";

@@ -99,6 +99,37 @@ TEST(Load, SizesThatCannotBeCounted) {
   EXPECT_EQ(refusal({"model.vocab=268435456", "model.dim=1048576"}), "");
 }
 
+// A configuration written as JSON has quotes around every word.
+TEST(Load, WordsInQuotes) {
+  const RunConfig config =
+      load({"data.tokenizer=\"byte\"", "data.val='none'", "checkpoint.resume=\"never\"",
+            "parallel.dp=\"auto\"", "moe.capacity_factor=\"none\"", "eval.tokens=\"all\"",
+            "runtime.timeout=\"8s\"", "optimizer.clip='none'", "run.name=\"auto\""});
+  EXPECT_EQ(config.data.tokenizer, "byte");
+  EXPECT_EQ(config.data.val, "");
+  EXPECT_EQ(config.checkpoint.resume, "never");
+  EXPECT_EQ(config.eval.tokens, 0);
+  EXPECT_EQ(config.optimizer.clip, 0.0);
+  EXPECT_EQ(config.runtime.timeout, std::chrono::seconds(8));
+  EXPECT_EQ(config.run.name, "small");
+  EXPECT_NE(refusal({"train.steps=\"3\""}).find("remove the quotes"), std::string::npos);
+}
+
+// "./byte" is a file that is called like a word, also after it was written down and read again.
+TEST(Load, FilesCalledLikeWords) {
+  const std::string text =
+      "model: {layers: 1, dim: 16, heads: 2, seq_len: 8}\n"
+      "data: {tokenizer: ./byte, train: a.txt, val: ./none}\n"
+      "train: {steps: 1, global_batch: 1}\n";
+  const RunConfig first = load_config_text(text, "small.yaml", {}, 1).config;
+  EXPECT_EQ(first.data.tokenizer, "./byte");
+  EXPECT_EQ(first.data.val, "./none");
+  const std::string again = resolved_yaml(first, {.folder = "."});
+  const RunConfig second = load_config_text(again, "small.yaml", {}, 1).config;
+  EXPECT_EQ(second.data.tokenizer, "./byte");
+  EXPECT_EQ(second.data.val, "./none");
+}
+
 std::vector<std::string> warned(const std::vector<std::string>& overrides) {
   std::vector<std::string> all = overrides;
   all.emplace_back("schedule.warmup=1");
