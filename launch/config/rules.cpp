@@ -87,7 +87,7 @@ void check_data(const RunConfig& config, RuleList& rules) {
 
 void check_paths(const RunConfig& config, RuleList& rules) {
   const std::string& name = config.run.name;
-  if (name.find('/') != std::string::npos) {
+  if (name.find('/') != std::string::npos || name == "." || name == "..") {
     rules.add("run.name", {}, "is a name, not a path", "put directories into run.dir");
   }
 }
