@@ -70,8 +70,13 @@ SplitKind read_pre_tokenizer(const json& root, const std::string& place) {
 }
 
 void check_model(const json& model, const std::string& place) {
+  if (!model.is_object())
+    fail(ExitCode::data,
+         "{}: is not a tokenizer.json: it has no \"model\" (of vocab.json and merges.txt name the "
+         "folder)",
+         place);
   const std::string type = text_of(member(model, "type"), "BPE");  // old files leave it out
-  if (!model.is_object() || type != "BPE") refuse(place, "its model is of type " + type);
+  if (type != "BPE") refuse(place, "its model is of type " + type);
   const json& dropout = member(model, "dropout");
   if (!dropout.is_null() && !(dropout.is_number() && dropout.get<double>() == 0.0))
     refuse(place, "its model has dropout");

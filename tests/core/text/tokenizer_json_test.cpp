@@ -29,6 +29,7 @@ void refuses(const std::string& words, const std::function<void(json&)>& change,
 TEST(TokenizerJson, RefusesOtherKinds) {
   refuses("its model is of type Unigram", [](json& f) { f["model"]["type"] = "Unigram"; });
   refuses("its model is of type WordPiece", [](json& f) { f["model"]["type"] = "WordPiece"; });
+  refuses("is not a tokenizer.json: it has no \"model\"", [](json& f) { f = f["model"]["vocab"]; });
   refuses("byte_fallback", [](json& f) { f["model"]["byte_fallback"] = true; });
   refuses("dropout", [](json& f) { f["model"]["dropout"] = 0.1; });
   refuses("end_of_word_suffix", [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; });
