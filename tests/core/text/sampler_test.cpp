@@ -75,6 +75,7 @@ TEST(Sampler, AnEpochTakesEachWindowOnce) {
       EXPECT_LT(offset, seq_len);
       EXPECT_EQ(static_cast<int64_t>(firsts.size()), (tokens - 1 - offset) / seq_len);
       EXPECT_EQ(*firsts.rbegin(), offset + (end - begin - 1) * seq_len);
+      for (const int64_t first : firsts) EXPECT_EQ((first - offset) % seq_len, 0);
       EXPECT_LE(*firsts.rbegin() + seq_len + 1, tokens);
     }
   }
