@@ -65,6 +65,12 @@ int64_t machine_memory() {
 
 namespace {
 
+// What spreads the weights of this model over more ranks.
+const char* more_ranks(const RunConfig& config) {
+  return config.sheet.is_word("moe", "none") ? "parallel.tp, parallel.pp or parallel.zero"
+                                             : "parallel.ep";
+}
+
 std::string without_copy(const MemoryEstimate& estimate) {
   const int64_t bytes = estimate.of(MemoryKind::checkpoint);
   if (bytes == 0) return "";
@@ -87,13 +93,12 @@ int64_t check_memory(const RunConfig& config, int threads, int local_ranks) {
     fail(ExitCode::resource,
          "this run needs about {:.1f} GB on the heaviest rank, {:.1f} GB for the {} rank{} of this "
          "machine, which has "
-         "{:.1f} GB. Lower train.micro_batch ({}), set model.recompute: full, raise parallel.ep{} "
-         "or "
+         "{:.1f} GB. Lower train.micro_batch ({}), set model.recompute: full, raise {}{} or "
          "use more machines; "
          "`troupe check` shows what the memory is for",
          static_cast<double>(per_rank) / 1e9, static_cast<double>(here) / 1e9, local_ranks,
          local_ranks == 1 ? "" : "s", static_cast<double>(available) / 1e9,
-         config.train.micro_batch, without_copy(estimate));
+         config.train.micro_batch, more_ranks(config), without_copy(estimate));
   }
   return per_rank;
 }
