@@ -299,8 +299,10 @@ void Trainer::show_end(bool finished) {
   if (!progress_) return;
   EndInfo info;
   if (val_loss_) info.rows.emplace_back("val_loss", fmt::format("{:.4f} nats/token", *val_loss_));
-  info.rows.emplace_back("loss", fmt::format("{:.4f} nats/token", last_row_.loss));
-  info.rows.emplace_back("tokens_per_s", fmt::format("{:.0f}", last_row_.tokens_per_s));
+  if (last_row_.step > 0) {  // else only an evaluation was made up
+    info.rows.emplace_back("loss", fmt::format("{:.4f} nats/token", last_row_.loss));
+    info.rows.emplace_back("tokens_per_s", fmt::format("{:.0f}", last_row_.tokens_per_s));
+  }
   info.rows.emplace_back("run", directory_.path());
   info.rows.emplace_back("checkpoint", last_checkpoint_.empty() ? resumed_from_ : last_checkpoint_);
   if (log_ && log_->dropped() > 0)

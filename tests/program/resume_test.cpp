@@ -125,6 +125,16 @@ TEST_F(Resume, WithoutACheckpointTheSameDirectoryBeginsAnew) {
   EXPECT_FALSE(fs::exists(path("cut.old-1")));
 }
 
+// Only the evaluation is left: no step tells a loss or a speed.
+TEST_F(Resume, OfARunThatLacksItsLastEvaluationMakesThatUp) {
+  ASSERT_EQ(run(alone(train("run", {"eval.every=0"}))).code, 0);
+  const Outcome outcome = run(alone(train("run", {"eval.every=4"})));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "val_loss"), 2) << outcome.err;  // the line and the end table
+  EXPECT_EQ(occurrences(outcome.err, "tokens_per_s"), 0) << outcome.err;
+  EXPECT_TRUE(rows("run").back().contains("val_loss"));
+}
+
 TEST_F(Resume, GoingBackSetsNewerCheckpointsAside) {
   ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
   ASSERT_EQ(run(alone(train("back", {}))).code, 0);
