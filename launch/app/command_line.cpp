@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <filesystem>
 #include <type_traits>
 
 #include "core/base/error.h"
@@ -102,9 +103,7 @@ void CommandLine::check_known(const std::string& word) const {
     if (name == (is_long ? option.name : short_name)) return;
   }
   if (!is_long && word.find_first_not_of("-0123456789.e") == std::string::npos) return;  // a number
-  const std::string near = nearest(name, names);
-  misuse(fmt::format("unknown option {}{}", word,
-                     near.empty() ? "" : fmt::format("; did you mean --{}?", near)));
+  misuse(fmt::format("unknown option {}{}", word, did_you_mean(name, names, "--")));
 }
 
 bool CommandLine::value_follows(const std::string& word) const {
@@ -213,9 +212,12 @@ std::string CommandLine::help() const {
 ConfigWords config_words(const std::vector<std::string>& positionals) {
   ConfigWords words;
   for (const std::string& word : positionals) {
-    if (words.file.empty() && word.find('=') == std::string::npos) {
+    const bool assigns = word.find('=') != std::string::npos;
+    std::error_code error;
+    // The path of a file may hold a '=', too: runs/lr=0.1/config.resolved.yaml.
+    if (words.file.empty() && (!assigns || std::filesystem::is_regular_file(word, error))) {
       words.file = word;
-    } else if (word.find('=') != std::string::npos) {
+    } else if (assigns) {
       words.overrides.push_back(word);
     } else {
       fail(ExitCode::usage, "'{}' is neither the configuration ({}) nor KEY=VALUE", word,

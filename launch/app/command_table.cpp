@@ -68,24 +68,19 @@ std::string program_help() {
 namespace {
 
 int dispatch(std::span<const std::string> words) {
-  if (words.empty()) {
-    fmt::print("{}", program_help());
-    return 0;
-  }
-  std::string name = words[0];
+  std::string name = words.empty() ? "help" : words[0];
   if (name == "--help" || name == "-h") name = "help";
   if (name == "--version") name = "version";
   const Command* command = find_command(name);
   if (command == nullptr) {
     std::vector<std::string> names;
     for (const Command& known : commands()) names.push_back(known.name);
-    const std::string near = nearest(name, names);
     fail(ExitCode::usage, "no command '{}'{}; `troupe help` lists the commands", name,
-         near.empty() ? "" : fmt::format("; did you mean {}?", near));
+         did_you_mean(name, names));
   }
   if (command->alone && environment_rank() > 0) return 0;
   if (!command->stops_softly) restore_stop_signals();
-  return command->run(words.subspan(1));
+  return command->run(words.empty() ? words : words.subspan(1));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "launch/config/nearest.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 namespace troupe {
@@ -54,6 +56,12 @@ std::string nearest(std::string_view word, const std::vector<std::string>& words
     }
   }
   return best;
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& words,
+                         std::string_view prefix) {
+  const std::string near = nearest(word, words);
+  return near.empty() ? "" : fmt::format("; did you mean {}{}?", prefix, near);
 }
 
 }  // namespace troupe

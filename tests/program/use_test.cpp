@@ -85,6 +85,12 @@ TEST_F(Use, CommandsOfOneRankSpeakOnceUnderMpirun) {
   const Outcome none = run(under_mpirun(2, {"ckpt", "ls", path("none")}));
   EXPECT_EQ(none.code, 4) << none.err;
   EXPECT_EQ(occurrences(none.err, "error:"), 1) << none.err;
+  const Outcome help = run(under_mpirun(2, {}));
+  EXPECT_EQ(help.code, 0) << help.err;
+  EXPECT_EQ(occurrences(help.out, "usage: troupe COMMAND"), 1) << help.out;
+  const Outcome nested = run(under_mpirun(2, {"launch", "-n", "2", "train", path("tiny.yaml")}));
+  EXPECT_EQ(nested.code, 2) << nested.err;
+  EXPECT_EQ(occurrences(nested.err, "error: launch starts mpirun itself"), 1) << nested.err;
 }
 
 // Groups of two sequences: also when a rank would get one sequence of a batch, and with an odd

@@ -232,9 +232,8 @@ int command_bench(std::span<const std::string> args) {
     check_use(bench, *arguments);
     return bench.run(*arguments);
   }
-  const std::string near = nearest(what, names);
   fail(ExitCode::usage, "bench: unknown benchmark '{}'{} Known: {}", what,
-       near.empty() ? "." : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
+       did_you_mean(what, names), fmt::join(names, ", "));
 }
 
 }  // namespace troupe

@@ -101,15 +101,17 @@ int command_launch(std::span<const std::string> args) {
   const CommandLine line = syntax();
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
+  if (std::getenv("OMPI_COMM_WORLD_RANK") != nullptr) {  // OpenMPI does not nest
+    fail(ExitCode::usage, "launch starts mpirun itself: start it without mpirun");
+  }
   const Command* command = find_command(arguments->positionals[0]);
   if (command == nullptr || command->name == "launch") {
     std::vector<std::string> names;
     for (const Command& known : commands()) {
       if (known.name != "launch") names.push_back(known.name);
     }
-    const std::string near = nearest(arguments->positionals[0], names);
     fail(ExitCode::usage, "troupe launch: '{}' is no command that can be launched{}; write: {}",
-         arguments->positionals[0], near.empty() ? "" : fmt::format("; did you mean {}?", near),
+         arguments->positionals[0], did_you_mean(arguments->positionals[0], names),
          "troupe launch -n 2 train CONFIG");
   }
   LaunchPlan plan;

@@ -120,6 +120,7 @@ TEST_F(CkptCommand, Refusals) {
   expect_refused({"ls"}, ExitCode::usage);
   expect_refused({"diff", newest_}, ExitCode::usage);
   expect_refused({"show", newest_, "--jsn"}, ExitCode::usage);
+  expect_refused({}, ExitCode::usage);
   expect_refused({"ls", dir_ / "none"}, ExitCode::checkpoint);
   expect_refused({"show", dir_ / "none.h5"}, ExitCode::checkpoint);
   damage(newest_);

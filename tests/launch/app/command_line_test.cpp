@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "tests/launch/run_dir.h"
 
 namespace troupe {
 namespace {
@@ -112,6 +113,10 @@ TEST(CommandLine, ConfigurationAndOverrides) {
   const ConfigWords words = config_words({"a.yaml", "b.c=1", "d=[x=1]"});
   EXPECT_EQ(words.file, "a.yaml");
   EXPECT_EQ(words.overrides, (std::vector<std::string>{"b.c=1", "d=[x=1]"}));
+  const testing::RunDir folder;
+  const std::string file = (folder.path() / "lr=0.1.yaml").string();
+  testing::write_text(file, "version: 1\n");
+  EXPECT_EQ(config_words({file, "b=" + file}).file, file);
   EXPECT_THROW(config_words({"a=1"}), Error);
   EXPECT_THROW(config_words({"a.yaml", "b.yaml"}), Error);
 }

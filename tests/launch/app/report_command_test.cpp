@@ -78,6 +78,7 @@ TEST(ReportCommand, WrongArgumentsShowTheUsage) {
     EXPECT_EQ(outcome.code, ExitCode::usage);
     EXPECT_NE(outcome.said.find("usage: troupe report"), std::string::npos) << outcome.said;
   }
+  EXPECT_NE(run({"x", "--ot", "y"}).said.find("did you mean --out?"), std::string::npos);
   EXPECT_EQ(run({"--help"}).code, ExitCode::ok);
 }
 
