@@ -232,7 +232,7 @@ int command_bench(std::span<const std::string> args) {
     check_use(bench, *arguments);
     return bench.run(*arguments);
   }
-  fail(ExitCode::usage, "bench: unknown benchmark '{}'{} Known: {}", what,
+  fail(ExitCode::usage, "bench: unknown benchmark '{}'{}\nknown: {}", what,
        did_you_mean(what, names), fmt::join(names, ", "));
 }
 
