@@ -307,15 +307,11 @@ void Trainer::show_end(bool finished) {
   info.rows.emplace_back("checkpoint", last_checkpoint_.empty() ? resumed_from_ : last_checkpoint_);
   if (log_ && log_->dropped() > 0)
     info.rows.emplace_back("lost log records", std::to_string(log_->dropped()));
-  if (finished) {
-    // To be copied: the program as it was called, which need not be in the PATH.
-    for (const char* command : {" eval ", " generate ", " report "}) {
-      info.next_commands.push_back(shell_word(program_invocation_name) + command +
-                                   shell_word(directory_.path()));
-    }
-  } else {
-    info.next_commands = {"start the same command again to go on from here"};
-  }
+  const std::string run = shell_word(directory_.path());
+  info.next_commands =
+      finished ? std::vector<std::string>{"troupe eval " + run, "troupe generate " + run,
+                                          "troupe report " + run}
+               : std::vector<std::string>{"start the same command again to go on from here"};
   progress_->message(end_table(info));
 }
 

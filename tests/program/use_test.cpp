@@ -278,6 +278,12 @@ TEST_F(Use, JsonOfTheOtherBenchesIsOneObject) {
   EXPECT_GT(checkpoint["disk_write_bytes_per_s"], 0);
 }
 
+TEST_F(Use, NextCommandsCanBePasted) {
+  const Outcome outcome = run(alone(train("a b", {"train.steps=1"})));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "troupe eval '" + path("a b") + "'"), 1) << outcome.err;
+}
+
 TEST_F(Use, DryRunLeavesNothing) {
   const Outcome outcome = run(alone(train("dry", {"--dry-run"})));
   EXPECT_EQ(outcome.code, 0) << outcome.err;

@@ -42,6 +42,9 @@ TEST(Text, Durations) {
 }
 
 TEST(Text, Numbers) {
+  EXPECT_EQ(shell_word("runs/a-1.b"), "runs/a-1.b");
+  EXPECT_EQ(shell_word("my runs/it's"), "'my runs/it'\\''s'");
+  EXPECT_EQ(shell_word(""), "''");
   EXPECT_EQ(grouped_text(0), "0");
   EXPECT_EQ(grouped_text(999), "999");
   EXPECT_EQ(grouped_text(1000), "1 000");
