@@ -208,6 +208,24 @@ TEST(Shrink, KeepsGroupsOfExperts) {
   }
 }
 
+// Groups of tokens stay whole in a micro-batch, and go on into the next sequence where they did.
+TEST(Shrink, KeepsGroupsOfTokens) {
+  for (const auto& [tokens, micro_batch, small] :
+       {std::array{16, 1, 2}, std::array{128, 4, 16}, std::array{96, 3, 12}, std::array{48, 6, 6},
+        std::array{64, 3, 8}, std::array{1, 1, 1}, std::array{3, 3, 3}}) {
+    SCOPED_TRACE(tokens);
+    EngineConfig engine = laws::small_engine(DType::f64, "topk");
+    engine.model.seq_len = 64;
+    engine.model.moe[1]->group = {GroupRule::Kind::tokens, tokens, 0};
+    engine.micro_batch = micro_batch;
+    engine.global_batch = 4 * micro_batch;
+    const EngineConfig less = shrink(engine, 4);
+    EXPECT_EQ(less.model.seq_len, 8);
+    EXPECT_EQ(less.model.moe[1]->group.tokens, small);
+    EXPECT_EQ(less.micro_batch * less.model.seq_len % small, 0);
+  }
+}
+
 TEST(Shrink, KeepsAllKindsOfLayers) {
   EngineConfig engine = laws::small_engine(DType::f64, "topk");
   const auto topk = engine.model.moe[1];
