@@ -3,9 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <numeric>
 #include <set>
 
 #include "launch/config/legal.h"
+#include "launch/config/nearest_shapes.h"
 #include "moe/balance/balance.h"
 
 namespace troupe {
@@ -13,6 +17,12 @@ namespace {
 
 std::string quotient(int64_t number, int64_t by) {
   return fmt::format("{} = {} x {} + {}", number, number / by, by, number % by);
+}
+
+// a x b, at most the largest number.
+int64_t bounded_product(int64_t a, int64_t b) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  return b > kMost / a ? kMost : a * b;
 }
 
 bool one_divides(int64_t a, int64_t b) { return a % b == 0 || b % a == 0; }
@@ -79,31 +89,41 @@ class Rules {
     }
     return nearest_of(std::move(found), p_.shape[axis], kShown);
   }
-  // "nearest legal values: 1, 2", then `more`; where no degree helps only `more`.
+  // "nearest legal values: 1, 2", then `more`; where no degree helps the nearest layouts instead.
   std::string advice(const std::string& degrees, const std::string& more = {}) const {
-    if (degrees.empty()) return more;
-    return "nearest legal values: " + degrees + (more.empty() ? "" : "; or " + more);
+    const std::string layouts = degrees.empty() ? legal_layouts() : std::string();
+    if (degrees.empty() && layouts.empty()) return more.empty() ? more : "write " + more;
+    return (degrees.empty() ? layouts : "nearest legal values: " + degrees) +
+           (more.empty() ? "" : "; or " + more);
+  }
+
+  // "nearest legal layouts of 3 ranks: {pp: 3, ep: 1}, ..."; "" = there are none, or without
+  // advice.
+  std::string legal_layouts() const {
+    if (!advice_) return {};
+    const std::vector<MeshShape> near = nearest_shapes(p_, s_, world_);
+    std::string text;
+    for (const MeshShape& shape : near) {
+      text += (text.empty() ? "" : ", ") + text_of_change(p_.shape, shape);
+    }
+    if (near.empty()) return {};
+    return fmt::format("nearest legal layout{} of {} rank{}: {}", near.size() == 1 ? "" : "s",
+                       world_, world_ == 1 ? "" : "s", text);
   }
 
   void world() {
     const int64_t others = pp_ * cp_ * tp_;
-    const int64_t product = others * dp_;
+    const int64_t product = bounded_product(others, dp_);
     if (product != world_) {
       const std::string folded = others == 1
                                      ? fmt::format("dp = {} needs {}", dp_, product)
                                      : fmt::format("pp x dp x cp x tp = {} x {} x {} x {} needs {}",
                                                    pp_, dp_, cp_, tp_, product);
-      std::string fix = fmt::format("start {} rank{} (`troupe launch -n {} ...`)", product,
-                                    product == 1 ? "" : "s", product);
-      if (world_ % others == 0) {
-        fix += fmt::format(", or write dp: auto or dp: {}", world_ / others);
-      } else {
-        fix += fmt::format(", or make pp x cp x tp = {} a divisor of {}: {}", others, world_,
-                           near_divisors(world_, others));
-      }
       add("parallel.dp", {"parallel.pp", "parallel.cp", "parallel.tp"},
           fmt::format("the job has {} rank{}, and {}", world_, world_ == 1 ? "" : "s", folded),
-          std::move(fix));
+          fmt::format("start {} rank{} (`troupe launch -n {} ...`)", product,
+                      product == 1 ? "" : "s", product) +
+              other_shapes(others));
     }
     const int64_t stage = dp_ * cp_ * tp_;
     if (stage % (ep_ * etp_) != 0) {
@@ -119,11 +139,34 @@ class Rules {
     }
   }
 
+  // How this job's ranks can be used instead.
+  std::string other_shapes(int64_t others) const {
+    if (!advice_) return {};
+    if (world_ % others == 0) {
+      Parallelism p = p_;
+      p.shape[Axis::dp] = static_cast<int>(world_ / others);
+      p.shape.derive_edp();
+      if (mends("parallel.dp", p, s_)) {
+        return fmt::format(", or write dp: auto or dp: {}", world_ / others);
+      }
+    }
+    const std::string layouts = legal_layouts();
+    return layouts.empty() ? layouts : "; " + layouts;
+  }
+
+  // Query heads whose number key heads divide, if those do not follow them.
+  std::string near_heads(int64_t unit) const {
+    if (s_.kv_heads != s_.heads) unit = std::lcm(unit, s_.kv_heads);
+    return "model.heads: " + near_multiples(unit, s_.heads);
+  }
+
   void tensor() {
     const auto near = [&] { return degrees("parallel.tp", Axis::tp); };
     if (s_.heads % tp_ != 0) {
       add("parallel.tp", {"model.heads"}, "must divide model.heads: " + quotient(s_.heads, tp_),
-          advice(near(), "model.heads: " + near_multiples(tp_, s_.heads)));
+          advice(near(), one_divides(s_.kv_heads, tp_) || s_.kv_heads == s_.heads
+                             ? near_heads(tp_)
+                             : "other model.heads and model.kv_heads"));
     } else if (!one_divides(s_.kv_heads, tp_)) {
       add("parallel.tp", {"model.heads", "model.kv_heads"},
           fmt::format("one of tp = {} and model.kv_heads = {} must divide the other", tp_,
@@ -178,10 +221,9 @@ class Rules {
       add("parallel.cp", {"model.heads", "parallel.tp", "parallel.cp_kind"},
           fmt::format("with cp_kind all_to_all cp must divide the heads of a tp rank, {} / {}: {}",
                       s_.heads, tp_, quotient(heads, cp_)),
-          advice(degrees("parallel.cp", Axis::cp),
-                 other_kind_helps(CpKind::ring)
-                     ? std::string("cp_kind: ring")
-                     : "model.heads: " + near_multiples(cp_ * tp_, s_.heads)));
+          advice(degrees("parallel.cp", Axis::cp), other_kind_helps(CpKind::ring)
+                                                       ? std::string("cp_kind: ring")
+                                                       : near_heads(cp_ * tp_)));
     }
   }
   bool other_kind_helps(CpKind kind) const {
@@ -311,6 +353,15 @@ LayoutSubject layout_subject(const DecoderConfig& model) {
 std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
                                            const LayoutSubject& subject, int world) {
   return Rules(parallelism, subject, world, true).all();
+}
+
+std::string layout_refusal(const Parallelism& parallelism, const LayoutSubject& subject,
+                           int world) {
+  std::string text;
+  for (const LayoutProblem& problem : Rules(parallelism, subject, world, false).all()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : "; ", problem.key, problem.rule);
+  }
+  return text;
 }
 
 }  // namespace troupe

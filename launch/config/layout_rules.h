@@ -37,5 +37,7 @@ struct LayoutProblem {
 // Every reason why this layout cannot be on `world` ranks; empty = legal.
 std::vector<LayoutProblem> layout_problems(const Parallelism& parallelism,
                                            const LayoutSubject& subject, int world);
+// The same as one line of keys and rules, without looking for what would be legal; "" = legal.
+std::string layout_refusal(const Parallelism& parallelism, const LayoutSubject& subject, int world);
 
 }  // namespace troupe

@@ -28,9 +28,11 @@ std::vector<std::array<int, 3>> triples(int n) {
 }
 
 // So that hierarchical exchange has two nodes to cross between, which one host cannot give: half
-// the ranks of an expert group on each.
-int half_of_the_experts(const MeshShape& shape) {
-  return std::max(1, shape[Axis::ep] * shape[Axis::etp] / 2);
+// the ranks of an expert group on each. 0 = no matter.
+int acting_nodes(const Parallelism& p) {
+  if (p.ep_kind == EpKind::flat) return 0;
+  const int64_t ranks = int64_t{p.shape[Axis::ep]} * p.shape[Axis::etp];
+  return static_cast<int>(std::clamp<int64_t>(ranks / 2, 1, 1 << 20));
 }
 
 }  // namespace
@@ -87,8 +89,7 @@ std::vector<VerifiedLayout> choices(const MeshShape& shape, const LayoutSubject&
               p.cp_kind = cp;
               p.ep_kind = ep;
               p.ranks_per_node = options.ranks_per_node;
-              if (p.ep_kind == EpKind::hierarchical && p.ranks_per_node == 0)
-                p.ranks_per_node = half_of_the_experts(shape);
+              if (p.ranks_per_node == 0) p.ranks_per_node = acting_nodes(p);
               // Where stages do not ask for a schedule, a balance term may.
               if (subject.exact_batch && shape[Axis::pp] == 1) {
                 p.schedule = PipelineSchedule::gpipe;
@@ -102,18 +103,6 @@ std::vector<VerifiedLayout> choices(const MeshShape& shape, const LayoutSubject&
     }
   }
   return list;
-}
-
-std::string reasons(const std::vector<LayoutProblem>& problems) {
-  std::string text;
-  for (const LayoutProblem& problem : problems) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : "; ", problem.key, problem.rule);
-  }
-  return text;
-}
-
-void judge(const LayoutSubject& subject, int ranks, VerifiedLayout& layout) {
-  layout.refused = reasons(layout_problems(layout.parallelism, subject, ranks));
 }
 
 using Pairs = std::set<std::pair<std::string, std::string>>;
@@ -154,21 +143,21 @@ class ListReader {
   VerifiedLayout layout(const std::string& text) {
     VerifiedLayout out{Parallelism(), 1, {}};
     out.parallelism.ranks_per_node = options_.ranks_per_node;
-    std::set<std::string> given;
+    std::set<std::string> words_of_key;
+    std::set<std::string> given;  // the rest follows
     std::istringstream words(text);
     for (std::string word; std::getline(words, word, ',');) {
       std::erase(word, ' ');
       const size_t equals = word.find('=');
       if (equals == std::string::npos) refuse(word, "KEY=VALUE is expected");
       const std::string key = word.substr(0, equals);
-      if (!given.insert(key).second) refuse(word, key + " is given twice in one layout");
-      set(key, word.substr(equals + 1), out);
+      const std::string value = word.substr(equals + 1);
+      if (!words_of_key.insert(key).second) refuse(word, key + " is given twice in one layout");
+      if (value == "auto" && may_follow(key)) continue;
+      given.insert(key);
+      set(key, value, out);
     }
-    MeshShape& shape = out.parallelism.shape;
-    const int others = shape[Axis::pp] * shape[Axis::cp] * shape[Axis::tp];
-    if (!given.contains("dp")) shape[Axis::dp] = std::max(1, options_.ranks / others);
-    if (!given.contains("sp")) out.parallelism.sp = shape[Axis::tp] > 1;
-    shape.derive_edp();
+    fill(given, out.parallelism);
     return out;
   }
 
@@ -177,11 +166,27 @@ class ListReader {
     fail(ExitCode::usage,
          "--layouts: '{}': {}; write all, or layouts as in \"tp=2,pp=2;ep=8,zero=3\"", word, why);
   }
+  static bool may_follow(const std::string& key) {
+    return key == "dp" || key == "sp" || key == "ranks_per_node";
+  }
+  // What was not given.
+  void fill(const std::set<std::string>& given, Parallelism& p) const {
+    MeshShape& shape = p.shape;
+    const int64_t others = int64_t{shape[Axis::pp]} * shape[Axis::cp] * shape[Axis::tp];
+    if (!given.contains("dp")) {
+      shape[Axis::dp] = static_cast<int>(std::max<int64_t>(1, options_.ranks / others));
+    }
+    if (!given.contains("sp")) p.sp = shape[Axis::tp] > 1;
+    shape.derive_edp();
+    if (p.ranks_per_node == 0) p.ranks_per_node = acting_nodes(p);
+  }
+
   static int number(const std::string& key, const std::string& value) {
+    constexpr int kMost = 1 << 20;  // as for the keys of a configuration: products fit 64 bits
     try {
       size_t used = 0;
       const int out = std::stoi(value, &used);
-      if (used == value.size() && out >= (key == "zero" ? 0 : 1)) return out;
+      if (used == value.size() && out >= (key == "zero" ? 0 : 1) && out <= kMost) return out;
     } catch (const std::exception&) {
     }
     refuse(key + "=" + value, "is no number of the right size");
@@ -259,7 +264,8 @@ std::vector<VerifiedLayout> all_layouts(const LayoutSubject& subject, const List
   size_t turn = 0;
   for (const MeshShape& shape : factorisations(options.ranks)) {
     std::vector<VerifiedLayout> open = choices(shape, subject, options);
-    for (VerifiedLayout& layout : open) judge(subject, options.ranks, layout);
+    for (VerifiedLayout& layout : open)
+      layout.refused = layout_refusal(layout.parallelism, subject, options.ranks);
     if (options.exhaustive) {
       list.insert(list.end(), open.begin(), open.end());
     } else {
@@ -277,7 +283,7 @@ std::vector<VerifiedLayout> listed_layouts(const std::string& list, const Layout
   for (std::string text; std::getline(layouts, text, ';');) {
     if (text.find_first_not_of(' ') == std::string::npos) continue;
     out.push_back(reader.layout(text));
-    judge(subject, options.ranks, out.back());
+    out.back().refused = layout_refusal(out.back().parallelism, subject, options.ranks);
   }
   if (out.empty()) fail(ExitCode::usage, "--layouts names no layout; write all or \"tp=2;ep=8\"");
   return out;

@@ -37,8 +37,9 @@ std::vector<std::string> acting_choices(const VerifiedLayout& layout);
 // that can act together does so in one of them.
 std::vector<VerifiedLayout> all_layouts(const LayoutSubject& subject, const ListOptions& options);
 
-// "tp=2,pp=2;ep=8,zero=3": dp fills the ranks where it is not given, the rest is at its default.
-// Throws Error(usage).
+// "tp=2,pp=2;ep=8,zero=3": dp fills the ranks where it is not given, sp follows tp, and with
+// ep_kind hierarchical ranks_per_node as above (each may be written as auto); the rest is at its
+// default. Throws Error(usage).
 std::vector<VerifiedLayout> listed_layouts(const std::string& list, const LayoutSubject& subject,
                                            const ListOptions& options);
 

@@ -47,13 +47,26 @@ TEST(LayoutRules, OneByOne) {
       {"one rank", layout(1, 1, 1, 1), 1, none, "", ""},
       {"all axes", layout(2, 2, 2, 2, 4, 2), 16, none, "", ""},
       {"ep beyond dp", layout(1, 2, 1, 4, 8), 8, none, "", ""},
-      {"world", layout(1, 2, 1, 1), 3, none, "parallel.dp", "dp: 3"},
-      {"folded world", layout(2, 1, 1, 1), 3, none, "parallel.dp", "1, 3"},
+      {"world", layout(1, 2, 1, 1), 3, [](LayoutSubject& s, Parallelism&) { s.global_batch = 12; },
+       "parallel.dp", "write dp: auto or dp: 3"},
+      {"world that the batch does not fit", layout(1, 2, 1, 1), 3, none, "parallel.dp",
+       "(`troupe launch -n 2 ...`); nearest legal layout of 3 ranks: {pp: 3, dp: 1}"},
+      {"folded world", layout(2, 1, 1, 1), 3, none, "parallel.dp", "of 3 ranks: {pp: 3}"},
+      {"beyond 64 bits", layout(1 << 20, 1 << 20, 1 << 20, 1 << 20), 1,
+       [](LayoutSubject& s, Parallelism&) {
+         s = LayoutSubject();
+         s.layers = 1 << 20;
+       },
+       "parallel.dp", "needs 9223372036854775807"},
       {"ep", layout(1, 4, 1, 1, 8), 4, none, "parallel.ep", "1, 2, 4"},
       {"etp", layout(1, 4, 1, 1, 1, 8), 4, none, "parallel.etp", "4"},
       {"heads", layout(1, 1, 1, 3), 3,
        [](LayoutSubject& s, Parallelism&) { s.seq_len = s.ffn_dim = 96; }, "parallel.tp",
-       "8 = 2 x 3 + 2"},
+       "nearest legal layouts of 3 ranks: {cp: 3, tp: 1}, {pp: 3, tp: 1}; or other "
+       "model.heads"},
+      {"heads that key heads divide", layout(1, 1, 1, 4), 4,
+       [](LayoutSubject& s, Parallelism&) { s.heads = 18, s.kv_heads = 2; }, "parallel.tp",
+       "values: 1, 2; or model.heads: 16, 20"},
       {"kv_heads below tp", layout(1, 1, 1, 8), 8, none, "", ""},
       {"kv_heads", layout(1, 1, 1, 4), 4,
        [](LayoutSubject& s, Parallelism&) { s.heads = 24, s.kv_heads = 6; }, "parallel.tp",
@@ -236,10 +249,31 @@ int check_suggestions(const LayoutProblem& problem, const Parallelism& p, const 
   return checked;
 }
 
+// "{pp: 3, dp: 1}" behind "nearest legal layouts of N ranks: ", as degrees of `p`.
+std::vector<Parallelism> suggested_layouts(const std::string& fix, const Parallelism& p) {
+  std::vector<Parallelism> found;
+  if (fix.find("nearest legal layout") == std::string::npos) return found;
+  for (size_t at = fix.find('{'); at != std::string::npos; at = fix.find('{', at + 1)) {
+    Parallelism layout = p;
+    std::istringstream words(fix.substr(at + 1, fix.find('}', at) - at - 1));
+    char comma = 0;
+    int value = 0;
+    for (std::string key; words >> key >> value; words >> comma) {
+      for (Axis axis : {Axis::pp, Axis::dp, Axis::cp, Axis::tp, Axis::ep, Axis::etp}) {
+        if (key == std::string(name(axis)) + ":") layout.shape[axis] = value;
+      }
+    }
+    layout.shape.derive_edp();
+    found.push_back(layout);
+  }
+  return found;
+}
+
 TEST(LayoutRules, RefuseWhatIsPromisedAndSuggestWhatIsLegal) {
   Rng random;
   int legal = 0;
   int suggestions = 0;
+  int layouts = 0;
   for (int i = 0; i < 2000; ++i) {
     const int world = one_of(random, {1, 2, 3, 4, 6, 8, 12, 16});
     const LayoutSubject s = drawn_subject(random);
@@ -250,10 +284,15 @@ TEST(LayoutRules, RefuseWhatIsPromisedAndSuggestWhatIsLegal) {
     legal += problems.empty() ? 1 : 0;
     for (const LayoutProblem& problem : problems) {
       suggestions += check_suggestions(problem, p, s, world);
+      for (const Parallelism& layout : suggested_layouts(problem.fix, p)) {
+        EXPECT_EQ(layout_refusal(layout, s, world), "") << problem.rule << "; " << problem.fix;
+        ++layouts;
+      }
     }
   }
   EXPECT_GT(legal, 100);
   EXPECT_GT(suggestions, 1000);
+  EXPECT_GT(layouts, 100);
 }
 
 TEST(LayoutRules, TheVocabularyIsNotAsked) {
