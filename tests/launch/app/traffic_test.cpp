@@ -1,11 +1,15 @@
 // The bytes that `layout` and `check` predict for every rank, against what its communicators count:
 // equal on layouts of all kinds, inside a node and between nodes, where routing is even.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
 #include <mutex>
 #include <numeric>
+#include <optional>
 
+#include "core/base/error.h"
+#include "core/base/random.h"
 #include "launch/app/layout_view.h"
 #include "launch/config/estimate.h"
 #include "launch/config/load.h"
@@ -135,15 +139,11 @@ Bytes sent(const Mesh& mesh) {
   return out;
 }
 
-class Traffic : public ::testing::TestWithParam<Case> {};
-
-TEST_P(Traffic, IsWhatCommunicatorsCount) {
-  const RunConfig config =
-      load_config_text(kModel, "traffic.yaml", GetParam().overrides, GetParam().ranks).config;
+void expect_counted(const RunConfig& config, int ranks) {
   std::mutex mutex;
   int64_t all = 0;
   int64_t between = 0;
-  run_ranks(GetParam().ranks, [&](int rank, std::shared_ptr<Communicator> world) {
+  run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
     const auto device = Device::cpu(1);
     world->set_device(device);
     const Mesh mesh(config.parallel, world);
@@ -178,6 +178,62 @@ TEST_P(Traffic, IsWhatCommunicatorsCount) {
   }
   EXPECT_EQ(all, 0);
   EXPECT_EQ(between, 0);
+}
+
+class Traffic : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Traffic, IsWhatCommunicatorsCount) {
+  const Case& c = GetParam();
+  expect_counted(load_config_text(kModel, "traffic.yaml", c.overrides, c.ranks).config, c.ranks);
+}
+
+// Drawn layouts of drawn models; what cannot be is left out.
+TEST(DrawnTraffic, IsWhatCommunicatorsCount) {
+  const Random random(3, "traffic");
+  uint64_t drawn = 0;
+  const auto any = [&](const std::vector<std::string>& values) {
+    return values[random.below(drawn++, values.size())];
+  };
+  int counted = 0;
+  for (int round = 0; round < 150; ++round) {
+    const int ranks = std::stoi(any({"2", "4", "6", "8"}));
+    std::vector<std::string> overrides{
+        "model.layers=" + any({"2", "3", "5"}),
+        "model.vocab=" + any({"31", "64", "97"}),
+        "model.dim=" + any({"16", "20"}),
+        "model.kv_heads=" + any({"1", "2", "4"}),
+        "model.tie_embeddings=" + any({"true", "false"}),
+        "model.qk_norm=" + any({"true", "false"}),
+        "model.attention_bias=" + any({"true", "false"}),
+        "model.recompute=" + any({"none", "full"}),
+        "moe.layers.every=" + any({"1", "2"}),
+        "moe.shared_experts=" + any({"0", "1", "2"}),
+        "moe.overlap=" + any({"1", "2", "9"}),
+        "precision.compute=" + any({"f64", "f32", "bf16"}),
+        "train.micro_batch=" + any({"1", "2"}),
+        "train.global_batch=" + any({"8", "12", "16"}),
+        "parallel.tp=" + any({"1", "1", "2", "4"}),
+        "parallel.cp=" + any({"1", "1", "2", "4"}),
+        "parallel.cp_kind=" + any({"ring", "all_to_all"}),
+        "parallel.pp=" + any({"1", "1", "2", "3"}),
+        "parallel.ep=" + any({"1", "2", "4"}),
+        "parallel.etp=" + any({"1", "1", "2"}),
+        "parallel.ep_kind=" + any({"flat", "hierarchical"}),
+        "parallel.zero=" + any({"0", "1", "2", "3"}),
+        "parallel.schedule=" + any({"gpipe", "1f1b", "interleaved", "zero_bubble"}),
+        "parallel.ranks_per_node=" + any({"1", "2", "4"}),
+        "parallel.sp=" + any({"auto", "false"})};
+    std::optional<RunConfig> config;
+    try {
+      config = load_config_text(kModel, "traffic.yaml", overrides, ranks).config;
+    } catch (const Error&) {
+      continue;
+    }
+    SCOPED_TRACE(fmt::format("{} ranks, {}", ranks, fmt::join(overrides, " ")));
+    expect_counted(*config, ranks);
+    ++counted;
+  }
+  EXPECT_GT(counted, 15);
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, Traffic, ::testing::ValuesIn(kCases),
