@@ -153,6 +153,7 @@ Operation::~Operation() { std::erase(group_->shared->active, this); }
 void Operation::go_on() {
   try {
     if (check_ != nullptr && !check_->passed()) {
+      if (!has_turn()) return;
       check_->advance();
       if (!check_->passed()) return;
     }
@@ -172,6 +173,17 @@ void Operation::go_on() {
   shared.status.last = note_;
   shared.status.since_ms = steady_ms();
   shared.show_status();
+}
+
+bool Operation::has_turn() {
+  if (note_.kind != CollectiveKind::send && note_.kind != CollectiveKind::receive) return true;
+  for (Operation* earlier : group_->shared->active) {
+    if (earlier == this) break;
+    if (earlier->note_.key != note_.key || earlier->check_ == nullptr) continue;
+    earlier->progress();
+    if (!earlier->check_->passed()) return false;
+  }
+  return true;
 }
 
 bool Operation::reports() {

@@ -136,6 +136,9 @@ class Operation : public Work::Impl {
  private:
   struct Circle;
   void go_on();
+  // Of several sends to one rank, or receives from it, the first one begins first: they are matched
+  // by order. True when no earlier one still waits for its check.
+  bool has_turn();
   // Is this the rank that reports what several see?
   bool reports();
   std::vector<int> awaited() const;  // world ranks

@@ -53,6 +53,12 @@ PiecewiseSum::PiecewiseSum(std::shared_ptr<GroupState> group, const OperationKin
     const int64_t elements = begins_[p + 1] - begins_[p];
     segments_ = std::max(segments_, (elements + segment_elements_ - 1) / segment_elements_);
   }
+  // Messages of equal tag are matched by the order of their start, so none of them waits for the
+  // check by itself: advance() comes after it.
+  if (check() == nullptr) fill();
+}
+
+void PiecewiseSum::fill() {
   while (next_ < segments_ && slots_.size() < kSlots) start(next_++);
 }
 
@@ -72,8 +78,8 @@ char* PiecewiseSum::at(int64_t element) const {
 void PiecewiseSum::start(int64_t segment) {
   const int me = group_->rank;
   const int64_t own_bytes = count(me, segment) * element_bytes_;
-  slots_.push_back({segment, group_->shared->scratch(own_bytes * group_->size()),
-                    Exchange(*group_, check()), false});
+  slots_.push_back(
+      {segment, group_->shared->scratch(own_bytes * group_->size()), Exchange(*group_), false});
   Slot& slot = slots_.back();
   const int tag = message_tag(*group_, sequence_, Stage::first);
   for (int peer = 0; peer < group_->size(); ++peer) {
@@ -119,7 +125,8 @@ void PiecewiseSum::start_gather(Slot& slot) {
 }
 
 bool PiecewiseSum::advance() {
-  // Slots are taken in order: messages of equal tag are matched by the order of their start.
+  fill();
+  // Slots are taken in order, for the same reason.
   for (Slot& slot : slots_) {
     if (!slot.gathering) {
       if (!slot.exchange.done()) break;
@@ -133,7 +140,7 @@ bool PiecewiseSum::advance() {
   }
   while (!slots_.empty() && slots_.front().gathering && slots_.front().exchange.done()) {
     slots_.pop_front();
-    if (next_ < segments_) start(next_++);
+    fill();
   }
   return slots_.empty();
 }

@@ -38,6 +38,8 @@ class PiecewiseSum final : public Operation {
   };
   bool advance() override;
   std::vector<int> pending() const override;
+  // Starts segments as far as there is room for them, in order.
+  void fill();
   void start(int64_t segment);
   void add(Slot& slot);
   void start_gather(Slot& slot);

@@ -251,6 +251,41 @@ TEST_P(Checked, ChangesNothing) {
 INSTANTIATE_TEST_SUITE_P(Cases, Checked, ::testing::ValuesIn(testing::conformance_cases()),
                          [](const auto& info) { return info.param.name; });
 
+// Messages between two ranks are matched by the order of their start, also where several wait for
+// their check at the same time.
+TEST(CheckedCollectives, MessagesKeepTheirOrder) {
+  CommOptions options = checked();
+  options.segment_bytes = 64;
+  constexpr size_t kElements = 16 * 40;  // forty segments of each rank's piece
+  run_ranks(
+      2,
+      [&](int rank, const auto& world) {
+        std::vector<float> in(2 * kElements);
+        std::vector<float> out(kElements);
+        for (int round = 0; round < 200; ++round) {
+          for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i);
+          world->reduce_scatter_sum(view(in), view(out), "sums").wait();
+          for (size_t i = 0; i < out.size(); ++i) {
+            const size_t at = static_cast<size_t>(rank) * kElements + i;
+            ASSERT_EQ(out[i], 2.0F * static_cast<float>(at)) << "element " << i << " of " << round;
+          }
+        }
+        std::vector<std::vector<float>> messages(4, std::vector<float>(8));
+        for (int round = 0; round < 2000; ++round) {
+          std::vector<Work> works;
+          for (size_t i = 0; i < messages.size(); ++i) {
+            if (rank == 0) messages[i].assign(8, static_cast<float>(i));
+            works.push_back(rank == 0 ? world->send(view(messages[i]), 1, "ring")
+                                      : world->receive(view(messages[i]), 0, "ring"));
+          }
+          for (Work& work : works) work.wait();
+          for (size_t i = 0; i < messages.size(); ++i)
+            ASSERT_EQ(messages[i][0], static_cast<float>(i)) << "message " << i << " of " << round;
+        }
+      },
+      options);
+}
+
 TEST(CheckedCollectives, BitsAreTheSame) {
   std::array<uint64_t, 2> hashes{};
   for (const bool check : {false, true}) {
