@@ -48,10 +48,11 @@ int smallest_world(const Sheet& sheet) {
   return static_cast<int>(std::min<int64_t>(stage * pp, 1 << 24));
 }
 
-LoadedConfig load_config_text(const std::string& text, const std::string& file,
-                              const std::vector<std::string>& overrides, int world,
-                              Purpose purpose) {
-  std::vector<Problem> found;
+namespace {
+
+// File and command line merged, without the rules between values.
+Sheet merged_sheet(const std::string& text, const std::string& file,
+                   const std::vector<std::string>& overrides, std::vector<Problem>& found) {
   YamlNode root;
   try {
     root = parse_yaml(text, Source::file);
@@ -64,7 +65,16 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
       apply_override(root, assignment, found, seen);
     }
   }
-  Sheet sheet = read_sheet(root, file, found);
+  return read_sheet(root, file, found);
+}
+
+}  // namespace
+
+LoadedConfig load_config_text(const std::string& text, const std::string& file,
+                              const std::vector<std::string>& overrides, int world,
+                              Purpose purpose) {
+  std::vector<Problem> found;
+  Sheet sheet = merged_sheet(text, file, overrides, found);
   if (sheet.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
   if (world == 0) world = smallest_world(sheet);
   std::vector<std::string> missing = find_moved_files(sheet, text);
@@ -82,6 +92,20 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,
                          int world, Purpose purpose) {
   return load_config_text(read_config_file(file), file, overrides, world, purpose);
+}
+
+std::chrono::milliseconds runtime_timeout(const std::string& file,
+                                          const std::vector<std::string>& overrides) {
+  try {
+    std::vector<Problem> told_later;
+    const Sheet sheet = merged_sheet(read_config_file(file), file, overrides, told_later);
+    if (!sheet.entries().empty()) {
+      return std::chrono::milliseconds(sheet.integer("runtime.timeout"));
+    }
+  } catch (const Error&) {
+    // load_config() tells it.
+  }
+  return RuntimeSection{}.timeout;
 }
 
 void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab) {

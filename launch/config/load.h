@@ -1,6 +1,7 @@
 // Loading a configuration: file and command line in, a checked RunConfig out.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,11 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
 LoadedConfig load_config_text(const std::string& text, const std::string& file,
                               const std::vector<std::string>& overrides, int world,
                               Purpose purpose = Purpose::train);
+
+// runtime.timeout, for the start of the ranks: before it their number is not known, so nothing else
+// is checked. The default where the configuration cannot be read, which load_config() tells.
+std::chrono::milliseconds runtime_timeout(const std::string& file,
+                                          const std::vector<std::string>& overrides);
 
 // The text of a file. Throws Error(usage) when it cannot be read or is too large.
 std::string read_config_file(const std::string& file);

@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "core/base/log.h"
-#include "launch/config/run_config.h"
+#include "launch/config/load.h"
 #include "parallel/comm/mpi_world.h"
 #include "parallel/comm/self_communicator.h"
 
@@ -27,9 +27,16 @@ int automatic_threads(int local_ranks) {
   return std::max(usable_cores() / std::max(local_ranks, 1), 1);
 }
 
-RankRuntime::RankRuntime() {
+RankRuntime::RankRuntime() : RankRuntime(RuntimeSection{}.timeout) {}
+
+// One rank alone waits for nobody, and its configuration may be a pipe, which is read once.
+RankRuntime::RankRuntime(const std::string& config_file, const std::vector<std::string>& overrides)
+    : RankRuntime(started_by_mpi() ? runtime_timeout(config_file, overrides)
+                                   : RuntimeSection{}.timeout) {}
+
+RankRuntime::RankRuntime(std::chrono::milliseconds start_timeout) {
   if (started_by_mpi()) {
-    mpi_ = std::make_unique<MpiWorld>();
+    mpi_ = std::make_unique<MpiWorld>(CommOptions{}, start_timeout);
     world_ = mpi_->communicator();
     local_ranks_ = mpi_->local_ranks();
   } else {

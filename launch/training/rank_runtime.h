@@ -1,6 +1,7 @@
 // What one rank runs on: its world of ranks and its device. Made once in a command, handed down.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ class RankRuntime {
  public:
   // Starts MPI if the process is part of an mpirun job, else it is one rank alone.
   RankRuntime();
+  // The same; runtime.timeout of this configuration is the deadline already there.
+  RankRuntime(const std::string& config_file, const std::vector<std::string>& overrides);
   ~RankRuntime();
   RankRuntime(const RankRuntime&) = delete;
   RankRuntime& operator=(const RankRuntime&) = delete;
@@ -37,6 +40,8 @@ class RankRuntime {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
+  explicit RankRuntime(std::chrono::milliseconds start_timeout);
+
   std::unique_ptr<MpiWorld> mpi_;
   std::shared_ptr<Communicator> world_;
   std::shared_ptr<Device> device_;

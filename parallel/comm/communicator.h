@@ -118,6 +118,7 @@ class Communicator {
   virtual void progress() = 0;
   // The deadline of every wait in all groups of this rank's world.
   virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
+  virtual std::chrono::milliseconds timeout() const = 0;
   // Before each operation of any group of this rank's world its ranks compare what they are about
   // to do; the first difference throws Error(distributed). Set alike on all ranks, between
   // operations.

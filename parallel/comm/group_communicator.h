@@ -29,6 +29,7 @@ class GroupCommunicator final : public Communicator {
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override;
   void progress() override { group_->shared->progress(); }
   void set_timeout(std::chrono::milliseconds timeout) override;
+  std::chrono::milliseconds timeout() const override { return group_->shared->options.timeout; }
   void set_check_collectives(bool check) override;
   WorkPlace& place() override { return group_->shared->place; }
   void set_device(const std::shared_ptr<Device>& device) override;

@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "parallel/comm/group_communicator.h"
+#include "parallel/comm/mpi_deadline.h"
 #include "parallel/comm/mpi_transport.h"
 
 namespace troupe {
@@ -18,7 +19,9 @@ bool started_by_mpi() {
   return false;
 }
 
-MpiWorld::MpiWorld(const CommOptions& options) : failed_(std::make_shared<bool>(false)) {
+MpiWorld::MpiWorld(const CommOptions& options, std::chrono::milliseconds start_timeout)
+    : failed_(std::make_shared<bool>(false)) {
+  const MpiDeadline deadline(start_timeout, "the start of MPI", "no operation has begun");
   int provided = MPI_THREAD_SINGLE;
   check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_MULTIPLE) {
@@ -50,12 +53,13 @@ MpiWorld::~MpiWorld() {
   try {
     // After this barrier ranks may leave, and mpirun ends the others when one leaves with a code.
     std::fflush(nullptr);
-    // MPI_Finalize waits for all ranks and knows no deadline; this barrier does.
     communicator_->barrier("end of the job").wait();
   } catch (const Error& error) {
     abort_world(error.code(), error.what());
   }
   board_->stop();
+  const MpiDeadline deadline(communicator_->timeout(), "the end of MPI",
+                             "the last operation that matched is barrier \"end of the job\"");
   MPI_Finalize();
 }
 

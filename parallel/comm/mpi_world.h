@@ -1,6 +1,7 @@
 // The ranks of an mpirun job: starts MPI, hands out the world communicator, ends MPI.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -18,8 +19,9 @@ bool started_by_mpi();
 class MpiWorld {
  public:
   // Once in a process: MPI cannot be started again after its end. Throws Error(distributed) when
-  // MPI gives less than MPI_THREAD_MULTIPLE.
-  explicit MpiWorld(const CommOptions& options = {});
+  // MPI gives less than MPI_THREAD_MULTIPLE. start_timeout: until all ranks have started it.
+  explicit MpiWorld(const CommOptions& options = {},
+                    std::chrono::milliseconds start_timeout = std::chrono::minutes(10));
   // Ends MPI together with all ranks; after a failure, or while an exception unwinds, it leaves MPI
   // as it is (call abort_world).
   ~MpiWorld();

@@ -155,7 +155,7 @@ int measure(const Arguments& arguments, int64_t repeats) {
     }
   }
   const ConfigWords words = config_words(config_part(arguments));
-  RankRuntime runtime;
+  RankRuntime runtime(words.file, words.overrides);
   RunConfig config = load_config(words.file, words.overrides, runtime.size(), Purpose::eval).config;
   if (arguments.given("steps")) config.train.steps = arguments.integer("steps", 1);
   runtime.configure(config.runtime);

@@ -119,7 +119,7 @@ int command_train(std::span<const std::string> args) {
   if (!arguments) return 0;
   const ConfigWords words = config_words(arguments->positionals);
 
-  RankRuntime runtime;
+  RankRuntime runtime(words.file, words.overrides);
   LoadedConfig loaded = load_config(words.file, words.overrides, runtime.size());
   if (runtime.leader()) {
     for (const std::string& warning : loaded.warnings) log::warning("{}", warning);

@@ -239,7 +239,7 @@ int command_verify(std::span<const std::string> args) {
   job.verify.steps = arguments->integer("steps", 1, 1000000);
   const DType precision = precision_of(arguments->text("precision"));
 
-  RankRuntime runtime;
+  RankRuntime runtime(words.file, words.overrides);
   if (runtime.size() > 1) job.list.ranks = runtime.size();
   // The layouts to compare are given apart: what the file says of its own does not matter here.
   // gpipe is the schedule that every model allows.

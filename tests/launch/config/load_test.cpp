@@ -47,6 +47,16 @@ TEST(Load, CommandLineGoesThroughTheSameChecks) {
   EXPECT_EQ(config.eval.tokens, 64000);
 }
 
+// Read before the ranks have started, when nothing else can be checked.
+TEST(Load, TheTimeoutIsKnownBeforeTheRanks) {
+  const std::string sample = TROUPE_SOURCE_DIR "/configs/tiny/shakespeare.yaml";
+  EXPECT_EQ(runtime_timeout(sample, {}), std::chrono::minutes(10));
+  EXPECT_EQ(runtime_timeout(sample, {"runtime.timeout=8s", "parallel.ep=3"}),
+            std::chrono::seconds(8));
+  EXPECT_EQ(runtime_timeout(sample, {"runtime.timeout=soon"}), std::chrono::minutes(10));
+  EXPECT_EQ(runtime_timeout("no/such/file.yaml", {}), std::chrono::minutes(10));
+}
+
 // Each with what the message must say.
 TEST(Load, OddValuesOfTheCommandLine) {
   const std::vector<std::pair<std::string, std::string>> cases{

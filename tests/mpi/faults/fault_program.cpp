@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,6 +33,17 @@ void rows_that_nobody_expects(troupe::Communicator& world, std::vector<float>& d
   world.all_to_all(view(rows), to, view(0), nothing, "rows").wait();
 }
 
+// Of the job, before MPI knows it.
+int variable(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? 0 : std::atoi(text);
+}
+
+bool stops_at_the_end = false;
+
+// While MPI starts: its first call waits for the other ranks.
+bool stops_at_the_start = false;
+
 // What the last rank does at step 20.
 void go_wrong(const std::string& scenario) {
   if (scenario == "throw") troupe::fail(ExitCode::data, "token 300 of 256");
@@ -57,12 +69,24 @@ void run(const std::string& scenario, troupe::Communicator& world) {
     if (now && scenario == "rows") rows_that_nobody_expects(world, data);
     if (now && scenario == "skip" && world.rank() != last) world.barrier("skipped").wait();
     world.all_reduce_sum(view, "gradients").wait();
-    if (scenario == "clean" && step == 30) return;
+    if ((scenario == "clean" || scenario == "stop_at_end") && step == 30) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
 
 }  // namespace
+
+// In the place of MPI's own, which they then call.
+extern "C" int PMPI_Init_thread(int*, char***, int, int*);
+extern "C" int MPI_Init_thread(int* count, char*** words, int wanted, int* given) {
+  if (stops_at_the_start) raise(SIGSTOP);
+  return PMPI_Init_thread(count, words, wanted, given);
+}
+extern "C" int PMPI_Finalize();
+extern "C" int MPI_Finalize() {
+  if (stops_at_the_end) raise(SIGSTOP);
+  return PMPI_Finalize();
+}
 
 int main(int argc, char** argv) {
   const std::string scenario = argc > 1 ? argv[1] : "clean";
@@ -73,7 +97,12 @@ int main(int argc, char** argv) {
     options.check_collectives = true;
     options.timeout = std::chrono::minutes(10);
   }
-  troupe::MpiWorld world(options);
+  const int rank = variable("OMPI_COMM_WORLD_RANK");
+  const bool last = rank + 1 == variable("OMPI_COMM_WORLD_SIZE");
+  const bool at_start = scenario == "stop_at_start" || scenario == "stop_first_at_start";
+  if (at_start && (scenario == "stop_at_start" ? last : rank == 0)) stops_at_the_start = true;
+  stops_at_the_end = scenario == "stop_at_end" && last;
+  troupe::MpiWorld world(options, at_start ? options.timeout : std::chrono::minutes(10));
   try {
     run(scenario, *world.communicator());
   } catch (const troupe::RankReport& report) {

@@ -92,6 +92,26 @@ TEST(MpiFaults, AStoppedRankIsNamedAndTheJobEnds) {
   expect_said_once(outcome, "(operation 19), layer 3, micro-batch 19, backward");
 }
 
+// MPI's own start and end wait for all ranks and know no deadline.
+TEST(MpiFaults, ARankThatIsStoppedWhileMpiStartsOrEndsIsNamed) {
+  const Outcome start = run("stop_at_start", 3);
+  expect(
+      start, 7, 2 + 5 + kStart,
+      "no answer from rank 2 within 2 s: the start of MPI, awaited by rank 0; it does not answer "
+      "at all: it is stopped (process ");
+  expect_said_once(start, "no answer");
+  const Outcome first = run("stop_first_at_start", 3);
+  expect(first, 7, 2 + 5 + kStart,
+         "no answer from rank 0 within 2 s: the start of MPI, awaited by rank 1; ");
+  expect_said_once(first, "no answer");
+  const Outcome end = run("stop_at_end", 3);
+  expect(end, 7, 2 + 5 + kStart,
+         "no answer from rank 2 within 2 s: the end of MPI, awaited by rank 0; it does not answer "
+         "at all: it is stopped (process ");
+  expect_said_once(end, "no answer");
+  expect_said_once(end, "the last operation that matched is barrier \"end of the job\"");
+}
+
 TEST(MpiFaults, ASilentRankIsNamedAndTheJobEnds) {
   const Outcome outcome = run("silent", 2);
   expect(outcome, 7, 2 + 5 + kStart,
