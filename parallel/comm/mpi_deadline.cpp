@@ -8,17 +8,18 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
-#include "parallel/comm/host_processes.h"
 
 namespace troupe {
 namespace {
 
 using std::chrono::milliseconds;
 
-// How long ranks leave the report to another one: those of the host of rank 0 to the first of them,
-// those of other hosts to that host.
-constexpr auto kDefer = milliseconds(4000);
-constexpr auto kOtherHost = milliseconds(2500);
+// A host that sees stopped ranks speaks first, then that of rank 0, then the others; on each host
+// the first rank that is not stopped. mpirun ends the rest meanwhile.
+constexpr auto kSeesNone = milliseconds(500);
+constexpr auto kOtherHost = milliseconds(250);
+constexpr auto kOtherHostSeesNone = milliseconds(2500);
+constexpr auto kOtherRank = milliseconds(4000);
 
 // Time in which this process was stopped itself is not counted: it should not speak of others when
 // mpirun wakes it to end it.
@@ -78,23 +79,35 @@ void MpiDeadline::count(milliseconds timeout) {
   using Clock = std::chrono::steady_clock;
   std::unique_lock lock(mutex_);
   Clock::duration waited{0};
+  // Taken early: whoever is first to leave is gone when the others look.
+  std::vector<HostProcess> started;
   while (waited < timeout) {
+    if (started.empty() && waited > timeout / 2) started = host_processes();
     const auto begin = Clock::now();
     if (wake_.wait_for(lock, kBeat, [this] { return over_; })) return;
     waited += std::min<Clock::duration>(Clock::now() - begin, kLongestBeat);
   }
-  leave(timeout);
+  leave(timeout, started);
 }
 
-void MpiDeadline::leave(milliseconds timeout) const {
+void MpiDeadline::leave(milliseconds timeout, const std::vector<HostProcess>& started) const {
   const std::vector<HostProcess> processes = host_processes();
-  const auto speaker = std::find_if(processes.begin(), processes.end(),
-                                    [](const HostProcess& one) { return !one.stopped; });
-  const bool speaks = speaker == processes.end() || speaker->rank == own_rank();
-  const bool first_host = processes.empty() ? own_rank() == 0 : processes.front().rank == 0;
-  // mpirun ends this rank meanwhile if another one has spoken.
-  if (!first_host) std::this_thread::sleep_for(kOtherHost);
-  if (!speaks) std::this_thread::sleep_for(kDefer);
+  const auto stopped = [&](int rank) {
+    return std::any_of(processes.begin(), processes.end(),
+                       [rank](const HostProcess& one) { return one.rank == rank && one.stopped; });
+  };
+  const auto speaker = std::find_if(started.begin(), started.end(),
+                                    [&](const HostProcess& one) { return !stopped(one.rank); });
+  const bool speaks = speaker == started.end() || speaker->rank == own_rank();
+  const bool sees = std::any_of(processes.begin(), processes.end(),
+                                [](const HostProcess& one) { return one.stopped; });
+  const bool first_host = started.empty() ? own_rank() == 0 : started.front().rank == 0;
+  if (first_host) {
+    std::this_thread::sleep_for(sees ? milliseconds(0) : kSeesNone);
+  } else {
+    std::this_thread::sleep_for(sees ? kOtherHost : kOtherHostSeesNone);
+  }
+  if (!speaks) std::this_thread::sleep_for(kOtherRank);
   if (speaks) {
     const double seconds = std::chrono::duration<double>(timeout).count();
     log::error("{}; {}. Raise runtime.timeout if the rank is only slow",

@@ -6,6 +6,9 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
+
+#include "parallel/comm/host_processes.h"
 
 namespace troupe {
 
@@ -21,7 +24,9 @@ class MpiDeadline {
 
  private:
   void count(std::chrono::milliseconds timeout);
-  [[noreturn]] void leave(std::chrono::milliseconds timeout) const;
+  // started: the ranks of this host that were seen before.
+  [[noreturn]] void leave(std::chrono::milliseconds timeout,
+                          const std::vector<HostProcess>& started) const;
 
   std::string what_;
   std::string state_;
