@@ -40,9 +40,8 @@ int run_action(const std::string& command, const std::vector<Action>& actions,
   const auto action = std::find_if(actions.begin(), actions.end(),
                                    [&](const Action& one) { return one.name == words[0]; });
   if (action == actions.end()) {
-    const std::string near = nearest(words[0], names);
     fail(ExitCode::usage, "troupe {}: no action '{}'{}; there are {}", command, words[0],
-         near.empty() ? "" : fmt::format("; did you mean {}?", near), fmt::join(names, ", "));
+         did_you_mean(words[0], names), fmt::join(names, ", "));
   }
   const std::optional<Arguments> arguments = action->line.parse(words.subspan(1));
   return arguments ? action->run(*arguments) : 0;

@@ -115,6 +115,20 @@ bool CommandLine::value_follows(const std::string& word) const {
   });
 }
 
+// Words from the first positional on, which belong to another command; they are taken off `own`.
+std::vector<std::string> CommandLine::take_rest(std::vector<std::string>& own) const {
+  size_t i = 0;
+  while (i < own.size() && own[i].size() > 1 && own[i][0] == '-' && own[i] != "--") {
+    check_known(own[i]);
+    i += value_follows(own[i]) ? 2 : 1;
+  }
+  const size_t cut = std::min(i, own.size());
+  std::vector<std::string> rest(own.begin() + static_cast<std::ptrdiff_t>(cut), own.end());
+  own.resize(cut);
+  if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
+  return rest;
+}
+
 std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) const {
   po::options_description description;
   for (const Option& option : options_) {
@@ -126,17 +140,7 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
   }
   std::vector<std::string> own(words.begin(), words.end());
   std::vector<std::string> rest;
-  if (rest_is_positional_) {
-    size_t i = 0;
-    while (i < own.size() && own[i].size() > 1 && own[i][0] == '-' && own[i] != "--") {
-      check_known(own[i]);
-      i += value_follows(own[i]) ? 2 : 1;
-    }
-    const size_t cut = std::min(i, own.size());
-    rest.assign(own.begin() + static_cast<std::ptrdiff_t>(cut), own.end());
-    own.resize(cut);
-    if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
-  }
+  if (rest_is_positional_) rest = take_rest(own);
   po::variables_map map;
   std::vector<std::string> positionals;
   try {

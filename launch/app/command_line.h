@@ -60,6 +60,7 @@ class CommandLine {
   std::string missing_operand(size_t given) const;
   [[noreturn]] void misuse(const std::string& text) const;
   void check_known(const std::string& word) const;
+  std::vector<std::string> take_rest(std::vector<std::string>& own) const;
   // "--ranks" or "-n", behind which the value is a word of its own.
   bool value_follows(const std::string& word) const;
 

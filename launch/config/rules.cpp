@@ -8,7 +8,6 @@
 #include "launch/config/legal.h"
 #include "launch/config/moe_rules.h"
 #include "launch/config/rule_list.h"
-#include "launch/config/scalar.h"
 #include "launch/config/size_rules.h"
 
 namespace troupe {

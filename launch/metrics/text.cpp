@@ -64,6 +64,8 @@ std::string bytes_text(double bytes) {
   return (unit == 0 ? fmt::format("{:.0f}", bytes) : three_digits(bytes)) + " " + kUnits[unit];
 }
 
+std::string redrawn_line(const std::string& line) { return "\x1b[?7l\r" + line + "\x1b[K\x1b[?7h"; }
+
 std::string shell_word(const std::string& word) {
   const bool plain = !word.empty() && word.find_first_not_of(
                                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -12,6 +12,7 @@
 #include "launch/config/layout_text.h"
 #include "launch/config/resolved.h"
 #include "launch/metrics/text.h"
+#include "launch/training/diverged.h"
 #include "launch/training/held_out_loss.h"
 #include "launch/training/machine_rate.h"
 #include "models/families/decoder_size.h"
@@ -307,11 +308,15 @@ void Trainer::show_end(bool finished) {
   info.rows.emplace_back("checkpoint", last_checkpoint_.empty() ? resumed_from_ : last_checkpoint_);
   if (log_ && log_->dropped() > 0)
     info.rows.emplace_back("lost log records", std::to_string(log_->dropped()));
-  const std::string run = shell_word(directory_.path());
-  info.next_commands =
-      finished ? std::vector<std::string>{"troupe eval " + run, "troupe generate " + run,
-                                          "troupe report " + run}
-               : std::vector<std::string>{"start the same command again to go on from here"};
+  if (finished) {
+    // To be copied: the program as it was called, which need not be in the PATH.
+    for (const char* command : {" eval ", " generate ", " report "}) {
+      info.next_commands.push_back(shell_word(program_invocation_name) + command +
+                                   shell_word(directory_.path()));
+    }
+  } else {
+    info.next_commands = {"start the same command again to go on from here"};
+  }
   progress_->message(end_table(info));
 }
 

@@ -57,7 +57,7 @@ std::vector<std::optional<MoEConfig>> keep_layers(
 // `together` sequences, cut as often as they are (groups across sequences keep their number).
 void shrink_group(int64_t seq_len, int64_t small_seq_len, GroupRule& group) {
   if (group.kind != GroupRule::Kind::tokens) return;
-  const int64_t together = sequences_of_groups(group, seq_len);
+  const int64_t together = sequences_together(group, seq_len);
   const int64_t parts = together * seq_len / group.tokens;  // of `together` sequences
   const int64_t part = std::gcd(std::max<int64_t>(1, small_seq_len / parts), small_seq_len);
   group.tokens = together * part;
@@ -85,7 +85,7 @@ void shrink_moe(const DecoderConfig& model, int64_t small_seq_len, int ranks, Mo
 int64_t sequences_together(const DecoderConfig& model) {
   int64_t together = 1;
   for (const auto& moe : model.moe) {
-    if (moe) together = std::lcm(together, sequences_of_groups(moe->group, model.seq_len));
+    if (moe) together = std::lcm(together, sequences_together(moe->group, model.seq_len));
   }
   return together;
 }

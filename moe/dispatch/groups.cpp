@@ -1,5 +1,6 @@
 #include "moe/dispatch/groups.h"
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -53,13 +54,6 @@ Groups group_by(const TokenContext& context, Key&& key) {
 // Consecutive tokens of the batch, across the ends of its sequences.
 Groups token_blocks(int64_t size, const TokenContext& context) {
   const int64_t seq_len = context.seq_len;
-  if (seq_len == 0) return {};
-  // Outside training lengths are arbitrary: blocks that are not whole sequences start anew in each.
-  if (!context.training && size % seq_len != 0) {
-    return group_by(context,
-                    [&](int64_t sample, int64_t s) { return std::pair(sample, s / size); });
-  }
-  check_whole_blocks(sequences_of_groups({GroupRule::Kind::tokens, size, 0}, seq_len), context);
   return group_by(context, [&](int64_t sample, int64_t s) {
     return std::pair((sample * seq_len + s) / size, int64_t{0});
   });
@@ -91,9 +85,17 @@ Groups make_groups(const GroupRule& rule, const TokenContext& context) {
   return sample_blocks(1, context);
 }
 
-int64_t sequences_of_groups(const GroupRule& rule, int64_t seq_len) {
-  if (rule.kind == GroupRule::Kind::across_batch) return rule.sequences;
-  if (rule.kind == GroupRule::Kind::tokens) return std::lcm(rule.tokens, seq_len) / seq_len;
+int64_t sequences_together(const GroupRule& rule, int64_t seq_len) {
+  switch (rule.kind) {
+    case GroupRule::Kind::tokens:
+      require(rule.tokens > 0, "groups of {} tokens", rule.tokens);
+      return seq_len > 0 ? rule.tokens / std::gcd(rule.tokens, seq_len) : 1;
+    case GroupRule::Kind::across_batch:
+      require(rule.sequences > 0, "groups of {} sequences", rule.sequences);
+      return rule.sequences;
+    case GroupRule::Kind::sequence:
+      break;
+  }
   return 1;
 }
 

@@ -12,8 +12,7 @@ namespace troupe {
 // Which tokens compete for an expert's capacity.
 struct GroupRule {
   enum class Kind : uint8_t { sequence, tokens, across_batch } kind = Kind::sequence;
-  int64_t tokens = 0;     // for Kind::tokens: size of a group of consecutive tokens, also from one
-                          // sequence into the next
+  int64_t tokens = 0;     // for Kind::tokens: size of a group of consecutive tokens
   int64_t sequences = 0;  // for Kind::across_batch: S sequences at the same position
 };
 
@@ -31,9 +30,8 @@ Groups make_groups(const GroupRule& rule, const TokenContext& context);
 // Error(usage) when a block is not whole on this rank.
 Groups sample_blocks(int64_t sequences, const TokenContext& context);
 
-// The fewest consecutive sequences of seq_len tokens that hold whole groups only: a micro-batch
-// must be a multiple of it.
-int64_t sequences_of_groups(const GroupRule& rule, int64_t seq_len);
+// Consecutive samples that hold whole groups: a micro-batch must be a multiple of them.
+int64_t sequences_together(const GroupRule& rule, int64_t seq_len);
 // Does routing within this group look at later tokens of the same sequence?
 bool sees_the_future(const GroupRule& rule);
 

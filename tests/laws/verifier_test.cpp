@@ -5,6 +5,7 @@
 
 #include "launch/config/load.h"
 #include "launch/training/trainer.h"
+#include "launch/verify/difference.h"
 #include "launch/verify/shrink.h"
 #include "tests/support/law_cases.h"
 

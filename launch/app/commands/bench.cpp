@@ -45,13 +45,29 @@ double of_simulated(const PipelineReport& pipeline) {
   return pipeline.seconds > 0 ? pipeline.simulated_seconds / pipeline.seconds : 0;
 }
 
-int bench_step_command(const Arguments& arguments) {
-  const ConfigWords words =
-      config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
-  RankRuntime runtime(words.file, words.overrides);
-  RunConfig config = load_config(words.file, words.overrides, runtime.size()).config;
-  if (config.model.vocab == 0) {
-    resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
+// What the router makes of a configuration whose routing is made up.
+using NaturalBench = std::optional<StepBench>;
+
+nlohmann::ordered_json step_json(const RunConfig& config, const StepBench& bench,
+                                 const NaturalBench& natural) {
+  nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
+                             {"step_ms", bench.step_ms},
+                             {"step_ms_min", bench.step_ms_min},
+                             {"step_ms_max", bench.step_ms_max},
+                             {"steps", bench.steps},
+                             {"gemm_fraction", bench.gemm_fraction},
+                             {"gemm_rate", bench.gemm_rate},
+                             {"gemm_shape", shape_text(bench.gemm_shape)},
+                             {"mem_peak_bytes", bench.mem_peak_bytes},
+                             {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
+                             {"comm_ms", bench.comm_ms},
+                             {"optimizer_ms", bench.optimizer_ms},
+                             {"rank_load_max_over_mean", bench.rank_load_max_over_mean},
+                             {"late_allocations", bench.late_allocations}};
+  if (natural) {
+    out["natural"] = {{"tokens_per_s", natural->tokens_per_s},
+                      {"step_ms", natural->step_ms},
+                      {"rank_load_max_over_mean", natural->rank_load_max_over_mean}};
   }
   if (config.parallel.shape[Axis::pp] > 1) {
     out["pipeline"] = {{"bubble", bench.pipeline.bubble},
@@ -98,7 +114,7 @@ void print_step(const RunConfig& config, const StepBench& bench, const NaturalBe
 int bench_step_command(const Arguments& arguments) {
   const ConfigWords words =
       config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
-  RankRuntime runtime;
+  RankRuntime runtime(words.file, words.overrides);
   RunConfig config = load_config(words.file, words.overrides, runtime.size()).config;
   if (config.model.vocab == 0) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());

@@ -10,7 +10,6 @@
 #include "core/base/error.h"
 #include "launch/app/actions.h"
 #include "launch/app/commands.h"
-#include "launch/config/nearest.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/compare.h"
 #include "parallel/checkpoint/directory.h"
@@ -20,58 +19,6 @@ namespace troupe {
 namespace {
 
 using nlohmann::json;
-
-constexpr const char* kUsage =
-    "usage: troupe ckpt ls DIR [--json]\n"
-    "       troupe ckpt show FILE|DIR [--json] [--config]\n"
-    "       troupe ckpt verify FILE|DIR [--json]\n"
-    "       troupe ckpt diff A B [--json]\n"
-    "       troupe ckpt merge FILE|DIR OUT [--json]\n"
-    "\n"
-    "  ls      the checkpoints of a run, oldest first\n"
-    "  show    what a checkpoint holds; of a directory the newest. --config prints the\n"
-    "          configuration it was trained with\n"
-    "  verify  reads every byte and compares all digests, then lets HDF5 read the structure;\n"
-    "          code 4 when a file is damaged\n"
-    "  diff    names the first tensor that differs and the largest relative difference,\n"
-    "          max|a-b| / max(max|a|, 1e-3 x RMS of the tensors in the same folder);\n"
-    "          code 8 when they differ\n"
-    "  merge   makes one file of a checkpoint in several (checkpoint.shard_above)\n";
-
-struct Arguments {
-  std::string action;
-  std::vector<std::string> paths;
-  bool as_json = false;
-  bool config = false;
-  bool help = false;
-};
-
-Arguments parse(std::span<const std::string> args) {
-  Arguments out;
-  for (const std::string& word : args) {
-    if (word == "--json") {
-      out.as_json = true;
-    } else if (word == "--config") {
-      out.config = true;
-    } else if (word == "--help" || word == "-h") {
-      out.help = true;
-    } else if (word.size() > 1 && word.front() == '-') {
-      fail(ExitCode::usage, "ckpt: unknown option {}{}.\n{}", word,
-           did_you_mean(word, {"--json", "--config", "--help"}), kUsage);
-    } else if (out.action.empty()) {
-      out.action = word;
-    } else {
-      out.paths.push_back(word);
-    }
-  }
-  return out;
-}
-
-void need_paths(const Arguments& arguments, size_t count) {
-  if (arguments.paths.size() == count) return;
-  fail(ExitCode::usage, "ckpt {}: {} path{} needed, {} given.\n{}", arguments.action, count,
-       count == 1 ? "" : "s", arguments.paths.size(), kUsage);
-}
 
 std::string human(int64_t bytes) {
   if (bytes < 10'000) return fmt::format("{} B", bytes);
@@ -297,22 +244,33 @@ int merge(const Arguments& arguments) {
   return 0;
 }
 
-}  // namespace
-
-int command_ckpt(std::span<const std::string> args) {
-  const Arguments arguments = parse(args);
-  if (arguments.help) {
-    fmt::print("{}", kUsage);
-    return 0;
-  }
-  if (arguments.action == "ls") return list_files(arguments);
-  if (arguments.action == "show") return show(arguments);
-  if (arguments.action == "verify") return verify(arguments);
-  if (arguments.action == "diff") return diff(arguments);
-  if (arguments.action == "merge") return merge(arguments);
-  if (arguments.action.empty()) fail(ExitCode::usage, "ckpt: what is to be done?\n{}", kUsage);
-  fail(ExitCode::usage, "ckpt: unknown action {}{}.\n{}", arguments.action,
-       did_you_mean(arguments.action, {"ls", "show", "verify", "diff", "merge"}), kUsage);
+std::vector<Action> actions() {
+  const auto line = [](const std::string& name, const char* operands, size_t count,
+                       const char* summary) {
+    CommandLine out("ckpt " + name, std::string(operands) + " [options]", summary);
+    out.flag("json", "one JSON object on standard output").positionals(count, count);
+    return out;
+  };
+  CommandLine show_line =
+      line("show", "FILE|DIR", 1, "what a checkpoint holds; of a directory the newest");
+  show_line.flag("config", "print the configuration that it was trained with instead");
+  return {
+      {"ls", line("ls", "DIR", 1, "the checkpoints of a run, oldest first"), list_files},
+      {"show", show_line, show},
+      {"verify",
+       line("verify", "FILE|DIR", 1,
+            "reads every byte and compares all digests, then lets HDF5 read the structure; code 4 "
+            "when a file is damaged"),
+       verify},
+      {"diff",
+       line("diff", "A B", 2,
+            "names the first tensor that differs and the largest relative difference, max|a-b| / "
+            "max(max|a|, 1e-3 x RMS of the tensors in the same folder); code 8 when they differ"),
+       diff},
+      {"merge",
+       line("merge", "FILE|DIR OUT", 2,
+            "makes one file of a checkpoint in several (checkpoint.shard_above)"),
+       merge}};
 }
 
 }  // namespace

@@ -13,7 +13,6 @@
 #include "core/text/utf8.h"
 #include "launch/app/actions.h"
 #include "launch/app/commands.h"
-#include "launch/config/nearest.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
 
@@ -21,83 +20,6 @@ namespace troupe {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr const char* kUsage =
-    "usage: troupe data build IN... --tokenizer T --out PREFIX [--field F] [--json]\n"
-    "       troupe data inspect PREFIX [--tokenizer T] [--samples N] [--tokens N] [--json]\n"
-    "       troupe data verify PREFIX [--tokenizer T] [--json]\n"
-    "\n"
-    "  build    tokenises text files, JSONL files (--field, default text) and folders into\n"
-    "           PREFIX.bin and PREFIX.idx, as Megatron-LM reads them\n"
-    "  inspect  shows what a pair holds, and the beginnings of some documents as tokens\n"
-    "  verify   reads all of it and checks header, tables, sizes, ids and hash; code 3 when\n"
-    "           something is wrong\n"
-    "\n"
-    "  T is `byte`, a folder with GPT-2's vocab.json and merges.txt, or a tokenizer.json.\n";
-
-struct Arguments {
-  std::string action;
-  std::vector<std::string> paths;
-  std::map<std::string, std::string> values;  // by option without dashes
-  bool as_json = false;
-};
-
-const std::vector<std::string>& options_of(const std::string& action) {
-  static const std::map<std::string, std::vector<std::string>> options = {
-      {"build", {"tokenizer", "out", "field"}},
-      {"inspect", {"tokenizer", "samples", "tokens"}},
-      {"verify", {"tokenizer"}}};
-  const auto found = options.find(action);
-  if (found == options.end())
-    fail(ExitCode::usage, "data: unknown action \"{}\"{}; there are build, inspect and verify.\n{}",
-         action, did_you_mean(action, {"build", "inspect", "verify"}), kUsage);
-  return found->second;
-}
-
-// Options may be given as --key value or --key=value.
-Arguments parse(std::span<const std::string> args) {
-  Arguments out;
-  if (args.empty()) fail(ExitCode::usage, "data: build, inspect or verify?\n{}", kUsage);
-  out.action = args[0];
-  const std::vector<std::string>& options = options_of(out.action);
-  for (size_t i = 1; i < args.size(); ++i) {
-    const std::string& word = args[i];
-    if (word == "--json") {
-      out.as_json = true;
-    } else if (word.starts_with("--")) {
-      const size_t equals = std::min(word.find('='), word.size());
-      const std::string key = word.substr(2, equals - 2);
-      if (std::find(options.begin(), options.end(), key) == options.end())
-        fail(ExitCode::usage, "data {}: unknown option --{}{}.\n{}", out.action, key,
-             did_you_mean(key, options, "--"), kUsage);
-      if (equals == word.size() && i + 1 == args.size())
-        fail(ExitCode::usage, "data {}: --{} needs a value.\n{}", out.action, key, kUsage);
-      if (!out.values.emplace(key, equals < word.size() ? word.substr(equals + 1) : args[++i])
-               .second)
-        fail(ExitCode::usage, "data {}: --{} is given twice.", out.action, key);
-    } else {
-      out.paths.push_back(word);
-    }
-  }
-  return out;
-}
-
-std::string value_of(const Arguments& arguments, const std::string& key,
-                     const std::string& otherwise = {}) {
-  const auto found = arguments.values.find(key);
-  return found == arguments.values.end() ? otherwise : found->second;
-}
-
-int64_t number_of(const Arguments& arguments, const std::string& key, int64_t otherwise) {
-  const std::string text = value_of(arguments, key);
-  if (text.empty()) return otherwise;
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0)
-    fail(ExitCode::usage, "data {}: --{} is \"{}\", not a whole number from 0 up.",
-         arguments.action, key, text);
-  return value;
-}
 
 std::string the_prefix(const Arguments& arguments) {
   std::string prefix = arguments.positionals[0];

@@ -8,7 +8,6 @@
 #include "core/base/error.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
-#include "launch/config/nearest.h"
 #include "launch/metrics/log_file.h"
 #include "launch/report/report.h"
 
@@ -16,40 +15,6 @@ namespace troupe {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kUsage =
-    "usage: troupe report DIR... [--out FILE]\n"
-    "\n"
-    "Writes one HTML page about the runs in DIR..., overlaid when there are several, to "
-    "report.html\n"
-    "in the first DIR or to FILE. The page needs no network.\n";
-
-struct Arguments {
-  std::vector<fs::path> dirs;
-  std::optional<fs::path> out;
-  bool help = false;
-};
-
-Arguments parse(std::span<const std::string> args) {
-  Arguments out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    const std::string& word = args[i];
-    if (word == "--help" || word == "-h") {
-      out.help = true;
-    } else if (word == "--out" || word.rfind("--out=", 0) == 0) {
-      if (word == "--out" && i + 1 == args.size()) {
-        fail(ExitCode::usage, "report: --out needs a file.\n{}", kUsage);
-      }
-      out.out = word == "--out" ? args[++i] : word.substr(6);
-    } else if (word.size() > 1 && word.front() == '-') {
-      fail(ExitCode::usage, "report: unknown option {}{}.\n{}", word,
-           did_you_mean(word, {"--out", "--help"}), kUsage);
-    } else {
-      out.dirs.emplace_back(word);
-    }
-  }
-  return out;
-}
 
 void need_run(const fs::path& dir) {
   std::error_code ignored;

@@ -67,16 +67,18 @@ TEST(DataCommand, TellsUsageFromDataErrors) {
                            const std::vector<std::string>& args) {
     expect_error(code, words, [&] { command_data(args); });
   };
-  refuses(ExitCode::usage, "build, inspect or verify?", {});
-  refuses(ExitCode::usage, "unknown action \"make\"", {"make"});
-  refuses(ExitCode::usage, "did you mean build?", {"bild"});
+  refuses(ExitCode::usage, "name an action: build, inspect, verify", {});
+  refuses(ExitCode::usage, "no action 'make'; there are build, inspect, verify", {"make"});
+  refuses(ExitCode::usage, "did you mean inspect?", {"inspct", "x"});
   refuses(ExitCode::usage, "--tokenizer is missing", {"build", folder / "a.txt", "--out", "x"});
   refuses(ExitCode::usage, "--out is missing", {"build", folder / "a.txt", "--tokenizer", "byte"});
-  refuses(ExitCode::usage, "no input", {"build", "--tokenizer", "byte", "--out", folder / "x"});
+  refuses(ExitCode::usage, "IN... is missing",
+          {"build", "--tokenizer", "byte", "--out", folder / "x"});
   refuses(ExitCode::usage, "unknown option --outt; did you mean --out?", {"build", "--outt", "x"});
-  refuses(ExitCode::usage, "--out needs a value", {"build", "--out"});
-  refuses(ExitCode::usage, "is given twice", {"build", "--out", "x", "--out=y"});
-  refuses(ExitCode::usage, "one PREFIX is needed", {"inspect"});
+  refuses(ExitCode::usage, "argument for option '--out' is missing", {"build", "--out"});
+  refuses(ExitCode::usage, "cannot be specified more than once",
+          {"build", "--out", "x", "--out=y"});
+  refuses(ExitCode::usage, "PREFIX is missing", {"inspect"});
   refuses(ExitCode::data, "does not exist",
           {"build", folder / "none.txt", "--tokenizer", "byte", "--out", folder / "x"});
   refuses(ExitCode::data, "does not exist",

@@ -23,14 +23,17 @@ TEST(Groups, SequenceTokensAndAcrossBatch) {
   EXPECT_NE(across.group[1], across.group[13]);
 }
 
-// 6 tokens of sequences of 4: they go on from one sequence into the next.
-TEST(Groups, GoOnIntoTheNextSequence) {
-  const TokenContext batch = whole_batch(6, 4);
-  const GroupRule rule{GroupRule::Kind::tokens, 6, 0};
-  EXPECT_EQ(sequences_of_groups(rule, 4), 3);
-  const Groups groups = make_groups(rule, part_of(batch, 3, 3));
-  EXPECT_EQ(groups.size, std::vector<int64_t>(2, 6));
+// 6 tokens of sequences of 4: a group ends in the middle of the second one.
+TEST(Groups, TokensGoOnAcrossTheEndsOfSequences) {
+  const TokenContext batch = whole_batch(3, 4);
+  const Groups groups = make_groups({GroupRule::Kind::tokens, 6, 0}, batch);
   EXPECT_EQ(groups.group, (std::vector<int32_t>{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1}));
+  EXPECT_EQ(groups.size, (std::vector<int64_t>{6, 6}));
+  EXPECT_EQ(sequences_together({GroupRule::Kind::tokens, 6, 0}, 4), 3);
+  EXPECT_EQ(sequences_together({GroupRule::Kind::tokens, 8, 0}, 4), 2);
+  EXPECT_EQ(sequences_together({GroupRule::Kind::tokens, 2, 0}, 4), 1);
+  EXPECT_EQ(sequences_together({GroupRule::Kind::across_batch, 0, 5}, 4), 5);
+  EXPECT_EQ(sequences_together({}, 4), 1);
 }
 
 // The groups of a part of the batch are those of the whole: what is compared does not depend on
@@ -72,7 +75,7 @@ TEST(Groups, CutGroupsAreRefused) {
   const TokenContext batch = whole_batch(8, 4);
   EXPECT_THROW(make_groups({GroupRule::Kind::across_batch, 0, 4}, part_of(batch, 2, 4)), Error);
   EXPECT_THROW(make_groups({GroupRule::Kind::tokens, 8, 0}, part_of(batch, 0, 3)), Error);
-  EXPECT_THROW(make_groups({GroupRule::Kind::tokens, 6, 0}, part_of(batch, 0, 2)), Error);
+  EXPECT_THROW(make_groups({GroupRule::Kind::tokens, 6, 0}, part_of(batch, 0, 4)), Error);
   // The last block of a batch may be short: it is whole all the same.
   EXPECT_EQ(make_groups({GroupRule::Kind::across_batch, 0, 3}, part_of(batch, 6, 2)).size,
             std::vector<int64_t>(4, 2));
