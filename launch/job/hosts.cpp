@@ -41,6 +41,13 @@ Hosts parse_list(const std::string& list) {
   return out;
 }
 
+// What OpenMPI knows besides the slots of a machine.
+bool is_for_mpirun(const std::string& word) {
+  const std::string key = word.substr(0, word.find('='));
+  return key == "max-slots" || key == "max_slots" || key == "user" || key == "username" ||
+         key == "user-name" || key == "user_name";
+}
+
 Hosts parse_file(const std::string& path) {
   std::ifstream file(path);
   if (!file) fail(ExitCode::usage, "--hosts {}: the hostfile cannot be read", path);
@@ -53,7 +60,11 @@ Hosts parse_file(const std::string& path) {
     Host host;
     if (!(words >> host.name)) continue;
     for (std::string word; words >> word;) {
-      if (word.rfind("slots=", 0) != 0) continue;
+      if (is_for_mpirun(word)) continue;
+      if (word.rfind("slots=", 0) != 0) {
+        fail(ExitCode::usage, "{}:{}: '{}' is not known; a line is: node1 slots=2", path, number,
+             word);
+      }
       host.slots = number_of(word.substr(6));
       if (host.slots == 0) {
         fail(ExitCode::usage, "{}:{}: '{}' is no number of ranks; write slots=2", path, number,

@@ -58,6 +58,8 @@ TEST(Hosts, AHostfile) {
   std::ofstream(path) << "node1\nnode2 slots=2\n";  // OpenMPI counts the cores of node1
   EXPECT_EQ(parse_hosts(path).slots(), 0);
   EXPECT_EQ(with_slots(parse_hosts(path), 64).hosts.size(), 2U);
+  std::ofstream(path) << "node1 slot=2\n";
+  EXPECT_NE(refusal(path).find("hosts:1: 'slot=2' is not known"), std::string::npos);
   std::ofstream(path) << "node1 slots=2\nnode2 slots=two\n";
   EXPECT_NE(refusal(path).find("hosts:2: 'slots=two' is no number"), std::string::npos);
   std::ofstream(path) << "# nothing\n";
