@@ -110,6 +110,7 @@ class Report {
                                                        : "DIFFERENT";
     ++run_;
     different_ += word == "same" ? 0 : 1;
+    redrawn_ += word == "same" && verdict.draws > 1 ? 1 : 0;
     worst_ = std::max(worst_, verdict.worst);
     layouts_.push_back({{"layout", layout_json(verdict.layout.parallelism)},
                         {"worst", verdict.worst},
@@ -136,6 +137,9 @@ class Report {
     for (const auto& [reason, count] : reasons_) fmt::print("  {:>4}  {}\n", count, reason);
     fmt::print("\n{} layouts run, {} refused, {} differ", run_, refused, different_);
     fmt::print("; worst difference {:.1e}; {:.0f} s\n", worst_, seconds);
+    if (redrawn_ == 0) return;
+    fmt::print("{} of them differed with the first weights and not with others: rounding\n",
+               redrawn_);
   }
 
   void write(const std::string& file, const EngineConfig& engine) const {
@@ -156,6 +160,7 @@ class Report {
   bool speaks_;
   int run_ = 0;
   int different_ = 0;
+  int redrawn_ = 0;  // the same with other weights only
   double worst_ = 0;
   std::map<std::string, size_t> reasons_;
   ordered_json layouts_ = ordered_json::array();
@@ -188,7 +193,7 @@ int verify(Job& job, RankRuntime& runtime) {
   engine.token_counts.assign(static_cast<size_t>(engine.model.vocab), 1);
   Report report(job, leader);
   report.begin(layouts, engine);
-  const Verifier verifier(job.verify);
+  Verifier verifier(job.verify);
   const LayoutRun run = runtime.size() > 1 ? run_on_job(runtime.world())
                                            : run_on_threads(job.list.ranks, job.verify.timeout,
                                                             job.verify.check_collectives);
