@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "launch/config/nearest.h"
+#include "launch/config/scalar.h"
 
 namespace troupe {
 namespace {
@@ -49,6 +50,14 @@ int64_t Arguments::integer(const std::string& name, int64_t minimum, int64_t max
 
 double Arguments::real(const std::string& name, double minimum, double maximum) const {
   return number<double>(name, text(name), minimum, maximum);
+}
+
+std::chrono::milliseconds Arguments::duration(const std::string& name) const {
+  const Scalar<int64_t> value = parse_duration(text(name));
+  if (const auto* why = std::get_if<std::string>(&value)) {
+    fail(ExitCode::usage, "--{} {}: {}", name, text(name), *why);
+  }
+  return std::chrono::milliseconds(std::get<int64_t>(value));
 }
 
 CommandLine::CommandLine(std::string name, std::string synopsis, std::string summary)

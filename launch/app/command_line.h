@@ -2,6 +2,7 @@
 // name, values with types. Every misuse is Error(usage).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -21,6 +22,7 @@ class Arguments {
   const std::string& text(const std::string& name) const;
   int64_t integer(const std::string& name, int64_t minimum, int64_t maximum = INT64_MAX) const;
   double real(const std::string& name, double minimum, double maximum) const;
+  std::chrono::milliseconds duration(const std::string& name) const;
 
  private:
   friend class CommandLine;

@@ -34,9 +34,11 @@ RankRuntime::RankRuntime(const std::string& config_file, const std::vector<std::
     : RankRuntime(started_by_mpi() ? runtime_timeout(config_file, overrides)
                                    : RuntimeSection{}.timeout) {}
 
-RankRuntime::RankRuntime(std::chrono::milliseconds start_timeout) {
+RankRuntime::RankRuntime(std::chrono::milliseconds timeout) {
   if (started_by_mpi()) {
-    mpi_ = std::make_unique<MpiWorld>(CommOptions{}, start_timeout);
+    CommOptions options;
+    options.timeout = timeout;
+    mpi_ = std::make_unique<MpiWorld>(options, timeout);
     world_ = mpi_->communicator();
     local_ranks_ = mpi_->local_ranks();
   } else {

@@ -18,7 +18,9 @@ class RankRuntime {
  public:
   // Starts MPI if the process is part of an mpirun job, else it is one rank alone.
   RankRuntime();
-  // The same; runtime.timeout of this configuration is the deadline already there.
+  // The same; timeout: of the start and, until it is configured, of all operations.
+  explicit RankRuntime(std::chrono::milliseconds timeout);
+  // With runtime.timeout of this configuration.
   RankRuntime(const std::string& config_file, const std::vector<std::string>& overrides);
   ~RankRuntime();
   RankRuntime(const RankRuntime&) = delete;
@@ -40,8 +42,6 @@ class RankRuntime {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  explicit RankRuntime(std::chrono::milliseconds start_timeout);
-
   std::unique_ptr<MpiWorld> mpi_;
   std::shared_ptr<Communicator> world_;
   std::shared_ptr<Device> device_;

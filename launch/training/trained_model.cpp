@@ -36,6 +36,8 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   out.checkpoint = checkpoint::resolve(where, *runtime.world());
   const checkpoint::Info info = checkpoint::read_info(out.checkpoint);
   out.config = config_for(info.config, out.checkpoint, runtime.size());
+  // A checkpoint does not know how long ranks may wait; the command does.
+  out.config.runtime.timeout = runtime.world()->timeout();
   runtime.configure(out.config.runtime);
   out.tokenizer = open_tokenizer(out.config);
   resolve_vocab(out.config, out.tokenizer->vocab_size());

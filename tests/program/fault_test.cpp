@@ -146,6 +146,30 @@ TEST_F(Faults, ASilentRankIsNamedAndTheJobEnds) {
   }
 }
 
+// eval has no configuration of its own: --timeout says how long its ranks wait.
+TEST_F(Faults, ARankThatIsSilentInAnEvaluation) {
+  ASSERT_EQ(run(alone(train("run", {"train.steps=2", "eval.every=0"}))).code, 0);
+  std::string text;
+  while (text.size() < 20'000'000) text += "the actors enter and the king speaks of the stars\n";
+  write_text(path("long.txt"), text);
+  for (const int milliseconds : {0, 1500}) {
+    Job job(under_mpirun(2, {"eval", path("run"), "--text", path("long.txt"), "--timeout", "3s"}));
+    const pid_t victim = job.rank(1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    ASSERT_TRUE(job.running()) << job.said();
+    kill(victim, SIGSTOP);
+    const auto stopped = Clock::now();
+    const Outcome outcome = job.wait();
+    EXPECT_EQ(outcome.code, 7) << outcome.err;
+    EXPECT_LT(Clock::now() - stopped, std::chrono::seconds(3 + 5));
+    EXPECT_EQ(occurrences(outcome.err, "(eval: --timeout)"), 1) << outcome.err;
+    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+  }
+  const Outcome wrong = run(alone({"eval", path("run"), "--timeout", "3"}));
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_EQ(occurrences(wrong.err, "--timeout 3: "), 1) << wrong.err;
+}
+
 // A whole run in which every operation is compared first: nothing differs, and bits are the same.
 TEST_F(Faults, ComparedCollectivesChangeNothing) {
   const std::vector<std::string> keys{"parallel.ep=2", "train.steps=4", "eval.every=2"};

@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/config/scalar.h"
 #include "launch/training/diverged.h"
 #include "launch/training/held_out_loss.h"
 #include "launch/training/trained_model.h"
@@ -61,11 +62,13 @@ int command_eval(std::span<const std::string> args) {
                    "per byte, perplexity.");
   line.option("text", "FILE", "", "evaluate on this text instead")
       .flag("json", "one JSON object on standard output")
+      .option("timeout", "T", format_duration(RuntimeSection{}.timeout.count()),
+              "how long a rank waits for another, as runtime.timeout")
       .positionals(1, 1);
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
 
-  RankRuntime runtime;
+  RankRuntime runtime(arguments->duration("timeout"));
   TrainedModel trained = load_trained_model(arguments->positionals[0], runtime);
   const std::string text_file = arguments->text("text");
   const Corpus corpus = evaluation_corpus(trained, text_file);
