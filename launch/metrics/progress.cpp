@@ -31,8 +31,8 @@ std::vector<Piece> pieces(const ProgressState& s, bool with_bar) {
     const double part = static_cast<double>(s.step) / static_cast<double>(s.total_steps);
     out.push_back({6, fmt::format("{} {:.0f}%", bar(part), std::clamp(part, 0.0, 1.0) * 100)});
   }
-  out.push_back({1, fmt::format("loss {:.4f}", s.loss)});
-  if (s.val_loss) out.push_back({7, fmt::format("val {:.4f}", *s.val_loss)});
+  out.push_back({1, "loss " + loss_number(s.loss)});
+  if (s.val_loss) out.push_back({7, "val " + loss_number(*s.val_loss)});
   out.push_back({9, fmt::format("lr {:.2e}", s.lr)});
   out.push_back({8, fmt::format("|g| {}", short_text(s.grad_norm))});
   out.push_back({2, short_text(s.tokens_per_s) + " tok/s"});

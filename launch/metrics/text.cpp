@@ -54,6 +54,10 @@ std::string short_text(double value) {
   return three_digits(scaled) + kUnits[unit];
 }
 
+std::string loss_number(double loss) {
+  return std::isnan(loss) ? "nan" : fmt::format("{:.4f}", loss);
+}
+
 std::string bytes_text(double bytes) {
   constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
   size_t unit = 0;

@@ -46,15 +46,20 @@ std::string percent(double fraction) {
 
 std::string learned(const RunData& run, const Summary& s) {
   const int64_t steps = run.all.back().step;
+  if (!std::isfinite(s.last_loss)) {
+    return fmt::format("It did not learn: the loss is not a number at step {}.",
+                       grouped_text(steps));
+  }
+  const std::optional<double>& last_val = run.all.back().val_loss;
+  if (last_val && !std::isfinite(*last_val)) {
+    return fmt::format("It did not learn: the held-out loss is not a number at step {}.",
+                       grouped_text(steps));
+  }
   if (run.all.size() == 1) {
     return fmt::format(
         "Only step {} was logged, with a training loss of {} nats per token: "
         "whether it learns cannot be said yet.",
         grouped_text(steps), loss_text(s.last_loss));
-  }
-  if (!std::isfinite(s.last_loss)) {
-    return fmt::format("It did not learn: the loss is not a number at step {}.",
-                       grouped_text(steps));
   }
   std::string out;
   if (s.last_loss < s.first_loss - 0.01 * std::abs(s.first_loss)) {

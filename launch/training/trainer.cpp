@@ -112,7 +112,7 @@ StepResult Trainer::train_step(int64_t step) {
   };
   const auto begin = Clock::now();
   StepResult result =
-      engine_.step(step, batch, {.stop = stop_requested_(), .ready = saver_.ready()});
+      engine_.attempt(step, batch, {.stop = stop_requested_(), .ready = saver_.ready()});
   totals_.add_step(Clock::now() - begin);
   return result;
 }
@@ -148,12 +148,6 @@ std::optional<double> Trainer::evaluate() {
                       return !any_rank(stop_requested_(), "stop request");
                     });
   if (!loss.complete) return std::nullopt;
-  if (!std::isfinite(loss.nats_per_token)) {
-    fail_diverged(engine_.config(), completed_,
-                  fmt::format("the held-out loss is {}: the weights that this step left are of no "
-                              "use; the checkpoints saved so far stay as they are",
-                              plain_number(loss.nats_per_token)));
-  }
   val_loss_ = loss.nats_per_token;
   return loss.nats_per_token;
 }
@@ -163,8 +157,9 @@ bool Trainer::make_up_evaluation() {
   if (!val_loss) return false;
   if (log_) {
     log_->add_val_loss(*val_loss);
-    progress_->message(fmt::format("step {}: val_loss {:.4f}\n", completed_, *val_loss));
+    progress_->message(fmt::format("step {}: val_loss {}\n", completed_, loss_number(*val_loss)));
   }
+  if (!std::isfinite(*val_loss)) fail_diverged(engine_.config(), completed_, *val_loss);
   return true;
 }
 
@@ -191,9 +186,10 @@ void Trainer::save(int64_t step, bool beside_training) {
 bool Trainer::after_step(int64_t step, const StepResult& result, bool stopping) {
   if (result.save_ready) saved(saver_.advance());
   const bool last = step == config_.train.steps;
-  const bool evaluating = evaluation_due(step);
+  const bool evaluating = result.updated && evaluation_due(step);
   std::optional<StepMetrics> row;
-  if (due(config_.logging.every, step) || step == 1 || evaluating || last || stopping) {
+  if (due(config_.logging.every, step) || step == 1 || evaluating || last || stopping ||
+      !result.updated) {
     row = totals_.take(step, result, engine_, *runtime_.device());
   }
   // The row of a step whose evaluation a stop leaves out gets it when the run goes on.
@@ -223,6 +219,11 @@ bool Trainer::after_step(int64_t step, const StepResult& result, bool stopping) 
     shown.lr = result.lr;
     progress_->step(shown);
     if (row) progress_->line(shown);
+  }
+  // After the row and the line, which show it.
+  if (!result.updated) fail_diverged(engine_.config(), step, result);
+  if (evaluating && !stopping && !std::isfinite(*row->val_loss)) {
+    fail_diverged(engine_.config(), step, *row->val_loss);
   }
   if (last || stopping || due(config_.checkpoint.every, step)) save(step, !last && !stopping);
   return stopping;

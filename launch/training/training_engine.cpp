@@ -163,6 +163,15 @@ PipelineReport TrainingEngine::report(const std::vector<ChunkTime>& stages, doub
 
 StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
                                 StepVote vote, const std::vector<std::vector<Assignment>>* replay) {
+  StepResult result = attempt(step, batch, vote, replay);
+  if (!result.updated) fail_diverged(config_, step + 1, result);
+  return result;
+}
+
+StepResult TrainingEngine::attempt(int64_t step,
+                                   const std::function<TokenBatch(int64_t micro)>& batch,
+                                   StepVote vote,
+                                   const std::vector<std::vector<Assignment>>* replay) {
   StepResult result;
   for (const auto& moe : config_.model.moe) {
     if (moe) result.layers.push_back(RouterStats::zeros(moe->experts));
@@ -186,13 +195,9 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
   sum_over_ranks(result, times, vote);
   PhaseScope phase(&clock_, Phase::optimizer);
   result.grad_norm = sync_->gradient_norm();
-  if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
-    fail_diverged(config_, step + 1,
-                  fmt::format("the loss is {} and the gradient norm {}; training stops before this "
-                              "update, and the checkpoints saved so far stay as they are",
-                              plain_number(result.loss), plain_number(result.grad_norm)));
-  }
   result.lr = learning_rate(step);
+  result.updated = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+  if (!result.updated) return result;
   sync_->update(*optimizer_, result.lr, clip_scale(result.grad_norm, config_.clip));
   for (size_t i = 0; i < moe_places_.size(); ++i) {
     model_.moe_layers()[i]->after_step(result.layers[moe_places_[i]]);

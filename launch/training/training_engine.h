@@ -58,6 +58,7 @@ struct StepResult {
   std::vector<double> terms;
   double grad_norm = 0;  // before clipping
   double lr = 0;
+  bool updated = false;             // loss and gradients are finite
   bool stop_requested = false;      // by any rank
   bool save_ready = false;          // on every rank
   std::vector<RouterStats> layers;  // per MoE layer of the model, of the whole batch
@@ -81,9 +82,13 @@ class TrainingEngine {
   ~TrainingEngine();
 
   // batch(micro): this rank's micro-batch, asked for in order.
-  // replay (for tests): one list of assignments (of this rank's MoE layers) per micro-batch. Throws
-  // Error(numbers) on every rank when loss or gradients are not finite; the parameters are then
-  // still those of the step before.
+  // replay (for tests): one list of assignments (of this rank's MoE layers) per micro-batch. Where
+  // loss or gradients are not finite, on every rank alike, the result is not `updated` and the
+  // parameters are still those of the step before.
+  StepResult attempt(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
+                     StepVote vote = {},
+                     const std::vector<std::vector<Assignment>>* replay = nullptr);
+  // The same; throws Error(numbers) on every rank where nothing is updated.
   StepResult step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
                   StepVote vote = {}, const std::vector<std::vector<Assignment>>* replay = nullptr);
 

@@ -123,6 +123,12 @@ TEST_F(Refusal, NotANumberInTheLoss) {
     EXPECT_EQ(outcome.code, 6) << outcome.err;
     EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
     EXPECT_EQ(occurrences(outcome.err, "Lower optimizer.lr (1000"), 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find("-nan"), std::string::npos) << outcome.err;
+    EXPECT_EQ(occurrences(read_text(path("run") + "/metrics.jsonl"), "\"loss\":null"), 1);
+    ASSERT_EQ(run(alone({"report", path("run")})).code, 0);
+    EXPECT_EQ(occurrences(read_text(path("run") + "/report.html"),
+                          "It did not learn: the loss is not a number at step "),
+              1);
     EXPECT_EQ(run(alone({"ckpt", "verify", path("run")})).code, 0);
     EXPECT_TRUE(fs::exists(checkpoint("run", 12)));
     EXPECT_FALSE(fs::exists(checkpoint("run", 50)));
@@ -146,6 +152,10 @@ TEST_F(Refusal, NotANumberInTheHeldOutLoss) {
   EXPECT_EQ(occurrences(outcome.err, "error:"), 1) << outcome.err;
   EXPECT_EQ(occurrences(outcome.err, "the held-out loss is "), 1) << outcome.err;
   EXPECT_EQ(outcome.err.find("-nan"), std::string::npos) << outcome.err;
+  ASSERT_EQ(run(alone({"report", path("run")})).code, 0);
+  EXPECT_EQ(occurrences(read_text(path("run") + "/report.html"),
+                        "It did not learn: the held-out loss is not a number at step "),
+            1);
   EXPECT_FALSE(fs::exists(checkpoint("run", last)));
   ASSERT_EQ(run(alone(to(last, "0"))).code, 0);
   expect_failed(run(under_mpirun(2, {"eval", path("run"), "--json"})), 6, "ckpt ls");

@@ -302,6 +302,9 @@ TEST(Verdict, ALossThatIsNoNumberIsNotTheBest) {
   const auto after = report_page::summarise(run);
   EXPECT_TRUE(std::isfinite(after.best_val));
   EXPECT_LT(after.best_val_step, before.best_val_step);
+  EXPECT_NE(report_page::verdict({run})[0].find("the held-out loss is not a number at step"),
+            std::string::npos);
+  run.all.back().val_loss.reset();
   for (StepMetrics& row : run.all) row.loss = row.step == 10 ? 5.5 : 969587.141;
   EXPECT_NE(report_page::verdict({run})[0].find("went from 5.500 to 970k nats"), std::string::npos);
 }
