@@ -4,13 +4,10 @@
 
 __attribute__((constructor(101))) static void check_processor(void) {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-      __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt")) {
-    return;
-  }
+  if (__builtin_cpu_supports("x86-64-v3")) return;
   static const char text[] =
-      "error: this processor lacks AVX2, FMA or BMI2; Troupe needs an x86-64-v3 processor (Intel Haswell, AMD Zen or "
-      "later)\n";
+      "error: this processor lacks AVX2, FMA, BMI2 or another part of x86-64-v3, which Troupe needs (Intel Haswell, AMD "
+      "Zen or later)\n";
   ssize_t ignored = write(2, text, sizeof(text) - 1);
   (void)ignored;
   _exit(5);
