@@ -186,6 +186,15 @@ class Rules {
   }
 
   void experts() {
+    if (s_.experts == 0) {
+      for (const auto& [key, degree] :
+           {std::pair{"parallel.ep", ep_}, std::pair{"parallel.etp", etp_}}) {
+        if (degree == 1) continue;
+        add(key, {"moe"}, "has no effect: the model has no experts (no moe section)",
+            "remove it, or add a moe section");
+      }
+      return;
+    }
     if (s_.experts % ep_ != 0) {
       add("parallel.ep", {"moe.experts"}, "must divide the experts: " + quotient(s_.experts, ep_),
           advice(degrees("parallel.ep", Axis::ep),

@@ -52,13 +52,6 @@ void check_layout(const RunConfig& config, int world, Purpose purpose, RuleList&
   for (const LayoutProblem& problem : layout_problems(parallel, subject, world)) {
     rules.add(problem.key, problem.reads, problem.rule, problem.fix);
   }
-  if (!config.sheet.is_word("moe", "none")) return;
-  for (const auto& [key, axis] :
-       {std::pair{"parallel.ep", Axis::ep}, std::pair{"parallel.etp", Axis::etp}}) {
-    if (parallel.shape[axis] == 1) continue;
-    rules.add(key, {"moe"}, "has no effect: the model has no experts (no moe section)",
-              "remove it, or add a moe section");
-  }
 }
 
 void check_data(const RunConfig& config, RuleList& rules) {

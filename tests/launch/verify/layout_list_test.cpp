@@ -50,6 +50,17 @@ TEST(LayoutList, OneLayoutForEachFactorisation) {
   EXPECT_GT(all_layouts(generous(), {8, true, 0, 2}).size(), 1000U);
 }
 
+// Without experts there is nothing to spread over ep and etp, as `check` says too.
+TEST(LayoutList, ADenseModelHasNoExpertsToSpread) {
+  LayoutSubject dense = generous();
+  dense.experts = dense.expert_ffn = 0;
+  for (const VerifiedLayout& layout : all_layouts(dense, {4, false, 0, 1})) {
+    const MeshShape& shape = layout.parallelism.shape;
+    const bool alone = shape[Axis::ep] == 1 && shape[Axis::etp] == 1;
+    EXPECT_EQ(layout.refused.empty(), alone) << describe(layout) << ": " << layout.refused;
+  }
+}
+
 using Pairs = std::set<std::pair<std::string, std::string>>;
 
 // Pairs of values that act together in a layout that runs.
