@@ -1,12 +1,14 @@
 // Jobs in which a rank fails: what mpirun returns, what is said, and that nothing is left behind.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include <array>
 #include <chrono>
-#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 namespace {
@@ -17,32 +19,36 @@ struct Outcome {
   std::string text;
 };
 
+// Into a file: a pipe would stay open as long as a rank that mpirun left behind.
 Outcome run(const std::string& scenario, int ranks) {
-  const std::string command = "timeout 60 " TROUPE_MPIEXEC " --oversubscribe --bind-to none -n " +
-                              std::to_string(ranks) + " " TROUPE_FAULT_PROGRAM " " + scenario +
-                              " 2>&1";
+  std::string file = (std::filesystem::temp_directory_path() / "troupe-faults-XXXXXX").string();
+  close(mkstemp(file.data()));
+  const std::string command =
+      "timeout -k 5 60 " TROUPE_MPIEXEC " --oversubscribe --bind-to none -n " +
+      std::to_string(ranks) + " " TROUPE_FAULT_PROGRAM " " + scenario + " >" + file + " 2>&1";
   Outcome outcome;
   const auto started = std::chrono::steady_clock::now();
-  FILE* pipe = popen(command.c_str(), "r");
-  std::array<char, 4096> buffer{};
-  while (const size_t count = fread(buffer.data(), 1, buffer.size(), pipe)) {
-    outcome.text.append(buffer.data(), count);
-  }
-  const int status = pclose(pipe);
+  const int status = std::system(command.c_str());
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   outcome.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  outcome.text = text.str();
+  std::filesystem::remove(file);
   return outcome;
 }
 
-// Processes of the fault program that still run (zombies have no command line).
+// Processes of the fault program that still run (zombies have no command line); ends them.
 int survivors() {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     std::ifstream file(entry.path() / "cmdline");
     std::string line;
     std::getline(file, line, '\0');
-    if (line == TROUPE_FAULT_PROGRAM) ++count;
+    if (line != TROUPE_FAULT_PROGRAM) continue;
+    ++count;
+    kill(std::stoi(entry.path().filename().string()), SIGKILL);
   }
   return count;
 }
