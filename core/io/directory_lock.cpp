@@ -63,10 +63,14 @@ bool stale(const Holder& holder, const Holder& self) {
 }
 
 [[noreturn]] void refuse(const std::string& path, const Holder& holder) {
+  // It may have locked the file a moment ago and not written it yet.
+  const std::string by = holder.pid == 0
+                             ? "another process"
+                             : fmt::format("process {} on host {}", holder.pid, holder.host);
   fail(ExitCode::usage,
-       "the run directory is in use: {} is held by process {} on host {}. Wait until it ends, stop "
-       "it, or give another run.dir; if that host is gone for good, delete {}.",
-       path, holder.pid, holder.host.empty() ? "unknown" : holder.host, path);
+       "the run directory is in use: {} is held by {}. Wait until it ends, stop it, or give "
+       "another run.dir; if its host is gone for good, delete {}.",
+       path, by, path);
 }
 
 // Does the path still name the file that is open? A holder that ends unlinks it.
@@ -102,8 +106,10 @@ DirectoryLock::DirectoryLock(const std::string& directory) : path_(directory + "
     descriptor_ = descriptor;
   }
   const std::string text = format(self);
+  // fsync: on NFS other hosts see nothing before, because the file stays open.
   if (::ftruncate(descriptor_, 0) != 0 ||
-      ::pwrite(descriptor_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+      ::pwrite(descriptor_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+      ::fsync(descriptor_) != 0) {
     const int error = errno;
     ::close(std::exchange(descriptor_, -1));
     fail_io("write", path_, error);
