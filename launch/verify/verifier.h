@@ -30,7 +30,8 @@ struct Verdict {
   std::string where;   // in words: "gradient of NAME", "loss of step 2", ...
   std::string error;   // the run ended with this instead
   double seconds = 0;
-  size_t draws = 0;  // of the weights; all numbers above are those of the last
+  bool exact = false;  // something differs that no rounding moves: counts, the sum behind a norm
+  size_t draws = 0;    // of the weights; all that is above is of the last
   bool same(double tolerance) const { return error.empty() && worst <= tolerance; }
 };
 
@@ -43,7 +44,7 @@ LayoutRun run_on_job(const std::shared_ptr<Communicator>& world);
 // In bf16 a tensor of few elements may by luck be rounded much less on one rank than in the layout
 // that is compared with it. So there a difference counts only if it repeats: a layout that differs
 // is compared again with other weights, thrice in all, and what no draw finds the same is
-// different.
+// different. What rounding does not move is different at once.
 class Verifier {
  public:
   // Trains the reference on one rank.

@@ -2,7 +2,6 @@
 // on a layout that shows it, and named by the tensor in which it shows.
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <tuple>
 
 #include "launch/verify/verifier.h"
@@ -16,8 +15,9 @@ struct Planted {
   std::string name;
   PlantedBug bug;
   Parallelism layout;
-  std::string tensor;  // a regular expression of how its name begins
+  std::string tensor;  // its name begins with this
   std::function<void(EngineConfig&)> change = [](EngineConfig&) {};
+  std::string as_wrong = {};  // or with this, where rounding decides between two
 };
 
 void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.name; }
@@ -38,17 +38,16 @@ std::vector<Planted> planted_bugs() {
       {"GradientTwiceUnderEp", PlantedBug::gradient_twice_under_ep,
        MeshShape::of({.dp = 2, .ep = 2}), "layers.1.moe.experts."},
       {"AveragedOverTheWrongGroup", PlantedBug::averaged_over_wrong_group,
-       MeshShape::of({.pp = 2, .dp = 2}),
-       "embedding.weight|norm.weight",  // twice or hardly rounded
-       [](EngineConfig& engine) { engine.model.tie_embeddings = true; }},
+       MeshShape::of({.pp = 2, .dp = 2}), "embedding.weight",  // summed over both stages and dp
+       [](EngineConfig& engine) { engine.model.tie_embeddings = true; }, "norm.weight"},
       {"NormWithoutExperts", PlantedBug::norm_without_experts, MeshShape::of({.dp = 2, .ep = 2}),
        "gradient_norm"},
       {"BalanceScaleOfMicroBatches", PlantedBug::balance_scale_of_micro_batches,
-       MeshShape::of({.dp = 2}), "layers.1.moe.(switch|z)"},
+       MeshShape::of({.dp = 2}), "layers.1.moe.switch", [](EngineConfig&) {}, "layers.1.moe.z"},
       {"BalanceScaleUnderCp", PlantedBug::balance_scale_under_cp, MeshShape::of({.cp = 2, .ep = 2}),
        "layers.1.moe.router.weight"},
       {"BalanceScaleUnderTp", PlantedBug::balance_scale_under_tp, MeshShape::of({.tp = 2}),
-       "layers.1.moe.(switch|z)"},
+       "layers.1.moe.switch", [](EngineConfig&) {}, "layers.1.moe.z"},
       {"RouterGradientTwiceUnderTp", PlantedBug::router_gradient_twice_under_tp,
        with({.tp = 2, .ep = 2}, without_sp), "layers.1.moe.router.weight"},
       {"StatisticTwiceByRecompute", PlantedBug::statistic_twice_by_recompute,
@@ -58,7 +57,7 @@ std::vector<Planted> planted_bugs() {
       {"LostTokenInTheSecondHop", PlantedBug::lost_token_in_second_hop,
        with({.dp = 4, .ep = 4}, two_nodes), "layers.1.moe.experts."},
       {"StaleBucket", PlantedBug::stale_bucket, MeshShape::of({.dp = 2}),
-       "layers.1.moe.experts.gate_up|embedding.weight"},  // of one bucket
+       "layers.1.moe.experts.gate_up", [](EngineConfig&) {}, "embedding.weight"},  // of one bucket
       {"WrongShardOffset", PlantedBug::wrong_shard_offset,
        with({.dp = 2}, [](Parallelism& p) { p.zero = 1; }), "layers."},
       {"RandomNumbersOfEachRank", PlantedBug::random_numbers_of_each_rank, MeshShape::of({.dp = 2}),
@@ -87,8 +86,12 @@ TEST_P(PlantedBugs, AreCaughtAndNamed) {
   layout.parallelism.planted = planted.bug;
   const Verdict caught = verifier.check(layout, run);
   EXPECT_FALSE(caught.same(tolerance));
-  EXPECT_TRUE(std::regex_search(caught.tensor, std::regex("^(" + planted.tensor + ")")))
-      << caught.worst << " in " << caught.where << caught.error;
+  const auto begins = [&](const std::string& with) {
+    return caught.tensor.compare(0, with.size(), with) == 0;
+  };
+  const bool tied = compute != DType::f64 && !planted.as_wrong.empty() && begins(planted.as_wrong);
+  EXPECT_TRUE(begins(planted.tensor) || tied)
+      << caught.tensor << " by " << caught.worst << " in " << caught.where << caught.error;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PlantedBugs,
