@@ -1,0 +1,56 @@
+// A small router of each kind and what it decides for a batch.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/parameter/parameter.h"
+#include "moe/dispatch/capacity.h"
+#include "moe/routers/table.h"
+#include "tests/core/ops/gradient_check.h"
+#include "tests/moe/support.h"
+
+namespace troupe::testing {
+
+inline constexpr int64_t kExperts = 6;
+inline constexpr int64_t kDim = 5;
+
+inline std::unique_ptr<Router> small_router(const std::string& name,
+                                            const std::map<std::string, FieldValue>& given = {},
+                                            std::vector<int64_t> token_counts = {},
+                                            const std::string& layer = "layers.0") {
+  const RouterDescriptor& descriptor = *find_router(name);
+  Options options(descriptor.fields);
+  for (const auto& [key, value] : given) options.set(key, value);
+  RouterSetup setup;
+  setup.experts = kExperts;
+  setup.dim = kDim;
+  setup.name = layer + ".moe.router";
+  setup.precision = DType::f64;
+  setup.init_std = 1.0;
+  setup.vocab = 32;
+  setup.token_counts = std::move(token_counts);
+  setup.device = test_device();
+  auto router = descriptor.make(options, setup);
+  router->parameters([](Parameter& p) { p.initialize(9); });
+  return router;
+}
+
+inline Routing route(Router& router, const TokenContext& batch, const Tensor& x,
+                     const Assignment* replay = nullptr) {
+  const Groups groups = make_groups({}, batch);
+  return router.route({x, batch, &groups, 1.5, {}, {}}, replay);
+}
+
+inline double token_weight(const Routing& routing, int64_t token) {
+  const std::vector<double> w = routing.assignment.weight.values();
+  double sum = 0.0;
+  for (int64_t i = routing.assignment.token_begin[static_cast<size_t>(token)];
+       i < routing.assignment.token_begin[static_cast<size_t>(token) + 1]; ++i)
+    sum += w[static_cast<size_t>(i)];
+  return sum;
+}
+
+}  // namespace troupe::testing
