@@ -25,9 +25,10 @@ const char* fix_for(int errno_value) {
     case EFBIG:
       return "A file size limit is set (ulimit -f): raise it";
     case EROFS:
+      return "That file system is read-only: choose another run.dir";
     case EACCES:
     case EPERM:
-      return "Make it writable for this user, or choose another run.dir";
+      return "Give this user the right to read and write it, or choose another run.dir";
     case ENOENT:
     case ENOTDIR:
     case ENAMETOOLONG:

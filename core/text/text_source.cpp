@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/base/absent_path.h"
 #include "core/base/error.h"
 #include "core/text/mapped_file.h"
 
@@ -87,10 +88,10 @@ TextSource::TextSource(std::string path, std::string field)
   std::error_code error;
   const fs::file_status status = fs::status(path_, error);
   if (!fs::exists(status))
-    fail(ExitCode::data,
-         "{}: does not exist (a text file, a .jsonl file, a folder or the prefix of "
-         "a .bin/.idx pair is needed)",
-         path_);
+    fail(
+        ExitCode::data,
+        "{}: {} (a text file, a .jsonl file, a folder or the prefix of a .bin/.idx pair is needed)",
+        path_, why_absent(path_));
   folder_ = fs::is_directory(status);
   if (folder_) {
     files_ = files_below(path_);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "core/base/absent_path.h"
 #include "core/base/error.h"
 #include "core/text/bpe_files.h"
 #include "core/text/byte_tokenizer.h"
@@ -27,11 +28,12 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source) {
   std::error_code error;
   const fs::file_status status = fs::status(source, error);
   if (status.type() == fs::file_type::directory) return load_bpe_folder(source);
-  if (status.type() == fs::file_type::not_found || source.empty())
-    fail(ExitCode::data,
-         "tokenizer \"{}\" does not exist: give `byte`, a folder with GPT-2's vocab.json and "
-         "merges.txt, or the path of a tokenizer.json",
-         source);
+  if (!fs::exists(status) || source.empty())
+    fail(
+        ExitCode::data,
+        "tokenizer \"{}\" {}: give `byte`, a folder with GPT-2's vocab.json and merges.txt, or the "
+        "path of a tokenizer.json",
+        source, why_absent(source));
   if (status.type() != fs::file_type::regular || fs::path(source).extension() != ".json")
     fail(ExitCode::data,
          "tokenizer {}: is neither a folder nor a .json file; give `byte`, a folder with GPT-2's "

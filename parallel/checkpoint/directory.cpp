@@ -7,6 +7,7 @@
 #include <optional>
 #include <system_error>
 
+#include "core/base/absent_path.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
@@ -177,13 +178,12 @@ std::string resolve(const std::string& dir_or_file, Communicator& world) {
     std::error_code error;
     kind = fs::is_directory(dir_or_file, error) ? "directory"
            : fs::exists(dir_or_file, error)     ? "file"
-                                                : "missing";
+                                                : why_absent(dir_or_file);
   }
   kind = broadcast_text(kind, 0, world, "checkpoint choice");
   if (kind == "file") return dir_or_file;
-  if (kind == "missing") {
-    fail(ExitCode::checkpoint, "no checkpoint at {}: there is no such file or directory.",
-         dir_or_file);
+  if (kind != "directory") {
+    fail(ExitCode::checkpoint, "no checkpoint at {}: it {}.", dir_or_file, kind);
   }
   const Choice choice = newest_usable(dir_or_file, world);
   if (choice.path.empty() && choice.rejected.empty()) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/absent_path.h"
 #include "core/base/error.h"
 #include "launch/app/actions.h"
 #include "launch/app/commands.h"
@@ -36,7 +37,9 @@ void print(const json& value) {
 std::vector<checkpoint::StepFile> files_of(const std::string& dir) {
   std::error_code error;
   if (!std::filesystem::is_directory(dir, error)) {
-    fail(ExitCode::checkpoint, "no run directory at {}. Give the run.dir of a training.", dir);
+    const bool file = std::filesystem::exists(dir, error);
+    fail(ExitCode::checkpoint, "no run directory at {}: it {}. Give the run.dir of a training.",
+         dir, file ? "is a file" : why_absent(dir));
   }
   auto files = checkpoint::list(dir);
   if (files.empty()) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/absent_path.h"
 #include "core/base/error.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
@@ -19,8 +20,8 @@ namespace fs = std::filesystem;
 void need_run(const fs::path& dir) {
   std::error_code ignored;
   if (!fs::exists(dir, ignored)) {
-    fail(ExitCode::data, "report: {} does not exist; name the directory of a run (run.dir)",
-         dir.string());
+    fail(ExitCode::data, "report: {} {}; name the directory of a run (run.dir)", dir.string(),
+         why_absent(dir));
   }
   if (!fs::is_directory(dir, ignored)) {
     fail(ExitCode::data, "report: {} is a file; name the directory of a run (run.dir)",

@@ -89,6 +89,8 @@ TEST_F(TokenBuildTest, LeavesNothingWhenItFails) {
   expect_error(ExitCode::data, "hold no text", [&] { build({"empty.txt"}, *byte_); });
   expect_error(ExitCode::data, "r.jsonl:2", [&] { build({"r.jsonl"}, *byte_); });
   expect_error(ExitCode::data, "does not exist", [&] { build({"none.txt"}, *byte_); });
+  expect_error(ExitCode::data, "cannot be reached: File name too long",
+               [&] { build({std::string(300, 'a')}, *byte_); });
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "out"));
   write_text(folder_ / "file", "x");
   write_text(folder_ / "a.txt", "x");

@@ -27,6 +27,8 @@ TEST(LoadTokenizer, NamesWhatIsMissing) {
   const TemporaryDirectory folder;
   expect_error(ExitCode::data, "does not exist", [&] { load_tokenizer(folder / "none"); });
   expect_error(ExitCode::data, "does not exist", [&] { load_tokenizer("bytes"); });
+  expect_error(ExitCode::data, "cannot be reached: File name too long",
+               [&] { load_tokenizer(std::string(300, 'a')); });
   expect_error(ExitCode::data, "holds no tokenizer", [&] { load_tokenizer(folder.path()); });
   write_text(folder / "vocab.json", "{}");
   expect_error(ExitCode::data, "merges.txt (or vocab.bpe) is missing",
