@@ -24,6 +24,9 @@ struct RowGroups {
 constexpr int64_t kRowPad = 32;
 constexpr int64_t padded_rows(int64_t rows) { return (rows + kRowPad - 1) / kRowPad * kRowPad; }
 
+// Rows that one thread takes through a product, or through an expert, at a time.
+constexpr int64_t kRowBlock = 128;
+
 // out[r] = x[r] B_e(r). x: [R, k], out: [R, n] in the type of x (or f32 for bf16); columns
 // contiguous, rows at any distance.
 void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand& weight, View out);

@@ -21,6 +21,9 @@ struct CrossEntropyGradient {
   void* logits_left = nullptr;  // receives dlogits^T, [V, padded_rows(C)] (grouped_gemm.h)
 };
 
+// Rows of a chunk of C that one thread takes at a time.
+int64_t cross_entropy_block(int64_t rows);
+
 // x: [C, D] with contiguous columns; head: x W^T; targets: i32 [C] contiguous, below V, negative =
 // not counted; nll: [C] contiguous in the wide type, 0 where not counted.
 void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, View targets, View nll,

@@ -16,15 +16,6 @@ namespace {
 
 constexpr const char* kName = "linear_cross_entropy";
 
-// Tokens whose gradient of the logits exists at once: a pass over the head's gradient for each
-// chunk, so not too few; not more than 1024, nor than 32 MiB where the vocabulary is large.
-int64_t chunk_rows(int64_t vocabulary, DType dtype) {
-  constexpr int64_t bytes = 32 << 20;
-  const int64_t rows =
-      bytes / std::max<int64_t>(vocabulary * static_cast<int64_t>(size_of(dtype)), 1);
-  return std::clamp<int64_t>(rows / 128 * 128, 512, 1024);
-}
-
 void check(const Tensor& x, const Parameter& head, const Tensor& targets, const Tensor& weight) {
   const Shape& shape = head.value().shape();
   require(shape.rank() == 2 && x.rank() == 2 && x.dim(1) == shape[1] && x.dtype() == head.compute(),
@@ -188,6 +179,13 @@ Tensor scaled(const Tensor& gradient, double factor) {
 
 }  // namespace
 
+int64_t cross_entropy_chunk(int64_t vocabulary, DType compute) {
+  constexpr int64_t bytes = 32 << 20;
+  const int64_t rows =
+      bytes / std::max<int64_t>(vocabulary * static_cast<int64_t>(size_of(compute)), 1);
+  return std::clamp<int64_t>(rows / 128 * 128, 512, 1024);
+}
+
 Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targets, double scale,
                             const Tensor& weight, const JoinVocabulary& join) {
   check(x, head, targets, weight);
@@ -210,7 +208,7 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
   if (x.needs_gradient()) gradients->dx = Tensor::empty(x.shape(), x.dtype(), x.device());
   gradients->dhead = Tensor::empty(head.value().shape(), real, x.device());
   const int64_t vocabulary = head.value().dim(0);
-  const int64_t step = chunk_rows(vocabulary, x.dtype());
+  const int64_t step = cross_entropy_chunk(vocabulary, x.dtype());
   if (vocabulary == 0) {  // a part without words
     if (gradients->dx.defined())
       kernels::affine(x.stream(), x.view(), 0.0, 0.0, gradients->dx.view());

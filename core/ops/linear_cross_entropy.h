@@ -14,6 +14,10 @@ namespace troupe {
 // logit (0 where it is in another part) the true one. Both [T] in the wide type.
 using JoinVocabulary = std::function<void(const Tensor& logsumexp_T, const Tensor& wanted_T)>;
 
+// Tokens whose gradient of the logits exists at once: a pass over the head's gradient for each
+// chunk, so not too few; not more than 1024, nor than 32 MiB where the vocabulary is large.
+int64_t cross_entropy_chunk(int64_t vocabulary, DType compute);
+
 // loss = scale * sum over tokens with target >= 0 of weight[t] * (logsumexp_v(l[t]) - l[t, target])
 // with l = x head^T. x_TD: [T, D] in the compute type; head_VD: [V, D]; targets_T: i32 [T],
 // negative = not counted, each below V; weight_T: [T] in wide(compute), carries no gradient,

@@ -19,6 +19,8 @@ FieldList adamw_fields() {
   return {betas, eps, weight_decay_field()};
 }
 
+int adamw_moments(const Options& /*options*/) { return 2; }
+
 AdamW::AdamW(const Options& options, std::vector<Parameter*> parameters)
     : Optimizer(std::move(parameters)),
       eps_(options.real("eps")),

@@ -8,6 +8,7 @@
 namespace troupe {
 
 FieldList adamw_fields();
+int adamw_moments(const Options& options);
 
 class AdamW final : public Optimizer {
  public:

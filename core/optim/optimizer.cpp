@@ -46,6 +46,18 @@ void append_pieces(size_t index, Parameter& parameter, std::vector<Piece>& piece
   }
 }
 
+template <typename Kind>
+std::unique_ptr<Optimizer> make(const Options& options, std::vector<Parameter*> parameters) {
+  return std::make_unique<Kind>(options, std::move(parameters));
+}
+
+const OptimizerKind& find_kind(const std::string& type) {
+  for (const OptimizerKind& kind : optimizers()) {
+    if (kind.name == type) return kind;
+  }
+  fail(ExitCode::usage, "optimizer.type = {}: choose adamw or sgd", type);
+}
+
 }  // namespace
 
 Optimizer::Optimizer(std::vector<Parameter*> parameters) : parameters_(std::move(parameters)) {
@@ -116,24 +128,22 @@ void Optimizer::state(State& state) {
 
 const std::vector<OptimizerKind>& optimizers() {
   static const std::vector<OptimizerKind> kinds = {
-      {"adamw", "Adam with decoupled weight decay.", adamw_fields()},
-      {"sgd", "Stochastic gradient descent with decoupled weight decay.", sgd_fields()},
+      {"adamw", "Adam with decoupled weight decay.", adamw_fields(), adamw_moments, make<AdamW>},
+      {"sgd", "Stochastic gradient descent with decoupled weight decay.", sgd_fields(), sgd_moments,
+       make<Sgd>},
   };
   return kinds;
 }
 
-const FieldList& optimizer_fields(const std::string& type) {
-  for (const OptimizerKind& kind : optimizers()) {
-    if (kind.name == type) return kind.fields;
-  }
-  fail(ExitCode::usage, "optimizer.type = {}: choose adamw or sgd", type);
+const FieldList& optimizer_fields(const std::string& type) { return find_kind(type).fields; }
+
+int optimizer_moments(const std::string& type, const Options& options) {
+  return find_kind(type).moments(options);
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& type, const Options& options,
                                           std::vector<Parameter*> parameters) {
-  optimizer_fields(type);  // refuses unknown types
-  if (type == "adamw") return std::make_unique<AdamW>(options, std::move(parameters));
-  return std::make_unique<Sgd>(options, std::move(parameters));
+  return find_kind(type).make(options, std::move(parameters));
 }
 
 }  // namespace troupe

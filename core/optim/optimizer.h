@@ -48,16 +48,21 @@ class Optimizer {
   Tensor updates_;
 };
 
-// What a configuration may choose: name, one sentence, own options.
+// What a configuration may choose.
 struct OptimizerKind {
   std::string name;
-  std::string help;
-  FieldList fields;
+  std::string help;  // one sentence
+  FieldList fields;  // its own options
+  // Numbers that it keeps for each element of a parameter.
+  int (*moments)(const Options& options) = nullptr;
+  std::unique_ptr<Optimizer> (*make)(const Options& options,
+                                     std::vector<Parameter*> parameters) = nullptr;
 };
 const std::vector<OptimizerKind>& optimizers();
 // Options of one kind (learning rate and clipping are not the optimizer's). Throws Error(usage) for
 // an unknown name.
 const FieldList& optimizer_fields(const std::string& type);
+int optimizer_moments(const std::string& type, const Options& options);
 
 // type: "adamw" or "sgd". The parameters must outlive the optimizer.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& type, const Options& options,

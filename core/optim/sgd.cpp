@@ -12,11 +12,13 @@ FieldList sgd_fields() {
   return {momentum, weight_decay_field()};
 }
 
+int sgd_moments(const Options& options) { return options.real("momentum") > 0 ? 1 : 0; }
+
 Sgd::Sgd(const Options& options, std::vector<Parameter*> parameters)
     : Optimizer(std::move(parameters)),
       momentum_(options.real("momentum")),
       weight_decay_(options.real("weight_decay")) {
-  if (momentum_ > 0) buffers_ = make_moments();
+  if (sgd_moments(options) > 0) buffers_ = make_moments();
 }
 
 void Sgd::prepare(double lr, double gradient_scale) {

@@ -7,6 +7,7 @@
 namespace troupe {
 
 FieldList sgd_fields();
+int sgd_moments(const Options& options);
 
 class Sgd final : public Optimizer {
  public:

@@ -2,6 +2,9 @@
 #include <map>
 
 #include "core/kernels/grouped_gemm.h"
+#include "core/kernels/linear_cross_entropy.h"
+#include "core/ops/linear_cross_entropy.h"
+#include "core/optim/optimizer.h"
 #include "launch/config/bytes.h"
 #include "launch/config/estimate.h"
 #include "launch/config/parameter_plan.h"
@@ -14,10 +17,9 @@
 namespace troupe {
 namespace {
 
+using kernels::kRowBlock;
 using kernels::kRowPad;
 
-// Rows that one thread takes through an expert at a time (core/kernels/cpu/row_pieces.h).
-constexpr int64_t kRowBlock = 128;
 // What the tiles of attention and the products themselves take for each thread, whatever the
 // model: measured. It counts where the model is small.
 constexpr int64_t kTileNumbers = 32 << 10;
@@ -162,13 +164,8 @@ class BlockModel {
   int64_t w_;
 };
 
-// Tokens that one thread takes through the output projection at a time
-// (core/kernels/cpu/linear_cross_entropy.cpp).
-constexpr int64_t kLossBlock = 128;
-
 // The output projection with the loss: gradients of its input and of the head, the operands of one
-// chunk of tokens (as core/ops/linear_cross_entropy.cpp cuts them), and per thread the exponentials
-// of a block of tokens.
+// chunk of tokens, and per thread the exponentials of a block of tokens.
 struct HeadMemory {
   int64_t tensors = 0;
   int64_t scratch = 0;  // stays with the threads
@@ -178,10 +175,9 @@ struct HeadMemory {
 HeadMemory head_memory(const DecoderConfig& model, int64_t vocab, int64_t tokens, int threads) {
   const int64_t c = bytes_of(model.compute);
   const int64_t w = bytes_of(wide(model.compute));
-  const int64_t fitting = (int64_t{32} << 20) / std::max<int64_t>(vocab * c, 1);
-  const int64_t chunk = std::min(tokens, std::clamp<int64_t>(fitting / 128 * 128, 512, 1024));
+  const int64_t chunk = std::min(tokens, cross_entropy_chunk(vocab, model.compute));
   const int64_t filled = kernels::padded_rows(chunk);
-  const int64_t step = std::min(chunk, chunk >= 8 * kLossBlock ? kLossBlock : kLossBlock / 2);
+  const int64_t step = std::min(chunk, kernels::cross_entropy_block(chunk));
   HeadMemory memory;
   memory.tensors = 3 * allocated(tokens * model.dim * c) + 2 * allocated(tokens * w) +
                    allocated(vocab * model.dim * w) + allocated(vocab * filled * c) +
@@ -192,10 +188,7 @@ HeadMemory head_memory(const DecoderConfig& model, int64_t vocab, int64_t tokens
 }
 
 int64_t moments(const RunConfig& config) {
-  if (config.optimizer.type == "adamw") return 2;
-  return config.optimizer.options.has("momentum") && config.optimizer.options.real("momentum") > 0
-             ? 1
-             : 0;
+  return optimizer_moments(config.optimizer.type, config.optimizer.options);
 }
 
 // What the last rank of a stage holds of values, gradients and moments; blocks of the allocator, in

@@ -187,7 +187,7 @@ template <typename Real, typename Stored>
 void run_blocks(Stream& stream, const View& x, const WeightOperand& head, const View& targets,
                 const View& nll, const CrossEntropyGradient& gradient, const View* part = nullptr) {
   const int64_t rows = x.shape[0];
-  const int64_t step = rows >= 8 * kRowBlock ? kRowBlock : kRowBlock / 2;
+  const int64_t step = cross_entropy_block(rows);
   parallel_for(stream, (rows + step - 1) / step, [&](int64_t piece) {
     const int64_t first = piece * step;
     Block<Real, Stored> block(*stream.device, x, head, targets, nll, gradient, first,
@@ -208,6 +208,10 @@ void check_targets(const View& targets, int64_t vocabulary) {
 }
 
 }  // namespace
+
+int64_t cross_entropy_block(int64_t rows) {
+  return rows >= 8 * kRowBlock ? kRowBlock : kRowBlock / 2;
+}
 
 void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, View targets, View nll,
                           const CrossEntropyGradient& gradient) {

@@ -10,8 +10,6 @@
 
 namespace troupe::kernels {
 
-constexpr int64_t kRowBlock = 128;
-
 struct RowPiece {
   int64_t expert = 0;
   int64_t row = 0;            // first row of all

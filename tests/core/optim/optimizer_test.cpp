@@ -232,8 +232,11 @@ TEST(Optimizer, StateContinuesTheRun) {
     std::vector<std::string> expected = {"optimizer/updates", "optimizer/first_moment/layers.0.w"};
     if (std::string(type) == "adamw") expected.push_back("optimizer/second_moment/layers.0.w");
     EXPECT_EQ(names, expected);
+    EXPECT_EQ(optimizer_moments(type, chosen), static_cast<int>(names.size()) - 1);
   }
 }
+
+TEST(Sgd, KeepsNothingWithoutMomentum) { EXPECT_EQ(optimizer_moments("sgd", options("sgd")), 0); }
 
 TEST(Optimizer, RefusesWhatItDoesNotKnow) {
   EXPECT_THROW(optimizer_fields("adam"), Error);
