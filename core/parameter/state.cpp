@@ -18,4 +18,11 @@ void append_parts(State& state, const std::string& name, const Layout& layout,
   }
 }
 
+StateTensor replicated_state(const std::string& name, const Tensor& tensor) {
+  Shape origin = tensor.shape();
+  for (int i = 0; i < origin.rank(); ++i) origin[i] = 0;
+  return {name, Layout::replicated(tensor.shape(), MeshKind::attention, {}),
+          Box{origin, tensor.shape()}, tensor};
+}
+
 }  // namespace troupe

@@ -37,4 +37,7 @@ struct State {
 void append_parts(State& state, const std::string& name, const Layout& layout,
                   const LocalSlice& slice, const Tensor& tensor);
 
+// A tensor that every rank holds whole.
+StateTensor replicated_state(const std::string& name, const Tensor& tensor);
+
 }  // namespace troupe

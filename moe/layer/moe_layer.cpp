@@ -1,7 +1,6 @@
 #include "moe/layer/moe_layer.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
@@ -11,11 +10,11 @@
 #include "moe/dispatch/dispatcher.h"
 #include "moe/dispatch/exchange.h"
 #include "moe/dispatch/node_hop.h"
-#include "moe/dispatch/tie.h"
 #include "moe/experts/expert_bank.h"
+#include "moe/layer/capacity_drops.h"
 #include "moe/layer/layer_stats.h"
 #include "moe/layer/overlapped_experts.h"
-#include "moe/routers/parts/selection_bias.h"
+#include "moe/layer/previous_batch.h"
 #include "moe/routers/table.h"
 #include "parallel/collectives/parts.h"
 
@@ -70,34 +69,6 @@ void lose_last_token(Assignment& assignment) {
   std::fill(assignment.kept.begin() + begin, assignment.kept.end(), uint8_t{0});
 }
 
-// A tensor's values divided by their sum; empty (uniform) when they are all zero.
-std::vector<double> shares(const Tensor& tensor) {
-  std::vector<double> values = tensor.values();
-  const double total = std::accumulate(values.begin(), values.end(), 0.0);
-  if (total <= 0.0) return {};
-  for (double& value : values) value /= total;
-  return values;
-}
-
-// The probability of each token's choice, for comparisons.
-std::vector<double> largest_of_rows(const Tensor& probabilities_TB) {
-  const std::vector<double> p = probabilities_TB.values();
-  const auto bins = static_cast<size_t>(probabilities_TB.dim(1));
-  std::vector<double> out;
-  for (size_t begin = 0; begin < p.size(); begin += bins) {
-    double most = 0.0;
-    for (size_t b = begin; b < begin + bins; ++b) most = std::max(most, p[b]);
-    out.push_back(tie_score(most, probabilities_TB.dtype()));
-  }
-  return out;
-}
-
-template <typename T>
-void store(const std::vector<T>& values, const Tensor& into) {
-  for (size_t i = 0; i < values.size(); ++i)
-    into.data<double>()[i] = static_cast<double>(values[i]);
-}
-
 }  // namespace
 
 struct MoELayer::Impl {
@@ -117,11 +88,11 @@ struct MoELayer::Impl {
           expert_setup(given, "shared", config.shared_experts, config.shared_ffn_dim), mesh,
           device);
     }
-    for (const BalanceTerm& term : config.balance)
-      uses_batch_load =
-          uses_batch_load || (term.scope == BalanceScope::global_batch && term.type != "z");
-    for (Tensor* sums : {&pairs_before, &probability_before, &load_before})
-      *sums = Tensor::zeros(Shape{config.experts}, DType::f64, device, MemoryKind::parameter);
+    const bool reads_previous =
+        std::any_of(config.balance.begin(), config.balance.end(), [](const BalanceTerm& term) {
+          return term.scope == BalanceScope::global_batch && term.type != "z";
+        });
+    if (reads_previous) previous = std::make_unique<PreviousBatch>(config.experts, device);
   }
 
   // Own tokens to their experts and back: [own tokens, D]. rows: what this rank's experts computed.
@@ -173,33 +144,11 @@ struct MoELayer::Impl {
     if (replay != nullptr) {
       assignment.kept = replay->kept;
     } else if (limit && !router->limits_itself()) {
-      drop(routing, groups, *limit);
+      drop_over_capacity(setup.config, *router, groups, *limit, routing);
     }
     const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};
     charge_backward(outputs, std::span<const Tensor>(&x_TD, 1), context.clock, Phase::dispatch);
     return routing;
-  }
-
-  // Marks what finds no room: on each level of the decision, and at the experts.
-  void drop(Routing& routing, const Groups& groups, double limit) const {
-    const MoEConfig& config = setup.config;
-    Assignment& assignment = routing.assignment;
-    const bool by_gate = config.priority == Priority::gate;
-    for (size_t l = 0; l + 1 < routing.levels.size(); ++l) {
-      const RoutingLevel& level = routing.levels[l];
-      const CapacityRule rule{limit, config.min_capacity, config.priority, 1, false};
-      std::vector<double> weights;
-      if (by_gate) weights = largest_of_rows(level.probabilities_TB);
-      apply_group_capacity(rule, groups, level.bin, level.bins, weights, assignment);
-    }
-    const CapacityRule rule{limit, config.min_capacity, config.priority, router->choices(),
-                            router->first_choices_first()};
-    std::vector<double> weights;
-    if (by_gate) {
-      weights = assignment.weight.values();
-      for (double& weight : weights) weight = tie_score(weight, assignment.weight.dtype());
-    }
-    apply_capacity(rule, groups, weights, assignment);
   }
 
   // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
@@ -246,8 +195,9 @@ struct MoELayer::Impl {
     return terms;
   }
 
-  BatchLoad previous() const {
-    return {shares(pairs_before), shares(probability_before), shares(load_before)};
+  // The pairs of each expert that load fractions count.
+  const std::vector<int64_t>& counted(const RouterStats& stats) const {
+    return router->balance_by_first_choice() ? stats.first : stats.selected;
   }
 
   MoELayerSetup setup;
@@ -260,11 +210,7 @@ struct MoELayer::Impl {
   std::unique_ptr<SharedExperts> shared;
   std::function<void(const Routing&)> observer;
   std::shared_ptr<ExactBatch> exact = std::make_shared<ExactBatch>();  // of this step
-  // The previous step's whole batch, f64 [E], for scope global_batch.
-  bool uses_batch_load = false;
-  Tensor pairs_before;
-  Tensor probability_before;
-  Tensor load_before;
+  std::unique_ptr<PreviousBatch> previous;  // where a balance term reads it
 };
 
 MoELayer::MoELayer(const MoELayerSetup& setup, const Mesh& mesh,
@@ -308,8 +254,9 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   if (layer.shared) out.y_TD = add(out.y_TD, layer.shared->forward(x_TD));
   PhaseScope scope(context.clock, Phase::dispatch);
   if (context.training && !layer.setup.config.balance.empty()) {
+    const BatchLoad previous = layer.previous ? layer.previous->load() : BatchLoad{};
     out.losses = balance_losses(layer.balance_terms(),
-                                {routing, context, layer.previous(), layer.router->choices(),
+                                {routing, context, previous, layer.router->choices(),
                                  layer.router->balance_by_first_choice(), layer.exact});
   }
   out.stats = count_routing(routing, context);
@@ -325,8 +272,7 @@ bool MoELayer::needs_batch_before_backward() const {
 }
 
 void MoELayer::before_backward(const RouterStats& whole_batch) {
-  const auto& pairs =
-      impl_->router->balance_by_first_choice() ? whole_batch.first : whole_batch.selected;
+  const std::vector<int64_t>& pairs = impl_->counted(whole_batch);
   impl_->exact->set({{pairs.begin(), pairs.end()},
                      whole_batch.probability_sum,
                      whole_batch.load_sum,
@@ -337,11 +283,7 @@ void MoELayer::after_step(const RouterStats& whole_batch) {
   Impl& layer = *impl_;
   layer.router->after_step(whole_batch.selected);
   layer.exact = std::make_shared<ExactBatch>();
-  if (!layer.uses_batch_load) return;
-  store(layer.router->balance_by_first_choice() ? whole_batch.first : whole_batch.selected,
-        layer.pairs_before);
-  store(whole_batch.probability_sum, layer.probability_before);
-  store(whole_batch.load_sum, layer.load_before);
+  if (layer.previous) layer.previous->set(layer.counted(whole_batch), whole_batch);
 }
 
 void MoELayer::parameters(const std::function<void(Parameter&)>& visit) {
@@ -352,11 +294,7 @@ void MoELayer::parameters(const std::function<void(Parameter&)>& visit) {
 
 void MoELayer::state(State& state) {
   impl_->router->state(state);
-  if (!impl_->uses_batch_load) return;
-  const std::string prefix = "router/" + impl_->setup.name + ".batch_load.";
-  state.tensors.push_back(replicated_state(prefix + "pairs", impl_->pairs_before));
-  state.tensors.push_back(replicated_state(prefix + "probability", impl_->probability_before));
-  state.tensors.push_back(replicated_state(prefix + "load", impl_->load_before));
+  if (impl_->previous) impl_->previous->state(impl_->setup.name, state);
 }
 
 void MoELayer::observe_routing(std::function<void(const Routing&)> observer) {

@@ -36,11 +36,4 @@ void SelectionBias::state(State& state) const {
   if (active()) state.tensors.push_back(replicated_state("router/" + name_ + ".bias", bias_));
 }
 
-StateTensor replicated_state(const std::string& name, const Tensor& tensor) {
-  Shape origin = tensor.shape();
-  for (int i = 0; i < origin.rank(); ++i) origin[i] = 0;
-  return {name, Layout::replicated(tensor.shape(), MeshKind::attention, {}),
-          Box{origin, tensor.shape()}, tensor};
-}
-
 }  // namespace troupe

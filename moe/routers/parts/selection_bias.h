@@ -32,7 +32,4 @@ class SelectionBias {
   Tensor bias_;
 };
 
-// A tensor that every rank holds whole, as checkpoint state.
-StateTensor replicated_state(const std::string& name, const Tensor& tensor);
-
 }  // namespace troupe
