@@ -49,6 +49,13 @@ void set_hang_up_action(const struct sigaction& action) {
 
 void on_continue(int) { endings.fetch_add(1); }
 
+sigset_t stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&signals, signal);
+  return signals;
+}
+
 }  // namespace
 
 void install_stop_handlers() {
@@ -65,6 +72,13 @@ void install_stop_handlers() {
   ::signal(SIGXFSZ, SIG_IGN);
   // A reader of the output that goes away (`| head`, a terminal's end) is no reason to stop.
   ::signal(SIGPIPE, SIG_IGN);
+  const sigset_t held = stop_signals();
+  sigprocmask(SIG_UNBLOCK, &held, nullptr);
+}
+
+void hold_stop_signals() {
+  const sigset_t signals = stop_signals();
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
 }
 
 void end_with_launcher() {

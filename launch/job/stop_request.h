@@ -7,8 +7,10 @@ namespace troupe {
 // SIGTERM, SIGINT, SIGUSR1 and, unless it is ignored (nohup), SIGHUP, which the end of a terminal
 // sends, from now on only set the flag; a second SIGINT more than half a second after the first
 // ends the process at once. Writing to a pipe without a reader fails and ends nothing. First thing
-// in main, so that no early signal kills a rank.
+// in main, so that no early signal kills a rank. Signals that were held back come now.
 void install_stop_handlers();
+// Holds them back, also over an exec.
+void hold_stop_signals();
 // A rank that mpirun has started is killed when its mpirun or daemon dies, even while it is stopped
 // (SIGSTOP): no rank goes on unseen.
 void end_with_launcher();

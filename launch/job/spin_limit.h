@@ -1,0 +1,17 @@
+// How long the threads of a rank wait for each other by spinning.
+#pragma once
+
+namespace troupe {
+
+// OpenMP's threads (libgomp) spin for milliseconds before they sleep. Where another program holds a
+// core, the thread that is missing could have had the core of one that spins: measured with two
+// threads on two cores beside one busy program, a training step took 2656 ms instead of 409, with a
+// limit 770; generation wrote 46 tokens/s, with a limit 870. Without other programs the limit costs
+// nothing there.
+// libgomp reads its environment before main, so this sets GOMP_SPINCOUNT and starts the program
+// again, with stop requests held back until install_stop_handlers. Does nothing where the user has
+// set GOMP_SPINCOUNT or OMP_WAIT_POLICY, and on machines of more than 16 usable cores, where waking
+// many threads costs more and whose programs seldom share them. Goes on without where it fails.
+void limit_spinning(char** argv);
+
+}  // namespace troupe
