@@ -1,23 +1,17 @@
 #include "launch/training/rank_runtime.h"
 
 #include <fmt/core.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 #include "core/base/log.h"
+#include "core/device/usable_cores.h"
 #include "launch/config/load.h"
 #include "parallel/comm/mpi_world.h"
 #include "parallel/comm/self_communicator.h"
 
 namespace troupe {
-
-int usable_cores() {
-  cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return 1;
-  return std::max(CPU_COUNT(&mask), 1);
-}
 
 int automatic_threads(int local_ranks) {
   if (const char* given = std::getenv("OMP_NUM_THREADS")) {

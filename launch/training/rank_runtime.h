@@ -52,7 +52,5 @@ class RankRuntime {
 
 // OMP_NUM_THREADS if it is set to a positive number, else usable cores / local ranks, at least 1.
 int automatic_threads(int local_ranks);
-// Cores that this process may run on.
-int usable_cores();
 
 }  // namespace troupe

@@ -173,17 +173,17 @@ std::string newest_to_resume(const std::string& run_dir, Communicator& world) {
 }
 
 std::string resolve(const std::string& dir_or_file, Communicator& world) {
-  std::string kind;
+  std::string found;  // "directory", "file", or why nothing is
   if (world.rank() == 0) {
     std::error_code error;
-    kind = fs::is_directory(dir_or_file, error) ? "directory"
-           : fs::exists(dir_or_file, error)     ? "file"
-                                                : why_absent(dir_or_file);
+    found = fs::is_directory(dir_or_file, error) ? "directory"
+            : fs::exists(dir_or_file, error)     ? "file"
+                                                 : why_absent(dir_or_file);
   }
-  kind = broadcast_text(kind, 0, world, "checkpoint choice");
-  if (kind == "file") return dir_or_file;
-  if (kind != "directory") {
-    fail(ExitCode::checkpoint, "no checkpoint at {}: it {}.", dir_or_file, kind);
+  found = broadcast_text(found, 0, world, "checkpoint choice");
+  if (found == "file") return dir_or_file;
+  if (found != "directory") {
+    fail(ExitCode::checkpoint, "no checkpoint at {}: it {}.", dir_or_file, found);
   }
   const Choice choice = newest_usable(dir_or_file, world);
   if (choice.path.empty() && choice.rejected.empty()) {

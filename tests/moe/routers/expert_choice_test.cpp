@@ -6,16 +6,8 @@
 
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::kExperts;
-using testing::pad;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::whole_batch;
 
 TEST(ExpertChoiceRouter, EveryExpertTakesItsShareOfEachGroup) {
   TokenContext batch = whole_batch(3, 8);
@@ -74,4 +66,4 @@ TEST(ExpertChoiceRouter, AcrossTheBatchIsCausal) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing

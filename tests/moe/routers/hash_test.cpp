@@ -9,15 +9,8 @@
 
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::kExperts;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::whole_batch;
 
 TEST(HashRouter, FollowsTheTokenId) {
   const TokenContext batch = whole_batch(2, 16);
@@ -80,4 +73,4 @@ TEST(HashRouter, SeedsAndLayersGiveOtherTables) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing

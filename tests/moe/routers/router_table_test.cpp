@@ -7,16 +7,8 @@
 
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::kExperts;
-using testing::pad;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::whole_batch;
 
 TEST(RouterTable, HoldsEveryFileOfTheFolder) {
   std::vector<std::string> names;
@@ -84,4 +76,4 @@ TEST(Routers, ReplayGivesTheSameWeights) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing

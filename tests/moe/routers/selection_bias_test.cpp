@@ -9,15 +9,8 @@
 
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::kExperts;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::whole_batch;
 
 // The bias is added to scores between 0 and 1, not to logits.
 TEST(SelectionBias, IsAddedToScores) {
@@ -54,4 +47,4 @@ TEST(SelectionBias, IsAddedToScores) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing

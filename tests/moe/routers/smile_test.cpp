@@ -5,14 +5,8 @@
 
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::whole_batch;
 
 // A token's experts lie in its most probable group, the best ones there; its weights are products.
 TEST(SmileRouter, ChoosesAGroupThenExpertsInIt) {
@@ -66,4 +60,4 @@ TEST(SmileRouter, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing

@@ -7,14 +7,8 @@
 #include "moe/routers/parts/draws.h"
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::whole_batch;
 
 // The second expert is kept with probability min(1, weight / threshold), always in evaluation.
 TEST(StMoeRouter, KeepsTheSecondExpertAtItsRate) {
@@ -51,4 +45,4 @@ TEST(StMoeRouter, KeepsTheSecondExpertAtItsRate) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing

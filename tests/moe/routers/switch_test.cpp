@@ -6,15 +6,8 @@
 
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::kExperts;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::whole_batch;
 
 TEST(SwitchRouter, JittersInTrainingOnlyAndWeighsByProbability) {
   TokenContext batch = whole_batch(1, 8);
@@ -33,4 +26,4 @@ TEST(SwitchRouter, JittersInTrainingOnlyAndWeighsByProbability) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing

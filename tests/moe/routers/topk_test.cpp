@@ -8,17 +8,8 @@
 #include "moe/routers/parts/draws.h"
 #include "tests/moe/routers/routed.h"
 
-namespace troupe {
+namespace troupe::testing {
 namespace {
-
-using testing::kDim;
-using testing::kExperts;
-using testing::random_tensor;
-using testing::route;
-using testing::small_router;
-using testing::test_device;
-using testing::token_weight;
-using testing::whole_batch;
 
 TEST(TopkRouter, WeightsOfTheScoreVariants) {
   const TokenContext batch = whole_batch(1, 8);
@@ -143,4 +134,4 @@ TEST(TopkRouter, BiasOnlySelects) {
 }
 
 }  // namespace
-}  // namespace troupe
+}  // namespace troupe::testing
