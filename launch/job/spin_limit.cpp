@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdlib>
 
-#include "core/device/usable_cores.h"
+#include "core/base/usable_cores.h"
 #include "launch/job/stop_request.h"
 
 namespace troupe {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "core/base/log.h"
-#include "core/device/usable_cores.h"
+#include "core/base/usable_cores.h"
 #include "launch/config/load.h"
 #include "parallel/comm/mpi_world.h"
 #include "parallel/comm/self_communicator.h"

@@ -1,4 +1,4 @@
-#include "core/device/usable_cores.h"
+#include "core/base/usable_cores.h"
 
 #include <sched.h>
 
