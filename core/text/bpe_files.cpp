@@ -33,7 +33,9 @@ std::unique_ptr<Tokenizer> parse_gpt2_files(std::string_view vocab_json, std::st
   const std::string end = "<|endoftext|>";  // GPT-2's only special token
   const int32_t id = vocabulary.id_of(end);
   if (id >= 0) vocabulary.add_token({id, end, true, false}, vocab_place);
-  return make_byte_level_bpe(vocabulary.finish(SplitKind::gpt2, false));
+  BpeModel model = vocabulary.finish(SplitKind::gpt2, false);
+  model.paths = {vocab_place, merges_place};
+  return make_byte_level_bpe(std::move(model));
 }
 
 }  // namespace troupe

@@ -12,7 +12,7 @@ namespace troupe {
 std::unique_ptr<Tokenizer> load_bpe_folder(const std::string& folder);
 std::unique_ptr<Tokenizer> load_tokenizer_json(const std::string& path);
 
-// The same from memory; `place` names the source in errors.
+// The same from memory; a place is the path of a text's file.
 std::unique_ptr<Tokenizer> parse_gpt2_files(std::string_view vocab_json, std::string_view merges,
                                             const std::string& vocab_place,
                                             const std::string& merges_place);

@@ -105,6 +105,7 @@ class ByteLevelBpe final : public Tokenizer {
     return text.size();
   }
   uint64_t fingerprint() const override { return fingerprint_; }
+  const std::vector<std::string>& files() const override { return model_.paths; }
 
  private:
   // No pattern has a piece in which a space follows a character that is no white space, and the

@@ -29,6 +29,7 @@ struct BpeModel {
   std::vector<BpeMerge> merges;
   bool ignore_merges = false;  // a piece that is a token as a whole is not merged
   std::vector<AddedToken> added;
+  std::vector<std::string> paths;  // files that were read to make it
 };
 
 std::unique_ptr<Tokenizer> make_byte_level_bpe(BpeModel model);

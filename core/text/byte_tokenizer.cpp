@@ -29,8 +29,10 @@ class ByteTokenizer final : public Tokenizer {
     return text.size() < limit ? text.size() : limit;
   }
   uint64_t fingerprint() const override { return 0x62797465; }  // "byte"
+  const std::vector<std::string>& files() const override { return files_; }
 
  private:
+  std::vector<std::string> files_;
   std::array<char, 256> bytes_;
 };
 

@@ -34,6 +34,8 @@ class Tokenizer {
   virtual size_t safe_cut(std::string_view text, size_t limit) const = 0;
   // Hash of everything that decides ids: equal fingerprints give equal ids.
   virtual uint64_t fingerprint() const = 0;
+  // Paths of all files that were read to make it; none for `byte`.
+  virtual const std::vector<std::string>& files() const = 0;
 
   std::vector<int32_t> encode(std::string_view text) const;
   // Exact bytes; may be invalid UTF-8 when ids cut a character (see Utf8Stream).

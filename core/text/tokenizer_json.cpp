@@ -145,7 +145,9 @@ std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view text, const std
   BpeVocabulary vocabulary(member(model, "vocab"), place);
   read_merges(member(model, "merges"), place, vocabulary);
   read_added(member(root, "added_tokens"), place, vocabulary);
-  return make_byte_level_bpe(vocabulary.finish(split, flag(model, "ignore_merges", false, place)));
+  BpeModel made = vocabulary.finish(split, flag(model, "ignore_merges", false, place));
+  made.paths = {place};
+  return make_byte_level_bpe(std::move(made));
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer_json(const std::string& path) {

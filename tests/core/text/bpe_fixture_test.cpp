@@ -54,6 +54,14 @@ TEST_F(Gpt2, HasItsVocabulary) {
   EXPECT_EQ(tokenizer_->encode("a<|endoftext|>b"), (std::vector<int32_t>{64, 50256, 65}));
 }
 
+TEST_F(Gpt2, NamesTheFilesItWasReadFrom) {
+  EXPECT_EQ(tokenizer_->files(), (std::vector<std::string>{data_path("gpt2/encoder.json"),
+                                                           data_path("gpt2/merges.txt")}));
+  const std::string json = data_path("small_json/gpt2.json");
+  EXPECT_EQ(load_tokenizer(json)->files(), std::vector<std::string>{json});
+  EXPECT_TRUE(load_tokenizer("byte")->files().empty());
+}
+
 TEST_F(Gpt2, ReproducesThePairs) {
   EXPECT_EQ(check_pairs(*tokenizer_, data_path("gpt2/pairs.jsonl")), 111);
 }
