@@ -3,37 +3,15 @@
 #include <algorithm>
 #include <chrono>
 
+#include "launch/bench/drawn_steps.h"
+#include "launch/bench/made_up_routing.h"
 #include "launch/bench/median.h"
-#include "launch/training/drawn_batch.h"
-#include "launch/training/trainer.h"
+#include "launch/training/row_totals.h"
 #include "models/families/decoder_size.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
 namespace {
-
-// For every micro-batch and MoE layer of this rank's stage (`layers` of the model); empty where the
-// router decides.
-std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config, int64_t micro_batches,
-                                                     const std::vector<int64_t>& layers,
-                                                     int data_rank) {
-  std::vector<std::vector<Assignment>> out;
-  if (config.bench.routing == "natural") return out;
-  const auto kind =
-      config.bench.routing == "zipf" ? SyntheticRouting::zipf : SyntheticRouting::balanced;
-  const int64_t tokens = config.train.micro_batch * config.model.seq_len;
-  for (int64_t micro = 0; micro < micro_batches; ++micro) {
-    out.emplace_back();
-    for (const int64_t layer : layers) {
-      const auto& moe = config.model.moe[static_cast<size_t>(layer)];
-      const int64_t choices =
-          std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
-      out.back().push_back(synthetic_assignment(kind, tokens, moe->experts, choices,
-                                                static_cast<uint64_t>(micro * 1000 + data_rank)));
-    }
-  }
-  return out;
-}
 
 // Means over the timed steps.
 void add(const PipelineReport& step, double weight, PipelineReport& sum) {
@@ -66,18 +44,14 @@ std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
 }  // namespace
 
 StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
-  const Mesh mesh(config.parallel, runtime.world());
-  EngineConfig engine_setup = engine_config(config);
-  engine_setup.steps = warmup + steps;
-  if (engine_setup.token_counts.empty()) {
-    engine_setup.token_counts.assign(static_cast<size_t>(config.model.vocab), 1);
-  }
-  TrainingEngine engine(engine_setup, mesh, runtime.device());
-  RowTotals totals(training_flops(config.model, config.train.global_batch),
-                   config.train.global_batch * config.model.seq_len);
-  const auto routing =
-      made_up_routing(config, engine.micro_batches(), engine.model().moe_layer_numbers(),
-                      mesh.coordinate(Axis::dp));
+  DrawnSteps run(config, runtime, warmup + steps);
+  TrainingEngine& engine = run.engine();
+  const auto fresh_totals = [&] {
+    return RowTotals(training_flops(config.model, config.train.global_batch),
+                     config.train.global_batch * config.model.seq_len);
+  };
+  RowTotals totals = fresh_totals();
+  const auto routing = made_up_routing(config, config.bench.routing, engine);
   StepBench out;
   out.steps = steps;
   out.pipeline.imbalance = 0;
@@ -85,30 +59,20 @@ StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warm
   int64_t allocations = 0;
   StepMetrics row;
   for (int64_t step = 0; step < warmup + steps; ++step) {
-    // Tokens are made before the clock starts: a training run reads them from memory.
-    std::vector<TokenBatch> batches;
-    for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
-      batches.push_back(drawn_batch(config.model, step, config.train.global_batch,
-                                    micro_batch_samples(engine.config(), mesh.size(Axis::dp),
-                                                        mesh.coordinate(Axis::dp), micro)));
-    }
     if (step == warmup) {
       engine.clock().reset();
-      totals = RowTotals(training_flops(config.model, config.train.global_batch),
-                         config.train.global_batch * config.model.seq_len);
+      totals = fresh_totals();
     }
     if (step == 10) allocations = runtime.device()->memory().system_allocations;
-    const auto begin = std::chrono::steady_clock::now();
-    const StepResult result = engine.step(
-        step, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, {},
-        routing.empty() ? nullptr : &routing);
-    const auto spent = std::chrono::steady_clock::now() - begin;
+    const DrawnSteps::Timed timed = run.take(routing);
     if (step >= warmup) {
-      times.push_back(std::chrono::duration<double, std::milli>(spent).count());
-      totals.add_step(spent);
-      add(result.pipeline, 1.0 / static_cast<double>(steps), out.pipeline);
+      times.push_back(std::chrono::duration<double, std::milli>(timed.spent).count());
+      totals.add_step(timed.spent);
+      add(timed.result.pipeline, 1.0 / static_cast<double>(steps), out.pipeline);
     }
-    if (step + 1 == warmup + steps) row = totals.take(step + 1, result, engine, *runtime.device());
+    if (step + 1 == warmup + steps) {
+      row = totals.take(step + 1, timed.result, engine, *runtime.device());
+    }
   }
   if (warmup + steps > 10)
     out.late_allocations = runtime.device()->memory().system_allocations - allocations;

@@ -278,6 +278,38 @@ TEST_F(Use, JsonOfTheOtherBenchesIsOneObject) {
   EXPECT_GT(checkpoint["disk_write_bytes_per_s"], 0);
 }
 
+// One rank, and two that share the experts: there a skewed load is one of ranks, too.
+TEST_F(Use, BenchStepComparesAllRoutings) {
+  for (const int ranks : {1, 2}) {
+    SCOPED_TRACE(ranks);
+    const std::vector<std::string> words{"bench",
+                                         "step",
+                                         path("tiny.yaml"),
+                                         "--routing",
+                                         "all",
+                                         "--steps",
+                                         "2",
+                                         "--warmup",
+                                         "1",
+                                         "--json",
+                                         "parallel.ep=" + std::to_string(ranks)};
+    const Outcome outcome = run(ranks == 1 ? alone(words) : under_mpirun(ranks, words));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const json value = object_of(outcome);
+    ASSERT_EQ(value.size(), 3U) << value;
+    EXPECT_EQ(value["balanced"]["of_balanced"], 1.0);
+    EXPECT_EQ(value["balanced"]["expert_load_max_over_mean"], 1.0);
+    EXPECT_GT(value["natural"]["step_ms"], 0);
+    EXPECT_GT(value["zipf"]["expert_load_max_over_mean"], 1.2);
+    if (ranks == 1) continue;
+    EXPECT_EQ(value["balanced"]["rank_load_max_over_mean"], 1.0);
+    EXPECT_GT(value["zipf"]["rank_load_max_over_mean"], 1.1);
+  }
+  const Outcome wrong = run(alone({"bench", "step", path("tiny.yaml"), "--routing", "zipff"}));
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("did you mean zipf"), std::string::npos) << wrong.err;
+}
+
 TEST_F(Use, NextCommandsCanBePasted) {
   const Outcome outcome = run(alone(train("a b", {"train.steps=1"})));
   EXPECT_EQ(outcome.code, 0) << outcome.err;

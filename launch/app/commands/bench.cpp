@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -111,6 +112,15 @@ void print_step(const RunConfig& config, const StepBench& bench, const NaturalBe
   }
 }
 
+const std::string& checked_routing(const std::string& word) {
+  const std::vector<std::string> kinds{"balanced", "natural", "zipf", "all"};
+  if (std::find(kinds.begin(), kinds.end(), word) == kinds.end()) {
+    fail(ExitCode::usage, "--routing {}: must be one of {}{}", word, fmt::join(kinds, ", "),
+         did_you_mean(word, kinds));
+  }
+  return word;
+}
+
 int bench_step_command(const Arguments& arguments) {
   const ConfigWords words =
       config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
@@ -119,9 +129,19 @@ int bench_step_command(const Arguments& arguments) {
   if (config.model.vocab == 0) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
   }
+  const std::string routing = arguments.given("routing")
+                                  ? checked_routing(arguments.text("routing"))
+                                  : config.bench.routing;
   runtime.configure(config.runtime);
   const int64_t warmup = arguments.integer("warmup", 1);
   const int64_t steps = arguments.given("steps") ? arguments.integer("steps", 1) : 15;
+  if (routing == "all") {
+    if (runtime.leader()) log::info("running {} steps of each routing", warmup + steps);
+    const std::vector<RoutingBench> rows = bench_routings(config, runtime, warmup, steps);
+    if (runtime.leader()) print_routings(rows, arguments.flag("json"));
+    return 0;
+  }
+  config.bench.routing = routing;
   // Minutes on a busy machine: silence would look like a hang.
   if (runtime.leader())
     log::info("running {} steps, then the machine's rate of products", warmup + steps);
@@ -168,7 +188,7 @@ struct Bench {
 };
 
 constexpr std::array kBenches{
-    Bench{"step", "CONFIG", "steps warmup", bench_step_command},
+    Bench{"step", "CONFIG", "steps warmup routing", bench_step_command},
     Bench{"gemm", "", "", bench_gemm_command},
     Bench{"generate", "CONFIG|RUN", "tokens repeats", bench_generate_command},
     Bench{"tokenizer", "FOLDER|tokenizer.json|byte", "text repeats", bench_tokenizer_command},
@@ -178,8 +198,8 @@ constexpr std::array kBenches{
 
 // Options and words that this benchmark does not read would be silently without effect.
 void check_use(const Bench& bench, const Arguments& arguments) {
-  for (const char* option :
-       {"steps", "warmup", "tokens", "text", "dir", "repeats", "hosts", "ranks-per-host", "rate"}) {
+  for (const char* option : {"steps", "warmup", "routing", "tokens", "text", "dir", "repeats",
+                             "hosts", "ranks-per-host", "rate"}) {
     const std::string read = fmt::format(" {} ", bench.options);
     if (arguments.given(option) && read.find(fmt::format(" {} ", option)) == std::string::npos) {
       fail(ExitCode::usage, "bench {}: --{} has no effect here{}", bench.name, option,
@@ -201,6 +221,8 @@ int command_bench(std::span<const std::string> args) {
   CommandLine line("bench", kSynopsis, kSummary);
   line.option("steps", "N", "", "step: timed steps (15); moe_nodes: of the model (train.steps)")
       .option("warmup", "N", "3", "step: steps before them")
+      .option("routing", "KIND", "",
+              "step: balanced, natural or zipf instead of bench.routing; all: each, in one table")
       .option("tokens", "N", "200", "generate: timed tokens of one repetition")
       .option("text", "FILE", "", "tokenizer: this text instead of one drawn from its own tokens")
       .option("dir", "DIR", "", "checkpoint: measure in this directory instead of beside run.dir")
@@ -213,6 +235,7 @@ int command_bench(std::span<const std::string> args) {
       .positionals(0, SIZE_MAX)
       .details(
           "examples:\n  troupe bench step configs/bench/moe_8x2.yaml precision.compute=bf16\n  "
+          "troupe bench step configs/bench/moe_8x2.yaml --routing all\n  "
           "troupe bench gemm\n  troupe bench generate runs/shakespeare\n  "
           "troupe bench tokenizer gpt2/ --text book.txt\n  "
           "troupe bench checkpoint configs/bench/moe_8x2.yaml --repeats 3\n  "

@@ -16,10 +16,12 @@
 #include "launch/bench/generate_bench.h"
 #include "launch/bench/guarded_directory.h"
 #include "launch/bench/nodes_bench.h"
+#include "launch/bench/routing_bench.h"
 #include "launch/bench/tokenizer_bench.h"
 #include "launch/config/load.h"
 #include "launch/job/emulated_hosts.h"
 #include "launch/verify/layout_law.h"
+#include "models/families/decoder_size.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/launch/config/support/sound.h"
 
@@ -101,6 +103,57 @@ TEST(CheckpointBench, LeavesNothing) {
     EXPECT_GT(rate, 0);
   }
   EXPECT_TRUE(fs::is_empty(folder.path));
+}
+
+// A small model of one rank; the loads are counted, not timed.
+TEST(RoutingBench, ComparesEachRoutingWithTheBalancedOne) {
+  RankRuntime runtime;
+  RunConfig config = load_config(TROUPE_SOURCE_DIR "/configs/bench/moe_8x2.yaml",
+                                 {"model.layers=1", "model.dim=64", "model.heads=2",
+                                  "model.kv_heads=1", "moe.ffn_dim=32", "model.seq_len=256"},
+                                 1)
+                         .config;
+  runtime.configure({.threads = 1, .timeout = std::chrono::minutes(1)});
+  const std::vector<RoutingBench> rows = bench_routings(config, runtime, 1, 2);
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0].routing, "balanced");
+  EXPECT_EQ(rows[1].routing, "natural");
+  EXPECT_EQ(rows[2].routing, "zipf");
+  EXPECT_DOUBLE_EQ(rows[0].of_balanced, 1.0);
+  EXPECT_DOUBLE_EQ(rows[0].expert_load_max_over_mean, 1.0);
+  EXPECT_GT(rows[1].expert_load_max_over_mean, 1.0);
+  // Of 8 shares that fall as 1 / (e + 1) the first is 0.37 of a draw, and 0.63 of the pairs of two
+  // different ones hold it: 2.5 times its eighth of all.
+  EXPECT_NEAR(rows[2].expert_load_max_over_mean, 2.52, 0.2);
+  for (const RoutingBench& row : rows) {
+    EXPECT_GT(row.of_balanced, 0);
+    EXPECT_LE(row.step_ms_min, row.step_ms);
+    EXPECT_LE(row.step_ms, row.step_ms_max);
+    EXPECT_DOUBLE_EQ(row.rank_load_max_over_mean, 1.0);
+  }
+  config.model.moe.assign(config.model.moe.size(), std::nullopt);
+  EXPECT_THROW(bench_routings(config, runtime, 1, 1), Error);
+}
+
+// What the comments of the samples say: only the routers differ.
+TEST(BenchSamples, HaveEqualActiveCompute) {
+  const auto flops = [](const std::string& name, int64_t& router) {
+    const RunConfig config =
+        load_config(TROUPE_SOURCE_DIR "/configs/bench/" + name + ".yaml", {}, 1).config;
+    router = decoder_size(config.model).router;
+    const double tokens = static_cast<double>(config.train.global_batch * config.model.seq_len);
+    return training_flops(config.model, config.train.global_batch) -
+           6.0 * static_cast<double>(router) * tokens;
+  };
+  int64_t dense = 0;
+  int64_t few = 0;
+  int64_t many = 0;
+  const double expected = flops("dense", dense);
+  EXPECT_EQ(flops("moe_8x2", few), expected);
+  EXPECT_EQ(flops("moe_64x8", many), expected);
+  EXPECT_EQ(dense, 0);
+  EXPECT_EQ(few, 4 * 8 * 512);
+  EXPECT_EQ(many, 4 * 64 * 512);
 }
 
 TEST(GuardedDirectory, IsGoneWithItsProcessHoweverThatEnds) {

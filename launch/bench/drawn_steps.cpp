@@ -1,0 +1,42 @@
+#include "launch/bench/drawn_steps.h"
+
+#include "launch/training/drawn_batch.h"
+#include "launch/training/trainer.h"
+
+namespace troupe {
+namespace {
+
+EngineConfig setup_of(const RunConfig& config, int64_t steps) {
+  EngineConfig setup = engine_config(config);
+  setup.steps = steps;
+  if (setup.token_counts.empty()) {
+    setup.token_counts.assign(static_cast<size_t>(config.model.vocab), 1);
+  }
+  return setup;
+}
+
+}  // namespace
+
+DrawnSteps::DrawnSteps(const RunConfig& config, RankRuntime& runtime, int64_t steps)
+    : config_(config),
+      mesh_(config.parallel, runtime.world()),
+      engine_(setup_of(config, steps), mesh_, runtime.device()) {}
+
+DrawnSteps::Timed DrawnSteps::take(const std::vector<std::vector<Assignment>>& routing) {
+  std::vector<TokenBatch> batches;
+  for (int64_t micro = 0; micro < engine_.micro_batches(); ++micro) {
+    batches.push_back(drawn_batch(config_.model, taken_, config_.train.global_batch,
+                                  micro_batch_samples(engine_.config(), mesh_.size(Axis::dp),
+                                                      mesh_.coordinate(Axis::dp), micro)));
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  Timed out;
+  out.result = engine_.step(
+      taken_, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, {},
+      routing.empty() ? nullptr : &routing);
+  out.spent = std::chrono::steady_clock::now() - begin;
+  ++taken_;
+  return out;
+}
+
+}  // namespace troupe

@@ -1,0 +1,36 @@
+// An engine that is fed with drawn tokens: what benchmarks of whole steps time.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "launch/config/run_config.h"
+#include "launch/training/rank_runtime.h"
+#include "launch/training/training_engine.h"
+
+namespace troupe {
+
+class DrawnSteps {
+ public:
+  // steps: all that will be taken. Collective.
+  DrawnSteps(const RunConfig& config, RankRuntime& runtime, int64_t steps);
+
+  struct Timed {
+    StepResult result;
+    std::chrono::steady_clock::duration spent;
+  };
+  // The next step. Its tokens are made before the clock starts: a training run reads them from
+  // memory. routing: as of made_up_routing; empty: the router decides. Collective.
+  Timed take(const std::vector<std::vector<Assignment>>& routing);
+
+  TrainingEngine& engine() { return engine_; }
+  int64_t taken() const { return taken_; }
+
+ private:
+  const RunConfig& config_;
+  Mesh mesh_;
+  TrainingEngine engine_;
+  int64_t taken_ = 0;
+};
+
+}  // namespace troupe
