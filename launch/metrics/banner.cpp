@@ -36,8 +36,9 @@ std::string banner(const BannerInfo& info) {
                         grouped_text(info.active_parameters)));
   rows.emplace_back(
       "ranks",
-      fmt::format("{}{}{}, {} each, {}", info.world_size, info.layout.empty() ? "" : ": ",
-                  info.layout, counted(info.threads, "thread", "threads"), info.precision));
+      fmt::format("{}{}{}, {} each, {}{}{}", info.world_size, info.layout.empty() ? "" : ": ",
+                  info.layout, counted(info.threads, "thread", "threads"), info.precision,
+                  info.instructions.empty() ? "" : " by ", info.instructions));
   if (!info.data.empty()) rows.emplace_back("data", info.data);
   rows.emplace_back("batch",
                     fmt::format("{} a step, {}", counted(info.tokens_per_step, "token", "tokens"),

@@ -22,8 +22,9 @@ struct BannerInfo {
   std::string model;  // one line: "decoder, 4 layers, dim 192, 8 experts top-2"
   std::string data;   // one line: "shakespeare.txt, 1.1 MB, bytes"; may be empty
   int64_t world_size = 1;
-  std::string layout;     // "dp 2 x ep 2"
-  std::string precision;  // "f32"
+  std::string layout;        // "dp 2 x ep 2"
+  std::string precision;     // "f32"
+  std::string instructions;  // of the processor, as used: "avx512_bf16"
   int64_t parameters = 0;
   int64_t active_parameters = 0;
   int64_t tokens_per_step = 0;

@@ -8,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
+#include "core/kernels/instruction_set.h"
 #include "launch/config/estimate.h"
 #include "launch/config/layout_text.h"
 #include "launch/config/resolved.h"
@@ -285,6 +286,7 @@ void Trainer::show_banner() {
   info.world_size = runtime_.size();
   info.layout = describe(config_.parallel);
   info.precision = name(config_.model.compute);
+  info.instructions = kernels::name(kernels::instruction_set());
   info.parameters = size.parameters;
   info.active_parameters = size.active_parameters;
   info.tokens_per_step = config_.train.global_batch * config_.model.seq_len;

@@ -3,14 +3,11 @@
 #include <immintrin.h>
 
 #include "core/kernels/cpu/attention_block.h"
+#include "core/kernels/instruction_set.h"
 
 namespace troupe::kernels {
 
-bool has_bf16_dot() {
-  static const bool found =
-      __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("avx512f") != 0;
-  return found;
-}
+bool has_bf16_dot() { return instruction_set() >= InstructionSet::avx512_bf16; }
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")

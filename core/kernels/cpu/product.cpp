@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
 #include "core/kernels/cpu/eigen_product.h"
+#include "core/kernels/instruction_set.h"
 
 namespace troupe::kernels {
 namespace {
@@ -380,14 +381,6 @@ int packed_block(Device& device, DType dtype, int64_t k, int64_t n) {
   return cache_of(device).block(dtype, k, n);
 }
 
-bool hardware_bf16() {
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::avx512_core_bf16:
-    case dnnl::cpu_isa::avx512_core_amx:
-      return true;
-    default:
-      return false;
-  }
-}
+bool hardware_bf16() { return instruction_set() >= InstructionSet::avx512_bf16; }
 
 }  // namespace troupe::kernels

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/kernels/instruction_set.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
@@ -59,6 +60,7 @@ nlohmann::ordered_json step_json(const RunConfig& config, const StepBench& bench
                              {"gemm_fraction", bench.gemm_fraction},
                              {"gemm_rate", bench.gemm_rate},
                              {"gemm_shape", shape_text(bench.gemm_shape)},
+                             {"instructions", kernels::name(kernels::instruction_set())},
                              {"mem_peak_bytes", bench.mem_peak_bytes},
                              {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
                              {"comm_ms", bench.comm_ms},
@@ -90,9 +92,9 @@ void print_step(const RunConfig& config, const StepBench& bench, const NaturalBe
         "natural routing   {:.0f} tokens/s; the busiest rank has {:.2f} times the mean load\n",
         natural->tokens_per_s, natural->rank_load_max_over_mean);
   }
-  fmt::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} (at {}, packed weights)\n",
+  fmt::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} by {} (at {}, packed weights)\n",
              bench.gemm_fraction, bench.gemm_rate / 1e9, name(config.model.compute),
-             shape_text(bench.gemm_shape));
+             kernels::name(kernels::instruction_set()), shape_text(bench.gemm_shape));
   fmt::print("routing           {:.1f} % of the step in router, dispatch and combine\n",
              100 * bench.dispatch_ms / bench.step_ms);
   fmt::print("optimizer         {:.1f} ms, communication {:.1f} ms\n", bench.optimizer_ms,
@@ -164,16 +166,16 @@ int bench_step_command(const Arguments& arguments) {
 int bench_gemm_command(const Arguments& arguments) {
   RankRuntime runtime;
   runtime.configure({});
-  nlohmann::ordered_json out;
+  nlohmann::ordered_json out{{"instructions", kernels::name(kernels::instruction_set())}};
   for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     const kernels::GemmRate rate =
         kernels::gemm_rate(runtime.device()->stream(), dtype, kernels::gemm_sizes());
     out[name(dtype)] = {{"flops_per_second", rate.flops_per_second},
                         {"shape", shape_text(rate.size)}};
     if (!arguments.flag("json")) {
-      fmt::print("{:5} {:8.1f} GFLOP/s at {}, {} thread{}\n", name(dtype),
+      fmt::print("{:5} {:8.1f} GFLOP/s at {}, {} thread{}, {}\n", name(dtype),
                  rate.flops_per_second / 1e9, shape_text(rate.size), runtime.threads(),
-                 runtime.threads() == 1 ? "" : "s");
+                 runtime.threads() == 1 ? "" : "s", kernels::name(kernels::instruction_set()));
     }
   }
   if (arguments.flag("json")) fmt::print("{}\n", out.dump());

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/kernels/instruction_set.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 
@@ -13,7 +14,7 @@
 namespace troupe {
 
 int command_version(std::span<const std::string> args) {
-  CommandLine line("version", "[--json]", "Prints version and build.");
+  CommandLine line("version", "[--json]", "Prints version, build and the instructions in use.");
   line.flag("json", "one JSON object").positionals(0, 0);
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
@@ -22,14 +23,17 @@ int command_version(std::span<const std::string> args) {
 #else
   const char* build = "not optimised";
 #endif
+  const char* instructions = kernels::name(kernels::instruction_set());
   if (arguments->flag("json")) {
     const nlohmann::ordered_json json{{"version", TROUPE_VERSION},
                                       {"compiler", __VERSION__},
                                       {"build", build},
-                                      {"architecture", "x86-64-v3"}};
+                                      {"architecture", "x86-64-v3"},
+                                      {"instructions", instructions}};
     fmt::print("{}\n", json.dump());
   } else {
-    fmt::print("troupe {} (GCC {}, {}, x86-64-v3 and wider)\n", TROUPE_VERSION, __VERSION__, build);
+    fmt::print("troupe {} (GCC {}, {}, x86-64-v3 and wider; here {})\n", TROUPE_VERSION,
+               __VERSION__, build, instructions);
   }
   return 0;
 }

@@ -240,6 +240,7 @@ TEST(Banner, SaysWhatTheRunIs) {
   info.world_size = 2;
   info.layout = "dp 2 x ep 2";
   info.precision = "f32";
+  info.instructions = "avx2";
   info.parameters = 3412992;
   info.active_parameters = 1204224;
   info.tokens_per_step = 8192;
@@ -251,7 +252,7 @@ TEST(Banner, SaysWhatTheRunIs) {
             "troupe 0.1.0: run shakespeare\n"
             "  model       decoder, 4 layers, dim 192, 8 experts top-2\n"
             "  parameters  3 412 992 total, 1 204 224 active for a token\n"
-            "  ranks       2: dp 2 x ep 2, 1 thread each, f32\n"
+            "  ranks       2: dp 2 x ep 2, 1 thread each, f32 by avx2\n"
             "  batch       8 192 tokens a step, 1 500 steps\n"
             "  memory      412 MiB estimated on the heaviest rank\n"
             "  run dir     runs/shakespeare\n"
