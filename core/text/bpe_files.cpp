@@ -5,6 +5,9 @@
 
 #include "core/base/error.h"
 #include "core/text/bpe_vocabulary.h"
+#include "core/text/end_of_text.h"
+#include "core/text/extra_tokens.h"
+#include "core/text/tokenizer_class.h"
 
 namespace troupe {
 namespace {
@@ -23,18 +26,41 @@ void read_merges(std::string_view text, const std::string& place, BpeVocabulary&
   }
 }
 
+// The special tokens of the class where no file says otherwise. Of a class that is only guessed,
+// those that the vocabulary has.
+void add_usual_parts(const TokenizerClass& kind, const BpeVocabulary& vocabulary,
+                     const std::string& place, TokenizerSettings& settings) {
+  for (PartToken part : kind.parts) {
+    const bool said = std::any_of(settings.parts.begin(), settings.parts.end(),
+                                  [&](const PartToken& other) { return other.part == part.part; });
+    if (said || (!kind.named && vocabulary.id_of(part.token.content) < 0)) continue;
+    part.place =
+        fmt::format("{}: the usual {}", kind.named ? settings.class_place : place, part.part);
+    settings.parts.push_back(std::move(part));
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> parse_gpt2_files(std::string_view vocab_json, std::string_view merges,
                                             const std::string& vocab_place,
-                                            const std::string& merges_place) {
+                                            const std::string& merges_place,
+                                            const TokenizerSettings& given,
+                                            const TokenizerOptions& options) {
+  const TokenizerClass kind = tokenizer_class_of(given);
   BpeVocabulary vocabulary(parse_bounded_json(vocab_json, vocab_place), vocab_place);
   read_merges(merges, merges_place, vocabulary);
-  const std::string end = "<|endoftext|>";  // GPT-2's only special token
-  const int32_t id = vocabulary.id_of(end);
-  if (id >= 0) vocabulary.add_token({id, end, true, false}, vocab_place);
-  BpeModel model = vocabulary.finish(SplitKind::gpt2, false);
+  TokenizerSettings settings = given;
+  add_usual_parts(kind, vocabulary, vocab_place, settings);
+  add_listed_tokens(settings, vocabulary);
+  add_part_tokens(settings, vocabulary);
+  add_tokens_without_merges(vocabulary, vocab_place, merges_place);
+  const EndOfText end = choose_end_of_text(options.end_of_text, settings, vocabulary, vocab_place);
+  BpeModel model = vocabulary.finish(kind.split, false);
+  model.nfc = kind.nfc;
+  model.end = end;
   model.paths = {vocab_place, merges_place};
+  model.paths.insert(model.paths.end(), settings.paths.begin(), settings.paths.end());
   return make_byte_level_bpe(std::move(model));
 }
 

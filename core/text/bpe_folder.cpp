@@ -21,9 +21,10 @@ std::string first_file(const std::string& folder, std::initializer_list<const ch
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> load_bpe_folder(const std::string& folder) {
+std::unique_ptr<Tokenizer> load_bpe_folder(const std::string& folder,
+                                           const TokenizerOptions& options) {
   const std::string whole = first_file(folder, {"tokenizer.json"});
-  if (!whole.empty()) return load_tokenizer_json(whole);
+  if (!whole.empty()) return load_tokenizer_json(whole, options);
   const std::string vocab = first_file(folder, {"vocab.json", "encoder.json"});
   const std::string merges = first_file(folder, {"merges.txt", "vocab.bpe"});
   if (vocab.empty() || merges.empty())
@@ -33,7 +34,8 @@ std::unique_ptr<Tokenizer> load_bpe_folder(const std::string& folder) {
         vocab.empty() && merges.empty()
             ? "vocab.json (or encoder.json) and merges.txt (or vocab.bpe) are"
             : (vocab.empty() ? "vocab.json (or encoder.json) is" : "merges.txt (or vocab.bpe) is"));
-  return parse_gpt2_files(MappedFile(vocab).bytes(), MappedFile(merges).bytes(), vocab, merges);
+  return parse_gpt2_files(MappedFile(vocab).bytes(), MappedFile(merges).bytes(), vocab, merges,
+                          read_tokenizer_settings(folder), options);
 }
 
 }  // namespace troupe

@@ -1,5 +1,6 @@
 #include "core/text/bpe_vocabulary.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
@@ -81,6 +82,37 @@ BpeVocabulary::BpeVocabulary(const nlohmann::json& vocab, std::string place)
 int32_t BpeVocabulary::id_of(const std::string& token) const {
   const auto found = ids_.find(token);
   return found == ids_.end() ? -1 : found->second;
+}
+
+const AddedToken* BpeVocabulary::added(const std::string& content) const {
+  for (const AddedToken& token : model_.added)
+    if (token.content == content) return &token;
+  return nullptr;
+}
+
+void BpeVocabulary::mark_special(const std::string& content) {
+  for (AddedToken& token : model_.added)
+    if (token.content == content) token.special = true;
+}
+
+int32_t BpeVocabulary::next_id() const {
+  auto next = static_cast<int32_t>(model_.tokens.size());
+  for (const AddedToken& token : model_.added) next = std::max(next, token.id + 1);
+  return next;
+}
+
+std::vector<std::string> BpeVocabulary::tokens_without_merges() const {
+  std::unordered_set<int32_t> made = added_ids_;
+  for (const BpeMerge& merge : model_.merges) made.insert(merge.result);
+  std::vector<std::pair<int32_t, std::string>> left;
+  for (const auto& [token, id] : ids_) {
+    const bool is_byte = model_.tokens[static_cast<size_t>(id)].size() == 1;
+    if (!is_byte && !made.contains(id)) left.emplace_back(id, token);
+  }
+  std::sort(left.begin(), left.end());
+  std::vector<std::string> tokens;
+  for (auto& [id, token] : left) tokens.push_back(std::move(token));
+  return tokens;
 }
 
 void BpeVocabulary::add_merge(const std::string& left, const std::string& right,

@@ -30,6 +30,15 @@ class BpeVocabulary {
   void add_token(AddedToken token, const std::string& place);
   // -1: not in the vocabulary.
   int32_t id_of(const std::string& token) const;
+  // The added token of that content, or null.
+  const AddedToken* added(const std::string& content) const;
+  const std::vector<AddedToken>& all_added() const { return model_.added; }
+  // Of an added token: it is one of control.
+  void mark_special(const std::string& content);
+  // Behind all ids that are in use.
+  int32_t next_id() const;
+  // Tokens that are no byte, no result of a merge and not added, by their ids.
+  std::vector<std::string> tokens_without_merges() const;
   // Checks that every byte has a token.
   BpeModel finish(SplitKind split, bool ignore_merges);
 

@@ -3,10 +3,12 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <deque>
 #include <unordered_map>
 
 #include "core/base/error.h"
-#include "core/text/added_tokens.h"
+#include "core/text/end_of_text.h"
+#include "core/text/unicode.h"
 
 namespace troupe {
 namespace {
@@ -50,8 +52,8 @@ class ByteLevelBpe final : public Tokenizer {
       : model_(std::move(model)),
         merges_(model_.merges),
         pattern_(model_.split),
-        first_pass_(model_.added, false),
-        second_pass_(model_.added, true) {
+        first_pass_(tokens_of_pass(model_, false)),
+        second_pass_(tokens_of_pass(model_, true)) {
     for (const AddedToken& token : model_.added) {
       const auto id = static_cast<size_t>(token.id);
       if (id >= model_.tokens.size()) model_.tokens.resize(id + 1);
@@ -63,21 +65,22 @@ class ByteLevelBpe final : public Tokenizer {
     if (model_.ignore_merges)
       for (size_t id = 0; id < model_.tokens.size(); ++id)
         if (!model_.tokens[id].empty()) whole_.emplace(model_.tokens[id], static_cast<int32_t>(id));
-    // An added token with a space inside could lie across any cut.
-    for (const AddedToken& token : model_.added)
-      for (size_t i = 1; i < token.content.size(); ++i)
-        can_cut_ = can_cut_ && !is_cut(token.content, i);
     fingerprint_ = hash_model();
   }
 
   std::string description() const override {
-    return fmt::format("byte-level BPE, {} tokens, {} pattern", vocab_size(), name(model_.split));
+    return fmt::format("byte-level BPE, {} tokens, {} pattern{}, {}", vocab_size(),
+                       name(model_.split), model_.nfc ? ", NFC" : "",
+                       model_.end.id ? fmt::format("end of text {}", id_to_bytes(*model_.end.id))
+                                     : "no end of text");
   }
   int64_t vocab_size() const override { return static_cast<int64_t>(model_.tokens.size()); }
 
   void encode(std::string_view text, std::vector<int32_t>& ids) const override {
     PieceCache cache(text.size());
+    std::deque<std::string> normalised;  // the cache points into them
     first_pass_.split(text, ids, [&](std::string_view between) {
+      if (model_.nfc && !is_plainly_nfc(between)) between = normalised.emplace_back(nfc(between));
       second_pass_.split(between, ids,
                          [&](std::string_view plain) { encode_plain(plain, cache, ids); });
     });
@@ -90,28 +93,33 @@ class ByteLevelBpe final : public Tokenizer {
   bool is_special(int64_t id) const override {
     return id >= 0 && id < vocab_size() && special_[static_cast<size_t>(id)];
   }
-  std::optional<int32_t> end_of_text() const override {
-    for (const char* content : {"<|endoftext|>", "<|end_of_text|>", "</s>"})
-      for (const AddedToken& token : model_.added)
-        if (token.content == content) return token.id;
-    return std::nullopt;
-  }
+  const EndOfText& end() const override { return model_.end; }
+  // No pattern has a piece in which a space follows a character that is no white space, and the
+  // look-ahead only looks to the right of white space. Nothing composes with a space.
   size_t safe_cut(std::string_view text, size_t limit) const override {
-    if (text.size() <= limit || !can_cut_) return text.size();
+    if (text.size() <= limit) return text.size();
+    const auto can_cut = [&](size_t at) {
+      return first_pass_.can_cut(text, at) && second_pass_.can_cut(text, at);
+    };
     for (size_t at = limit; at > 0; --at)
-      if (is_cut(text, at)) return at;
+      if (can_cut(at)) return at;
     for (size_t at = limit + 1; at < text.size(); ++at)
-      if (is_cut(text, at)) return at;
+      if (can_cut(at)) return at;
     return text.size();
   }
   uint64_t fingerprint() const override { return fingerprint_; }
   const std::vector<std::string>& files() const override { return model_.paths; }
 
  private:
-  // No pattern has a piece in which a space follows a character that is no white space, and the
-  // look-ahead only looks to the right of white space.
-  static bool is_cut(std::string_view text, size_t at) {
-    return text[at] == ' ' && text[at - 1] > 0x20 && text[at - 1] < 0x7F;
+  // In the second pass contents are matched in their normal form, as the text is.
+  static std::vector<AddedToken> tokens_of_pass(const BpeModel& model, bool normalized) {
+    std::vector<AddedToken> tokens;
+    for (AddedToken token : model.added) {
+      if (token.normalized != normalized) continue;
+      if (normalized && model.nfc) token.content = nfc(token.content);
+      tokens.push_back(std::move(token));
+    }
+    return tokens;
   }
 
   void encode_plain(std::string_view text, PieceCache& cache, std::vector<int32_t>& ids) const {
@@ -165,6 +173,14 @@ class ByteLevelBpe final : public Tokenizer {
       number(token.normalized ? 1 : 0);
       all += token.content;
     }
+    // What came later is written only where it is used: older fingerprints stay what they were.
+    if (model_.nfc) all += "\nNFC";
+    for (const AddedToken& token : model_.added)
+      if (token.left_strip || token.right_strip || token.single_word)
+        all += fmt::format("\n{} {:d}{:d}{:d}", token.id, token.left_strip, token.right_strip,
+                           token.single_word);
+    if (model_.end.id != end_of_text_by_name(model_.added))
+      all += fmt::format("\nend {}", model_.end.id.value_or(-1));
     return XXH3_64bits(all.data(), all.size());
   }
 
@@ -175,7 +191,6 @@ class ByteLevelBpe final : public Tokenizer {
   AddedTokens second_pass_;
   std::vector<bool> special_;
   std::unordered_map<std::string_view, int32_t> whole_;  // only for ignore_merges
-  bool can_cut_ = true;
   uint64_t fingerprint_ = 0;
 };
 

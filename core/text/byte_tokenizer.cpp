@@ -24,7 +24,7 @@ class ByteTokenizer final : public Tokenizer {
     return {bytes_.data() + id, 1};
   }
   bool is_special(int64_t) const override { return false; }
-  std::optional<int32_t> end_of_text() const override { return std::nullopt; }
+  const EndOfText& end() const override { return end_; }
   size_t safe_cut(std::string_view text, size_t limit) const override {
     return text.size() < limit ? text.size() : limit;
   }
@@ -33,6 +33,7 @@ class ByteTokenizer final : public Tokenizer {
 
  private:
   std::vector<std::string> files_;
+  EndOfText end_;
   std::array<char, 256> bytes_;
 };
 

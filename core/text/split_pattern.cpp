@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "core/base/error.h"
@@ -12,13 +13,30 @@
 namespace troupe {
 namespace {
 
-// As the files write them.
-constexpr std::string_view kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kGpt2Grouped =  // the same set, as tiktoken's r50k writes it
-    R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kCl100k =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Each pattern as the files write it, with other spellings that split every text alike.
+struct Spelling {
+  SplitKind kind;
+  std::string_view pattern;
+};
+constexpr Spelling kSpellings[] = {
+    {SplitKind::gpt2,
+     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"},
+    {SplitKind::gpt2, R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"},
+    {SplitKind::cl100k,
+     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+    {SplitKind::cl100k,
+     R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+    {SplitKind::cl100k,
+     R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"},
+    {SplitKind::qwen2,
+     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+};
+
+std::string_view first_spelling(SplitKind kind) {
+  return std::find_if(std::begin(kSpellings), std::end(kSpellings),
+                      [&](const Spelling& spelling) { return spelling.kind == kind; })
+      ->pattern;
+}
 
 // PCRE2's \s also takes U+180E, which Unicode's White_Space (what the patterns mean) does not.
 constexpr std::string_view kSpace = R"(\x09-\x0d\x20\x{85}\p{Z})";
@@ -44,11 +62,13 @@ std::string with_unicode_space(std::string_view pattern) {
 
 }  // namespace
 
-const char* name(SplitKind kind) { return kind == SplitKind::gpt2 ? "GPT-2" : "cl100k"; }
+const char* name(SplitKind kind) {
+  return kind == SplitKind::gpt2 ? "GPT-2" : kind == SplitKind::cl100k ? "cl100k" : "Qwen2";
+}
 
 std::optional<SplitKind> split_kind_of(std::string_view pattern) {
-  if (pattern == kGpt2 || pattern == kGpt2Grouped) return SplitKind::gpt2;
-  if (pattern == kCl100k) return SplitKind::cl100k;
+  for (const Spelling& spelling : kSpellings)
+    if (spelling.pattern == pattern) return spelling.kind;
   return std::nullopt;
 }
 
@@ -63,7 +83,7 @@ struct SplitPattern::Compiled {
 };
 
 SplitPattern::SplitPattern(SplitKind kind) : compiled_(std::make_unique<Compiled>()) {
-  const std::string pattern = with_unicode_space(kind == SplitKind::gpt2 ? kGpt2 : kCl100k);
+  const std::string pattern = with_unicode_space(first_spelling(kind));
   int error = 0;
   PCRE2_SIZE at = 0;
   // Anchored: the alternatives cover every character, so each piece begins where the last ended.

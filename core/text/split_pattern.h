@@ -7,10 +7,10 @@
 
 namespace troupe {
 
-enum class SplitKind { gpt2, cl100k };
+enum class SplitKind { gpt2, cl100k, qwen2 };
 const char* name(SplitKind kind);
 
-// Which known pattern a tokenizer.json writes out, if any.
+// Which known pattern a tokenizer.json writes out, in any of its spellings that split alike.
 std::optional<SplitKind> split_kind_of(std::string_view pattern);
 
 class SplitPattern {

@@ -22,12 +22,21 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   return text;
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source) {
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source,
+                                          const TokenizerOptions& options) {
   namespace fs = std::filesystem;
-  if (source == "byte") return make_byte_tokenizer();
+  if (source == "byte") {
+    const std::string& end = options.end_of_text;
+    if (end != "auto" && end != "none" && end != "by_name")
+      fail(ExitCode::data,
+           "data.end_of_text is \"{}\", but the byte tokenizer has no special tokens; "
+           "data.separator can stand between rows",
+           end);
+    return make_byte_tokenizer();
+  }
   std::error_code error;
   const fs::file_status status = fs::status(source, error);
-  if (status.type() == fs::file_type::directory) return load_bpe_folder(source);
+  if (status.type() == fs::file_type::directory) return load_bpe_folder(source, options);
   if (!fs::exists(status) || source.empty())
     fail(
         ExitCode::data,
@@ -39,7 +48,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source) {
          "tokenizer {}: is neither a folder nor a .json file; give `byte`, a folder with GPT-2's "
          "vocab.json and merges.txt, or the path of a tokenizer.json",
          source);
-  return load_tokenizer_json(source);
+  return load_tokenizer_json(source, options);
 }
 
 void encode_in_pieces(const Tokenizer& tokenizer, std::string_view text,

@@ -33,7 +33,11 @@ TEST(TokenizerJson, RefusesOtherKinds) {
   refuses("byte_fallback", [](json& f) { f["model"]["byte_fallback"] = true; });
   refuses("dropout", [](json& f) { f["model"]["dropout"] = 0.1; });
   refuses("end_of_word_suffix", [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; });
-  refuses("its normalizer is NFC", [](json& f) { f["normalizer"] = {{"type", "NFC"}}; });
+  refuses("its normalizer is NFKC", [](json& f) { f["normalizer"] = {{"type", "NFKC"}}; });
+  refuses("its normalizer is NFC, Lowercase", [](json& f) {
+    f["normalizer"] = {{"type", "Sequence"},
+                       {"normalizers", {{{"type", "NFC"}}, {{"type", "Lowercase"}}}}};
+  });
   refuses("its decoder is Metaspace", [](json& f) { f["decoder"] = {{"type", "Metaspace"}}; });
   refuses("its pre_tokenizer is Metaspace", [](json& f) {
     f["pre_tokenizer"] = {{"type", "Metaspace"}};
@@ -45,8 +49,16 @@ TEST(TokenizerJson, RefusesOtherKinds) {
       "its split pattern is not known: \\d+",
       [](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "\\d+"; },
       "cl100k");
+  for (const char* behavior : {"Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"})
+    refuses(
+        std::string("its Split has behavior ") + behavior + " ",
+        [&](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["behavior"] = behavior; }, "cl100k");
   refuses(
-      "Isolated", [](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Removed"; },
+      "its pre_tokenizer is Digits, Split, ByteLevel",
+      [](json& f) {
+        json& steps = f["pre_tokenizer"]["pretokenizers"];
+        steps.insert(steps.begin(), json{{"type", "Digits"}, {"individual_digits", true}});
+      },
       "cl100k");
   refuses(
       "splits twice", [](json& f) { f["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = true; },
@@ -67,7 +79,7 @@ TEST(TokenizerJson, RefusesDamage) {
   refuses("does not agree", [](json& f) { f["added_tokens"][0]["id"] = 7; });
   refuses("does not agree", [](json& f) { f["added_tokens"][1] = f["added_tokens"][0]; });
   refuses("an added token is empty", [](json& f) { f["added_tokens"][0]["content"] = ""; });
-  refuses("it has lstrip", [](json& f) { f["added_tokens"][0]["lstrip"] = true; });
+  refuses("neither true nor false", [](json& f) { f["added_tokens"][0]["lstrip"] = 1; });
   expect_error(ExitCode::data, "is not valid JSON",
                [] { parse_tokenizer_json("{\"model\": ", "tok.json"); });
   expect_error(ExitCode::data, "nested deeper",

@@ -1,0 +1,130 @@
+#include "core/text/end_of_text.h"
+
+#include <algorithm>
+#include <span>
+
+#include "core/base/error.h"
+
+namespace troupe {
+namespace {
+
+constexpr const char* kNames[] = {"<|endoftext|>",
+                                  "<|end_of_text|>",
+                                  "</s>",  // the names of by_name
+                                  "<eos>",
+                                  "[EOS]",
+                                  "<EOS>",
+                                  "<|eos|>",
+                                  "<|EOS|>",
+                                  "<eos_token>",
+                                  "<EOS_TOKEN>",
+                                  "<|im_end|>",
+                                  "<\xEF\xBD\x9C"
+                                  "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+                                  "<|end_of_sentence|>",
+                                  "<end_of_text>",
+                                  "<eod>",
+                                  "<EOD>",
+                                  "<|eod|>",
+                                  "<|endofdocument|>",
+                                  "<eot>",
+                                  "<EOT>",
+                                  "<|eot|>",
+                                  "<|eot_id|>",
+                                  "<end_of_turn>",
+                                  "<|end_of_turn|>",
+                                  "<|END_OF_TURN_TOKEN|>",
+                                  "<|return|>",
+                                  "<|end|>"};
+constexpr size_t kByName = 3;
+
+const AddedToken* named(const std::vector<AddedToken>& added, std::span<const char* const> names) {
+  for (const char* name : names)
+    for (const AddedToken& token : added)
+      if (token.content == name) return &token;
+  return nullptr;
+}
+
+bool is_added(const std::vector<AddedToken>& added, int64_t id) {
+  return std::any_of(added.begin(), added.end(),
+                     [&](const AddedToken& token) { return token.id == id; });
+}
+
+// The token that a configuration asks for.
+int32_t wanted_token(const std::string& wanted, BpeVocabulary& vocabulary,
+                     const std::string& place) {
+  if (const AddedToken* token = vocabulary.added(wanted)) return token->id;
+  const std::vector<std::string> apart = vocabulary.tokens_without_merges();
+  if (std::find(apart.begin(), apart.end(), wanted) != apart.end()) {
+    AddedToken token;
+    token.id = vocabulary.id_of(wanted);
+    token.content = wanted;
+    token.special = true;
+    vocabulary.add_token(std::move(token), place);
+    return vocabulary.id_of(wanted);
+  }
+  if (vocabulary.id_of(wanted) >= 0)
+    fail(ExitCode::data,
+         "{}: data.end_of_text \"{}\" is an ordinary token, which stands inside texts too; name a "
+         "special one, or let data.separator stand between rows",
+         place, wanted);
+  std::string names;
+  for (const AddedToken& token : vocabulary.all_added()) {
+    if (names.size() > 300) {
+      names += ", ...";
+      break;
+    }
+    names += (names.empty() ? "" : ", ") + token.content;
+  }
+  fail(ExitCode::data,
+       "{}: has no token \"{}\", which data.end_of_text names; its added tokens: {}", place, wanted,
+       names.empty() ? "none" : names);
+}
+
+}  // namespace
+
+std::optional<int32_t> end_of_text_by_name(const std::vector<AddedToken>& added) {
+  const AddedToken* token = named(added, std::span(kNames).first(kByName));
+  return token == nullptr ? std::nullopt : std::optional(token->id);
+}
+
+EndOfText choose_end_of_text(const std::string& wanted, const TokenizerSettings& settings,
+                             BpeVocabulary& vocabulary, const std::string& place) {
+  EndOfText end;
+  if (wanted == "none") return end;
+  if (wanted != "auto" && wanted != "by_name") {
+    end.id = wanted_token(wanted, vocabulary, place);
+    end.stop = {*end.id};
+    end.origin = "data.end_of_text";
+    return end;
+  }
+  const std::vector<AddedToken>& added = vocabulary.all_added();
+  if (wanted == "by_name") {
+    end.id = end_of_text_by_name(added);
+    end.origin = "its name";
+  } else {
+    for (const PartToken& part : settings.parts) {
+      if (part.part != "eos_token" || part.token.content.empty()) continue;
+      if (const AddedToken* token = vocabulary.added(part.token.content)) {
+        end.id = token->id;
+        end.origin = part.place;
+      }
+    }
+    for (const int64_t id : settings.end_ids) {
+      if (end.id || !is_added(added, id)) continue;
+      end.id = static_cast<int32_t>(id);
+      end.origin = settings.end_ids_place + ": eos_token_id";
+    }
+    const AddedToken* token = named(added, kNames);
+    if (!end.id && token != nullptr) {
+      end.id = token->id;
+      end.origin = "its name";
+    }
+  }
+  if (end.id) end.stop.push_back(*end.id);
+  for (const int64_t id : settings.end_ids)
+    if (is_added(added, id) && id != end.id) end.stop.push_back(static_cast<int32_t>(id));
+  return end;
+}
+
+}  // namespace troupe
