@@ -36,9 +36,10 @@ void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand&
 // each filled with zero rows up to a multiple of kRowPad.
 // left: per expert [m, padded rows], that is transposed. out: padded_total * m elements.
 void transpose_groups(Stream& stream, View x, RowGroups groups, void* out);
-// right: per expert [padded rows, n], packed if right_packed. out: padded_total * n elements.
+// right: per expert [padded rows, n], in panels of right_block columns (0: as it
+// lies). out: padded_total * n elements.
 void pack_groups(Stream& stream, View x, RowGroups groups, void* out);
-bool right_packed(Device& device, DType dtype, int64_t n);
+int right_block(Device& device, DType dtype, int64_t n);
 
 // gradient: [experts, m, n] contiguous, in the wide type; overwritten, or added to when accumulate.
 // An expert without rows gets zeros (or keeps what it has).

@@ -47,15 +47,15 @@ void prepare(Device& device, const ProductShape& family, int64_t count,
 // until the same thread asks again.
 void* thread_scratch(Device& device, int64_t bytes);
 
-// Columns of a panel of a packed operand.
+// Columns of a panel of an operand packed for oneDNN.
 constexpr int kPanelColumns = 64;
 
-// Column width of the packed form that is fastest for B [k, n] of this type, 0 = as it lies.
-// Packed: panels of `block` columns one after the other; in a panel groups of 16 (f32) or 32 (bf16)
-// rows k; bf16 holds rows k and k + 1 next to each other per column.
+// Column width of the packed form that is fastest for B [k, n] of this type, 0 = as it lies: that
+// of oneDNN's panels where it has fast code, else that of own code (8 to 32). Packed: panels of
+// `block` columns one after the other; bf16 holds rows k and k + 1 next to each other per column.
 int packed_block(Device& device, DType dtype, int64_t k, int64_t n);
 
-// Are bf16 products done by hardware here? If not they are computed in f32, slowly.
+// Are bf16 products done by hardware here? If not their operands are widened to f32.
 bool hardware_bf16();
 
 }  // namespace troupe::kernels

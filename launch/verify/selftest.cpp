@@ -7,9 +7,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/kernels/grouped_gemm.h"
+#include "core/kernels/weight_forms.h"
 #include "launch/verify/difference.h"
 #include "launch/verify/layout_law.h"
 #include "moe/routers/table.h"
@@ -155,6 +158,75 @@ SelftestRow check_checkpoint() {
   return row;
 }
 
+// Large enough that every product is cut into pieces.
+LawCase wide_case(DType dtype) {
+  LawCase law{laws::small_engine(dtype, "topk")};
+  law.engine.model.dim = law.engine.model.ffn_dim = 160;
+  law.engine.model.head_dim = 80;
+  law.engine.model.seq_len = 64;
+  law.engine.model.moe[1]->ffn_dim = 96;
+  law.engine.global_batch = 6;
+  law.steps = 2;
+  return law;
+}
+
+// Whole steps, whose bits must not depend on the number of threads.
+SelftestRow check_threads(DType dtype) {
+  SelftestRow row{fmt::format("1, 2 and 4 threads, {}", name(dtype)), 0, 0, ""};
+  LawCase law = wide_case(dtype);
+  const LawResult alone = laws::run_law_on_threads(law, 1);
+  for (const int threads : {2, 4}) {
+    law.threads = threads;
+    const LawResult team = laws::run_law_on_threads(law, 1);
+    std::string where = "a loss";
+    for (double difference : {laws::worst_difference(alone.losses, team.losses),
+                              laws::worst_difference(alone.gradients, team.gradients, where),
+                              laws::worst_difference(alone.parameters, team.parameters, where)}) {
+      if (difference > row.worst) {
+        row.worst = difference;
+        row.where = fmt::format("{} threads: {}", threads, where);
+      }
+    }
+  }
+  return row;
+}
+
+// A row of a product must not depend on the rows that are multiplied with it: on this rests the
+// held-out loss, whose windows any number of ranks may share.
+SelftestRow check_rows(DType dtype) {
+  SelftestRow row{fmt::format("rows alone and together, {}", name(dtype)), 0, 0, ""};
+  constexpr int64_t kRows = 200, kIn = 640, kOut = 96;
+  const auto device = Device::cpu(1);
+  const auto drawn = [&](const Shape& shape, DType type, const char* what) {
+    const Random random(3, "selftest", what);
+    std::vector<double> values(static_cast<size_t>(shape.elements()));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = random.normal(i);
+    return Tensor::from(values, shape, type, device);
+  };
+  const Tensor x = drawn({kRows, kIn}, dtype, "rows");
+  WeightForms forms(1, kOut, kIn, dtype, device);
+  forms.refresh(drawn({kOut, kIn}, wide(dtype), "weight"), 1);
+  const auto product = [&](int64_t first, int64_t rows) {
+    const Tensor out = Tensor::empty({rows, kOut}, dtype, device);
+    kernels::grouped_gemm(device->stream(), x.strided({rows, kIn}, {kIn, 1}, first * kIn).view(),
+                          {&rows, 1}, forms.forward(), out.view());
+    return out.values();
+  };
+  const std::vector<double> together = product(0, kRows);
+  for (const auto [first, rows] : {std::pair{0, 100}, {100, 100}, {3, 1}, {150, 37}}) {
+    const std::vector<double> alone = product(first, rows);
+    for (size_t i = 0; i < alone.size(); ++i) {
+      const double difference =
+          std::abs(alone[i] - together[static_cast<size_t>(first) * kOut + i]);
+      if (difference > row.worst) {
+        row.worst = difference;
+        row.where = fmt::format("{} rows from {} on", rows, first);
+      }
+    }
+  }
+  return row;
+}
+
 template <typename Check>
 SelftestRow timed(Check check) {
   const auto begin = std::chrono::steady_clock::now();
@@ -170,6 +242,10 @@ std::vector<SelftestRow> selftest(const SelftestOptions& options) {
   for (const RouterDescriptor& router : routers()) {
     rows.push_back(timed([&] { return check_gradients(router.name, options.gradient_tolerance); }));
     rows.push_back(timed([&] { return check_layouts(router.name, options.layout_tolerance); }));
+  }
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    rows.push_back(timed([&] { return check_threads(dtype); }));
+    rows.push_back(timed([&] { return check_rows(dtype); }));
   }
   rows.push_back(timed(check_checkpoint));
   return rows;

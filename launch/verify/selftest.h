@@ -1,5 +1,6 @@
 // Checks on the machine at hand that the program computes what it should: gradients against finite
-// differences, layouts against one rank, checkpoints against the state they were made from.
+// differences, layouts against one rank, one thread against several, rows of products alone and
+// together, checkpoints against the state they were made from.
 #pragma once
 
 #include <string>
@@ -21,7 +22,7 @@ struct SelftestOptions {
   double layout_tolerance = 1e-10;
 };
 
-// One row per router and subject. Uses threads as ranks and a temporary directory that it removes.
+// One row per router, precision and subject. Uses threads as ranks and a temporary directory that it removes.
 std::vector<SelftestRow> selftest(const SelftestOptions& options = {});
 
 }  // namespace troupe

@@ -126,10 +126,10 @@ void transpose_groups(Stream& stream, View x, RowGroups groups, void* out) {
 
 void pack_groups(Stream& stream, View x, RowGroups groups, void* out) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
-  const bool packed = right_packed(*stream.device, x.dtype, x.shape[1]);
+  const int panel = right_block(*stream.device, x.dtype, x.shape[1]);
   for_row_blocks(stream, x, groups, [&](const RowPiece& p, const RowsBlock& block) {
     const int64_t first = p.padded_row - p.row_in_expert;
-    pack_block(block, p.row_in_expert, padded_rows(p.expert_rows), packed,
+    pack_block(block, p.row_in_expert, padded_rows(p.expert_rows), panel,
                static_cast<std::byte*>(out) + first * block.columns * size);
   });
 }

@@ -11,7 +11,6 @@ namespace troupe::kernels {
 namespace {
 
 constexpr int64_t kTile = 16;
-constexpr int64_t kPanel = kPanelColumns;
 
 // 32 rows of bf16 as 16 rows of words: a word holds the same column of rows r and r + 1.
 constexpr int64_t kPairTile = 64;
@@ -60,14 +59,22 @@ void transpose_f64(const RowsBlock& block, double* out, int64_t out_ld) {
 }  // namespace
 
 void pack_transposed(const void* rows, DType dtype, int64_t row, int64_t count, int64_t in,
-                     void* packed) {
+                     int64_t panel, void* packed) {
+  if (dtype == DType::f64) {
+    const auto* from = static_cast<const double*>(rows);
+    for (int64_t r = row; r < row + count; ++r) {
+      double* to = static_cast<double*>(packed) + r / panel * in * panel + r % panel;
+      for (int64_t i = 0; i < in; ++i) to[i * panel] = from[(r - row) * in + i];
+    }
+    return;
+  }
   // A word is one f32, or two bf16 that stand side by side in the packed form too.
   const int64_t words = dtype == DType::bf16 ? in / 2 : in;
   const auto* from = static_cast<const uint32_t*>(rows);
   auto* to = static_cast<uint32_t*>(packed);
   for (int64_t r = row; r < row + count; r += kTile) {
     transpose_words(from + (r - row) * words, words, kTile, words,
-                    to + r / kPanel * words * kPanel + r % kPanel, kPanel);
+                    to + r / panel * words * panel + r % panel, panel);
   }
 }
 
@@ -82,26 +89,27 @@ void transpose_block(const RowsBlock& block, void* out, int64_t out_ld) {
   }
 }
 
-void pack_block(const RowsBlock& block, int64_t row, int64_t k, bool packed, void* out) {
+void pack_block(const RowsBlock& block, int64_t row, int64_t k, int64_t panel, void* out) {
   const auto size = static_cast<int64_t>(size_of(block.dtype));
-  if (!packed) {
-    copy_rows(block.data, block.ld, block.rows, block.filled_rows, block.columns, size,
-              static_cast<std::byte*>(out) + row * block.columns * size, block.columns);
+  const auto* rows = static_cast<const std::byte*>(block.data);
+  auto* to = static_cast<std::byte*>(out);
+  if (panel == 0) {
+    copy_rows(rows, block.ld, block.rows, block.filled_rows, block.columns, size,
+              to + row * block.columns * size, block.columns);
     return;
   }
-  const std::array<uint16_t, kPanel> zeros{};
-  for (int64_t panel = 0; panel < block.columns / kPanel; ++panel) {
-    if (block.dtype == DType::f32) {
-      copy_rows(static_cast<const float*>(block.data) + panel * kPanel, block.ld, block.rows,
-                block.filled_rows, kPanel, size,
-                static_cast<float*>(out) + (panel * k + row) * kPanel, kPanel);
+  const std::array<uint16_t, kPanelColumns> zeros{};
+  for (int64_t column = 0; column < block.columns; column += panel) {
+    if (block.dtype != DType::bf16) {
+      copy_rows(rows + column * size, block.ld, block.rows, block.filled_rows, panel, size,
+                to + (column * k + row * panel) * size, panel);
       continue;
     }
-    const auto* data = static_cast<const uint16_t*>(block.data) + panel * kPanel;
+    const auto* data = static_cast<const uint16_t*>(block.data) + column;
     const auto at = [&](int64_t r) { return r < block.rows ? data + r * block.ld : zeros.data(); };
     for (int64_t r = 0; r < block.filled_rows; r += 2) {
-      interleave(at(r), at(r + 1), kPanel,
-                 static_cast<uint32_t*>(out) + (panel * k + row + r) / 2 * kPanel);
+      interleave(at(r), at(r + 1), panel,
+                 static_cast<uint32_t*>(out) + (column * k + (row + r) * panel) / 2);
     }
   }
 }

@@ -13,7 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
-#include "core/kernels/cpu/eigen_product.h"
+#include "core/kernels/cpu/panel_product.h"
 #include "core/kernels/instruction_set.h"
 
 namespace troupe::kernels {
@@ -80,16 +80,10 @@ class Product {
  public:
   ProductShape shape;
   Cache* cache = nullptr;
-  enum class Engine {
-    eigen,
-    onednn,
-    widened,  // bf16 without hardware: in f32
-    unpacked  // no fast code for packed B at this size: B is laid out plainly first
-  } engine = Engine::eigen;
+  bool by_library = false;  // oneDNN; else panel_product.h
   dnnl::matmul primitive;
   dnnl::matmul::primitive_desc description;
   mutable std::vector<std::unique_ptr<Slot>> slots;  // by thread
-  const Product* inner = nullptr;  // widened: the same product in f32; unpacked: with plain B
 };
 
 namespace {
@@ -181,6 +175,24 @@ dnnl::primitive_attr attributes(bool accumulate) {
   return out;
 }
 
+// oneDNN's fast code gives every element a sum that its size alone decides. Its other code takes
+// the number of threads when it runs ("gemm"), or loops over elements ("ref").
+bool is_fast(const dnnl::matmul::primitive_desc& description) {
+  return std::string_view(description.impl_info_str()).substr(0, 3) == "brg";
+}
+
+// Can the library's code be fast for operands of this type?
+bool library_has(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return instruction_set() >= InstructionSet::avx512;
+    case DType::bf16:
+      return hardware_bf16();
+    default:
+      return false;
+  }
+}
+
 void Cache::make_onednn(Product& product) {
   const ProductShape& s = product.shape;
   const OneThread one_thread;
@@ -190,54 +202,33 @@ void Cache::make_onednn(Product& product) {
                      ? dnnl::memory::desc({s.k, s.n}, onednn_type(s.in), packed_format(s.in))
                      : plain(s.k, s.n, s.in, s.ldb, s.transpose_b);
   product.description = {dnnl::matmul::desc(a, b, c), attributes(s.accumulate), engine_};
-  const std::string_view made = product.description.impl_info_str();
-  if (made.substr(0, 3) == "ref") {  // a loop over elements, up to a thousand times slower
-    product.engine = s.block > 0           ? Product::Engine::unpacked
-                     : s.in == DType::bf16 ? Product::Engine::widened
-                                           : Product::Engine::eigen;
-    return;
-  }
+  if (!is_fast(product.description)) return;
   product.primitive = dnnl::matmul(product.description);
-  product.engine = Product::Engine::onednn;
+  product.by_library = true;
 }
 
 const Product& Cache::find_locked(const ProductShape& shape) {
   auto& found = products_[shape];
   if (found) return *found;
-  auto made = std::make_unique<Product>();
-  made->shape = shape;
-  made->cache = this;
-  made->slots.resize(scratch_.size());
+  found = std::make_unique<Product>();
+  found->shape = shape;
+  found->cache = this;
+  found->slots.resize(scratch_.size());
   const bool empty = shape.m == 0 || shape.n == 0 || shape.k == 0;
-  if (!empty && shape.in == DType::bf16 && !hardware_bf16()) {
-    made->engine = Product::Engine::widened;
-  } else if (!empty && shape.in != DType::f64) {
-    make_onednn(*made);
-  }
-  Product& out = *made;
-  found = std::move(made);  // the table may move when the inner product is added: found ends here
-  if (out.engine == Product::Engine::widened) {
-    ProductShape wide = shape;
-    wide.in = wide.out = DType::f32;
-    wide.lda = shape.transpose_a ? shape.m : shape.k;
-    wide.ldb = shape.transpose_b ? shape.k : shape.n;
-    wide.ldc = shape.n;
-    wide.accumulate = false;
-    out.inner = &find_locked(wide);
-  } else if (out.engine == Product::Engine::unpacked) {
-    ProductShape plain = shape;
-    plain.block = 0;
-    plain.ldb = shape.n;
-    out.inner = &find_locked(plain);
-  }
-  return out;
+  if (!empty && library_has(shape.in)) make_onednn(*found);
+  return *found;
 }
 
 int Cache::block(DType dtype, int64_t k, int64_t n) {
-  const int64_t group = dtype == DType::bf16 ? 32 : 16;
-  if (dtype == DType::f64 || (dtype == DType::bf16 && !hardware_bf16())) return 0;
   // Panels with padding would be written by every thread that runs such a product: not packed.
-  if (k == 0 || n == 0 || k % group != 0 || n % kPanelColumns != 0) return 0;
+  if (k == 0 || n == 0) return 0;
+  if (!library_has(dtype)) {
+    const int64_t columns = panel_columns(dtype);
+    const bool pairs = dtype != DType::bf16 || k % 2 == 0;
+    return n % columns == 0 && pairs ? static_cast<int>(columns) : 0;
+  }
+  const int64_t group = dtype == DType::bf16 ? 32 : 16;
+  if (k % group != 0 || n % kPanelColumns != 0) return 0;
   std::lock_guard lock(mutex_);
   ProductShape key;
   key.k = k;
@@ -252,8 +243,7 @@ int Cache::block(DType dtype, int64_t k, int64_t n) {
                          dnnl::memory::desc({128, n}, type, Format::ab)),
       attributes(false), engine_);
   const dnnl::memory::desc packed({k, n}, type, packed_format(dtype));
-  const bool fast = std::string_view(wanted.impl_info_str()).substr(0, 3) != "ref";
-  const int block = fast && packed == wanted.weights_desc() ? kPanelColumns : 0;
+  const int block = is_fast(wanted) && packed == wanted.weights_desc() ? kPanelColumns : 0;
   blocks_[key] = block;
   return block;
 }
@@ -290,53 +280,6 @@ void run_onednn(const Product& product, const void* a, const void* b, void* c) {
                                static_cast<int>(arguments.size()), arguments.data()));
 }
 
-void widen(const void* from, int64_t rows, int64_t columns, int64_t ld, float* to) {
-  const auto* source = static_cast<const BF16*>(from);
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = 0; i < columns; ++i) to[r * columns + i] = float(source[r * ld + i]);
-  }
-}
-
-// A processor without bf16 products: the same sums in f32.
-void run_widened(const Product& product, const void* a, const void* b, void* c) {
-  const ProductShape& s = product.shape;
-  std::vector<float> wide_a(static_cast<size_t>(s.m * s.k));
-  std::vector<float> wide_b(static_cast<size_t>(s.k * s.n));
-  std::vector<float> wide_c(static_cast<size_t>(s.m * s.n));
-  widen(a, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda, wide_a.data());
-  widen(b, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb, wide_b.data());
-  run(*product.inner, wide_a.data(), wide_b.data(), wide_c.data());
-  for (int64_t r = 0; r < s.m; ++r) {
-    const float* sum = wide_c.data() + r * s.n;
-    for (int64_t i = 0; i < s.n; ++i) {
-      if (s.out == DType::f32) {
-        float& out = static_cast<float*>(c)[r * s.ldc + i];
-        out = s.accumulate ? out + sum[i] : sum[i];
-      } else {
-        BF16& out = static_cast<BF16*>(c)[r * s.ldc + i];
-        out = BF16(s.accumulate ? float(out) + sum[i] : sum[i]);
-      }
-    }
-  }
-}
-
-void run_unpacked(const Product& product, const void* a, const void* b, void* c) {
-  const ProductShape& s = product.shape;
-  const auto size = static_cast<int64_t>(size_of(s.in));
-  const int64_t pair = s.in == DType::bf16 ? 2 : 1;  // rows that stand side by side
-  std::vector<std::byte> plain(static_cast<size_t>(s.k * s.n * size));
-  const auto* packed = static_cast<const std::byte*>(b);
-  for (int64_t k = 0; k < s.k; ++k) {
-    for (int64_t n = 0; n < s.n; ++n) {
-      const int64_t at =
-          (n / s.block * s.k + k / pair * pair) * s.block + n % s.block * pair + k % pair;
-      std::memcpy(plain.data() + (k * s.n + n) * size, packed + at * size,
-                  static_cast<size_t>(size));
-    }
-  }
-  run(*product.inner, a, plain.data(), c);
-}
-
 }  // namespace
 
 const Product& product(Device& device, const ProductShape& shape) {
@@ -363,16 +306,9 @@ void run(const Product& product, const void* a, const void* b, void* c) {
     }
     return;
   }
-  switch (product.engine) {
-    case Product::Engine::eigen:
-      return eigen_product(s, a, b, c);
-    case Product::Engine::onednn:
-      return run_onednn(product, a, b, c);
-    case Product::Engine::widened:
-      return run_widened(product, a, b, c);
-    case Product::Engine::unpacked:
-      return run_unpacked(product, a, b, c);
-  }
+  if (product.by_library) return run_onednn(product, a, b, c);
+  auto* workspace = static_cast<std::byte*>(product.cache->workspace(panel_workspace_bytes(s)));
+  panel_product(s, a, b, c, workspace);
 }
 
 void* thread_scratch(Device& device, int64_t bytes) { return cache_of(device).scratch(bytes); }

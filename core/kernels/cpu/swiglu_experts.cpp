@@ -94,8 +94,8 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
   check(x, groups, gate_up, down, d, 2 * f);
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   Device& device = *stream.device;
-  const bool d_packed = right_packed(device, x.dtype, d);
-  const bool f_packed = right_packed(device, x.dtype, f);
+  const int d_panel = right_block(device, x.dtype, d);
+  const int f_panel = right_block(device, x.dtype, f);
   const std::vector<RowPiece> pieces = row_pieces(groups, 1);
   const int64_t scratch_bytes = kRowBlock * (2 * d + 2 * f) * size + 8 * 64;
   prepare_rows(device, down, f, x.dtype);
@@ -141,9 +141,9 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
     transpose_block(block(dy), place(operands.down_left, d, p.row_in_expert), expert_filled);
     transpose_block({h, x.dtype, 2 * f, p.rows, filled, 2 * f},
                     place(operands.gate_up_left, 2 * f, p.row_in_expert), expert_filled);
-    pack_block({activated, x.dtype, f, p.rows, filled, f}, p.row_in_expert, expert_filled, f_packed,
+    pack_block({activated, x.dtype, f, p.rows, filled, f}, p.row_in_expert, expert_filled, f_panel,
                place(operands.down_right, f, 0));
-    pack_block(block(x), p.row_in_expert, expert_filled, d_packed,
+    pack_block(block(x), p.row_in_expert, expert_filled, d_panel,
                place(operands.gate_up_right, d, 0));
   });
 }

@@ -39,9 +39,9 @@ std::vector<Sum> sums_of(RowGroups groups) {
 
 }  // namespace
 
-bool right_packed(Device& device, DType dtype, int64_t n) {
+int right_block(Device& device, DType dtype, int64_t n) {
   constexpr int64_t typical_rows = 512;
-  return packed_block(device, dtype, typical_rows, n) > 0;
+  return packed_block(device, dtype, typical_rows, n);
 }
 
 void grouped_weight_gradient(Stream& stream, const void* left, const void* right, DType dtype,
@@ -63,7 +63,7 @@ void grouped_weight_gradient(Stream& stream, const void* left, const void* right
   shape.ldb = shape.ldc = n;
   shape.in = dtype;
   shape.out = gradient.dtype;
-  shape.block = right_packed(device, dtype, n) ? kPanelColumns : 0;
+  shape.block = right_block(device, dtype, n);
   const auto tile = [&](int64_t rows_of_tile, int64_t depth, bool adding) {
     ProductShape part = shape;
     part.m = rows_of_tile;

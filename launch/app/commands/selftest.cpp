@@ -14,8 +14,8 @@ namespace troupe {
 int command_selftest(std::span<const std::string> args) {
   CommandLine line("selftest", "[options]",
                    "Compares gradients with finite differences, layouts on threads with one rank, "
-                   "and a checkpoint with "
-                   "the state it was made from; code 8 when anything differs.");
+                   "one thread with several, and a checkpoint with the state it was made from; "
+                   "code 8 when anything differs.");
   line.flag("json", "one JSON object on standard output").positionals(0, 0);
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;

@@ -11,6 +11,7 @@ namespace troupe::testing {
 template <typename F>
 void with_every_width(F f) {
   for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    if (target > HWY_AVX2) continue;  // narrower than the baseline: made for no kernel
     SCOPED_TRACE(hwy::TargetName(target));
     hwy::SetSupportedTargetsForTest(target);
     f();
