@@ -2,6 +2,7 @@
 // awaited, forward, backward and in evaluation.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <numeric>
 #include <thread>
@@ -16,10 +17,19 @@ namespace {
 using Rank1 = std::function<void(TrainingEngine&)>;
 using Run = std::function<void(TrainingEngine&)>;
 
-void fall_behind() { std::this_thread::sleep_for(std::chrono::milliseconds(2000)); }
+constexpr std::chrono::milliseconds kDeadline(2000);  // a step takes a hundredth of it
+std::atomic<bool> given_up{false};
+
+// Until rank 0 has given up; a minute at most.
+void fall_behind() {
+  for (int i = 0; i < 6000 && !given_up; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
 
 // What is said when rank 1, prepared so that it falls behind somewhere, runs beside rank 0.
 std::string said(const Parallelism& layout, bool recompute, const Rank1& prepare, const Run& go) {
+  given_up = false;
   try {
     run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
       EngineConfig config = small_engine(DType::f64, "topk");
@@ -27,8 +37,14 @@ std::string said(const Parallelism& layout, bool recompute, const Rank1& prepare
       const Mesh mesh(layout, world);
       TrainingEngine engine(config, mesh, Device::cpu(1));
       if (rank == 1) prepare(engine);
-      world->set_timeout(std::chrono::milliseconds(1000));
-      go(engine);
+      world->barrier("start").wait();
+      world->set_timeout(rank == 0 ? kDeadline : std::chrono::minutes(2));
+      try {
+        go(engine);
+      } catch (...) {
+        given_up = true;
+        throw;
+      }
     });
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::distributed);
@@ -57,7 +73,7 @@ Parallelism on(const Degrees& degrees) { return Parallelism(MeshShape::of(degree
 TEST(LatePlaces, Forward) {
   expect_said(said(
                   on({.dp = 2, .ep = 2}), false, [](TrainingEngine&) {}, step_with_a_late_batch),
-              {"no answer from rank 1 within 1 s: ", "\"layers.1.moe", "in group ep of 2 ranks",
+              {"no answer from rank 1 within 2 s: ", "\"layers.1.moe", "in group ep of 2 ranks",
                ", layer 1, micro-batch 1, forward, awaited by rank 0; it lives", "that matched is ",
                "layer 1, micro-batch 0, backward"});
 }
@@ -65,7 +81,7 @@ TEST(LatePlaces, Forward) {
 TEST(LatePlaces, PipelineStage) {
   expect_said(said(
                   on({.pp = 2}), false, [](TrainingEngine&) {}, step_with_a_late_batch),
-              {"no answer from rank 1 within 1 s: receive \"stage gradients\" in group pp back of "
+              {"no answer from rank 1 within 2 s: receive \"stage gradients\" in group pp back of "
                "2 ranks",
                ", micro-batch 1, backward, awaited by rank 0; it lives"});
 }
@@ -85,13 +101,13 @@ TEST(LatePlaces, Backward) {
     const std::string text =
         said(on({.dp = 2, .ep = 2}), recompute, late_in_backward,
              [](TrainingEngine& engine) { engine.step(0, law_batches(engine)); });
-    expect_said(text, {"no answer from rank 1 within 1 s: ", "\"layers.1.moe",
+    expect_said(text, {"no answer from rank 1 within 2 s: ", "\"layers.1.moe",
                        ", layer 1, micro-batch 1, backward, awaited by rank 0; it lives"});
   }
   // The last layer of all is dense and cut over tp: its backward comes after that of layer 1.
   expect_said(said(on({.tp = 2}), false, late_in_backward,
                    [](TrainingEngine& engine) { engine.step(0, law_batches(engine)); }),
-              {"no answer from rank 1 within 1 s: ", ", micro-batch 1, backward, awaited by"});
+              {"no answer from rank 1 within 2 s: ", ", micro-batch 1, backward, awaited by"});
 }
 
 HeldOut windows_of(int64_t count, int64_t seq_len) {
@@ -117,7 +133,7 @@ TEST(LatePlaces, Evaluation) {
         held_out_loss(engine.model(), windows_of(8, engine.config().model.seq_len), 2,
                       engine.mesh(), Device::cpu(1));
       });
-  expect_said(text, {"no answer from rank 1 within 1 s: ", "\"layers.1.moe",
+  expect_said(text, {"no answer from rank 1 within 2 s: ", "\"layers.1.moe",
                      ", layer 1, micro-batch 1, evaluation, awaited by rank 0; it lives"});
 }
 

