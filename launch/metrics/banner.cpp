@@ -20,7 +20,7 @@ std::string aligned(const std::vector<std::pair<std::string, std::string>>& rows
 }
 
 std::string counted(int64_t n, const char* one, const char* many) {
-  return fmt::format("{} {}", grouped_text(n), n == 1 ? one : many);
+  return fmt::format("{} {}", n, n == 1 ? one : many);
 }
 
 }  // namespace
@@ -28,12 +28,10 @@ std::string counted(int64_t n, const char* one, const char* many) {
 std::string banner(const BannerInfo& info) {
   std::vector<std::pair<std::string, std::string>> rows;
   if (!info.model.empty()) rows.emplace_back("model", info.model);
-  rows.emplace_back(
-      "parameters",
-      info.active_parameters == info.parameters
-          ? fmt::format("{} total, all active", grouped_text(info.parameters))
-          : fmt::format("{} total, {} active for a token", grouped_text(info.parameters),
-                        grouped_text(info.active_parameters)));
+  rows.emplace_back("parameters", info.active_parameters == info.parameters
+                                      ? fmt::format("{} total, all active", info.parameters)
+                                      : fmt::format("{} total, {} active for a token",
+                                                    info.parameters, info.active_parameters));
   rows.emplace_back(
       "ranks",
       fmt::format("{}{}{}, {} each, {}{}{}", info.world_size, info.layout.empty() ? "" : ": ",
@@ -51,8 +49,8 @@ std::string banner(const BannerInfo& info) {
   rows.emplace_back("run dir", info.run_dir);
   rows.emplace_back("start", info.resume_step == 0
                                  ? std::string("new, from step 0")
-                                 : fmt::format("resumes after step {} from {}",
-                                               grouped_text(info.resume_step), info.resume_from));
+                                 : fmt::format("resumes after step {} from {}", info.resume_step,
+                                               info.resume_from));
   std::string out = fmt::format("{}: run {}\n", info.version, info.run_name);
   out += aligned(rows, "  ");
   for (const std::string& warning : info.warnings) out += fmt::format("warning: {}\n", warning);

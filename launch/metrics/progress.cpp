@@ -24,15 +24,19 @@ std::string bar(double fraction) {
   return fmt::format("[{:<{}}]", std::string(static_cast<size_t>(full), '='), kCells);
 }
 
-std::vector<Piece> pieces(const ProgressState& s, bool with_bar) {
+std::vector<Piece> pieces(const ProgressState& s, bool live) {
   std::vector<Piece> out;
-  out.push_back({0, fmt::format("step {}/{}", grouped_text(s.step), grouped_text(s.total_steps))});
-  if (with_bar && s.total_steps > 0) {
+  out.push_back({0, fmt::format("step {}/{}", s.step, s.total_steps)});
+  if (live && s.total_steps > 0) {
     const double part = static_cast<double>(s.step) / static_cast<double>(s.total_steps);
     out.push_back({6, fmt::format("{} {:.0f}%", bar(part), std::clamp(part, 0.0, 1.0) * 100)});
   }
   out.push_back({1, "loss " + loss_number(s.loss)});
-  if (s.val_loss) out.push_back({7, "val " + loss_number(*s.val_loss)});
+  if (s.val_loss && s.val_step == s.step) {
+    out.push_back({7, "val " + loss_number(*s.val_loss)});
+  } else if (s.val_loss && live) {
+    out.push_back({7, fmt::format("val {} (step {})", loss_number(*s.val_loss), s.val_step)});
+  }
   out.push_back({9, fmt::format("lr {:.2e}", s.lr)});
   out.push_back({8, fmt::format("|g| {}", short_text(s.grad_norm))});
   out.push_back({2, short_text(s.tokens_per_s) + " tok/s"});
@@ -68,7 +72,7 @@ std::string join(const std::vector<Piece>& list) {
 }  // namespace
 
 std::string live_line(const ProgressState& state, int width) {
-  std::vector<Piece> list = pieces(state, /*with_bar=*/true);
+  std::vector<Piece> list = pieces(state, /*live=*/true);
   const auto room = static_cast<size_t>(std::max(width, 0));
   std::string text = join(list);
   while (text.size() > room && list.size() > 1) {

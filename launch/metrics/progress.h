@@ -42,7 +42,8 @@ struct ProgressState {
   int64_t step = 0;
   int64_t total_steps = 0;
   double loss = 0;
-  std::optional<double> val_loss;  // last one measured
+  std::optional<double> val_loss;  // last one measured, after val_step
+  int64_t val_step = 0;
   double tokens_per_s = 0;
   bool moe = true;
   double load_max_over_mean = 0;
@@ -51,8 +52,10 @@ struct ProgressState {
   double lr = 0;
   double eta_s = -1;  // negative: not known yet
 };
-// At most `width` columns, least important fields dropped first; no line end.
+// At most `width` columns, least important fields dropped first; no line end. A val_loss of an
+// earlier step is shown with that step.
 std::string live_line(const ProgressState& state, int width);
+// For people and programs: plain digits, and a val_loss only on the line of its own step.
 std::string plain_line(const ProgressState& state);
 struct EndInfo {
   // Rows as shown, in order: {"val_loss", "1.5712 nats/token"}; keys are aligned.

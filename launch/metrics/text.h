@@ -7,7 +7,8 @@
 namespace troupe {
 
 std::string duration_text(double seconds);  // "42s", "3m05s", "2h14m", "3d04h"; "?" if not known
-std::string grouped_text(int64_t value);    // 1234567 -> "1 234 567"
+std::string grouped_text(int64_t value);    // 1234567 -> "1 234 567": pictures only, programs
+                                            // read the console
 std::string short_text(double value);       // 48213 -> "48.2k", 0.8712 -> "0.871"
 std::string loss_number(double loss);       // 1.5537; "nan" without a sign
 std::string bytes_text(double bytes);       // "512 B", "1.50 GiB"

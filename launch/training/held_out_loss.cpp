@@ -39,7 +39,7 @@ int64_t whole_groups(const DecoderConfig& model, int64_t sequences) {
 }  // namespace
 
 EvaluationProgress::EvaluationProgress(int64_t windows)
-    : line_(stderr, Progress::live_on(stderr)), windows_(grouped_text(windows) + " windows") {}
+    : line_(stderr, Progress::live_on(stderr)), windows_(std::to_string(windows) + " windows") {}
 
 void EvaluationProgress::operator()(int64_t done, int64_t batches) {
   line_.show("evaluating", windows_, done, batches);

@@ -23,7 +23,11 @@ class Resume : public TinyRun {
 };
 
 TEST_F(Resume, OneRank) {
-  ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
+  const Outcome whole = run(alone(train("whole", {})));
+  ASSERT_EQ(whole.code, 0);
+  // The held-out loss stands on the line of its own step.
+  EXPECT_EQ(occurrences(whole.err, "\nstep "), 12) << whole.err;
+  EXPECT_EQ(occurrences(whole.err, "  val "), 2) << whole.err;
   ASSERT_EQ(run(alone(train("cut", {}))).code, 0);
   expect_equal("whole", "cut", 12);
   forget_after("cut", 4);

@@ -22,6 +22,7 @@ ProgressState state_at(int64_t step) {
   s.total_steps = 1500;
   s.loss = 2.13456;
   s.val_loss = 2.2;
+  s.val_step = 150;
   s.tokens_per_s = 48213;
   s.load_max_over_mean = 1.234;
   s.dropped_fraction = 0.0042;
@@ -66,7 +67,7 @@ TEST(Text, Numbers) {
 
 TEST(LiveLine, ShowsEverythingWhenThereIsRoom) {
   EXPECT_EQ(live_line(state_at(150), 200),
-            "step 150/1 500  [=           ] 10%  loss 2.1346  val 2.2000  lr 3.00e-04  |g| 0.871"
+            "step 150/1500  [=           ] 10%  loss 2.1346  val 2.2000  lr 3.00e-04  |g| 0.871"
             "  48.2k tok/s  imbalance 1.23  drops 0.4%  ETA 2m05s");
 }
 
@@ -75,9 +76,20 @@ TEST(LiveLine, FitsEveryWidthAndKeepsTheImportantFieldsLongest) {
     EXPECT_LE(live_line(state_at(150), width).size(), static_cast<size_t>(width));
   }
   EXPECT_EQ(live_line(state_at(150), 79),
-            "step 150/1 500  loss 2.1346  48.2k tok/s  imbalance 1.23  drops 0.4%  ETA 2m05s");
-  EXPECT_EQ(live_line(state_at(150), 45), "step 150/1 500  loss 2.1346  48.2k tok/s");
+            "step 150/1500  loss 2.1346  48.2k tok/s  imbalance 1.23  drops 0.4%  ETA 2m05s");
+  EXPECT_EQ(live_line(state_at(150), 45), "step 150/1500  loss 2.1346  48.2k tok/s");
   EXPECT_EQ(live_line(state_at(150), 8), "step 150");
+}
+
+TEST(PlainLine, HasPlainDigitsAndAValLossOnlyOnTheLineOfItsStep) {
+  ProgressState state = state_at(1400);
+  EXPECT_EQ(plain_line(state),
+            "step 1400/1500  loss 2.1346  lr 3.00e-04  |g| 0.871  48.2k tok/s  imbalance 1.23"
+            "  drops 0.4%  ETA 2m05s");
+  EXPECT_NE(live_line(state, 200).find("  val 2.2000 (step 150)  "), std::string::npos);
+  state.val_step = 1400;
+  EXPECT_EQ(plain_line(state).substr(0, 39), "step 1400/1500  loss 2.1346  val 2.2000");
+  EXPECT_NE(live_line(state, 200).find("  val 2.2000  "), std::string::npos);
 }
 
 TEST(LiveLine, DenseModelsHaveNoImbalance) {
@@ -251,9 +263,9 @@ TEST(Banner, SaysWhatTheRunIs) {
   EXPECT_EQ(banner(info),
             "troupe 0.1.0: run shakespeare\n"
             "  model       decoder, 4 layers, dim 192, 8 experts top-2\n"
-            "  parameters  3 412 992 total, 1 204 224 active for a token\n"
+            "  parameters  3412992 total, 1204224 active for a token\n"
             "  ranks       2: dp 2 x ep 2, 1 thread each, f32 by avx2\n"
-            "  batch       8 192 tokens a step, 1 500 steps\n"
+            "  batch       8192 tokens a step, 1500 steps\n"
             "  memory      412 MiB estimated on the heaviest rank\n"
             "  run dir     runs/shakespeare\n"
             "  start       new, from step 0\n"
@@ -265,11 +277,10 @@ TEST(Banner, SaysWhatTheRunIs) {
 
 TEST(EndTable, RowsBeginWithTheirKeys) {
   EndInfo info;
-  info.rows = {{"val_loss", "1.5712"}, {"tokens_per_s", "48 213"}};
+  info.rows = {{"val_loss", "1.5712"}, {"tokens_per_s", "48213"}};
   info.next_commands = {"troupe report runs/shakespeare"};
-  EXPECT_EQ(
-      end_table(info),
-      "val_loss      1.5712\ntokens_per_s  48 213\nnext:\n  troupe report runs/shakespeare\n");
+  EXPECT_EQ(end_table(info),
+            "val_loss      1.5712\ntokens_per_s  48213\nnext:\n  troupe report runs/shakespeare\n");
 }
 
 }  // namespace
