@@ -7,11 +7,11 @@
 
 namespace troupe {
 
-std::string text(const Place& place, const std::string& file) {
+std::string text(const Place& place) {
   switch (place.source) {
     case Source::file:
-      if (place.line == 0) return file;
-      return fmt::format("{}:{}:{}", file, place.line, place.column);
+      if (place.line == 0) return "file";
+      return fmt::format("{}:{}", place.line, place.column);
     case Source::command_line:
       return "command line";
     case Source::automatic:
@@ -22,8 +22,8 @@ std::string text(const Place& place, const std::string& file) {
   return "default";
 }
 
-std::string text(const Problem& problem, const std::string& file) {
-  std::string line = text(problem.place, file) + ": ";
+std::string text(const Problem& problem) {
+  std::string line = text(problem.place) + ": ";
   if (!problem.key.empty()) {
     line += problem.key;
     if (!problem.value.empty()) line += " = " + problem.value;
@@ -45,7 +45,7 @@ std::string message(std::vector<Problem> problems, const std::string& file) {
                    [&](const Problem& a, const Problem& b) { return order(a) < order(b); });
   std::string all = fmt::format("{}: {} problem{} in the configuration", file, problems.size(),
                                 problems.size() == 1 ? "" : "s");
-  for (const Problem& problem : problems) all += "\n  " + text(problem, file);
+  for (const Problem& problem : problems) all += "\n  " + text(problem);
   return all;
 }
 

@@ -16,8 +16,8 @@ struct Place {
   int column = 0;
 };
 
-// "configs/a.yaml:3:5", "command line", "default" or "auto".
-std::string text(const Place& place, const std::string& file);
+// "3:5" (LINE:COLUMN of the file, which a list names once), "command line", "default" or "auto".
+std::string text(const Place& place);
 
 struct Problem {
   Place place;
@@ -27,10 +27,11 @@ struct Problem {
   std::string fix;    // nearest legal value or key, or what to write
 };
 
-// One line: "FILE:LINE:COLUMN: KEY = VALUE: RULE; FIX".
-std::string text(const Problem& problem, const std::string& file);
+// One line: "LINE:COLUMN: KEY = VALUE: RULE; FIX".
+std::string text(const Problem& problem);
 
-// All problems as one message, in file order, those of the command line last.
+// All problems as one message that begins with the file, in file order, those of the command line
+// last.
 std::string message(std::vector<Problem> problems, const std::string& file);
 
 }  // namespace troupe

@@ -102,9 +102,11 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
   const Sheet& sheet = config.sheet;
   std::string folder = options.folder;
   if (folder.empty()) folder = config.run.dir + (options.for_checkpoint ? "/checkpoints" : "");
-  std::string out = options.for_checkpoint
-                        ? ""
-                        : "# Every value of this configuration, with where it comes from.\n";
+  std::string out;
+  if (!options.for_checkpoint) {
+    out += "# Every value of this configuration, with where it comes from: LINE:COLUMN of\n";
+    out += "# " + comment(sheet.file) + "\n";
+  }
   out += folder_record(folder.empty() ? "." : folder);
   std::vector<Part> before;
   for (const Entry& entry : sheet.entries()) {
@@ -144,7 +146,7 @@ std::string resolved_json(const RunConfig& config) {
     nlohmann::ordered_json item;
     std::visit([&](const auto& value) { item["value"] = value; }, entry.value);
     if (entry.key->kind == ValueKind::duration) item["value"] = Sheet::shown(entry);
-    item["origin"] = config.sheet.origin(entry);
+    item["origin"] = config.sheet.origin(entry, /*with_file=*/true);
     all[entry.path] = std::move(item);
   }
   return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -16,8 +16,9 @@ struct ResolvedOptions {
   bool for_checkpoint = false;
 };
 
-// YAML with one comment per value: its origin (default, FILE:LINE:COLUMN, command line, "auto ->
-// value"). Loads back to the same configuration from a file that stands in the folder.
+// YAML with one comment per value: its origin (default, LINE:COLUMN, command line, "auto ->
+// value"); the file is named once. Loads back to the same configuration from a file that stands in
+// the folder.
 std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& options = {});
 
 // Hash (XXH3, 16 hex digits) of what decides the training: all keys that may not change on resume,

@@ -89,15 +89,16 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
     }
     const Entry* entry = now.sheet.find(change.key);
     refused += fmt::format("\n  {}: {}: was {}, is {}",
-                           entry == nullptr ? now.sheet.file : text(entry->place, now.sheet.file),
-                           change.key, change.before, change.after);
+                           entry == nullptr ? "not given" : text(entry->place), change.key,
+                           change.before, change.after);
     ++count;
   }
   if (count > 0) {
     fail(ExitCode::usage,
          "the run in {} was trained with another configuration: {} key{} may not change on "
-         "resume{}\n  put the old value back, choose another run.dir, or pass --force",
-         now.run.dir, count, count == 1 ? "" : "s", refused);
+         "resume (places in {}){}\n  put the old value back, choose another run.dir, or pass "
+         "--force",
+         now.run.dir, count, count == 1 ? "" : "s", now.sheet.file, refused);
   }
   if (stored.train.steps != now.train.steps && step < now.train.steps) {
     const double before = learning_rate(stored, step);

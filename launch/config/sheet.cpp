@@ -71,8 +71,9 @@ void Sheet::replace(const std::string& path, FieldValue value) {
   entries_[found->second].value = std::move(value);
 }
 
-std::string Sheet::origin(const Entry& entry) const {
-  const std::string where = troupe::text(entry.place, file);
+std::string Sheet::origin(const Entry& entry, bool with_file) const {
+  const bool named = with_file && entry.place.source == Source::file;
+  const std::string where = (named ? file + ":" : "") + troupe::text(entry.place);
   if (entry.automatic.empty()) return where;
   return fmt::format("{} -> {}, {}", entry.automatic, shown(entry), where);
 }

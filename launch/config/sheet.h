@@ -52,8 +52,8 @@ class Sheet {
   void resolve(const std::string& path, FieldValue value);
   // Puts another value in the place of a given one, which is no word.
   void replace(const std::string& path, FieldValue value);
-  // "default", "FILE:3:5", "command line", "auto -> 4, default", ...
-  std::string origin(const Entry& entry) const;
+  // "default", "3:5" (with its file "FILE:3:5"), "command line", "auto -> 4, default", ...
+  std::string origin(const Entry& entry, bool with_file = false) const;
   // Value as written in YAML.
   static std::string shown(const Entry& entry) { return format_key_value(*entry.key, entry.value); }
 

@@ -91,6 +91,12 @@ TEST(Program, CheckForPeople) {
   EXPECT_EQ(result.code, 0);
   EXPECT_TRUE(contains(result.out, "dp: 4 "));
   EXPECT_TRUE(contains(result.out, "auto -> 4"));
+  // The file once, then places in it.
+  EXPECT_TRUE(contains(result.out, "  dim: 128 ")) << result.out;
+  EXPECT_TRUE(contains(result.out, "  # 15:")) << result.out;
+  const size_t named = result.out.find("shakespeare.yaml");
+  ASSERT_NE(named, std::string::npos);
+  EXPECT_EQ(result.out.find("shakespeare.yaml", named + 1), std::string::npos) << result.out;
   EXPECT_TRUE(contains(result.out, "memory of the heaviest rank"));
 }
 
@@ -98,6 +104,9 @@ TEST(Program, CheckRefuses) {
   const Result ranks = run({"check", kSample, "--ranks", "3"});
   EXPECT_EQ(ranks.code, 2);
   EXPECT_TRUE(contains(ranks.err, "parallel.ep = 2")) << ranks.err;
+  const std::string two = run({"check", kSample, "model.dim=7", "train.steps=0"}).err;
+  EXPECT_TRUE(contains(two, "shakespeare.yaml: ")) << two;
+  EXPECT_EQ(two.find("shakespeare.yaml"), two.rfind("shakespeare.yaml")) << two;
   EXPECT_TRUE(ranks.out.empty());
   EXPECT_EQ(run({"check", "none.yaml"}).code, 2);
   EXPECT_EQ(run({"check"}).code, 2);
