@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/kernels/product.h"
 #include "core/tensor/dtype.h"
 #include "launch/config/layout_rules.h"
 #include "launch/config/variants.h"
@@ -58,6 +59,10 @@ void build_model(Sheet& sheet, DecoderConfig& model) {
   model.recompute = sheet.text("model.recompute") == "full";
   model.mask_documents = sheet.boolean("data.mask_documents");
   model.init_std = sheet.real("model.init_std");
+  // By this processor; the ranks of a job agree on it later.
+  if (sheet.is_word("precision.compute", "auto")) {
+    sheet.resolve("precision.compute", std::string(kernels::hardware_bf16() ? "bf16" : "f32"));
+  }
   model.compute = dtype_of(sheet.text("precision.compute"));
 }
 

@@ -114,4 +114,16 @@ void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab) {
   config.sheet.resolve("model.vocab", tokenizer_vocab);
 }
 
+void set_compute(RunConfig& config, DType compute) {
+  config.model.compute = compute;
+  config.sheet.replace("precision.compute", std::string(name(compute)));
+  if (config.sheet.has("moe.router_precision") &&
+      config.sheet.text("moe.router_precision") != "auto") {
+    return;
+  }
+  for (auto& moe : config.model.moe) {
+    if (moe) moe->router_precision = wide(compute);
+  }
+}
+
 }  // namespace troupe

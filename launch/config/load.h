@@ -40,6 +40,9 @@ std::string read_config_file(const std::string& file);
 // Fills in model.vocab: auto once the tokenizer is open. Does nothing when the file gave a number.
 void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab);
 
+// Another type in the place of the one that precision.compute: auto has become.
+void set_compute(RunConfig& config, DType compute);
+
 // The ranks that `world` = 0 stands for.
 int smallest_world(const Sheet& sheet);
 

@@ -160,7 +160,9 @@ std::vector<Key> machine_keys() {
   return {
       choice_key("precision.compute", {"f64", "f32", "bf16"}, "f32",
                  "Type of activations and products. Main weights, gradients and moments are f32 "
-                 "(f64 under f64)."),
+                 "(f64 under f64). auto = bf16 where the processor of every rank multiplies bf16, "
+                 "else f32; a run that goes on keeps the choice that it began with.")
+          .words({"auto"}),
       integer_key("checkpoint.every", "Steps between checkpoints; 0 = only the last step.")
           .value(int64_t{200})
           .from(0)

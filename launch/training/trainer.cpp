@@ -13,6 +13,7 @@
 #include "launch/config/layout_text.h"
 #include "launch/config/resolved.h"
 #include "launch/metrics/text.h"
+#include "launch/training/automatic_precision.h"
 #include "launch/training/diverged.h"
 #include "launch/training/held_out_loss.h"
 #include "launch/training/machine_rate.h"
@@ -150,6 +151,7 @@ std::optional<double> Trainer::evaluate() {
                     });
   if (!loss.complete) return std::nullopt;
   val_loss_ = loss.nats_per_token;
+  val_step_ = completed_;
   return loss.nats_per_token;
 }
 
@@ -212,6 +214,7 @@ bool Trainer::after_step(int64_t step, const StepResult& result, bool stopping) 
     shown.total_steps = config_.train.steps;
     shown.loss = result.loss;
     shown.val_loss = val_loss_;
+    shown.val_step = val_step_;
     shown.tokens_per_s = last_row_.tokens_per_s;
     shown.moe = !result.layers.empty();
     shown.load_max_over_mean = last_row_.load_max_over_mean;
@@ -285,7 +288,7 @@ void Trainer::show_banner() {
   info.data = describe(data_);
   info.world_size = runtime_.size();
   info.layout = describe(config_.parallel);
-  info.precision = name(config_.model.compute);
+  info.precision = describe_precision(config_);
   info.instructions = kernels::name(kernels::instruction_set());
   info.parameters = size.parameters;
   info.active_parameters = size.active_parameters;
@@ -302,7 +305,10 @@ void Trainer::show_banner() {
 void Trainer::show_end(bool finished) {
   if (!progress_) return;
   EndInfo info;
-  if (val_loss_) info.rows.emplace_back("val_loss", fmt::format("{:.4f} nats/token", *val_loss_));
+  if (val_loss_) {
+    const std::string of = val_step_ == completed_ ? "" : fmt::format(" at step {}", val_step_);
+    info.rows.emplace_back("val_loss", fmt::format("{:.4f} nats/token{}", *val_loss_, of));
+  }
   if (last_row_.step > 0) {  // else only an evaluation was made up
     info.rows.emplace_back("loss", fmt::format("{:.4f} nats/token", last_row_.loss));
     info.rows.emplace_back("tokens_per_s", fmt::format("{:.0f}", last_row_.tokens_per_s));

@@ -73,7 +73,8 @@ class Trainer {
   std::unique_ptr<Progress> progress_;  // on the leader
   int64_t completed_ = 0;
   std::string resumed_from_;
-  std::optional<double> val_loss_;
+  std::optional<double> val_loss_;  // of the last evaluation here, after val_step_
+  int64_t val_step_ = 0;
   checkpoint::AsyncSaver saver_;
   StepMetrics last_row_;
   std::string last_checkpoint_;

@@ -19,6 +19,7 @@
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
 #include "launch/metrics/text.h"
+#include "launch/training/automatic_precision.h"
 
 namespace troupe {
 namespace {
@@ -135,6 +136,7 @@ int bench_step_command(const Arguments& arguments) {
                                   ? checked_routing(arguments.text("routing"))
                                   : config.bench.routing;
   runtime.configure(config.runtime);
+  agree_on_precision(config, runtime);
   const int64_t warmup = arguments.integer("warmup", 1);
   const int64_t steps = arguments.given("steps") ? arguments.integer("steps", 1) : 15;
   if (routing == "all") {

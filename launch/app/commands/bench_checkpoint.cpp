@@ -7,6 +7,7 @@
 #include "launch/app/commands/bench_parts.h"
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/config/load.h"
+#include "launch/training/automatic_precision.h"
 #include "launch/training/memory_check.h"
 
 namespace troupe {
@@ -21,6 +22,7 @@ int bench_checkpoint_command(const Arguments& arguments) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
   }
   runtime.configure(config.runtime);
+  agree_on_precision(config, runtime);
   check_memory(config, runtime);
   const CheckpointBench bench = bench_checkpoint(config, runtime, arguments.text("dir"), repeats);
   if (!runtime.leader()) return 0;

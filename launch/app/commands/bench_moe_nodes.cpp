@@ -13,6 +13,7 @@
 #include "launch/bench/nodes_bench.h"
 #include "launch/config/load.h"
 #include "launch/job/emulated_hosts.h"
+#include "launch/training/automatic_precision.h"
 #include "launch/training/rank_runtime.h"
 #include "parallel/comm/mpi_world.h"
 
@@ -159,6 +160,7 @@ int measure(const Arguments& arguments, int64_t repeats) {
   RunConfig config = load_config(words.file, words.overrides, runtime.size(), Purpose::eval).config;
   if (arguments.given("steps")) config.train.steps = arguments.integer("steps", 1);
   runtime.configure(config.runtime);
+  agree_on_precision(config, runtime);
   TrainingData data = open_training_data(config);
   if (!data.held_out) {
     fail(ExitCode::usage, "bench moe_nodes: no held-out text; set data.val_fraction");

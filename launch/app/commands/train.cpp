@@ -19,6 +19,7 @@
 #include "launch/job/stop_request.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
+#include "launch/training/automatic_precision.h"
 #include "launch/training/memory_check.h"
 #include "launch/training/trainer.h"
 #include "parallel/checkpoint/directory.h"
@@ -35,10 +36,12 @@ std::string find_checkpoint(const RunConfig& config, const RunDirectory& directo
   return checkpoint::resolve(config.checkpoint.resume, world);
 }
 
-// Refuses to go on with another model, data or optimizer than the checkpoint's.
-void check_changes(const RunConfig& config, const std::string& path, bool force, bool leader) {
+// Keeps the checkpoint's choice of precision where that is automatic. Refuses to go on with another
+// model, data or optimizer than the checkpoint's.
+void check_changes(RunConfig& config, const std::string& path, bool force, bool leader) {
   const checkpoint::Info info = checkpoint::read_info(path);
   const RunConfig stored = load_config_text(info.config, path, {}, 0).config;
+  keep_precision(config, stored);
   const StateScalar* step = info.scalar("step");
   for (const std::string& warning :
        check_resume(stored, config, step != nullptr ? std::get<int64_t>(step->value) : 0, force)) {
@@ -82,11 +85,16 @@ TrainingData read_texts(RunConfig& config, const RankRuntime& runtime) {
 
 int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   RunConfig config = given;
+  const bool bf16 = agree_on_precision(config, runtime);
+  const DType chosen = config.model.compute;
   TrainingData data = read_texts(config, runtime);
   check_memory(config, runtime);
   RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
   const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
   if (!checkpoint.empty()) check_changes(config, checkpoint, force, runtime.leader());
+  if (config.model.compute != chosen) check_memory(config, runtime);
+  const std::string slow = slow_precision(config, bf16, !checkpoint.empty());
+  if (!slow.empty() && runtime.leader()) log::warning("{}", slow);
   Trainer trainer(config, data, runtime, directory, stop_requested);
   if (!checkpoint.empty()) trainer.resume(checkpoint);
   if (trainer.finished()) {
@@ -126,6 +134,7 @@ int command_train(std::span<const std::string> args) {
   }
   runtime.configure(loaded.config.runtime);
   if (arguments->flag("dry-run")) {
+    agree_on_precision(loaded.config, runtime);
     TrainingData data = read_texts(loaded.config, runtime);
     check_memory(loaded.config, runtime);
     if (runtime.leader()) {
