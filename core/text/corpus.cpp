@@ -15,6 +15,7 @@ namespace {
 struct Sides {
   TokenStream train;
   TokenStream held_out;
+  CorpusFiles files = {};
 };
 
 int64_t cut_of(int64_t count, double held_out_fraction) {
@@ -57,7 +58,7 @@ class SideBuilder {
 
 Sides split_tokens(const TokenStream& tokens, double fraction) {
   const int64_t cut = cut_of(tokens.size(), fraction);
-  return {tokens.slice(0, cut), tokens.slice(cut, tokens.size() - cut)};
+  return {tokens.slice(0, cut), tokens.slice(cut, tokens.size() - cut), {}};
 }
 
 Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double fraction,
@@ -85,24 +86,39 @@ Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double frac
     train.add(text.text.substr(0, split), text.marked && inside == size);
     held_out.add(text.text.substr(split), text.marked);
   });
-  return {train.finish(source.path()), held_out.finish(source.path())};
+  return {train.finish(source.path()), held_out.finish(source.path()), {}};
 }
 
-// A pair that another tokenizer made would train on nonsense without any sign of it.
-void check_origin(const std::string& prefix, const TokenStream& tokens,
-                  const Tokenizer& tokenizer) {
+CorpusFiles files_of(const TextSource& source) {
+  std::error_code error;
+  const bool folder = std::filesystem::is_directory(source.path(), error);
+  CorpusFiles files{folder ? "folder" : source.has_rows() ? "jsonl" : "text", {}};
+  for (const std::string& path : source.files()) {
+    const std::filesystem::path file(path);
+    const std::filesystem::path name =
+        folder ? file.lexically_relative(source.path()) : file.filename();
+    files.list.push_back({path, name.string(), {}});
+  }
+  return files;
+}
+
+// A pair that another tokenizer made would train on nonsense without any sign of it. Returns the
+// hash of the .bin file where the origin belongs to it.
+std::optional<uint64_t> check_origin(const std::string& prefix, const TokenStream& tokens,
+                                     const Tokenizer& tokenizer) {
   const std::optional<TokenFileOrigin> origin = read_token_file_origin(prefix);
-  if (!origin) return;
+  if (!origin) return std::nullopt;
   if (origin->tokens != tokens.size()) {
     log::warning("{}.meta.json describes {} tokens, {}.bin has {}: not checked against it", prefix,
                  origin->tokens, prefix, tokens.size());
-    return;
+    return std::nullopt;
   }
   if (origin->fingerprint != tokenizer.fingerprint())
     fail(ExitCode::data,
          "{}: was made with another tokenizer ({}) than data.tokenizer names ({}); build it again "
          "or change data.tokenizer",
          prefix, origin->tokenizer, tokenizer.description());
+  return origin->bin_hash;
 }
 
 std::string without_extension(const std::string& path) {
@@ -120,10 +136,13 @@ Sides load_path(const std::string& path, const Tokenizer& tokenizer, int64_t voc
   // A text file or folder of that very name comes first, unless the name is one of the pair's.
   if (is_token_file(prefix) && (prefix != path || !std::filesystem::exists(path, error))) {
     const TokenFile file = open_token_file(prefix);
-    check_origin(prefix, file.tokens, tokenizer);
+    const std::optional<uint64_t> hash = check_origin(prefix, file.tokens, tokenizer);
     sides = split_tokens(file.tokens, fraction);
+    sides.files = {"tokens", {{prefix + ".bin", ".bin", hash}, {prefix + ".idx", ".idx", {}}}};
   } else {
-    sides = tokenise(TextSource(path, field), tokenizer, fraction, watch);
+    const TextSource source(path, field);
+    sides = tokenise(source, tokenizer, fraction, watch);
+    sides.files = files_of(source);
   }
   // Larger files are checked window by window as they are read.
   constexpr int64_t kScanLimit = int64_t{256} << 20;
@@ -154,7 +173,8 @@ Corpus load_held_out(const std::string& path, const Tokenizer& tokenizer, int64_
                      const std::string& field, const TokenisingWatch& watch) {
   Corpus corpus;
   corpus.vocab = vocab;
-  corpus.parts.push_back({path, 1.0, load_path(path, tokenizer, vocab, field, 0.0, watch).train});
+  Sides whole = load_path(path, tokenizer, vocab, field, 0.0, watch);
+  corpus.parts.push_back({path, 1.0, std::move(whole.train), std::move(whole.files)});
   check_held_out_size(corpus, path);
   return corpus;
 }
@@ -178,10 +198,11 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
   data.held_out.vocab = vocab;
   for (const DataPath& path : spec.train) {
     Sides sides = load_path(path.path, tokenizer, vocab, spec.field, spec.val_fraction, watch);
-    data.train.parts.push_back({path.path, path.weight, std::move(sides.train)});
+    data.train.parts.push_back({path.path, path.weight, std::move(sides.train), sides.files});
     check_train_size(data.train.parts.back(), seq_len, spec.val_fraction);
     if (spec.val_fraction > 0.0)
-      data.held_out.parts.push_back({path.path, path.weight, std::move(sides.held_out)});
+      data.held_out.parts.push_back(
+          {path.path, path.weight, std::move(sides.held_out), std::move(sides.files)});
   }
   if (!spec.val.empty()) {
     data.held_out = load_held_out(spec.val, tokenizer, vocab, spec.field, watch);

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,26 @@
 
 namespace troupe {
 
+// A file that was read for a corpus.
+struct CorpusFile {
+  std::string path;
+  std::string name;  // below a folder; ".bin" and ".idx" of a pair
+  // XXH3-64 of its bytes, where the .meta.json beside it says so and fits its size.
+  std::optional<uint64_t> hash;
+};
+
+// Which files make a corpus, and what they are read as: equal kinds, names and bytes give equal
+// text.
+struct CorpusFiles {
+  std::string kind;  // "text", "jsonl", "folder", "tokens"
+  std::vector<CorpusFile> list;
+};
+
 struct CorpusPart {
   std::string path;
   double weight = 1.0;  // relative; samples mix in this proportion
   TokenStream tokens;
+  CorpusFiles files = {};  // both sides of a path that is cut have the same
 };
 
 struct Corpus {

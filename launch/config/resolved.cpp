@@ -108,6 +108,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
     out += "# " + comment(sheet.file) + "\n";
   }
   out += folder_record(folder.empty() ? "." : folder);
+  out += input_lines(config.inputs);
   std::vector<Part> before;
   for (const Entry& entry : sheet.entries()) {
     if (options.for_checkpoint && belongs_to_job(entry.path, config)) continue;

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -31,6 +32,17 @@ bool may_change(const std::string& path, const Entry* entry, const RunConfig& st
     return !micro_batch_matters(stored) && !micro_batch_matters(now);
   }
   return entry->key->on_resume == OnResume::may_change;
+}
+
+// Both name a file whose bytes are known: those count, not the path.
+bool compared_by_bytes(const Entry* before, const Entry* after, const RunConfig& stored,
+                       const RunConfig& now) {
+  if (before == nullptr || after == nullptr || before->word() || after->word()) return false;
+  const auto known = [&](const RunConfig& config) {
+    return std::any_of(config.inputs.begin(), config.inputs.end(),
+                       [&](const RecordedInput& input) { return input.key == before->path; });
+  };
+  return known(stored) && known(now);
 }
 
 // A word whose rule needs an open tokenizer: nothing to compare yet.
@@ -68,6 +80,12 @@ std::vector<Change> changes(const RunConfig& stored, const RunConfig& now) {
   for (const std::string& path : paths) {
     const Entry* before = stored.sheet.find(path);
     const Entry* after = now.sheet.find(path);
+    if (compared_by_bytes(before, after, stored, now)) {
+      for (InputChange& change : input_changes(stored.inputs, now.inputs, path)) {
+        list.push_back({path, std::move(change.before), std::move(change.after), false});
+      }
+      continue;
+    }
     if (identity(before) == identity(after) || unresolved(before) || unresolved(after)) continue;
     list.push_back(Change{path, shown(before), shown(after),
                           may_change(path, after != nullptr ? after : before, stored, now)});
@@ -80,6 +98,9 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
   std::vector<std::string> warnings;
   std::string refused;
   int count = 0;
+  if (stored.inputs.empty() && !now.inputs.empty()) {
+    warnings.push_back(unknown_inputs(stored.sheet.file));
+  }
   for (const Change& change : changes(stored, now)) {
     if (change.allowed) continue;
     if (force) {
@@ -96,7 +117,8 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
   if (count > 0) {
     fail(ExitCode::usage,
          "the run in {} was trained with another configuration: {} key{} may not change on "
-         "resume (places in {}){}\n  put the old value back, choose another run.dir, or pass "
+         "resume (places in {}){}\n  put the old value or file back, choose another run.dir, or "
+         "pass "
          "--force",
          now.run.dir, count, count == 1 ? "" : "s", now.sheet.file, refused);
   }

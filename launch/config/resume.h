@@ -11,7 +11,8 @@ namespace troupe {
 
 struct Change {
   std::string key;
-  std::string before;  // as written in YAML; "(absent)" when the stored one has no such key
+  // As written in YAML, or a file with its fingerprint; "(absent)" when the stored one has none.
+  std::string before;
   std::string after;
   bool allowed = false;
 };
@@ -20,7 +21,8 @@ struct Change {
 // matter of layout.
 bool micro_batch_matters(const RunConfig& config);
 
-// Keys whose resolved values differ. Paths are equal when they name the same file.
+// Keys whose resolved values differ. Paths are equal when the files have the same bytes; where
+// fingerprints are not known, when they name the same file.
 std::vector<Change> changes(const RunConfig& stored, const RunConfig& now);
 
 // Throws Error(usage) that lists every change which is not allowed, with old and new value, unless

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/field.h"
+#include "launch/config/recorded_inputs.h"
 #include "launch/config/sheet.h"
 #include "models/families/decoder_config.h"
 #include "parallel/mesh/parallelism.h"
@@ -95,6 +96,9 @@ struct RunConfig {
   LoggingSection logging;
   RuntimeSection runtime;
   BenchSection bench;
+
+  // Of the files that were read for it; empty until they were.
+  std::vector<RecordedInput> inputs;
 
   // Every value with its origin: for messages, the resolved file and comparison on resume.
   Sheet sheet;

@@ -2,10 +2,14 @@
 
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <numeric>
+#include <set>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "launch/config/load.h"
+#include "launch/training/known_hashes.h"
 #include "launch/training/training_data.h"
 #include "parallel/checkpoint/directory.h"
 
@@ -36,6 +40,10 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   out.checkpoint = checkpoint::resolve(where, *runtime.world());
   const checkpoint::Info info = checkpoint::read_info(out.checkpoint);
   out.config = config_for(info.config, out.checkpoint, runtime.size());
+  out.config.inputs = recorded_inputs(info.config);
+  if (out.config.inputs.empty() && runtime.leader()) {
+    log::warning("{}", unknown_inputs(out.checkpoint));
+  }
   // A checkpoint does not know how long ranks may wait; the command does.
   out.config.runtime.timeout = runtime.world()->timeout();
   runtime.configure(out.config.runtime);
@@ -57,6 +65,30 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   for (Parameter* parameter : out.model->parameters()) parameter->value_changed();
   out.step = std::get<int64_t>(state.scalars[0].value);
   return out;
+}
+
+void check_inputs(const TrainedModel& trained, const std::vector<Input>& inputs, bool force,
+                  RankRuntime& runtime) {
+  const std::vector<RecordedInput>& stored = trained.config.inputs;
+  if (stored.empty() || inputs.empty()) return;
+  // RUN/checkpoints/step-N.h5
+  const std::filesystem::path run =
+      std::filesystem::absolute(trained.checkpoint).parent_path().parent_path();
+  const std::vector<RecordedInput> now =
+      fingerprints(inputs, (run / kKnownHashesFile).string(), false, *runtime.world());
+  std::set<std::string> keys;
+  for (const Input& input : inputs) keys.insert(input.key);
+  std::string refused;
+  for (const std::string& key : keys) {
+    for (const InputChange& change : input_changes(stored, now, key)) {
+      refused += fmt::format("\n  {}: was {}, is {}", key, change.before, change.after);
+    }
+  }
+  if (refused.empty()) return;
+  const std::string message = fmt::format("{} was trained with other files than there are now:{}",
+                                          trained.checkpoint, refused);
+  if (!force) fail(ExitCode::usage, "{}\n  put the old files back, or pass --force", message);
+  if (runtime.leader()) log::warning("--force: {}", message);
 }
 
 }  // namespace troupe

@@ -20,12 +20,15 @@ namespace troupe {
 namespace {
 
 // The run's held-out text, or the whole of another file.
-Corpus evaluation_corpus(const TrainedModel& trained, const std::string& text_file) {
+Corpus evaluation_corpus(const TrainedModel& trained, const std::string& text_file, bool force,
+                         RankRuntime& runtime) {
   if (!text_file.empty()) {
     return load_corpus(text_file, *trained.tokenizer, trained.config.model.vocab,
                        trained.config.data.field);
   }
-  Corpus corpus = open_run_data(trained.config, *trained.tokenizer).held_out;
+  RunData data = open_run_data(trained.config, *trained.tokenizer);
+  check_inputs(trained, held_out_inputs(trained.config, data), force, runtime);
+  Corpus corpus = std::move(data.held_out);
   if (corpus.parts.empty()) {
     fail(ExitCode::data,
          "the run holds out no text (data.val_fraction = 0 and no data.val). Give --text FILE");
@@ -62,6 +65,7 @@ int command_eval(std::span<const std::string> args) {
                    "per byte, perplexity.");
   line.option("text", "FILE", "", "evaluate on this text instead")
       .flag("json", "one JSON object on standard output")
+      .flag("force", "go on although the tokenizer or the run's text has changed")
       .option("timeout", "T", format_duration(RuntimeSection{}.timeout.count()),
               "how long a rank waits for another, as runtime.timeout")
       .positionals(1, 1);
@@ -70,8 +74,10 @@ int command_eval(std::span<const std::string> args) {
 
   RankRuntime runtime(arguments->duration("timeout"));
   TrainedModel trained = load_trained_model(arguments->positionals[0], runtime);
+  const bool force = arguments->flag("force");
+  check_inputs(trained, tokenizer_inputs(trained.config, *trained.tokenizer), force, runtime);
   const std::string text_file = arguments->text("text");
-  const Corpus corpus = evaluation_corpus(trained, text_file);
+  const Corpus corpus = evaluation_corpus(trained, text_file, force, runtime);
   // The same limit as training's evaluations, so that the two agree.
   const int64_t limit =
       text_file.empty() && trained.config.eval.tokens > 0 ? trained.config.eval.tokens : -1;

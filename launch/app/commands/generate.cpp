@@ -56,6 +56,7 @@ int command_generate(std::span<const std::string> args) {
       .option("top-p", "P", "1",
               "keep the most probable tokens with this much probability together")
       .option("seed", "N", "0", "of the random draws")
+      .flag("force", "go on although the tokenizer has changed")
       .flag("allow-noncausal", "write although the routing saw later tokens in training")
       .positionals(1, 1);
   const std::optional<Arguments> arguments = line.parse(args);
@@ -74,6 +75,8 @@ int command_generate(std::span<const std::string> args) {
          runtime.size());
   }
   TrainedModel trained = load_trained_model(arguments->positionals[0], runtime);
+  check_inputs(trained, tokenizer_inputs(trained.config, *trained.tokenizer),
+               arguments->flag("force"), runtime);
   check_causal(trained.config.model, arguments->flag("allow-noncausal"));
   request.prompt =
       arguments->text("prompt") == "-" ? read_standard_input() : arguments->text("prompt");

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <optional>
 
 #include "core/base/error.h"
@@ -20,6 +21,8 @@
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
 #include "launch/training/automatic_precision.h"
+#include "launch/training/input_fingerprints.h"
+#include "launch/training/known_hashes.h"
 #include "launch/training/memory_check.h"
 #include "launch/training/trainer.h"
 #include "parallel/checkpoint/directory.h"
@@ -40,7 +43,8 @@ std::string find_checkpoint(const RunConfig& config, const RunDirectory& directo
 // model, data or optimizer than the checkpoint's.
 void check_changes(RunConfig& config, const std::string& path, bool force, bool leader) {
   const checkpoint::Info info = checkpoint::read_info(path);
-  const RunConfig stored = load_config_text(info.config, path, {}, 0).config;
+  RunConfig stored = load_config_text(info.config, path, {}, 0).config;
+  stored.inputs = recorded_inputs(info.config);
   keep_precision(config, stored);
   const StateScalar* step = info.scalar("step");
   for (const std::string& warning :
@@ -49,29 +53,29 @@ void check_changes(RunConfig& config, const std::string& path, bool force, bool 
   }
 }
 
-// Says on the leader how far the tokenising of a large text is, and ends it when the rank is asked
-// to stop: there is nothing to save yet. A text that takes a moment is finished; then a step is
-// saved.
-class Tokenising {
+// Says on the leader how far the reading of a large text is, and ends it when the rank is asked to
+// stop: there is nothing to save yet. A text that takes a moment is finished; then a step is saved.
+class Reading {
  public:
-  explicit Tokenising(bool leader) : leader_(leader) {}
+  // what: "tokenising".
+  Reading(const char* what, bool leader) : what_(what), leader_(leader) {}
 
   void operator()(const std::string& path, int64_t done, int64_t total) {
     constexpr std::chrono::seconds kMoment(1);
     if (stop_requested() && std::chrono::steady_clock::now() - started_ > kMoment) {
       fail(ExitCode::interrupted,
-           "stopped while tokenising {}, before the first step; the same command starts again. "
-           "`troupe data build` tokenises a text once for all",
-           path);
+           "stopped while {} {}, before the first step; the same command starts again. "
+           "`troupe data build` reads a text once for all",
+           what_, path);
     }
-    if (!leader_) return;
+    if (!leader_ || total == 0) return;
     if (path != path_) line_.emplace(stderr, Progress::live_on(stderr));
     path_ = path;
-    line_->show("tokenising", fmt::format("{:.1f} MB", static_cast<double>(total) / 1e6), done,
-                total);
+    line_->show(what_, fmt::format("{:.1f} MB", static_cast<double>(total) / 1e6), done, total);
   }
 
  private:
+  const char* what_;
   bool leader_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::string path_;
@@ -79,8 +83,18 @@ class Tokenising {
 };
 
 TrainingData read_texts(RunConfig& config, const RankRuntime& runtime) {
-  Tokenising tokenising(runtime.leader());
+  Reading tokenising("tokenising", runtime.leader());
   return open_training_data(config, std::ref(tokenising));
+}
+
+// What the run learns from, for its checkpoints and against those that it goes on from.
+std::vector<RecordedInput> fingerprints_of(const RunConfig& config, const TrainingData& data,
+                                           const RunDirectory& directory, RankRuntime& runtime) {
+  std::vector<Input> inputs = tokenizer_inputs(config, *data.tokenizer);
+  std::ranges::move(text_inputs(config, data.corpus), std::back_inserter(inputs));
+  Reading hashing("fingerprinting", runtime.leader());
+  const auto watch = [&](int64_t done, int64_t total) { hashing(config.run.name, done, total); };
+  return fingerprints(inputs, directory.file(kKnownHashesFile), true, *runtime.world(), watch);
 }
 
 int train(const RunConfig& given, RankRuntime& runtime, bool force) {
@@ -91,6 +105,7 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   check_memory(config, runtime);
   RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
   const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
+  config.inputs = fingerprints_of(config, data, directory, runtime);
   if (!checkpoint.empty()) check_changes(config, checkpoint, force, runtime.leader());
   if (config.model.compute != chosen) check_memory(config, runtime);
   const std::string slow = slow_precision(config, bf16, !checkpoint.empty());
@@ -121,7 +136,7 @@ int command_train(std::span<const std::string> args) {
       "train", "CONFIG [key=value...] [options]",
       "Trains the model that a YAML file describes; key=value overrides one of its keys.");
   line.flag("dry-run", "check everything, data included, and show the configuration that would run")
-      .flag("force", "resume although keys that must not change have changed")
+      .flag("force", "resume although keys, texts or a tokenizer that must not change have changed")
       .positionals(1, SIZE_MAX);
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;

@@ -73,5 +73,34 @@ TEST(Resume, AgainstTheTextOfACheckpoint) {
   EXPECT_NO_THROW(check_resume(stored, now, 5, false));
 }
 
+// Of the inputs of `load()`.
+RunConfig with_text(const std::vector<std::string>& overrides, const std::string& kind,
+                    uint64_t hash) {
+  RunConfig config = load(overrides);
+  config.inputs = {{"data.train", kind, hash, "text.txt"}};
+  return config;
+}
+
+TEST(Resume, BytesCountWhereTheyAreKnownNotPaths) {
+  const RunConfig stored = with_text({}, "text", 1);
+  EXPECT_TRUE(check_resume(stored, with_text({}, "text", 1), 5, false).empty());
+  EXPECT_TRUE(check_resume(stored, with_text({"data.train=b.txt"}, "text", 1), 5, false).empty());
+  EXPECT_THROW(check_resume(stored, with_text({}, "text", 2), 5, false), Error);
+  EXPECT_THROW(check_resume(stored, with_text({}, "jsonl", 1), 5, false), Error);
+  const auto warnings = check_resume(stored, with_text({}, "text", 2), 5, true);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("text.txt (fingerprint 0000000000000001) in the stored run and is "
+                             "text.txt (fingerprint 0000000000000002)"),
+            std::string::npos)
+      << warnings[0];
+}
+
+TEST(Resume, WithoutStoredFingerprintsPathsCountAndItIsSaidOnce) {
+  const auto warnings = check_resume(load({}), with_text({}, "text", 1), 5, false);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("before inputs had fingerprints"), std::string::npos) << warnings[0];
+  EXPECT_THROW(check_resume(load({}), with_text({"data.train=b.txt"}, "text", 1), 5, false), Error);
+}
+
 }  // namespace
 }  // namespace troupe
