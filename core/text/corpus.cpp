@@ -6,6 +6,8 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/text/piece_encoder.h"
+#include "core/text/text_file.h"
 #include "core/text/text_source.h"
 #include "core/text/token_file.h"
 
@@ -22,38 +24,35 @@ int64_t cut_of(int64_t count, double held_out_fraction) {
   return static_cast<int64_t>(std::floor(static_cast<double>(count) * (1.0 - held_out_fraction)));
 }
 
-// A cut inside a UTF-8 character moves back to its beginning; bytes that are no UTF-8 stay put.
-int64_t character_begin(std::string_view text, int64_t cut) {
-  int64_t at = cut;
-  while (at > 0 && cut - at < 3 && at < static_cast<int64_t>(text.size()) &&
-         (static_cast<uint8_t>(text[static_cast<size_t>(at)]) & 0xC0) == 0x80)
-    --at;
-  const bool lead = at < static_cast<int64_t>(text.size()) &&
-                    (static_cast<uint8_t>(text[static_cast<size_t>(at)]) & 0xC0) == 0xC0;
-  return lead ? at : cut;
-}
-
 class SideBuilder {
  public:
-  // took: called with the number of bytes that have become tokens.
-  SideBuilder(const Tokenizer& tokenizer, const std::function<void(size_t)>& took)
-      : tokenizer_(tokenizer), took_(took), out_(tokenizer.vocab_size()) {}
-  void add(std::string_view text, bool marked) {
-    if (text.empty()) return;
-    out_.start_document();
-    encode_in_pieces(tokenizer_, text, [&](std::span<const int32_t> ids, size_t bytes) {
-      out_.add(ids);
-      took_(bytes);
-    });
+  // took: called now and then while text becomes tokens.
+  SideBuilder(const Tokenizer& tokenizer, const std::function<void()>& took)
+      : tokenizer_(tokenizer),
+        out_(tokenizer.vocab_size()),
+        encoder_(tokenizer, [this, &took](std::span<const int32_t> ids) {
+          out_.add(ids);
+          took();
+        }) {}
+  // The text goes on, in a document of its own where `first` is set.
+  void add(std::string_view text, bool first) {
+    if (first) out_.start_document();
+    has_text_ = (has_text_ && !first) || !text.empty();
+    encoder_.add(text);
+  }
+  void end_document(bool marked) {
+    encoder_.finish();
     const std::optional<int32_t> end = tokenizer_.end_of_text();
-    if (marked && end) out_.add({&*end, 1});
+    if (has_text_ && marked && end) out_.add({&*end, 1});
+    has_text_ = false;
   }
   TokenStream finish(const std::string& place) { return out_.finish(place); }
 
  private:
   const Tokenizer& tokenizer_;
-  const std::function<void(size_t)>& took_;
   TokenBuilder out_;
+  PieceEncoder encoder_;
+  bool has_text_ = false;  // in the document that is open
 };
 
 Sides split_tokens(const TokenStream& tokens, double fraction) {
@@ -64,28 +63,36 @@ Sides split_tokens(const TokenStream& tokens, double fraction) {
 Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double fraction,
                const TokenisingWatch& watch) {
   int64_t done = 0;
-  const std::function<void(size_t)> took = [&](size_t bytes) {
-    done += static_cast<int64_t>(bytes);
+  const std::function<void()> took = [&] {
     if (watch) watch(source.path(), done, source.bytes());
   };
   SideBuilder train(tokenizer, took);
   SideBuilder held_out(tokenizer, took);
   if (source.has_rows() || fraction == 0.0) {
-    source.visit([&](const TextDocument& text) {
-      train.add(text.text, text.marked);
-      done = text.end;  // rows are more than their text
+    const TextReport report = source.visit([&](const TextPiece& piece) {
+      train.add(piece.text, piece.first);
+      done = piece.done;
+      if (piece.last) train.end_document(piece.marked);
     });
+    say_what_was_met(source, report);
     return split_tokens(train.finish(source.path()), fraction);
   }
-  const int64_t cut = cut_of(source.bytes(), fraction);
-  source.visit([&](const TextDocument& text) {
-    const auto size = static_cast<int64_t>(text.text.size());
-    int64_t inside = std::clamp<int64_t>(cut - text.position, 0, size);
-    if (inside > 0 && inside < size) inside = character_begin(text.text, inside);
+  const int64_t cut = cut_of(source.text_bytes(), fraction);
+  const TextReport report = source.visit([&](const TextPiece& piece) {
+    const auto size = static_cast<int64_t>(piece.text.size());
+    int64_t inside = std::clamp<int64_t>(cut - piece.position, 0, size);
+    if (inside > 0 && inside < size)
+      inside = static_cast<int64_t>(character_begin(piece.text, static_cast<size_t>(inside)));
     const auto split = static_cast<size_t>(inside);
-    train.add(text.text.substr(0, split), text.marked && inside == size);
-    held_out.add(text.text.substr(split), text.marked);
+    train.add(piece.text.substr(0, split), piece.first);
+    held_out.add(piece.text.substr(split), piece.first);
+    done = piece.done;
+    if (!piece.last) return;
+    // A document that goes on on the other side does not end here.
+    train.end_document(piece.marked && piece.position <= cut);
+    held_out.end_document(piece.marked);
   });
+  say_what_was_met(source, report);
   return {train.finish(source.path()), held_out.finish(source.path()), {}};
 }
 
@@ -129,7 +136,7 @@ std::string without_extension(const std::string& path) {
 }
 
 Sides load_path(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                const std::string& field, double fraction, const TokenisingWatch& watch) {
+                const TextOptions& text, double fraction, const TokenisingWatch& watch) {
   const std::string prefix = without_extension(path);
   std::error_code error;
   Sides sides;
@@ -140,7 +147,7 @@ Sides load_path(const std::string& path, const Tokenizer& tokenizer, int64_t voc
     sides = split_tokens(file.tokens, fraction);
     sides.files = {"tokens", {{prefix + ".bin", ".bin", hash}, {prefix + ".idx", ".idx", {}}}};
   } else {
-    const TextSource source(path, field);
+    const TextSource source(path, text);
     sides = tokenise(source, tokenizer, fraction, watch);
     sides.files = files_of(source);
   }
@@ -170,10 +177,10 @@ void check_held_out_size(const Corpus& corpus, const std::string& key) {
 }
 
 Corpus load_held_out(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                     const std::string& field, const TokenisingWatch& watch) {
+                     const TextOptions& text, const TokenisingWatch& watch) {
   Corpus corpus;
   corpus.vocab = vocab;
-  Sides whole = load_path(path, tokenizer, vocab, field, 0.0, watch);
+  Sides whole = load_path(path, tokenizer, vocab, text, 0.0, watch);
   corpus.parts.push_back({path, 1.0, std::move(whole.train), std::move(whole.files)});
   check_held_out_size(corpus, path);
   return corpus;
@@ -197,7 +204,7 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
   data.train.vocab = vocab;
   data.held_out.vocab = vocab;
   for (const DataPath& path : spec.train) {
-    Sides sides = load_path(path.path, tokenizer, vocab, spec.field, spec.val_fraction, watch);
+    Sides sides = load_path(path.path, tokenizer, vocab, spec.text, spec.val_fraction, watch);
     data.train.parts.push_back({path.path, path.weight, std::move(sides.train), sides.files});
     check_train_size(data.train.parts.back(), seq_len, spec.val_fraction);
     if (spec.val_fraction > 0.0)
@@ -205,7 +212,7 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
           {path.path, path.weight, std::move(sides.held_out), std::move(sides.files)});
   }
   if (!spec.val.empty()) {
-    data.held_out = load_held_out(spec.val, tokenizer, vocab, spec.field, watch);
+    data.held_out = load_held_out(spec.val, tokenizer, vocab, spec.text, watch);
   } else if (spec.val_fraction > 0.0) {
     check_held_out_size(data.held_out, fmt::format("data.val_fraction {}", spec.val_fraction));
   }
@@ -213,8 +220,8 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
 }
 
 Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                   const std::string& field) {
-  return load_held_out(path, tokenizer, vocab, field, {});
+                   const TextOptions& text) {
+  return load_held_out(path, tokenizer, vocab, text, {});
 }
 
 std::vector<int64_t> token_counts(const Corpus& corpus) {

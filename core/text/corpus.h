@@ -1,13 +1,15 @@
 // The data of a run: what data.train, data.val and data.val_fraction name, as rows of token ids.
 //
-// A path is a text file, a JSONL file (*.jsonl, *.ndjson; one document a row, its text in `field`),
-// the prefix of a .bin/.idx pair, or a folder (its files in byte order of their relative paths,
-// each one document). If the tokenizer has an end-of-text token, it follows each JSONL row and each
-// file of a folder; a text file given by itself stays as it is.
+// A path is a text file, a JSON lines file (one document a row, its text in a field), the prefix of
+// a .bin/.idx pair, or a folder (its files in byte order of their relative paths, each one document
+// or JSON lines). Which of the two a file is, is told by its bytes (text_format.h); compressed
+// files are read as what they hold. If the tokenizer has an end-of-text token, it follows each
+// JSONL row and each file of a folder; a text file given by itself stays as it is.
 //
 // val_fraction f holds out the last part of each path, which is never trained on: text files and
-// folders are cut at byte floor(n * (1 - f)), moved back to the beginning of a character, and the
-// two sides are tokenised apart; JSONL and .bin/.idx are cut at token floor(n * (1 - f)).
+// folders are cut at byte floor(n * (1 - f)) of their text, moved back to the beginning of a
+// character, and the two sides are tokenised apart; JSONL and .bin/.idx are cut at token floor(n *
+// (1 - f)).
 #pragma once
 
 #include <cstdint>
@@ -16,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "core/text/text_options.h"
 #include "core/text/token_stream.h"
 #include "core/text/tokenizer.h"
 
@@ -58,7 +61,7 @@ struct DataSpec {
   std::vector<DataPath> train;
   std::string val;            // empty: none, or val_fraction
   double val_fraction = 0.0;  // in [0, 1); not together with val
-  std::string field = "text";
+  TextOptions text;           // how files are read
 };
 
 struct RunData {
@@ -77,7 +80,7 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
 
 // One path, uncut: for `eval --text`. Needs 2 tokens.
 Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                   const std::string& field = "text");
+                   const TextOptions& text = {});
 
 // How often each id occurs, [vocab].
 std::vector<int64_t> token_counts(const Corpus& corpus);

@@ -1,123 +1,263 @@
 #include "core/text/text_source.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "core/base/absent_path.h"
 #include "core/base/error.h"
-#include "core/text/mapped_file.h"
+#include "core/base/log.h"
+#include "core/text/json_row.h"
+#include "core/text/line_splitter.h"
+#include "core/text/text_file.h"
+#include "core/text/text_folder.h"
+#include "core/text/text_format.h"
+#include "core/text/utf8_gate.h"
 
 namespace troupe {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool is_jsonl(const std::string& path) {
-  const std::string extension = fs::path(path).extension().string();
-  return extension == ".jsonl" || extension == ".ndjson";
-}
+constexpr size_t kHead = size_t{1} << 20;
+constexpr size_t kLongestFirstRow = size_t{256} << 20;
 
-// Regular files below a folder in byte order of their relative paths; hidden ones are left out.
-std::vector<std::string> files_below(const std::string& folder) {
-  std::vector<std::string> relative;
-  std::error_code error;
-  fs::recursive_directory_iterator next(folder, error);
-  for (; !error && next != fs::recursive_directory_iterator(); next.increment(error)) {
-    const fs::path& path = next->path();
-    if (path.filename().string().front() == '.') {
-      next.disable_recursion_pending();
-      continue;
-    }
-    const std::string extension = path.extension().string();
-    if (!next->is_regular_file(error)) continue;
-    if (extension == ".idx" || extension == ".bin")
-      fail(ExitCode::data,
-           "{}: a folder of text must not hold token files; give the prefix of the .bin/.idx pair",
-           path.string());
-    relative.push_back(path.lexically_relative(folder).string());
-  }
-  if (error) fail(ExitCode::data, "{}: cannot be listed: {}", folder, error.message());
-  std::sort(relative.begin(), relative.end());
-  std::vector<std::string> files;
-  for (const std::string& path : relative) files.push_back((fs::path(folder) / path).string());
-  return files;
-}
+// A share of invalid bytes is judged from this much text on where its whole length is not known.
+constexpr int64_t kJudged = int64_t{64} << 20;
 
-std::string row_text(std::string_view line, const std::string& field, const std::string& place) {
-  try {
-    const auto row = nlohmann::json::parse(line);
-    if (!row.is_object()) fail(ExitCode::data, "{}: the row is not a JSON object", place);
-    const auto found = row.find(field);
-    if (found == row.end()) {
-      std::string names;
-      for (const auto& item : row.items()) names += (names.empty() ? "" : ", ") + item.key();
-      fail(ExitCode::data, "{}: the row has no field \"{}\"; its fields are: {}", place, field,
-           names);
-    }
-    if (!found->is_string()) fail(ExitCode::data, "{}: field \"{}\" is not a text", place, field);
-    return found->get<std::string>();
-  } catch (const nlohmann::json::exception& cause) {
-    fail(ExitCode::data, "{}: the row is not valid JSON: {}", place, cause.what());
-  }
-}
-
-void visit_rows(std::string_view bytes, const std::string& file, int64_t position,
-                const std::string& field, const std::function<void(const TextDocument&)>& visit) {
-  int64_t number = 0;
-  while (!bytes.empty()) {
-    ++number;
-    const size_t end = std::min(bytes.find('\n'), bytes.size());
-    const std::string_view line = bytes.substr(0, end);
-    const size_t taken = std::min(end + 1, bytes.size());
-    bytes.remove_prefix(taken);
-    position += static_cast<int64_t>(taken);
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string place = fmt::format("{}:{}", file, number);
-    const std::string text = row_text(line, field, place);
-    visit({text, place, -1, position, true});
-  }
+bool reads_rows(const TextOptions& options) {
+  return options.format == TextFormat::automatic || options.format == TextFormat::json_lines;
 }
 
 }  // namespace
 
-TextSource::TextSource(std::string path, std::string field)
-    : path_(std::move(path)), field_(std::move(field)) {
+void TextReport::add(const TextReport& other) {
+  invalid_bytes += other.invalid_bytes;
+  half_pairs += other.half_pairs;
+  if (invalid_in.empty()) invalid_in = other.invalid_in;
+  skipped_rows += other.skipped_rows;
+  constexpr size_t kListed = 10;
+  for (const std::string& row : other.skipped)
+    if (skipped.size() < kListed) skipped.push_back(row);
+}
+
+TextSource::TextSource(std::string path, TextOptions options)
+    : path_(std::move(path)), options_(std::move(options)) {
+  if (options_.format == TextFormat::by_name) options_.keep_anything = true;
   std::error_code error;
   const fs::file_status status = fs::status(path_, error);
   if (!fs::exists(status))
-    fail(
-        ExitCode::data,
-        "{}: {} (a text file, a .jsonl file, a folder or the prefix of a .bin/.idx pair is needed)",
-        path_, why_absent(path_));
+    fail(ExitCode::data,
+         "{}: {} (a text file, a .jsonl file, a folder or the prefix of a .bin/.idx pair is "
+         "needed)",
+         path_, why_absent(path_));
   folder_ = fs::is_directory(status);
   if (folder_) {
-    files_ = files_below(path_);
-    if (files_.empty()) fail(ExitCode::data, "{}: the folder holds no files", path_);
+    TextFolder found = list_text_folder(path_, options_);
+    files_ = std::move(found.files);
+    left_out_ = std::move(found.left_out);
+    if (files_.empty())
+      fail(ExitCode::data, "{}: the folder holds no files of text{}{}", path_,
+           left_out_.empty() ? "" : "; left out: ", left_out_);
   } else {
     files_ = {path_};
   }
   for (const std::string& file : files_) {
-    has_rows_ = has_rows_ || is_jsonl(file);
+    formats_.push_back(look_at(file));
+    has_rows_ = has_rows_ || formats_.back().rows;
     const uintmax_t size = fs::file_size(file, error);
     if (!error) bytes_ += static_cast<int64_t>(size);  // visit() reports what cannot be read
   }
 }
 
-void TextSource::visit(const std::function<void(const TextDocument&)>& visit) const {
-  int64_t position = 0;
-  for (const std::string& path : files_) {
-    const MappedFile file(path);
-    const auto size = static_cast<int64_t>(file.bytes().size());
-    if (is_jsonl(path)) {
-      visit_rows(file.bytes(), path, position, field_, visit);
-    } else if (!file.bytes().empty()) {
-      visit({file.bytes(), path, position, position + size, folder_});
-    }
-    position += size;
+TextSource::Format TextSource::look_at(const std::string& path) const {
+  Format format;
+  if (options_.format == TextFormat::by_name) {
+    const std::string extension = fs::path(path).extension().string();
+    format.rows = extension == ".jsonl" || extension == ".ndjson";
+    return format;
   }
+  TextFile file(path, options_);
+  if (file.compression() != Compression::none) format.compression = name(file.compression());
+  std::string head;
+  bool whole = false;
+  size_t wanted = kHead;
+  while (!whole && head.size() < wanted) {
+    const std::string_view piece = file.next();
+    whole = piece.empty();
+    head += piece;
+    const bool more = head.size() >= wanted && reads_rows(options_) && needs_more(head);
+    if (more && wanted < kLongestFirstRow) wanted *= 2;
+  }
+  const FileHead seen{head, whole};
+  if (!options_.keep_anything) {
+    if (const std::optional<OtherKind> kind = other_kind(seen))
+      fail(ExitCode::data,
+           "{}: is no text; it seems to be {}{}. {}. data.invalid_utf8: keep, written out, trains "
+           "on its bytes",
+           path, kind->what, format.compression != nullptr ? " inside the compressed file" : "",
+           kind->advice);
+  }
+  format.rows = holds_rows(seen, path, options_);
+  if (format.rows) return format;
+  Utf8Gate gate(options_, path);
+  const std::string_view passed = gate.pass(head);
+  if (whole) {
+    gate.check_share(gate.bytes());
+    format.text_bytes = static_cast<int64_t>(passed.size());
+  } else if (options_.invalid_utf8 != InvalidUtf8::replace &&
+             file.compression() == Compression::none) {
+    format.text_bytes = file.text_size();
+    gate.check_share(format.text_bytes);
+  }
+  return format;
+}
+
+std::string TextSource::description() const {
+  const auto with = [&](const char* what) {
+    return formats_.front().compression == nullptr
+               ? std::string(what)
+               : fmt::format("{} ({})", what, formats_.front().compression);
+  };
+  if (!folder_) return with(formats_.front().rows ? "JSON lines" : "text");
+  const auto rows = std::count_if(formats_.begin(), formats_.end(),
+                                  [](const Format& format) { return format.rows; });
+  const auto packed = std::count_if(formats_.begin(), formats_.end(), [](const Format& format) {
+    return format.compression != nullptr;
+  });
+  const auto texts = static_cast<int64_t>(formats_.size()) - rows;
+  std::string text = fmt::format("{} files of text, {} of JSON lines", texts, rows);
+  if (packed > 0) text += fmt::format(", {} of them compressed", packed);
+  return text;
+}
+
+// One walk over the files of a source.
+class TextSource::Visit {
+ public:
+  Visit(const TextSource& source, const std::function<void(const TextPiece&)>& visit)
+      : source_(source), visit_(visit) {}
+
+  TextReport run() {
+    for (size_t i = 0; i < source_.files_.size(); ++i) {
+      const std::string& path = source_.files_[i];
+      TextFile file(path, source_.options_);
+      Utf8Gate gate(source_.options_, path);
+      if (source_.formats_[i].rows) {
+        visit_rows(file, gate, path);
+      } else {
+        visit_text(file, gate, source_.formats_[i].text_bytes);
+      }
+      gate.check_share(gate.bytes());
+      note(gate.invalid(), path);
+      before_ += file.size();
+    }
+    return std::move(report_);
+  }
+
+ private:
+  void note(int64_t invalid, const std::string& path) {
+    report_.invalid_bytes += invalid;
+    if (invalid > 0 && report_.invalid_in.empty()) report_.invalid_in = path;
+  }
+
+  void visit_text(TextFile& file, Utf8Gate& gate, int64_t length) {
+    TextPiece piece;
+    piece.first = true;
+    piece.marked = source_.folder_;
+    piece.position = position_;
+    for (std::string_view raw = file.next(); !raw.empty(); raw = file.next()) {
+      piece.text = gate.pass(raw);
+      gate.check_share(length >= 0 ? length : std::max(gate.bytes(), kJudged));
+      piece.done = before_ + file.position();
+      visit_(piece);
+      position_ += static_cast<int64_t>(piece.text.size());
+      piece.position = position_;
+      piece.first = false;
+    }
+    if (piece.first) return;  // no text at all
+    piece.text = {};
+    piece.last = true;
+    visit_(piece);
+  }
+
+  void visit_rows(TextFile& file, Utf8Gate& gate, const std::string& path) {
+    LineSplitter lines;
+    for (std::string_view raw = file.next(); !raw.empty(); raw = file.next()) {
+      lines.push(raw,
+                 [&](std::string_view line) { visit_row(line, lines.number(), file, gate, path); });
+    }
+    lines.finish([&](std::string_view line) { visit_row(line, lines.number(), file, gate, path); });
+  }
+
+  void visit_row(std::string_view line, int64_t number, const TextFile& file, Utf8Gate& gate,
+                 const std::string& path) {
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+    const JsonRow row = read_json_row(line, source_.options_);
+    if (row.kind != RowKind::text) return bad_row(row, number, path);
+    if (row.half_pair) {
+      ++report_.half_pairs;
+      if (report_.invalid_in.empty()) report_.invalid_in = path;
+    }
+    TextPiece piece;
+    piece.text = gate.pass(row.text);
+    gate.check_share(std::max(gate.bytes(), kJudged));
+    piece.done = before_ + file.position();
+    piece.first = true;
+    piece.last = true;
+    piece.marked = true;
+    visit_(piece);
+  }
+
+  void bad_row(const JsonRow& row, int64_t number, const std::string& path) {
+    const std::string column = row.column > 0 ? fmt::format(":{}", row.column) : "";
+    const std::string what = fmt::format("{}:{}{}: the row {}", path, number, column, row.fault);
+    if (!source_.options_.skip_bad_rows)
+      fail(ExitCode::data, "{}. `troupe data build --skip-bad-rows` leaves such rows out", what);
+    TextReport one;
+    one.skipped_rows = 1;
+    one.skipped = {what};
+    report_.add(one);
+  }
+
+  const TextSource& source_;
+  const std::function<void(const TextPiece&)>& visit_;
+  TextReport report_;
+  int64_t before_ = 0;    // bytes on disk of the files that are done
+  int64_t position_ = 0;  // in the text of all files
+};
+
+TextReport TextSource::visit(const std::function<void(const TextPiece&)>& visit) const {
+  return Visit(*this, visit).run();
+}
+
+int64_t TextSource::text_bytes() const {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < files_.size(); ++i) {
+    if (formats_[i].text_bytes >= 0) {
+      bytes += formats_[i].text_bytes;
+      continue;
+    }
+    TextFile file(files_[i], options_);
+    Utf8Gate gate(options_, files_[i]);
+    for (std::string_view raw = file.next(); !raw.empty(); raw = file.next())
+      bytes += static_cast<int64_t>(gate.pass(raw).size());
+    gate.check_share(gate.bytes());
+  }
+  return bytes;
+}
+
+void say_what_was_met(const TextSource& source, const TextReport& report) {
+  if (!source.left_out().empty())
+    log::info("{}: {} files are read; left out: {}", source.path(), source.files().size(),
+              source.left_out());
+  const bool replaced = source.options().invalid_utf8 == InvalidUtf8::replace;
+  if (report.invalid_bytes > 0)
+    log::info(
+        "{}: {} bytes are no UTF-8 (the first in {}); {}", source.path(), report.invalid_bytes,
+        report.invalid_in,
+        replaced ? "U+FFFD stands for them" : "they are kept as they are (data.invalid_utf8)");
+  if (report.half_pairs > 0)
+    log::info("{}: {} rows hold half a surrogate pair, for which U+FFFD stands", source.path(),
+              report.half_pairs);
 }
 
 }  // namespace troupe

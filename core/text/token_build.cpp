@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/text/mapped_file.h"
+#include "core/text/piece_encoder.h"
 #include "core/text/text_source.h"
 #include "core/text/token_index_layout.h"
 
@@ -51,7 +52,7 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
   std::vector<TextSource> sources;
   int64_t total = 0;
   for (const std::string& input : request.inputs) {
-    sources.emplace_back(input, request.field);
+    sources.emplace_back(input, request.text);
     total += sources.back().bytes();
   }
   check_target(request.prefix);
@@ -60,33 +61,47 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
   TokenFileWriter writer(request.prefix, result.type);
   const std::optional<int32_t> end = tokenizer.end_of_text();
   int64_t before = 0;  // bytes of the sources that are done
+  int64_t done = 0;
+  PieceEncoder encoder(tokenizer, [&](std::span<const int32_t> ids) {
+    writer.add(ids);
+    progress(done, total);
+  });
   for (const TextSource& source : sources) {
-    source.visit([&](const TextDocument& document) {
-      if (document.text.empty()) {
+    int64_t size = 0;  // of the open document's text
+    const TextReport report = source.visit([&](const TextPiece& piece) {
+      encoder.add(piece.text);
+      size += static_cast<int64_t>(piece.text.size());
+      done = before + piece.done;
+      if (!piece.last) return;
+      encoder.finish();
+      result.bytes += size;
+      if (size == 0) {
         ++result.empty;
         return;
       }
-      const auto size = static_cast<int64_t>(document.text.size());
-      int64_t done = 0;
-      encode_in_pieces(tokenizer, document.text, [&](std::span<const int32_t> ids, size_t bytes) {
-        writer.add(ids);
-        done += static_cast<int64_t>(bytes);
-        progress(before + document.end - (document.position < 0 ? 0 : size - done), total);
-      });
-      if (document.marked && end) writer.add({&*end, 1});
+      if (piece.marked && end) writer.add({&*end, 1});
       writer.end_document();
       ++result.documents;
-      result.bytes += size;
+      size = 0;
     });
+    say_what_was_met(source, report);
+    result.report.add(report);
     before += source.bytes();
+    progress(before, total);
   }
   result.tokens = writer.tokens();
   if (result.tokens == 0)
-    fail(ExitCode::data, "the inputs hold no text; {} was not written", request.prefix);
+    fail(ExitCode::data, "the inputs hold no text{}; {} was not written",
+         result.report.skipped_rows > 0
+             ? fmt::format(" besides {} bad rows, the first of them {}", result.report.skipped_rows,
+                           result.report.skipped.front())
+             : "",
+         request.prefix);
   TokenFileOrigin origin;
   origin.tokenizer = request.tokenizer_name;
   origin.fingerprint = tokenizer.fingerprint();
   origin.vocab = tokenizer.vocab_size();
+  origin.skipped_rows = result.report.skipped_rows;
   writer.finish(origin);
   return result;
 }

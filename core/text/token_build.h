@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/text/text_source.h"
 #include "core/text/token_file.h"
 #include "core/text/tokenizer.h"
 
@@ -15,7 +16,7 @@ namespace troupe {
 struct BuildRequest {
   std::vector<std::string> inputs;  // text files, JSONL files, folders (see corpus.h)
   std::string tokenizer_name;       // as given, kept in the .meta.json
-  std::string field = "text";       // of JSONL rows
+  TextOptions text;                 // how the inputs are read
   std::string prefix;               // PREFIX.bin, PREFIX.idx and PREFIX.meta.json are written
 };
 
@@ -25,6 +26,7 @@ struct BuildResult {
   int64_t tokens = 0;
   int64_t bytes = 0;  // of text read
   TokenType type = TokenType::u16;
+  TextReport report;  // of all inputs
 };
 
 // Each text file, JSONL row and file of a folder is a document; the tokenizer's end-of-text token

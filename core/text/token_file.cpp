@@ -39,6 +39,7 @@ std::optional<TokenFileOrigin> read_token_file_origin(const std::string& prefix)
     origin.vocab = json.at("vocab").get<int64_t>();
     origin.tokens = json.at("tokens").get<int64_t>();
     origin.bin_hash = std::stoull(json.at("bin_xxh3").get<std::string>(), nullptr, 16);
+    origin.skipped_rows = json.value("skipped_rows", int64_t{0});
     return origin;
   } catch (const std::exception& cause) {
     fail(ExitCode::data, "{}: is damaged ({}); remove it or build the data again", path,

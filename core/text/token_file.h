@@ -42,7 +42,8 @@ struct TokenFileOrigin {
   uint64_t fingerprint = 0;
   int64_t vocab = 0;
   int64_t tokens = 0;
-  uint64_t bin_hash = 0;  // XXH3 of the .bin file
+  uint64_t bin_hash = 0;     // XXH3 of the .bin file
+  int64_t skipped_rows = 0;  // of the text that it was made from, as they could not be read
 };
 std::optional<TokenFileOrigin> read_token_file_origin(const std::string& prefix);
 

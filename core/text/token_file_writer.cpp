@@ -158,6 +158,7 @@ void TokenFileWriter::finish(std::optional<TokenFileOrigin> origin) {
         {"fingerprint", fmt::format("{:016x}", origin->fingerprint)},
         {"vocab", origin->vocab},
         {"tokens", tokens_},
+        {"skipped_rows", origin->skipped_rows},
         {"bin_xxh3", fmt::format("{:016x}", XXH3_64bits_digest(bin_->hash.get()))}};
     const std::string text = json.dump(2) + "\n";
     meta = std::make_unique<Output>(meta_path);

@@ -164,7 +164,11 @@ void build_data(const Sheet& sheet, DataSection& data) {
   }
   if (!sheet.is_word("data.val", "none")) data.val = sheet.text("data.val");
   data.val_fraction = data.val.empty() ? sheet.real("data.val_fraction") : 0.0;
-  data.field = sheet.text("data.field");
+  data.text.field = sheet.text("data.field");
+  data.text.format = text_format(sheet.text("data.format"));
+  data.text.invalid_utf8 = invalid_utf8(sheet.text("data.invalid_utf8"));
+  data.text.keep_anything = data.text.invalid_utf8 == InvalidUtf8::keep &&
+                            sheet.find("data.invalid_utf8")->place.source != Source::none;
 }
 
 PipelineSchedule schedule_of(const std::string& name) {

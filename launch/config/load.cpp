@@ -68,6 +68,12 @@ Sheet merged_sheet(const std::string& text, const std::string& file,
   return read_sheet(root, file, found);
 }
 
+// A stored configuration that does not know a key was made when this held.
+void set_what_held(Sheet& sheet) {
+  if (sheet.find("data.format")->place.source == Source::none)
+    sheet.replace("data.format", std::string("by_name"));
+}
+
 }  // namespace
 
 LoadedConfig load_config_text(const std::string& text, const std::string& file,
@@ -78,6 +84,7 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
   if (sheet.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
   if (world == 0) world = smallest_world(sheet);
   std::vector<std::string> missing = find_moved_files(sheet, text);
+  if (!recorded_folder(text).empty()) set_what_held(sheet);
   LoadedConfig loaded{build_config(std::move(sheet), world), {}};
   loaded.config.data.missing = std::move(missing);
   for (Problem& problem : problems(loaded.config, world, purpose)) {

@@ -93,6 +93,16 @@ std::vector<Change> changes(const RunConfig& stored, const RunConfig& now) {
   return list;
 }
 
+std::vector<std::string> keep_what_held(const RunConfig& stored, RunConfig& now) {
+  if (stored.data.text.format != TextFormat::by_name) return {};
+  if (now.sheet.find("data.format")->place.source != Source::none) return {};
+  now.sheet.replace("data.format", std::string("by_name"));
+  now.data.text.format = TextFormat::by_name;
+  return {
+      "the run began before data.format was a key: it goes on by the names of files, without "
+      "decompressing them (data.format: by_name)"};
+}
+
 std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& now, int64_t step,
                                       bool force) {
   std::vector<std::string> warnings;

@@ -25,6 +25,10 @@ bool micro_batch_matters(const RunConfig& config);
 // fingerprints are not known, when they name the same file.
 std::vector<Change> changes(const RunConfig& stored, const RunConfig& now);
 
+// A run goes on as it began: keys that its stored configuration does not know, and that `now` does
+// not give, take in `now` what held then. Returns a sentence for each that matters.
+std::vector<std::string> keep_what_held(const RunConfig& stored, RunConfig& now);
+
 // Throws Error(usage) that lists every change which is not allowed, with old and new value, unless
 // `force`. Returns warnings: forced changes, and what a new number of steps does to the learning
 // rate of the step after `step`.

@@ -66,6 +66,9 @@ void check_data(const RunConfig& config, RuleList& rules) {
               "remove one of them");
   }
   if (!changed("data.field")) return;
+  if (config.data.text.format == TextFormat::text)
+    rules.add("data.field", {"data.format"}, "has no effect: data.format is text", "remove it");
+  if (config.data.text.format != TextFormat::by_name) return;
   std::vector<std::string> paths;
   for (const DataSource& source : config.data.train) paths.push_back(source.path);
   if (!config.data.val.empty()) paths.push_back(config.data.val);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/field.h"
+#include "core/text/text_options.h"
 #include "launch/config/recorded_inputs.h"
 #include "launch/config/sheet.h"
 #include "models/families/decoder_config.h"
@@ -30,7 +31,7 @@ struct DataSection {
   std::vector<DataSource> train;
   std::string val;            // empty = the last val_fraction of train
   double val_fraction = 0.1;  // 0 when `val` is given
-  std::string field = "text";
+  TextOptions text;           // how files are read
   // Sentences about files of a stored configuration that are neither here nor where they were.
   std::vector<std::string> missing;
 };

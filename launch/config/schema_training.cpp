@@ -32,6 +32,16 @@ std::vector<Key> data_keys() {
           .to(0.9),
       KeyMaker("data.field", ValueKind::text, "Field of a JSON line that holds the text.")
           .value(std::string("text")),
+      choice_key(
+          "data.format", {"auto", "text", "jsonl", "by_name"}, "auto",
+          "What files hold, compressed (gzip, zstd, xz, bzip2) or not. auto: JSON lines where "
+          "every complete line of the first MiB is an object with the field, else text. "
+          "by_name: as runs that began before this key, *.jsonl and *.ndjson are JSON lines, "
+          "all else is text as it stands."),
+      choice_key("data.invalid_utf8", {"keep", "error", "replace"}, "keep",
+                 "Bytes of a text that are no UTF-8 are counted and kept, an error, or replaced by "
+                 "U+FFFD. Files that are no text or have more than 1 % of such bytes are refused "
+                 "unless keep is written."),
       flag_key("data.mask_documents", false, "Attention does not cross the ends of documents."),
   };
 }

@@ -14,7 +14,7 @@ DataSpec data_spec(const RunConfig& config) {
     spec.train.push_back({source.path, source.weight});
   spec.val = config.data.val;
   spec.val_fraction = config.data.val_fraction;
-  spec.field = config.data.field;
+  spec.text = config.data.text;
   return spec;
 }
 

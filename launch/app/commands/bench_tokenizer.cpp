@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
-#include "core/text/mapped_file.h"
+#include "core/text/text_source.h"
 #include "launch/app/commands/bench_parts.h"
 #include "launch/bench/tokenizer_bench.h"
 
@@ -15,11 +15,11 @@ constexpr int64_t kDrawnBytes = 4 << 20;
 
 std::string bench_text(const Arguments& arguments, const Tokenizer& tokenizer) {
   if (!arguments.given("text")) return text_of_tokens(tokenizer, kDrawnBytes);
-  const MappedFile file(arguments.text("text"));
-  if (file.bytes().empty()) {
-    fail(ExitCode::data, "{} is empty; give a text", arguments.text("text"));
-  }
-  return std::string(file.bytes());
+  const TextSource source(arguments.text("text"), {});
+  std::string text;
+  say_what_was_met(source, source.visit([&](const TextPiece& piece) { text += piece.text; }));
+  if (text.empty()) fail(ExitCode::data, "{} is empty; give a text", arguments.text("text"));
+  return text;
 }
 
 }  // namespace

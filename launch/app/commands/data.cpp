@@ -1,4 +1,5 @@
-// troupe data build IN... --tokenizer T --out PREFIX [--field F] | inspect PREFIX | verify PREFIX
+// troupe data build IN... --tokenizer T --out PREFIX [options] | inspect PREFIX|TEXT | verify
+// PREFIX
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "core/text/utf8.h"
 #include "launch/app/actions.h"
 #include "launch/app/commands.h"
+#include "launch/app/text_arguments.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
 
@@ -30,11 +32,22 @@ std::string the_prefix(const Arguments& arguments) {
   return prefix;
 }
 
+// The first of the rows that were left out.
+void print_skipped(const TextReport& report) {
+  if (report.skipped_rows == 0) return;
+  fmt::print("{} bad rows were left out{}:\n", report.skipped_rows,
+             report.skipped_rows > static_cast<int64_t>(report.skipped.size())
+                 ? fmt::format(", the first {} of them", report.skipped.size())
+                 : "");
+  for (const std::string& row : report.skipped) fmt::print("  {}\n", row);
+}
+
 int build(const Arguments& arguments) {
   BuildRequest request;
   request.inputs = arguments.positionals;
   request.tokenizer_name = arguments.text("tokenizer");
-  request.field = arguments.text("field");
+  request.text = text_options(arguments);
+  request.text.skip_bad_rows = arguments.flag("skip-bad-rows");
   request.prefix = arguments.text("out");
   for (const char* key : {"tokenizer", "out"}) {
     if (arguments.text(key).empty()) {
@@ -60,6 +73,9 @@ int build(const Arguments& arguments) {
                                {"tokens", result.tokens},
                                {"documents", result.documents},
                                {"empty", result.empty},
+                               {"skipped_rows", result.report.skipped_rows},
+                               {"skipped", result.report.skipped},
+                               {"invalid_utf8_bytes", result.report.invalid_bytes},
                                {"bytes", result.bytes},
                                {"type", name(result.type)},
                                {"vocab", tokenizer->vocab_size()},
@@ -71,6 +87,7 @@ int build(const Arguments& arguments) {
              request.prefix, result.tokens, name(result.type), result.documents, result.bytes,
              rate);
   if (result.empty > 0) fmt::print("{} documents without text were left out\n", result.empty);
+  print_skipped(result.report);
   return 0;
 }
 
@@ -168,7 +185,42 @@ void print_sample(const Sample& sample, const Tokenizer* tokenizer) {
   fmt::print("{}\n", ids);
 }
 
+// A file or folder of text, not a pair.
+bool names_text(const std::string& path) {
+  std::error_code error;
+  if (path.ends_with(".idx") || path.ends_with(".bin") || is_token_file(path)) return false;
+  return std::filesystem::exists(path, error);
+}
+
+// What a text would be taken for, and how much of it there is.
+int inspect_text(const Arguments& arguments) {
+  const TextSource source(arguments.positionals[0], text_options(arguments));
+  int64_t documents = 0;
+  int64_t bytes = 0;
+  const TextReport report = source.visit([&](const TextPiece& piece) {
+    documents += piece.last ? 1 : 0;
+    bytes += static_cast<int64_t>(piece.text.size());
+  });
+  if (arguments.flag("json")) {
+    const ordered_json json = {{"path", source.path()},
+                               {"holds", source.description()},
+                               {"files", source.files().size()},
+                               {"left_out", source.left_out()},
+                               {"bytes_on_disk", source.bytes()},
+                               {"documents", documents},
+                               {"bytes", bytes},
+                               {"invalid_utf8_bytes", report.invalid_bytes}};
+    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+    return 0;
+  }
+  fmt::print("{}: {}, {} documents with {} bytes of text, {} bytes on disk; not tokenised yet\n",
+             source.path(), source.description(), documents, bytes, source.bytes());
+  say_what_was_met(source, report);
+  return 0;
+}
+
 int inspect(const Arguments& arguments) {
+  if (names_text(arguments.positionals[0])) return inspect_text(arguments);
   const std::string prefix = the_prefix(arguments);
   const TokenFile file = open_token_file(prefix);
   const auto origin = read_token_file_origin(prefix);
@@ -237,14 +289,19 @@ std::vector<Action> actions() {
                          "tokenises text files, JSONL files and folders into PREFIX.bin and "
                          "PREFIX.idx, as Megatron-LM "
                          "reads them");
+  add_text_options(build_line);
   build_line.option("tokenizer", "T", "", kTokenizerHelp)
       .option("out", "PREFIX", "", "where the pair goes")
-      .option("field", "F", "text", "of JSONL rows: the one that holds the text")
+      .flag("skip-bad-rows",
+            "count JSON lines that cannot be read and leave them out, instead of stopping at the "
+            "first")
       .flag("json", "one JSON object on standard output")
       .positionals(1, SIZE_MAX);
   CommandLine inspect_line(
-      "data inspect", "PREFIX [options]",
-      "shows what a pair holds, and the beginnings of some documents as tokens");
+      "data inspect", "PREFIX|TEXT [options]",
+      "shows what a pair holds, and the beginnings of some documents as tokens; of a text file or "
+      "folder, what it is taken for");
+  add_text_options(inspect_line);
   inspect_line
       .option("tokenizer", "T", "", fmt::format("{}; else the one that made it", kTokenizerHelp))
       .option("samples", "N", "3", "documents to show")

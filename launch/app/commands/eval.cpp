@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/text_arguments.h"
 #include "launch/config/scalar.h"
 #include "launch/training/diverged.h"
 #include "launch/training/held_out_loss.h"
@@ -20,11 +21,11 @@ namespace troupe {
 namespace {
 
 // The run's held-out text, or the whole of another file.
-Corpus evaluation_corpus(const TrainedModel& trained, const std::string& text_file, bool force,
+Corpus evaluation_corpus(const TrainedModel& trained, const Arguments& arguments, bool force,
                          RankRuntime& runtime) {
-  if (!text_file.empty()) {
-    return load_corpus(text_file, *trained.tokenizer, trained.config.model.vocab,
-                       trained.config.data.field);
+  if (arguments.given("text")) {
+    return load_corpus(arguments.text("text"), *trained.tokenizer, trained.config.model.vocab,
+                       text_options(arguments, trained.config.data.text));
   }
   RunData data = open_run_data(trained.config, *trained.tokenizer);
   check_inputs(trained, held_out_inputs(trained.config, data), force, runtime);
@@ -63,7 +64,7 @@ int command_eval(std::span<const std::string> args) {
   CommandLine line("eval", "DIR|CHECKPOINT [options]",
                    "The loss of a trained model on the run's held-out text: nats per token, bits "
                    "per byte, perplexity.");
-  line.option("text", "FILE", "", "evaluate on this text instead")
+  add_text_options(line.option("text", "FILE", "", "evaluate on this text instead"))
       .flag("json", "one JSON object on standard output")
       .flag("force", "go on although the tokenizer or the run's text has changed")
       .option("timeout", "T", format_duration(RuntimeSection{}.timeout.count()),
@@ -77,7 +78,7 @@ int command_eval(std::span<const std::string> args) {
   const bool force = arguments->flag("force");
   check_inputs(trained, tokenizer_inputs(trained.config, *trained.tokenizer), force, runtime);
   const std::string text_file = arguments->text("text");
-  const Corpus corpus = evaluation_corpus(trained, text_file, force, runtime);
+  const Corpus corpus = evaluation_corpus(trained, *arguments, force, runtime);
   // The same limit as training's evaluations, so that the two agree.
   const int64_t limit =
       text_file.empty() && trained.config.eval.tokens > 0 ? trained.config.eval.tokens : -1;

@@ -39,6 +39,28 @@ std::string find_checkpoint(const RunConfig& config, const RunDirectory& directo
   return checkpoint::resolve(config.checkpoint.resume, world);
 }
 
+// The configuration that the run began with, or the one of the checkpoint that it starts from;
+// empty for a new run.
+std::string stored_configuration(const RunConfig& config, Communicator& world) {
+  const std::string& resume = config.checkpoint.resume;
+  if (resume == "never") return {};
+  if (resume != "auto") return checkpoint::read_info(checkpoint::resolve(resume, world)).config;
+  const std::string file = config.run.dir + "/config.resolved.yaml";
+  std::error_code error;
+  return std::filesystem::exists(file, error) ? read_config_file(file) : std::string();
+}
+
+void go_on_as_it_began(RunConfig& config, RankRuntime& runtime) {
+  const std::string stored = stored_configuration(config, *runtime.world());
+  if (stored.empty()) return;
+  try {
+    const RunConfig before = load_config_text(stored, config.run.dir, {}, 0).config;
+    for (const std::string& sentence : keep_what_held(before, config)) log::info("{}", sentence);
+  } catch (const Error&) {
+    // A configuration that cannot be read is named when its checkpoint is.
+  }
+}
+
 // Keeps the checkpoint's choice of precision where that is automatic. Refuses to go on with another
 // model, data or optimizer than the checkpoint's.
 void check_changes(RunConfig& config, const std::string& path, bool force, bool leader) {
@@ -99,6 +121,7 @@ std::vector<RecordedInput> fingerprints_of(const RunConfig& config, const Traini
 
 int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   RunConfig config = given;
+  go_on_as_it_began(config, runtime);
   const bool bf16 = agree_on_precision(config, runtime);
   const DType chosen = config.model.compute;
   TrainingData data = read_texts(config, runtime);

@@ -30,9 +30,11 @@ class CorpusTest : public testing::Test {
     DataSpec spec;
     spec.train = {{folder_ / train, 1.0}};
     spec.val_fraction = fraction;
+    spec.text = options_;
     return load_run_data(spec, *byte_, vocab, seq_len);
   }
   const TemporaryDirectory folder_;
+  TextOptions options_;
   const std::unique_ptr<Tokenizer> byte_ = load_tokenizer("byte");
   const std::unique_ptr<Tokenizer> bpe_ = load_tokenizer(data_path("small_json/gpt2.json"));
 };
@@ -70,7 +72,7 @@ TEST_F(CorpusTest, SaysHowFarTokenisingIs) {
   EXPECT_GE(large.size(), 3U);
   EXPECT_TRUE(std::is_sorted(large.begin(), large.end()));
   EXPECT_EQ(large.back(), 10'000'000);
-  EXPECT_EQ(seen[spec.train[1].path], (std::vector<int64_t>{3, 27 + 4}));
+  EXPECT_EQ(seen[spec.train[1].path], (std::vector<int64_t>{44, 44}));
   // It may end the work.
   EXPECT_THROW(
       load_run_data(spec, *byte_, 256, 2,
@@ -88,6 +90,7 @@ TEST_F(CorpusTest, DoesNotCutACharacter) {
             "\xE2\x82\xAC"
             "789");
   write_text(folder_ / "a.txt", "0123\x80\x80\x80\x80\x80\x80");
+  options_.keep_anything = true;
   data = load("a.txt", 0.5);
   EXPECT_EQ(data.train.tokens(), 5);
 }
@@ -143,7 +146,7 @@ TEST_F(CorpusTest, CutsRowsAndTokenFilesAtTokens) {
   write_text(folder_ / "r.jsonl", "{\"body\": \"abcdef\"}\n{\"body\": \"ghij\"}\n");
   DataSpec spec;
   spec.train = {{folder_ / "r.jsonl", 1.0}};
-  spec.field = "body";
+  spec.text.field = "body";
   spec.val_fraction = 0.3;
   RunData data = load_run_data(spec, *byte_, 256, 2);
   EXPECT_EQ(text_of(data.train.parts[0].tokens, *byte_), "abcdefg");
@@ -191,6 +194,7 @@ TEST_F(CorpusTest, SaysWhatIsWrong) {
   write_text(folder_ / "number.jsonl", "{\"text\": 5}\n");
   write_text(folder_ / "list.jsonl", "[1]\n");
   write_text(folder_ / "mixed/d.bin", "x");
+  write_text(folder_ / "mixed/d.idx", "x");
   std::filesystem::create_directories(folder_ / "none");
   const auto refuses = [&](const std::string& words, const std::string& name,
                            double fraction = 0.0) {
@@ -199,12 +203,12 @@ TEST_F(CorpusTest, SaysWhatIsWrong) {
   refuses("missing.txt: does not exist", "missing.txt");
   refuses("has 3 tokens to train on; one sample needs seq_len + 1 = 4", "a.txt");
   refuses("has 0 tokens to train on", "empty.txt");
-  refuses("rows.jsonl:2: the row has no field \"text\"; its fields are: n, txt", "rows.jsonl");
-  refuses("bad.jsonl:3: the row is not valid JSON", "bad.jsonl");
-  refuses("number.jsonl:1: field \"text\" is not a text", "number.jsonl");
-  refuses("list.jsonl:1: the row is not a JSON object", "list.jsonl");
+  refuses("rows.jsonl:2: the row has no field \"text\"; its fields are: \"txt\", \"n\"", "rows.jsonl");
+  refuses("bad.jsonl:3:10: the row is not valid JSON", "bad.jsonl");
+  refuses("number.jsonl:1: the row has a number in field \"text\", not a text", "number.jsonl");
+  refuses("list.jsonl:1: the row is not a JSON object but a list", "list.jsonl");
   refuses("the folder holds no files", "none");
-  refuses("must not hold token files", "mixed");
+  refuses("left out: 2 files of .bin/.idx pairs (d.bin, d.idx)", "mixed");
   write_text(folder_ / "long.txt", "abcdefghij");
   refuses("after val_fraction 0.9 is held out", "long.txt", 0.9);
   refuses("the held-out text has 1 tokens", "long.txt", 0.1);
