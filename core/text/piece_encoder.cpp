@@ -6,6 +6,8 @@ namespace troupe {
 namespace {
 
 constexpr size_t kPiece = size_t{4} << 20;
+// A cut is trusted when this much of what follows is known: more than any added token.
+constexpr size_t kSeen = size_t{1} << 20;
 
 }  // namespace
 
@@ -17,18 +19,18 @@ void PieceEncoder::encode(std::string_view text) {
 
 void PieceEncoder::add(std::string_view piece) {
   pending_ += piece;
-  wanted_ = std::max(wanted_, kPiece + 1);
+  wanted_ = std::max(wanted_, kPiece + kSeen);
   size_t done = 0;
   while (pending_.size() - done >= wanted_) {
     const std::string_view rest = std::string_view(pending_).substr(done);
     const size_t cut = tokenizer_.safe_cut(rest, kPiece);
-    if (cut == rest.size()) {  // what comes may hold the first place to cut at
+    if (cut + kSeen > rest.size()) {  // what comes may hold the first place to cut at
       wanted_ = 2 * rest.size();
       break;
     }
     encode(rest.substr(0, cut));
     done += cut;
-    wanted_ = kPiece + 1;
+    wanted_ = kPiece + kSeen;
   }
   pending_.erase(0, done);
 }
