@@ -118,6 +118,11 @@ bool holds_rows(const FileHead& head, const std::string& file, const TextOptions
   if (count.all > 0 && count.rows == count.all) return true;
   if (!count.object_first) refuse_document(head, file, options);
   if (is_called_jsonl(file)) return true;  // a bad row is named when it is read
+  if (!head.whole && needs_more(head.bytes))
+    fail(ExitCode::data,
+         "{}: begins like a JSON row of more than {} MB. data.format: jsonl (data build: --format "
+         "jsonl) reads it as JSON lines; {}",
+         file, head.bytes.size() >> 20, kAsItStands);
   if (count.all == 0 || count.json == 0) return false;
   if (options.skip_bad_rows && count.rows * 2 > count.all) return true;
   const bool lines_of_json = count.json == count.all && (count.all > 1 || count.objects > 0);

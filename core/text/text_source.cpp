@@ -112,6 +112,11 @@ TextSource::Format TextSource::look_at(const std::string& path) const {
   return format;
 }
 
+bool TextSource::mixed() const {
+  return has_rows_ && std::any_of(formats_.begin(), formats_.end(),
+                                  [](const Format& format) { return !format.rows; });
+}
+
 std::string TextSource::description() const {
   const auto with = [&](const char* what) {
     return formats_.front().compression == nullptr
@@ -249,6 +254,9 @@ void say_what_was_met(const TextSource& source, const TextReport& report) {
   if (!source.left_out().empty())
     log::info("{}: {} files are read; left out: {}", source.path(), source.files().size(),
               source.left_out());
+  if (source.mixed())
+    log::info("{}: holds {}; data.format reads all in one way", source.path(),
+              source.description());
   const bool replaced = source.options().invalid_utf8 == InvalidUtf8::replace;
   if (report.invalid_bytes > 0)
     log::info(

@@ -44,6 +44,7 @@ class TextSource {
   const TextOptions& options() const { return options_; }
   int64_t bytes() const { return bytes_; }     // of all files on disk
   bool has_rows() const { return has_rows_; }  // some file holds JSON lines
+  bool mixed() const;                          // and some one text
   const std::vector<std::string>& files() const { return files_; }
   // What was left out of a folder, in words; else empty.
   const std::string& left_out() const { return left_out_; }

@@ -27,12 +27,15 @@ struct IndexCase {
 IndexCase mutated_index(FuzzRandom& random);
 std::string mutated_tokenizer_json(FuzzRandom& random);
 std::string mutated_merges(FuzzRandom& random);
+std::string mutated_text_file(FuzzRandom& random);
 
 // Reads one input: an Error of ExitCode::data or a good result are fine, anything else fails the
 // test.
 FuzzOutcome try_index(const std::string& idx, int64_t bin_bytes);
 FuzzOutcome try_tokenizer_json(const std::string& text);
 FuzzOutcome try_merges(const std::string& text);
+// With options that are drawn. path: where the file is written.
+FuzzOutcome try_text_file(const std::string& bytes, const std::string& path, FuzzRandom& random);
 
 // Runs `one` for the cases [0, count), checks time and memory, prints the shares.
 void fuzz(const char* what, int64_t count, const std::function<FuzzOutcome(FuzzRandom&)>& one);

@@ -31,6 +31,14 @@ TEST(Fuzz, Gpt2Files) {
        [](FuzzRandom& random) { return try_merges(mutated_merges(random)); });
 }
 
+TEST(Fuzz, TextFiles) {
+  const TemporaryDirectory folder;
+  fuzz("text files", cases(), [&](FuzzRandom& random) {
+    const std::string bytes = mutated_text_file(random);
+    return try_text_file(bytes, folder / "case", random);
+  });
+}
+
 // Inputs that failed once, and some that look dangerous; each must be refused or read.
 TEST(Fuzz, Corpus) {
   const std::string corpus = std::string(TROUPE_SOURCE_DIR) + "/tests/core/text/corpus/";

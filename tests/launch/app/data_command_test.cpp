@@ -92,5 +92,21 @@ TEST(DataCommand, TellsUsageFromDataErrors) {
   refuses(ExitCode::usage, "--samples -1: must be 0", {"inspect", folder / "d", "--samples", "-1"});
 }
 
+TEST(DataCommand, SaysWhatATextIsTakenFor) {
+  const TemporaryDirectory folder;
+  write_text(folder / "t/a.json", "{\"text\": \"one\"}\n{\"text\": \"two\"}\n");
+  write_text(folder / "t/b.txt", "three");
+  EXPECT_NE(run({"inspect", folder / "t/a.json"}).find("JSON lines, 2 documents with 6 bytes"),
+            std::string::npos);
+  const auto seen = nlohmann::json::parse(run({"inspect", folder / "t", "--json"}));
+  EXPECT_EQ(seen.at("holds"), "1 files of text, 1 of JSON lines");
+  EXPECT_EQ(seen.at("documents"), 3);
+  EXPECT_NE(run({"inspect", folder / "t/a.json", "--format", "text"}).find("text, 1 documents"),
+            std::string::npos);
+  expect_error(ExitCode::usage, "\"json\" is no format of text", [&] {
+    command_data(std::vector<std::string>{"inspect", folder / "t", "--format", "json"});
+  });
+}
+
 }  // namespace
 }  // namespace troupe

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "tests/launch/config/support/sound.h"
 
@@ -100,6 +101,32 @@ TEST(Resume, WithoutStoredFingerprintsPathsCountAndItIsSaidOnce) {
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_NE(warnings[0].find("before inputs had fingerprints"), std::string::npos) << warnings[0];
   EXPECT_THROW(check_resume(load({}), with_text({"data.train=b.txt"}, "text", 1), 5, false), Error);
+}
+
+// A stored configuration that does not know how texts are read was made by names.
+TEST(Resume, WhatHeldBeforeAKeyHoldsOn) {
+  const RunConfig before = load({"data.format=by_name"});
+  std::string text = resolved_yaml(before);
+  const size_t line = text.find("  format: by_name");
+  ASSERT_NE(line, std::string::npos) << text;
+  text.erase(line, text.find('\n', line) + 1 - line);
+  const RunConfig stored = load_config_text(text, "stored", {}, 0).config;
+  EXPECT_EQ(stored.data.text.format, TextFormat::by_name);
+  RunConfig now = load({});
+  EXPECT_EQ(now.data.text.format, TextFormat::automatic);
+  EXPECT_THROW(check_resume(stored, now, 5, false), Error);
+  EXPECT_EQ(keep_what_held(stored, now).size(), 1U);
+  EXPECT_EQ(now.data.text.format, TextFormat::by_name);
+  EXPECT_NO_THROW(check_resume(stored, now, 5, false));
+  RunConfig written = load({"data.format=auto"});
+  EXPECT_TRUE(keep_what_held(stored, written).empty());
+  EXPECT_EQ(written.data.text.format, TextFormat::automatic);
+}
+
+TEST(Resume, KeepIsOnlyChosenWhereItIsWritten) {
+  EXPECT_FALSE(load({}).data.text.keep_anything);
+  EXPECT_TRUE(load({"data.invalid_utf8=keep"}).data.text.keep_anything);
+  EXPECT_FALSE(load({"data.invalid_utf8=replace"}).data.text.keep_anything);
 }
 
 }  // namespace
