@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/byte_escape.h"
 #include "core/text/mapped_file.h"
 
 namespace troupe {
@@ -34,7 +35,8 @@ std::optional<TokenFileOrigin> read_token_file_origin(const std::string& prefix)
   try {
     const auto json = nlohmann::json::parse(file.bytes());
     TokenFileOrigin origin;
-    origin.tokenizer = json.at("tokenizer").get<std::string>();
+    const auto tokenizer = json.at("tokenizer").get<std::string>();
+    origin.tokenizer = unescape_bytes(tokenizer).value_or(tokenizer);
     origin.fingerprint = std::stoull(json.at("fingerprint").get<std::string>(), nullptr, 16);
     origin.vocab = json.at("vocab").get<int64_t>();
     origin.tokens = json.at("tokens").get<int64_t>();

@@ -39,4 +39,17 @@ size_t utf8_valid_prefix(std::string_view text) {
   return position;
 }
 
+std::string utf8_replaced(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t good = utf8_valid_prefix(text);
+    out += text.substr(0, good);
+    text.remove_prefix(good);
+    if (text.empty()) break;
+    out += "\uFFFD";
+    text.remove_prefix(utf8_step(text).length);
+  }
+  return out;
+}
+
 }  // namespace troupe

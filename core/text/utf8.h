@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace troupe {
@@ -18,5 +19,8 @@ Utf8Step utf8_step(std::string_view text);
 
 // Length of the longest prefix that is well-formed.
 size_t utf8_valid_prefix(std::string_view text);
+
+// The text with U+FFFD in place of each ill-formed part: for showing, where bytes may be lost.
+std::string utf8_replaced(std::string_view text);
 
 }  // namespace troupe

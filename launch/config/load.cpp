@@ -15,6 +15,7 @@
 #include "launch/config/override.h"
 #include "launch/config/reader.h"
 #include "launch/config/recorded_folder.h"
+#include "launch/config/resolved.h"
 #include "launch/config/rules.h"
 #include "launch/config/yaml.h"
 
@@ -55,7 +56,7 @@ Sheet merged_sheet(const std::string& text, const std::string& file,
                    const std::vector<std::string>& overrides, std::vector<Problem>& found) {
   YamlNode root;
   try {
-    root = parse_yaml(text, Source::file);
+    root = parse_yaml(without_record(text), Source::file);
   } catch (const YamlError& error) {
     throw Error(ExitCode::usage, message({error.problem()}, file));
   }
@@ -94,6 +95,16 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
   if (loaded.config.data.tokenizer == "byte") resolve_vocab(loaded.config, 256);
   loaded.warnings = warnings(loaded.config);
   return loaded;
+}
+
+void check_stored_form(const RunConfig& config) {
+  const std::string text = resolved_yaml(config, {.for_checkpoint = true});
+  try {
+    load_config_text(text, config.run.dir + "/checkpoints/step.h5", {}, 0);
+  } catch (const Error& error) {
+    fail(error.code(), "a checkpoint with this configuration could not be read again:\n{}",
+         error.what());
+  }
 }
 
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,

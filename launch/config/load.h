@@ -29,6 +29,10 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
                               const std::vector<std::string>& overrides, int world,
                               Purpose purpose = Purpose::train);
 
+// What a checkpoint will say of this configuration can be read again: asked before training, not
+// after it. Error(usage) says why not.
+void check_stored_form(const RunConfig& config);
+
 // runtime.timeout, for the start of the ranks: before it their number is not known, so nothing else
 // is checked. The default where the configuration cannot be read, which load_config() tells.
 std::chrono::milliseconds runtime_timeout(const std::string& file,

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 
+#include "core/text/byte_escape.h"
 #include "launch/config/nearest.h"
 #include "launch/config/scalar.h"
 
@@ -161,10 +162,17 @@ std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Probl
     wrong(problem, "must not be empty");
     return std::nullopt;
   }
+  std::optional<std::string> bytes = unescape_bytes(node.text);
+  if (!bytes || bytes->empty() || bytes->find('\0') != std::string::npos) {
+    wrong(problem, "begins with bytes: and goes on with what is none",
+          "write a byte as % and two hexadecimal digits, % itself as %25");
+    return std::nullopt;
+  }
   const bool control = std::any_of(node.text.begin(), node.text.end(),
                                    [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  if (control || node.text.size() > 4096) {
-    wrong(problem, control ? "contains a control character" : "is longer than 4096 bytes");
+  if (control || bytes->size() > kLongestText) {
+    wrong(problem, control ? std::string("contains a control character")
+                           : fmt::format("is longer than {} bytes", kLongestText));
     return std::nullopt;
   }
   const bool path = key.kind == ValueKind::path || key.kind == ValueKind::run_path;
@@ -172,7 +180,7 @@ std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Probl
     wrong(problem, "~ is not your home directory here", "write the path out");
     return std::nullopt;
   }
-  return FieldValue(node.text);
+  return FieldValue(*std::move(bytes));
 }
 
 }  // namespace

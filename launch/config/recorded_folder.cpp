@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/text/byte_escape.h"
+
 namespace troupe {
 namespace {
 
@@ -22,9 +24,9 @@ bool exists(const fs::path& path) {
 std::string folder_record(const std::string& folder) {
   std::error_code error;
   std::string absolute = fs::weakly_canonical(fs::absolute(folder), error).string();
-  if (error || absolute.find_first_of("\r\n") != std::string::npos) return {};
+  if (error) return {};
   while (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
-  return kRecord + absolute + "\n";
+  return kRecord + escape_bytes(absolute) + "\n";
 }
 
 std::string recorded_folder(const std::string& text) {
@@ -32,10 +34,23 @@ std::string recorded_folder(const std::string& text) {
   for (size_t begin = 0; begin < text.size() && text[begin] == '#';) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const std::string line = text.substr(begin, end - begin);
-    if (line.rfind(kRecord, 0) == 0) return line.substr(std::string(kRecord).size());
+    if (line.rfind(kRecord, 0) == 0) {
+      return unescape_bytes(line.substr(std::string(kRecord).size())).value_or("");
+    }
     begin = end + 1;
   }
   return {};
+}
+
+std::string without_record(const std::string& text) {
+  if (recorded_folder(text).empty()) return text;
+  std::string out = text;
+  for (size_t begin = 0; begin < out.size() && out[begin] == '#';) {
+    const size_t end = std::min(out.find('\n', begin), out.size());
+    out.erase(begin + 1, end - begin - 1);
+    begin += 2;
+  }
+  return out;
 }
 
 std::vector<std::string> find_moved_files(Sheet& sheet, const std::string& text) {

@@ -13,6 +13,9 @@ namespace troupe {
 std::string folder_record(const std::string& folder);
 // The folder of such a line at the beginning of a configuration; empty without one.
 std::string recorded_folder(const std::string& text);
+// The text with that line, and other comments before the first key, emptied: whatever they say, the
+// configuration can be read.
+std::string without_record(const std::string& text);
 
 // For every file that a stored configuration names with a relative path: where it is not found
 // beside the configuration but from the recorded folder, its value becomes that path. A run that

@@ -7,6 +7,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/text/byte_escape.h"
+#include "core/text/json_text.h"
+#include "launch/config/parse_value.h"
 #include "launch/config/recorded_folder.h"
 #include "launch/config/resume.h"
 #include "launch/config/scalar.h"
@@ -25,7 +28,8 @@ std::string relative_to(const std::string& path, const std::string& folder) {
   const fs::path target = fs::weakly_canonical(fs::absolute(path), error);
   const fs::path base = fs::weakly_canonical(fs::absolute(folder.empty() ? "." : folder), error);
   const fs::path relative = target.lexically_relative(base);
-  return relative.empty() ? target.string() : relative.string();
+  const bool fits = !relative.empty() && relative.native().size() <= kLongestText;
+  return fits ? relative.string() : target.string();
 }
 
 // A file that is called like one of the key's words stays a file.
@@ -89,13 +93,6 @@ void open_levels(const std::vector<Part>& before, const std::vector<Part>& now, 
   }
 }
 
-std::string comment(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) c = '?';
-  }
-  return text;
-}
-
 }  // namespace
 
 std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& options) {
@@ -122,7 +119,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
     if (options.for_checkpoint) {
       out += line + "\n";
     } else {
-      out += fmt::format("{:<44}  # {}\n", line, comment(sheet.origin(entry)));
+      out += fmt::format("{:<44}  # {}\n", line, escape_bytes(sheet.origin(entry)));
     }
   }
   return out;
@@ -150,7 +147,7 @@ std::string resolved_json(const RunConfig& config) {
     item["origin"] = config.sheet.origin(entry, /*with_file=*/true);
     all[entry.path] = std::move(item);
   }
-  return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(std::move(all));
 }
 
 }  // namespace troupe

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/text/byte_escape.h"
+
 namespace troupe {
 namespace {
 
@@ -191,7 +193,8 @@ std::string format_duration(int64_t milliseconds) {
   return fmt::format("{}ms", milliseconds);
 }
 
-std::string format_text(const std::string& text) {
+std::string format_text(const std::string& bytes) {
+  const std::string text = escape_bytes(bytes);
   const bool plain = !text.empty() &&
                      text.find_first_not_of(
                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -200,20 +203,12 @@ std::string format_text(const std::string& text) {
                      text != "true" && text != "false" && text != "null" && text != "Null" &&
                      text != "NULL";
   const bool relative = text.rfind("./", 0) == 0 || text.rfind("../", 0) == 0;
-  const bool simple = text.find_first_of(" :#'\"\\,[]{}&*!|>%@`\n\t") == std::string::npos;
+  const bool simple = text.find_first_of(" :#'\"\\,[]{}&*!|>%@`") == std::string::npos;
   if (plain || (relative && simple && text.size() > 3)) return text;
   std::string quoted = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') quoted += '\\';
-    if (c == '\n') {
-      quoted += "\\n";
-    } else if (c == '\t') {
-      quoted += "\\t";
-    } else if (c == '\r') {
-      quoted += "\\r";
-    } else {
-      quoted += c;
-    }
+    quoted += c;
   }
   return quoted + "\"";
 }

@@ -30,8 +30,8 @@ std::string format_real(double value);
 // digits, or as many more as tell it from `other`.
 std::string format_computed(double value, double other);
 std::string format_duration(int64_t milliseconds);
-// As it would be written in YAML.
-std::string format_text(const std::string& text);
+// As it would be written in YAML: one line, whatever bytes it has (escape_bytes()).
+std::string format_text(const std::string& bytes);
 std::string format_value(const FieldValue& value);
 
 }  // namespace troupe

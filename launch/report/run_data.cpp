@@ -6,6 +6,8 @@
 #include <cmath>
 #include <set>
 
+#include "core/text/byte_escape.h"
+#include "core/text/utf8.h"
 #include "launch/metrics/metrics_file.h"
 
 namespace troupe::report_page {
@@ -52,12 +54,12 @@ std::vector<double> running_mean(const std::vector<StepMetrics>& rows) {
 std::string name_of(const std::filesystem::path& dir) {
   const auto whole = std::filesystem::absolute(dir).lexically_normal();
   const auto last = whole.filename().empty() ? whole.parent_path().filename() : whole.filename();
-  return last.empty() ? dir.string() : last.string();
+  return escape_bytes(last.empty() ? dir.string() : last.string());
 }
 
 RunData load_run(const std::filesystem::path& dir, size_t budget) {
   RunData run;
-  run.dir = dir.string();
+  run.dir = escape_bytes(dir.string());
   run.all = read_metrics(dir);
   const auto time = training_time(run.all);
   const auto mean = running_mean(run.all);
@@ -67,7 +69,7 @@ RunData load_run(const std::filesystem::path& dir, size_t budget) {
     run.loss_mean.push_back(mean[at]);
   }
   run.loads = read_expert_loads(dir);
-  run.config = read_bytes(dir / "config.resolved.yaml");
+  run.config = utf8_replaced(read_bytes(dir / "config.resolved.yaml"));
   return run;
 }
 

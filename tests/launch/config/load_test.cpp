@@ -320,6 +320,13 @@ TEST(Resolved, DoesNotDependOnTheLayoutInCheckpoints) {
   EXPECT_NE(text({}, 1), text({"model.dim=32"}, 1));
 }
 
+TEST(Load, BytesAreReadAsTheyAreStored) {
+  EXPECT_EQ(load({"data.train=bytes:caf%E9/a.txt"}).data.train[0].path, "caf\xe9/a.txt");
+  EXPECT_NE(refusal({"data.train=bytes:100%"}).find("write a byte as % and two"),
+            std::string::npos);
+  EXPECT_NE(refusal({"run.name=bytes:%00"}).find("write a byte as % and two"), std::string::npos);
+}
+
 TEST(Hash, ChangesWithWhatIsTrainedOnly) {
   const std::string hash = config_hash(load({}));
   EXPECT_EQ(hash, config_hash(load({"train.steps=99", "logging.every=1", "parallel.ep=2"}, 2)));
