@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/io/atomic_file.h"
+#include "core/io/open_elsewhere.h"
 #include "core/io/posix_file.h"
 
 namespace troupe {
@@ -65,6 +66,7 @@ void read_exactly(int descriptor, const std::string& path, int64_t offset, void*
 
 void fail_digest(const std::string& file, const std::string& entry, const Digest& expected,
                  const Digest& found) {
+  refuse_if_open_elsewhere(file);
   fail(ExitCode::checkpoint,
        "{} is damaged in {}: expected digest {}, found {}. Take another checkpoint (troupe ckpt "
        "ls).",
@@ -133,6 +135,7 @@ SealedFile::SealedFile(const std::string& path) : path_(path) {
          size - seal_.size);
   } catch (...) {
     ::close(descriptor_);
+    refuse_if_open_elsewhere(path);
     throw;
   }
 }

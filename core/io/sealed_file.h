@@ -16,7 +16,8 @@ void seal_file(const std::string& path, int64_t block, std::vector<SealEntry> en
 class SealedFile {
  public:
   // Checks seal and size, not yet the contents. Error(checkpoint) says what is wrong; for a
-  // truncated file it names the first dataset that is cut.
+  // truncated file it names the first dataset that is cut. OpenElsewhere, from here and from all
+  // checks, where another program writes the file.
   explicit SealedFile(const std::string& path);
   ~SealedFile();
   SealedFile(SealedFile&&) noexcept;

@@ -51,9 +51,24 @@ std::string without_last_slash(const std::string& path) {
   return normal;
 }
 
+// The directory that a link leads to; another path stays as it is.
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_symlink(fs::symlink_status(path, error))) return path;
+  const fs::path target = fs::canonical(path, error);
+  if (error) fail_io("follow the link", path.string(), error.value());
+  return target;
+}
+
 void refuse_foreign(const fs::path& path) {
   std::error_code error;
   const fs::file_status found = fs::status(path, error);
+  if (fs::is_symlink(fs::symlink_status(path, error)) && !fs::exists(found)) {
+    fail(ExitCode::resource,
+         "run.dir = {} is a link to {}, which does not exist: make that directory (is its disk "
+         "mounted?), or remove the link",
+         path.string(), fs::read_symlink(path, error).string());
+  }
   // A folder on the way that may not be entered, a name that is too long.
   if (found.type() == fs::file_type::none) fail_io("look at", path.string(), error.value());
   if (fs::exists(found) && !fs::is_directory(found)) {
@@ -72,7 +87,8 @@ RunDirectory::RunDirectory(const std::string& path, bool fresh, Communicator& wo
     : path_(without_last_slash(path)) {
   on_leader(world, "run directory", [&] {
     refuse_foreign(path_);
-    if (fresh) set_aside(path_);
+    // Of a link what it leads to: the new run stays on the disk that was chosen.
+    if (fresh) set_aside(resolved(path_));
     make_directories(path_);
     lock_ = std::make_unique<DirectoryLock>(path_);
   });

@@ -14,7 +14,8 @@ namespace troupe {
 class RunDirectory {
  public:
   // Collective; the leader does the work and all ranks leave the same way. fresh (resume: never): a
-  // directory that holds a run is moved to DIR.old-N; anything else at that path is refused and
+  // directory that holds a run is moved to DIR.old-N, beside itself where DIR is a link to it;
+  // anything else at that path is refused and
   // left alone (Error(usage)). Not creatable or not writable: Error(resource). Locked by a live
   // run: Error(usage).
   RunDirectory(const std::string& path, bool fresh, Communicator& world);

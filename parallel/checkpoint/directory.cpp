@@ -1,71 +1,30 @@
 #include "parallel/checkpoint/directory.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
 #include <system_error>
 
 #include "core/base/absent_path.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
+#include "core/io/open_elsewhere.h"
 #include "parallel/checkpoint/agreement.h"
+#include "parallel/checkpoint/own_files.h"
+#include "parallel/checkpoint/retention.h"
 #include "parallel/checkpoint/save_job.h"
-#include "parallel/checkpoint/shard_files.h"
 
 namespace troupe::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "step-";
-constexpr std::string_view kSuffix = ".h5";
-
-// The step of "step-00001200.h5"; none for any other name.
-std::optional<int64_t> step_of(const std::string& name) {
-  if (name.size() < kPrefix.size() + 8 + kSuffix.size() ||
-      name.compare(0, kPrefix.size(), kPrefix) != 0 ||
-      name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0) {
-    return std::nullopt;
-  }
-  int64_t step = 0;
-  const char* first = name.data() + kPrefix.size();
-  const char* last = name.data() + name.size() - kSuffix.size();
-  const auto [end, error] = std::from_chars(first, last, step);
-  if (error != std::errc() || end != last || file_name(step) != name) return std::nullopt;
-  return step;
-}
-
 // RUN/checkpoints, or RUN itself when it is that folder.
 std::string folder_of(const std::string& run_dir) {
   std::error_code error;
   const std::string below = directory_of(run_dir);
   return fs::is_directory(below, error) ? below : run_dir;
-}
-
-// Deletes what is no longer wanted, oldest first. The newest was just verified, so a good one
-// always stays. A file that cannot be deleted is no reason to end a training.
-void remove_old(const std::string& run_dir, int64_t keep) {
-  std::vector<std::string> unwanted;
-  const std::vector<StepFile> files = list(run_dir);
-  for (size_t i = 0; keep > 0 && i + static_cast<size_t>(keep) < files.size(); ++i) {
-    unwanted.push_back(files[i].path);
-  }
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder_of(run_dir), error)) {
-    const std::string name = entry.path().filename().string();
-    const bool left_over = name.size() > 4 && name.compare(name.size() - 4, 4, ".tmp") == 0 &&
-                           step_of(name.substr(0, name.size() - 4));
-    if (left_over) unwanted.push_back(entry.path().string());
-  }
-  for (const std::string& path : unwanted) {
-    if (!fs::remove(path, error) && error) {
-      log::warning("cannot remove the old checkpoint {}: {}", path, error.message());
-    }
-  }
-  remove_unused_shards(folder_of(run_dir));
 }
 
 std::string describe(const std::vector<Rejected>& rejected) {
@@ -75,8 +34,6 @@ std::string describe(const std::vector<Rejected>& rejected) {
 }
 
 }  // namespace
-
-std::string file_name(int64_t step) { return fmt::format("step-{:08}.h5", step); }
 
 std::string directory_of(const std::string& run_dir) {
   return (fs::path(run_dir) / "checkpoints").string();
@@ -113,6 +70,8 @@ Choice look_for_usable(const std::string& run_dir, bool& vanished) {
       choice.path = file->path;
       choice.step = file->step;
       break;
+    } catch (const OpenElsewhere&) {
+      throw;  // it may be good: going back would lose steps
     } catch (const Error& error) {
       std::error_code ignored;
       if (!fs::exists(file->path, ignored)) {
@@ -212,15 +171,26 @@ SaveRequest step_request(const std::string& run_dir, int64_t step, int64_t keep,
   SaveRequest request;
   request.path = (fs::path(directory_of(run_dir)) / file_name(step)).string();
   request.options = options;
-  request.then = [run_dir, keep] { remove_old(run_dir, keep); };
+  const std::string folder = directory_of(run_dir);
+  request.will_make_folder = [folder](const std::string& name) {
+    OwnFiles(folder).add_folder(name);
+  };
+  request.will_make_file = [folder, step](const Digest& seal) {
+    OwnFiles(folder).add_file(file_name(step), seal);
+  };
+  request.then = [folder, keep] { remove_old(folder, keep); };
   return request;
+}
+
+void begin_run(const std::string& run_dir, bool trained_before) {
+  begin_own_files(directory_of(run_dir), trained_before);
 }
 
 std::vector<std::string> set_aside_newer(const std::string& run_dir, int64_t step) {
   std::vector<std::string> moved;
   for (const StepFile& file : list(run_dir)) {
     if (file.step <= step) continue;
-    if (std::rename(file.path.c_str(), (file.path + ".superseded").c_str()) == 0) {
+    if (std::rename(file.path.c_str(), (file.path + kSupersededEnd).c_str()) == 0) {
       moved.push_back(file.path);
     } else {
       log::warning("cannot rename the newer checkpoint {}", file.path);

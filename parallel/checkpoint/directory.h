@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "parallel/checkpoint/checkpoint.h"
+#include "parallel/checkpoint/names.h"
 #include "parallel/checkpoint/save_target.h"
 
 namespace troupe::checkpoint {
 
-// "step-00001200.h5"; eight digits or more.
-std::string file_name(int64_t step);
 // RUN/checkpoints.
 std::string directory_of(const std::string& run_dir);
 
@@ -32,7 +31,8 @@ struct Choice {
   int64_t step = 0;
   std::vector<Rejected> rejected;  // newer ones that are damaged, newest first
 };
-// The newest checkpoint of which every digest is right. Damaged ones are logged as warnings.
+// The newest checkpoint of which every digest is right. Damaged ones are logged as warnings; one
+// that another program writes is not passed over: OpenElsewhere (an Error(checkpoint)).
 Choice newest_usable(const std::string& run_dir);
 // The same on all ranks: rank 0 looks and tells. Collective.
 Choice newest_usable(const std::string& run_dir, Communicator& world);
@@ -44,14 +44,18 @@ std::string newest_to_resume(const std::string& run_dir, Communicator& world);
 // Error(checkpoint) when there is none, with the list of what was rejected.
 std::string resolve(const std::string& dir_or_file, Communicator& world);
 
-// Saves DIR/checkpoints/step-N.h5, then removes the oldest files beyond `keep` (0 keeps all) and
-// what a killed save left behind. Collective. Returns the path.
+// Saves DIR/checkpoints/step-N.h5, then removes the oldest beyond `keep` and what killed saves left
+// behind (retention.h). Collective. Returns the path.
 std::string save_step(const std::string& run_dir, int64_t step, int64_t keep, const State& state,
                       Communicator& world, const SaveOptions& options = {});
 
 // What save_step() saves, for a save in phases: the path, and what is removed afterwards.
 SaveRequest step_request(const std::string& run_dir, int64_t step, int64_t keep,
                          const SaveOptions& options);
+
+// When a training starts in the directory, before it writes anything there; on one rank. See
+// begin_own_files().
+void begin_run(const std::string& run_dir, bool trained_before);
 
 // After going back to `step` (an older checkpoint, or damaged newer ones): renames newer files to
 // NAME.h5.superseded, so that the next resume does not take them. Returns their old paths. Call it

@@ -159,7 +159,8 @@ void FileWriter::put_digests(const std::vector<Digest>& digests) {
   file.close();
 }
 
-FileWriter::Finished FileWriter::commit(const std::vector<Digest>& digests) {
+FileWriter::Finished FileWriter::commit(const std::vector<Digest>& digests,
+                                        const std::function<void(const Digest&)>& before) {
   require(digests.size() == contents_.tensors.size() && digests.size() == places_.size(),
           "checkpoint: {} digests of {} tensors", digests.size(), contents_.tensors.size());
   put_digests(digests);
@@ -185,6 +186,7 @@ FileWriter::Finished FileWriter::commit(const std::vector<Digest>& digests) {
     // What was written is not what is on the disk: the disk, not the checkpoint, is at fault.
     fail_read_back(error);
   }
+  if (before) before(finished.seal);
   target_.commit();
   return finished;
 }

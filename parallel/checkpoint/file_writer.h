@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,7 +49,9 @@ class FileWriter {
     Digest seal;
     int64_t bytes = 0;
   };
-  Finished commit(const std::vector<Digest>& digests);
+  // `before` is told the digest before the file gets its name.
+  Finished commit(const std::vector<Digest>& digests,
+                  const std::function<void(const Digest& seal)>& before = {});
 
  private:
   void write_text(Hdf5File& file, const std::string& path, const std::string& text);

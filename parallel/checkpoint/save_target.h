@@ -20,7 +20,11 @@ struct SaveRequest {
   std::shared_ptr<const CoveragePlan> plan;
   std::vector<StateScalar> scalars;
   SaveOptions options;
-  std::function<void()> then;  // on rank 0, once the save is complete; may be empty
+  // On rank 0; each may be empty. Before a folder of shards is made, before the file gets its name
+  // (with the digest of its seal), and once the save is complete.
+  std::function<void(const std::string& folder)> will_make_folder;
+  std::function<void(const Digest& seal)> will_make_file;
+  std::function<void()> then;
 };
 
 class SaveTarget {

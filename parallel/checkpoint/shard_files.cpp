@@ -4,14 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <filesystem>
-#include <set>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "parallel/checkpoint/file_writer.h"
+#include "parallel/checkpoint/names.h"
 #include "parallel/checkpoint/single_file.h"
 #include "parallel/checkpoint/stored.h"
 
@@ -20,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kFolderEnd = ".shards";
 const char* const kWordsFile = "being-written";
 
 std::string directory_of_file(const std::string& path) {
@@ -36,25 +34,13 @@ std::string stem_of(const std::string& path) {
 
 // A folder name that is free.
 std::string free_folder(const std::string& path) {
-  const std::string first = stem_of(path) + std::string(kFolderEnd);
-  std::string name = first;
+  const std::string stem = stem_of(path);
+  std::string name = shard_folder_name(stem, 1);
   std::error_code error;
   for (int i = 2; fs::exists(fs::path(directory_of_file(path)) / name, error); ++i) {
-    name = fmt::format("{}-{}", first, i);
+    name = shard_folder_name(stem, i);
   }
   return name;
-}
-
-// Is it the name of a folder of shards? Then of which file name's stem.
-std::optional<std::string> stem_of_folder(const std::string& name) {
-  const size_t at = name.rfind(kFolderEnd);
-  if (at == std::string::npos || at == 0) return std::nullopt;
-  const std::string end = name.substr(at + kFolderEnd.size());
-  const bool numbered =
-      end.size() > 1 && end[0] == '-' &&
-      std::all_of(end.begin() + 1, end.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-  if (!end.empty() && !numbered) return std::nullopt;
-  return name.substr(0, at);
 }
 
 }  // namespace
@@ -80,6 +66,7 @@ std::string ShardFiles::create() {
   }
   require_space(directory, bytes);
   manifest_.folder = free_folder(request_.path);
+  if (request_.will_make_folder) request_.will_make_folder(manifest_.folder);
   made_ = true;
   make_directories(folder_path());
   const std::string words = unique_words();
@@ -185,40 +172,25 @@ void ShardFiles::finish(const std::vector<Digest>& digests) {
   contents.scalars = in_order(request_.scalars);
   FileWriter writer(request_.path, std::move(contents));
   writer.create();
-  writer.commit({});
+  writer.commit({}, request_.will_make_file);
   made_ = false;
 }
 
-void remove_unused_shards(const std::string& directory) {
-  std::set<std::string> folders;
-  std::vector<std::string> files;
+void remove_shards(const std::string& folder) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(directory, error)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory(error)) {
-      if (stem_of_folder(name)) folders.insert(name);
-    } else {
-      files.push_back(name);
+  std::vector<fs::path> own;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(".tmp")) name.resize(name.size() - 4);
+    if (name == kWordsFile || (name.starts_with("rank-") && name.ends_with(".h5"))) {
+      own.push_back(entry.path());
     }
   }
-  for (const std::string& folder : folders) {
-    // step-N.h5, step-N.h5.superseded: one that cannot be read may be of any folder.
-    const std::string begin = *stem_of_folder(folder) + ".h5";
-    const bool used = std::any_of(files.begin(), files.end(), [&](const std::string& file) {
-      if (file.compare(0, begin.size(), begin) != 0 || file == begin + ".tmp") return false;
-      try {
-        const SealedFile sealed((fs::path(directory) / file).string());
-        const std::string text = shards_text(sealed);
-        return !text.empty() && parse_manifest(text, sealed.path()).folder == folder;
-      } catch (const Error&) {
-        return true;
-      }
-    });
-    if (used) continue;
-    const std::string path = (fs::path(directory) / folder).string();
-    fs::remove_all(path, error);
-    if (error) log::warning("cannot remove the shards {}: {}", path, error.message());
+  for (const fs::path& path : own) {
+    if (!fs::remove(path, error) && error) break;
   }
+  if (!error) fs::remove(folder, error);
+  if (error) log::warning("cannot remove the shards {}: {}", folder, error.message());
 }
 
 }  // namespace troupe::checkpoint

@@ -39,8 +39,7 @@ class ShardFiles : public SaveTarget {
   std::map<int64_t, SealedFile> open_;
 };
 
-// Deletes the folders of shards in `directory` that no manifest there names: a killed save leaves
-// them, and a manifest that was deleted or replaced.
-void remove_unused_shards(const std::string& directory);
+// Removes a folder of shards, but for files in it that no save made; says so when something stays.
+void remove_shards(const std::string& folder);
 
 }  // namespace troupe::checkpoint

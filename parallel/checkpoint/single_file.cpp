@@ -129,7 +129,7 @@ void SingleFile::read(size_t tensor, const Box& piece, std::byte* out) {
 
 void SingleFile::finish(const std::vector<Digest>& digests) {
   in_.reset();
-  writer_->commit(digests);
+  writer_->commit(digests, request_.will_make_file);
 }
 
 }  // namespace troupe::checkpoint

@@ -105,11 +105,54 @@ TEST_F(Resume, NeverMovesARunAsideAndLeavesOthersAlone) {
   EXPECT_EQ(std::distance(fs::directory_iterator(path("photos")), {}), 1);
   EXPECT_FALSE(fs::exists(path("photos.old-1")));
 
+  // Of a link what it leads to: the new run is on the disk of the old one.
+  fs::create_directory(path("disk"));
+  fs::create_directory_symlink(path("disk/run"), path("link"));
+  const Outcome dangling = fresh("link");
+  expect_code(dangling, 5, path("disk/run"));
+  fs::create_directory(path("disk/run"));
+  ASSERT_EQ(fresh("link").code, 0);
+  ASSERT_EQ(fresh("link").code, 0);
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_TRUE(fs::exists(checkpoint("disk/run", 2)));
+  EXPECT_TRUE(fs::exists(checkpoint("disk/run.old-1", 2)));
+  EXPECT_FALSE(fs::exists(path("link.old-1")));
+
   // Killed before it wrote anything: nothing is there to be kept.
   fs::create_directory(path("early"));
   write_text(path("early") + "/.lock", "pid 999999\nhost gone\nboot gone\n");
   EXPECT_EQ(fresh("early").code, 0);
   EXPECT_FALSE(fs::exists(path("early.old-1")));
+}
+
+// As h5py's mode r+ does.
+TEST_F(Resume, ACheckpointThatIsOpenElsewhereIsNotPassedOver) {
+  ASSERT_EQ(run(alone(train("run", {"train.steps=8"}))).code, 0);
+  const std::string file = checkpoint("run", 8);
+  const std::string good = read_text(file);
+  const size_t superblock = good.find("\x89HDF");
+  ASSERT_NE(superblock, std::string::npos);
+  std::string marked = good;
+  marked[superblock + 20] = 1;
+  write_text(file, marked);
+  const auto before = fs::last_write_time(file);
+  for (const int ranks : {1, 2}) {
+    const auto words = train("run", {"train.steps=12"});
+    expect_code(run(ranks == 1 ? alone(words) : under_mpirun(ranks, words)), 4,
+                "open in another program");
+  }
+  expect_code(run(alone({"eval", path("run")})), 4, "open in another program");
+  EXPECT_EQ(read_text(file), marked);
+  EXPECT_EQ(fs::last_write_time(file), before);
+  EXPECT_FALSE(fs::exists(checkpoint("run", 12)));
+  const Outcome verified = run(alone({"ckpt", "verify", path("run")}));
+  EXPECT_EQ(verified.code, 4);
+  EXPECT_NE(verified.out.find("in use"), std::string::npos) << verified.out;
+  EXPECT_EQ(verified.out.find("damaged"), std::string::npos) << verified.out;
+  // Closed again: as it was.
+  write_text(file, good);
+  EXPECT_EQ(run(alone(train("run", {"train.steps=12"}))).code, 0);
+  EXPECT_EQ(rows("run").size(), 12U);
 }
 
 TEST_F(Resume, FromAGivenCheckpoint) {

@@ -15,6 +15,7 @@
 #include "parallel/checkpoint/directory.h"
 #include "parallel/checkpoint/file_writer.h"
 #include "parallel/checkpoint/manifest.h"
+#include "parallel/checkpoint/own_files.h"
 #include "parallel/checkpoint/structure_check.h"
 #include "parallel/comm/self_communicator.h"
 #include "parallel/comm/thread_world.h"
@@ -186,8 +187,10 @@ TEST_F(Shards, GoWithTheirManifest) {
   EXPECT_EQ(names(), (std::vector<std::string>{"step-00000002.h5", "step-00000002.shards",
                                                "step-00000003.h5", "step-00000003.shards"}));
   // What a killed save leaves; a folder of the user's is none of that.
-  fs::create_directory(checkpoint::directory_of(dir_.path()) + "/step-00000004.shards");
-  fs::create_directory(checkpoint::directory_of(dir_.path()) + "/mine");
+  const std::string folder = checkpoint::directory_of(dir_.path());
+  checkpoint::OwnFiles(folder).add_folder("step-00000004.shards");
+  fs::create_directory(folder + "/step-00000004.shards");
+  fs::create_directory(folder + "/mine");
   checkpoint::set_aside_newer(dir_.path(), 2);
   save_step(dir_.path(), {2, 1}, 3, 0, 1);
   EXPECT_EQ(names(),

@@ -165,7 +165,8 @@ void write_file(const std::string& path, const std::string& bytes) {
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> out;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    out.push_back(entry.path().filename().string());
+    const std::string name = entry.path().filename().string();
+    if (name != ".made") out.push_back(name);
   }
   std::sort(out.begin(), out.end());
   return out;

@@ -23,7 +23,7 @@ std::string difference(const State& a, const State& b);
 
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, const std::string& bytes);
-// Names in a directory, sorted.
+// Names in a directory, sorted, without the list of what the run made there.
 std::vector<std::string> names_in(const std::string& directory);
 
 }  // namespace troupe::test

@@ -1,0 +1,16 @@
+// Which checkpoints of a run are kept. Only what the run itself made is ever removed (own_files.h),
+// and of that nothing that something else in the folder refers to: a manifest of any name its
+// shards, a link the checkpoint that it leads to.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace troupe::checkpoint {
+
+// Removes the oldest checkpoints beyond `keep` (0 keeps all), shards that no manifest names any
+// more, and what killed saves left behind. What cannot be removed is a warning, and no reason to
+// end a training. Call it when no save is under way.
+void remove_old(const std::string& folder, int64_t keep);
+
+}  // namespace troupe::checkpoint
