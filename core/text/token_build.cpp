@@ -25,8 +25,10 @@ void check_target(const std::string& prefix) {
          "DIR/NAME.bin and DIR/NAME.idx",
          prefix);
   bool known = false;
-  if (fs::exists(prefix + ".idx", error)) {
-    const MappedFile idx(prefix + ".idx");
+  // One that is not yet in its place: the build was ended between its last steps.
+  for (const char* extension : {".idx", ".idx.tmp"}) {
+    if (known || !fs::is_regular_file(prefix + extension, error)) continue;
+    const MappedFile idx(prefix + extension);
     known = idx.bytes().starts_with(std::string_view(kIndexMagic, sizeof kIndexMagic));
   }
   for (const char* extension : {".idx", ".bin", ".meta.json"})
@@ -57,6 +59,7 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
   }
   check_target(request.prefix);
   BuildResult result;
+  result.removed = remove_left_over(request.prefix);
   result.type = type_for(tokenizer.vocab_size());
   TokenFileWriter writer(request.prefix, result.type);
   const std::optional<int32_t> end = tokenizer.end_of_text();

@@ -26,7 +26,8 @@ struct BuildResult {
   int64_t tokens = 0;
   int64_t bytes = 0;  // of text read
   TokenType type = TokenType::u16;
-  TextReport report;  // of all inputs
+  TextReport report;                 // of all inputs
+  std::vector<std::string> removed;  // files that a build which was stopped had left
 };
 
 // Each text file, JSONL row and file of a folder is a document; the tokenizer's end-of-text token

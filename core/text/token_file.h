@@ -47,6 +47,10 @@ struct TokenFileOrigin {
 };
 std::optional<TokenFileOrigin> read_token_file_origin(const std::string& prefix);
 
+// Removes the temporary files that a writer which was ended by a signal left for this prefix, and
+// returns their paths. Those of a writer that lives stay.
+std::vector<std::string> remove_left_over(const std::string& prefix);
+
 // Writes a pair. Until finish() returns, only *.tmp files beside it are touched (they go away with
 // the writer); finish() syncs them and moves them into place, .idx last, so a pair is there whole
 // or not at all. Directory or disk trouble: ExitCode::resource.

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/byte_escape.h"
 #include "core/text/token_file.h"
 #include "core/text/token_index_layout.h"
 
@@ -17,6 +18,8 @@ namespace troupe {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kTemporaryEnd = ".tmp";
 
 void sync_folder_of(const std::string& path) {
   const fs::path folder = fs::path(path).parent_path();
@@ -38,7 +41,7 @@ void move_into_place(const std::string& from, const std::string& to) {
 // moved into place.
 struct TokenFileWriter::Output {
   explicit Output(std::string final_path)
-      : path(final_path + ".tmp"), target(std::move(final_path)) {
+      : path(final_path + kTemporaryEnd), target(std::move(final_path)) {
     file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) fail(ExitCode::resource, "{}: cannot be written: {}", path, std::strerror(errno));
     if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
@@ -95,6 +98,22 @@ struct TokenFileWriter::Output {
   int file = -1;
   bool owned = false;
 };
+
+std::vector<std::string> remove_left_over(const std::string& prefix) {
+  std::vector<std::string> removed;
+  for (const char* extension : {".bin", ".idx", ".meta.json"}) {
+    const std::string path = prefix + extension + kTemporaryEnd;
+    std::error_code error;
+    if (!fs::is_regular_file(fs::symlink_status(path, error))) continue;
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) continue;
+    const bool in_use = ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    const bool gone = !in_use && ::unlink(path.c_str()) == 0;
+    ::close(file);
+    if (gone) removed.push_back(path);
+  }
+  return removed;
+}
 
 TokenFileWriter::TokenFileWriter(std::string prefix, TokenType type)
     : prefix_(std::move(prefix)), type_(type), bin_(std::make_unique<Output>(prefix_ + ".bin")) {
@@ -154,7 +173,7 @@ void TokenFileWriter::finish(std::optional<TokenFileOrigin> origin) {
   std::unique_ptr<Output> meta;
   if (origin) {
     const nlohmann::ordered_json json = {
-        {"tokenizer", origin->tokenizer},
+        {"tokenizer", escape_bytes(origin->tokenizer)},
         {"fingerprint", fmt::format("{:016x}", origin->fingerprint)},
         {"vocab", origin->vocab},
         {"tokens", tokens_},

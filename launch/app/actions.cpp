@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "launch/app/output.h"
 #include "launch/config/nearest.h"
 
 namespace troupe {
@@ -34,7 +35,7 @@ int run_action(const std::string& command, const std::vector<Action>& actions,
     fail(ExitCode::usage, "troupe {}: name an action: {}", command, fmt::join(names, ", "));
   }
   if (words[0] == "--help" || words[0] == "-h") {
-    fmt::print("{}", help(command, actions));
+    output::print("{}", help(command, actions));
     return 0;
   }
   const auto action = std::find_if(actions.begin(), actions.end(),

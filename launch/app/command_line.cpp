@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "core/base/error.h"
+#include "launch/app/output.h"
 #include "launch/config/nearest.h"
 #include "launch/config/scalar.h"
 
@@ -179,7 +180,7 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
   out.positionals = std::move(positionals);
   out.positionals.insert(out.positionals.end(), rest.begin(), rest.end());
   if (out.flag("help")) {
-    fmt::print("{}", help());
+    output::print("{}", help());
     return std::nullopt;
   }
   if (out.positionals.size() < minimum_) misuse(missing_operand(out.positionals.size()));

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <cerrno>
+#include <cstring>
 #include <exception>
 #include <new>
 
@@ -9,6 +11,7 @@
 #include "core/kernels/instruction_set.h"
 #include "launch/app/commands.h"
 #include "launch/app/failure.h"
+#include "launch/app/output.h"
 #include "launch/config/help.h"
 #include "launch/config/nearest.h"
 #include "launch/job/stop_request.h"
@@ -68,10 +71,13 @@ std::string program_help() {
 
 namespace {
 
+std::string command_name(std::span<const std::string> words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h") return "help";
+  return words[0] == "--version" ? "version" : words[0];
+}
+
 int dispatch(std::span<const std::string> words) {
-  std::string name = words.empty() ? "help" : words[0];
-  if (name == "--help" || name == "-h") name = "help";
-  if (name == "--version") name = "version";
+  const std::string name = command_name(words);
   const Command* command = find_command(name);
   if (command == nullptr) {
     std::vector<std::string> names;
@@ -85,9 +91,7 @@ int dispatch(std::span<const std::string> words) {
   return command->run(words.empty() ? words : words.subspan(1));
 }
 
-}  // namespace
-
-int run_program(std::span<const std::string> words) {
+int run_command(std::span<const std::string> words) {
   try {
     return dispatch(words);
   } catch (const RankReport& error) {
@@ -106,6 +110,20 @@ int run_program(std::span<const std::string> words) {
     report_failure(fmt::format("unexpected: {}; this is a bug in Troupe", error.what()));
     return static_cast<int>(ExitCode::internal);
   }
+}
+
+}  // namespace
+
+int run_program(std::span<const std::string> words) {
+  const int code = run_command(words);
+  const int failure = output::finish();
+  // A reader that goes away (`| head`) has read what it wanted.
+  if (failure == 0 || failure == EPIPE) return code;
+  report_failure(fmt::format(
+      "cannot write standard output: {}; what `troupe {}` printed is not complete. Free space on "
+      "its disk, or lead it elsewhere",
+      std::strerror(failure), command_name(words)));
+  return code == 0 ? static_cast<int>(ExitCode::resource) : code;
 }
 
 }  // namespace troupe

@@ -71,6 +71,7 @@ int node_of(const Parallelism& p, int rank) {
   return p.ranks_per_node > 0 ? rank / p.ranks_per_node : 0;
 }
 
+constexpr const char* kSvgMark = "<!-- made by troupe layout -->\n";
 constexpr int kCell = 116;
 constexpr int kLine = 22;
 
@@ -171,6 +172,8 @@ std::string layout_table(const RunConfig& config) {
   return text + "\n" + traffic_table(config);
 }
 
+bool is_layout_svg(std::string_view beginning) { return beginning.starts_with(kSvgMark); }
+
 std::string layout_svg(const RunConfig& config) {
   const Parallelism& p = config.parallel;
   const MeshShape& shape = p.shape;
@@ -182,7 +185,8 @@ std::string layout_svg(const RunConfig& config) {
   const int below = top + rows * kCell + shape[Axis::pp] * kLine + 20;
   const int width = std::max(left + columns * kCell + 20, 840);
   const int height = below + (static_cast<int>(links.size()) + 2) * kLine;
-  std::string out = fmt::format(
+  std::string out = kSvgMark;
+  out += fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
       "{1}\" font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"{0}\" height=\"{1}\" "
       "fill=\"white\"/>\n",

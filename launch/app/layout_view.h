@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "launch/config/run_config.h"
@@ -23,5 +24,7 @@ std::vector<LinkTraffic> link_traffic(const RunConfig& config);
 std::string layout_table(const RunConfig& config);
 // One self-contained SVG document.
 std::string layout_svg(const RunConfig& config);
+// Does a file that begins so hold such a picture? Its first comment says so.
+bool is_layout_svg(std::string_view beginning);
 
 }  // namespace troupe

@@ -3,12 +3,12 @@
 namespace troupe {
 
 CommandLine& add_text_options(CommandLine& line) {
-  return line
-      .option("field", "F", "text", "of JSON lines: the one that holds the text")
+  return line.option("field", "F", "text", "of JSON lines: the one that holds the text")
       .option("format", "auto|text|jsonl", "auto", "what files hold, as data.format")
-      .option("invalid-utf8", "keep|error|replace", "keep",
-              "bytes that are no UTF-8, as data.invalid_utf8; keep, written out, takes files of any "
-              "kind");
+      .option(
+          "invalid-utf8", "keep|error|replace", "keep",
+          "bytes that are no UTF-8, as data.invalid_utf8; keep, written out, takes files of any "
+          "kind");
 }
 
 TextOptions text_options(const Arguments& arguments, const TextOptions& run) {

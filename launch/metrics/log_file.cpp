@@ -27,6 +27,8 @@ size_t write_all(int descriptor, std::string_view bytes) {
   return done;
 }
 
+std::string temporary_name(const std::filesystem::path& path) { return path.string() + ".new"; }
+
 void sync_directory(const std::filesystem::path& file) {
   const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
   const int directory = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -86,6 +88,7 @@ std::string read_bytes(const std::filesystem::path& path) {
 }
 
 void keep_only(const std::filesystem::path& path, std::string_view content, std::string_view keep) {
+  ::unlink(temporary_name(path).c_str());
   if (keep == content) return;
   std::string problem;
   if (content.substr(0, keep.size()) == keep) {
@@ -101,7 +104,7 @@ void keep_only(const std::filesystem::path& path, std::string_view content, std:
 
 bool replace_file(const std::filesystem::path& path, std::string_view content,
                   std::string& problem) {
-  const std::string temporary = path.string() + ".new";
+  const std::string temporary = temporary_name(path);
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   bool ok = descriptor >= 0;
   if (ok) {

@@ -39,7 +39,7 @@ class LogFile {
 std::string read_bytes(const std::filesystem::path& path);
 
 // Makes `keep` the file's content: cut in place when it is how the file begins (needs no disk
-// space), else by replace_file. Warns on trouble.
+// space), else by replace_file. Warns on trouble. Removes what a killed replace_file left.
 void keep_only(const std::filesystem::path& path, std::string_view content, std::string_view keep);
 
 // Replaces the file's content by a temporary file in the same directory, flushed to disk and

@@ -367,6 +367,7 @@ std::string page(const std::vector<RunData>& runs) {
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"generator\" content=\"troupe report\">\n"
       "<link rel=\"icon\" href=\"data:,\">\n"
       "<title>Troupe report: {}</title>\n<style>{}</style>\n</head>\n<body>\n{}"
       "<footer>Made by troupe report from metrics.jsonl, experts.bin and config.resolved.yaml. "

@@ -11,10 +11,12 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/kernels/instruction_set.h"
+#include "core/text/json_text.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/commands/bench_parts.h"
+#include "launch/app/output.h"
 #include "launch/bench/step_bench.h"
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
@@ -85,25 +87,25 @@ nlohmann::ordered_json step_json(const RunConfig& config, const StepBench& bench
 
 void print_step(const RunConfig& config, const StepBench& bench, const NaturalBench& natural,
                 int64_t warmup) {
-  fmt::print("step              {:.1f} ms median of {} ({:.1f} to {:.1f})\n", bench.step_ms,
-             bench.steps, bench.step_ms_min, bench.step_ms_max);
-  fmt::print("tokens/s          {:.0f}\n", bench.tokens_per_s);
+  output::print("step              {:.1f} ms median of {} ({:.1f} to {:.1f})\n", bench.step_ms,
+                bench.steps, bench.step_ms_min, bench.step_ms_max);
+  output::print("tokens/s          {:.0f}\n", bench.tokens_per_s);
   if (natural) {
-    fmt::print(
+    output::print(
         "natural routing   {:.0f} tokens/s; the busiest rank has {:.2f} times the mean load\n",
         natural->tokens_per_s, natural->rank_load_max_over_mean);
   }
-  fmt::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} by {} (at {}, packed weights)\n",
-             bench.gemm_fraction, bench.gemm_rate / 1e9, name(config.model.compute),
-             kernels::name(kernels::instruction_set()), shape_text(bench.gemm_shape));
-  fmt::print("routing           {:.1f} % of the step in router, dispatch and combine\n",
-             100 * bench.dispatch_ms / bench.step_ms);
-  fmt::print("optimizer         {:.1f} ms, communication {:.1f} ms\n", bench.optimizer_ms,
-             bench.comm_ms);
-  fmt::print("peak memory       {} on the heaviest rank\n",
-             bytes_text(static_cast<double>(bench.mem_peak_bytes)));
+  output::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} by {} (at {}, packed weights)\n",
+                bench.gemm_fraction, bench.gemm_rate / 1e9, name(config.model.compute),
+                kernels::name(kernels::instruction_set()), shape_text(bench.gemm_shape));
+  output::print("routing           {:.1f} % of the step in router, dispatch and combine\n",
+                100 * bench.dispatch_ms / bench.step_ms);
+  output::print("optimizer         {:.1f} ms, communication {:.1f} ms\n", bench.optimizer_ms,
+                bench.comm_ms);
+  output::print("peak memory       {} on the heaviest rank\n",
+                bytes_text(static_cast<double>(bench.mem_peak_bytes)));
   if (config.parallel.shape[Axis::pp] > 1) {
-    fmt::print(
+    output::print(
         "pipeline          stages wait {:.1f} % of the time ({:.1f} % on paper with their times, "
         "{:.1f} % with equal ones); the busiest works {:.2f} times the mean; {:.2f} of the paper's "
         "speed\n",
@@ -111,7 +113,7 @@ void print_step(const RunConfig& config, const StepBench& bench, const NaturalBe
         bench.pipeline.imbalance, of_simulated(bench.pipeline));
   }
   if (warmup + bench.steps > 10) {
-    fmt::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
+    output::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
   }
 }
 
@@ -158,7 +160,7 @@ int bench_step_command(const Arguments& arguments) {
   }
   if (!runtime.leader()) return 0;
   if (arguments.flag("json")) {
-    fmt::print("{}\n", step_json(config, bench, natural).dump());
+    output::print("{}\n", json_text(step_json(config, bench, natural)));
   } else {
     print_step(config, bench, natural, warmup);
   }
@@ -175,12 +177,12 @@ int bench_gemm_command(const Arguments& arguments) {
     out[name(dtype)] = {{"flops_per_second", rate.flops_per_second},
                         {"shape", shape_text(rate.size)}};
     if (!arguments.flag("json")) {
-      fmt::print("{:5} {:8.1f} GFLOP/s at {}, {} thread{}, {}\n", name(dtype),
-                 rate.flops_per_second / 1e9, shape_text(rate.size), runtime.threads(),
-                 runtime.threads() == 1 ? "" : "s", kernels::name(kernels::instruction_set()));
+      output::print("{:5} {:8.1f} GFLOP/s at {}, {} thread{}, {}\n", name(dtype),
+                    rate.flops_per_second / 1e9, shape_text(rate.size), runtime.threads(),
+                    runtime.threads() == 1 ? "" : "s", kernels::name(kernels::instruction_set()));
     }
   }
-  if (arguments.flag("json")) fmt::print("{}\n", out.dump());
+  if (arguments.flag("json")) output::print("{}\n", json_text(out));
   return 0;
 }
 

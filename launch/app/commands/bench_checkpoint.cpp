@@ -3,8 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/text/json_text.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/commands/bench_parts.h"
+#include "launch/app/output.h"
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/config/load.h"
 #include "launch/training/automatic_precision.h"
@@ -44,25 +46,25 @@ int bench_checkpoint_command(const Arguments& arguments) {
                                      {"file_bytes", bench.file_bytes},
                                      {"directory", bench.directory},
                                      {"repeats", repeats}};
-    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    output::print("{}\n", json_text(out));
     return 0;
   }
-  fmt::print("file              {:.1f} MB in {}\n", static_cast<double>(bench.file_bytes) / 1e6,
-             bench.directory);
-  fmt::print("save              {:.3f} GB/s median of {}: write, fsync, read back and compare\n",
-             bench.save_rate / 1e9, repeats);
-  fmt::print("disk write        {:.3f} GB/s: plain write and fsync; save is {:.2f} of it\n",
-             bench.disk_write_rate / 1e9, save_fraction);
-  fmt::print("load              {:.3f} GB/s: read, compare digests, fill the tensors\n",
-             bench.load_rate / 1e9);
-  fmt::print("verify            {:.3f} GB/s\n", bench.verify_rate / 1e9);
-  fmt::print("disk read         {:.3f} GB/s: plain read; load is {:.2f} of it\n",
-             bench.disk_read_rate / 1e9, load_fraction);
-  fmt::print(
+  output::print("file              {:.1f} MB in {}\n", static_cast<double>(bench.file_bytes) / 1e6,
+                bench.directory);
+  output::print("save              {:.3f} GB/s median of {}: write, fsync, read back and compare\n",
+                bench.save_rate / 1e9, repeats);
+  output::print("disk write        {:.3f} GB/s: plain write and fsync; save is {:.2f} of it\n",
+                bench.disk_write_rate / 1e9, save_fraction);
+  output::print("load              {:.3f} GB/s: read, compare digests, fill the tensors\n",
+                bench.load_rate / 1e9);
+  output::print("verify            {:.3f} GB/s\n", bench.verify_rate / 1e9);
+  output::print("disk read         {:.3f} GB/s: plain read; load is {:.2f} of it\n",
+                bench.disk_read_rate / 1e9, load_fraction);
+  output::print(
       "step while saving {:.3f} of {:.1f} ms, medians, limit 1.10; a save lasts {:.1f} steps\n",
       bench.saving_step_ratio, bench.step_seconds * 1e3, bench.steps_per_save);
-  fmt::print("copy              {:.1f} ms; mean step with the copy {:.3f}\n",
-             bench.copy_seconds * 1e3, bench.saving_mean_ratio);
+  output::print("copy              {:.1f} ms; mean step with the copy {:.3f}\n",
+                bench.copy_seconds * 1e3, bench.saving_mean_ratio);
   return 0;
 }
 

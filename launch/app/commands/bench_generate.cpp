@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/json_text.h"
 #include "launch/app/commands/bench_parts.h"
+#include "launch/app/output.h"
 #include "launch/bench/generate_bench.h"
 #include "launch/config/load.h"
 #include "launch/training/memory_check.h"
@@ -66,22 +68,22 @@ int bench_generate_command(const Arguments& arguments) {
                                      {"prompt_tokens", bench.prompt_tokens},
                                      {"repeats", repeats},
                                      {"threads", runtime.threads()}};
-    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    output::print("{}\n", json_text(out));
     return 0;
   }
-  fmt::print(
+  output::print(
       "generated         {:.1f} tokens/s median of {} ({:.1f} to {:.1f}), {} tokens behind {}\n",
       bench.tokens_per_s, repeats, bench.tokens_per_s_min, bench.tokens_per_s_max, bench.tokens,
       bench.prompt_tokens);
-  fmt::print(
+  output::print(
       "bandwidth bound   {:.1f} tokens/s: {:.2f} MB of weights and {:.2f} MB of cache a token "
       "at {:.2f} GB/s\n",
       bench.bound_tokens_per_s, bench.weight_bytes / 1e6, bench.cache_bytes / 1e6,
       bench.read_rate / 1e9);
-  fmt::print("of the bound      {:.3f}\n", bench.bound_fraction);
-  fmt::print("read rate         of a block of all weights, {:.2f} MB, {} thread{}\n",
-             static_cast<double>(bench.model_bytes) / 1e6, runtime.threads(),
-             runtime.threads() == 1 ? "" : "s");
+  output::print("of the bound      {:.3f}\n", bench.bound_fraction);
+  output::print("read rate         of a block of all weights, {:.2f} MB, {} thread{}\n",
+                static_cast<double>(bench.model_bytes) / 1e6, runtime.threads(),
+                runtime.threads() == 1 ? "" : "s");
   return 0;
 }
 

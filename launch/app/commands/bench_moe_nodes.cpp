@@ -9,7 +9,9 @@
 #include <sstream>
 
 #include "core/base/error.h"
+#include "core/text/json_text.h"
 #include "launch/app/commands/bench_parts.h"
+#include "launch/app/output.h"
 #include "launch/bench/nodes_bench.h"
 #include "launch/config/load.h"
 #include "launch/job/emulated_hosts.h"
@@ -83,21 +85,21 @@ Json to_json(const NodesBench& bench, int64_t steps, const std::string& rate) {
 }
 
 void print_rows(const Json& rows, const std::string& label, bool model) {
-  fmt::print("  {:<34} {:>5} {:>14} {:>9} {:>9} {:>7}{}\n", label, "top_k", "bytes across",
-             "messages", "ms", "speed", model ? "  val loss" : "");
+  output::print("  {:<34} {:>5} {:>14} {:>9} {:>9} {:>7}{}\n", label, "top_k", "bytes across",
+                "messages", "ms", "speed", model ? "  val loss" : "");
   for (const Json& row : rows) {
-    fmt::print("  {:<34} {:>5} {:>14.0f} {:>9.0f} {:>9.1f} {:>6.2f}x{}\n",
-               row["exchange"].get<std::string>(), row["top_k"].get<int64_t>(),
-               row["bytes"].get<double>(), row["messages"].get<double>(), row["ms"].get<double>(),
-               row["speed"].get<double>(),
-               model ? fmt::format("  {:8.4f}", row["val_loss"].get<double>()) : "");
+    output::print("  {:<34} {:>5} {:>14.0f} {:>9.0f} {:>9.1f} {:>6.2f}x{}\n",
+                  row["exchange"].get<std::string>(), row["top_k"].get<int64_t>(),
+                  row["bytes"].get<double>(), row["messages"].get<double>(),
+                  row["ms"].get<double>(), row["speed"].get<double>(),
+                  model ? fmt::format("  {:8.4f}", row["val_loss"].get<double>()) : "");
   }
 }
 
 void print(const Json& bench) {
   const std::string rate = bench["rate"];
-  fmt::print("{} nodes, {} ranks{}\n", bench["nodes"].get<int>(), bench["ranks"].get<int>(),
-             rate.empty() ? "" : ", each node sends at most " + rate);
+  output::print("{} nodes, {} ranks{}\n", bench["nodes"].get<int>(), bench["ranks"].get<int>(),
+                rate.empty() ? "" : ", each node sends at most " + rate);
   const Json& layer = bench["layer"];
   print_rows(layer["rows"],
              fmt::format("layer of {} experts, dim {}", layer["experts"].get<int64_t>(),
@@ -107,17 +109,17 @@ void print(const Json& bench) {
   print_rows(model["rows"], fmt::format("model, {} steps", model["steps"].get<int64_t>()), true);
   for (const Json& figure : bench["figures"]) {
     const bool least = figure.contains("at_least");
-    fmt::print("  {:<68} {:7.4f} ({} {}){}\n", figure["name"].get<std::string>(),
-               figure["value"].get<double>(),
-               least ? ">=" : "<=", figure[least ? "at_least" : "at_most"].get<double>(),
-               figure["met"].get<bool>() ? "" : " MISSED");
+    output::print("  {:<68} {:7.4f} ({} {}){}\n", figure["name"].get<std::string>(),
+                  figure["value"].get<double>(),
+                  least ? ">=" : "<=", figure[least ? "at_least" : "at_most"].get<double>(),
+                  figure["met"].get<bool>() ? "" : " MISSED");
   }
 }
 
 // Several measurements, as one object or as tables.
 void show(const Json& measured, bool json) {
   if (json) {
-    fmt::print("{}\n", Json{{"hosts", measured}}.dump());
+    output::print("{}\n", json_text(Json{{"hosts", measured}}));
   } else {
     for (const Json& one : measured) print(one);
   }
@@ -219,7 +221,7 @@ int bench_moe_nodes_command(const Arguments& arguments) {
     words.insert(words.end(), {"--rate", arguments.text("rate")});
     const Json one = Json::parse(run_on_emulated_hosts(hosts, rate, words));
     if (!arguments.flag("json")) print(one["hosts"][0]);
-    std::fflush(stdout);  // the next one takes a while
+    output::flush();  // the next one takes a while
     measured.push_back(one["hosts"][0]);
   }
   if (arguments.flag("json")) show(measured, true);

@@ -19,17 +19,17 @@ void print_routings(const std::vector<RoutingBench>& rows, bool json) {
                           {"expert_load_max_over_mean", row.expert_load_max_over_mean},
                           {"rank_load_max_over_mean", row.rank_load_max_over_mean}};
     }
-    fmt::print("{}\n", out.dump());
+    output::print("{}\n", json_text(out));
     return;
   }
-  fmt::print(
+  output::print(
       "routing     step ms (fastest to slowest)   tokens/s   of balanced   busiest expert   "
       "busiest rank\n");
   for (const RoutingBench& row : rows) {
-    fmt::print("{:<9} {:>9.1f} {:>20} {:>10.0f} {:>12.3f}x {:>15.2f}x {:>13.2f}x\n", row.routing,
-               row.step_ms, fmt::format("({:.1f} to {:.1f})", row.step_ms_min, row.step_ms_max),
-               row.tokens_per_s, row.of_balanced, row.expert_load_max_over_mean,
-               row.rank_load_max_over_mean);
+    output::print("{:<9} {:>9.1f} {:>20} {:>10.0f} {:>12.3f}x {:>15.2f}x {:>13.2f}x\n", row.routing,
+                  row.step_ms, fmt::format("({:.1f} to {:.1f})", row.step_ms_min, row.step_ms_max),
+                  row.tokens_per_s, row.of_balanced, row.expert_load_max_over_mean,
+                  row.rank_load_max_over_mean);
   }
 }
 

@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/json_text.h"
 #include "core/text/text_source.h"
 #include "launch/app/commands/bench_parts.h"
+#include "launch/app/output.h"
 #include "launch/bench/tokenizer_bench.h"
 
 namespace troupe {
@@ -41,19 +43,19 @@ int bench_tokenizer_command(const Arguments& arguments) {
                                      {"text_bytes", bench.text_bytes},
                                      {"tokens", bench.tokens},
                                      {"repeats", repeats}};
-    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    output::print("{}\n", json_text(out));
     return 0;
   }
-  fmt::print("tokenizer         {}\n", tokenizer->description());
-  fmt::print("text              {}, {:.2f} MB, {} tokens, {:.2f} bytes a token\n",
-             arguments.given("text") ? arguments.text("text") : "drawn from its own tokens",
-             static_cast<double>(bench.text_bytes) / 1e6, bench.tokens,
-             static_cast<double>(bench.text_bytes) / static_cast<double>(bench.tokens));
-  fmt::print("encode            {:.2f} MB/s median of {}, one thread\n", bench.encode_rate / 1e6,
-             repeats);
-  fmt::print("decode            {:.1f} MB/s\n", bench.decode_rate / 1e6);
-  fmt::print("limits            {:.0f} MB/s byte tokenizer, {:.0f} MB/s copying the text\n",
-             bench.byte_encode_rate / 1e6, bench.copy_rate / 1e6);
+  output::print("tokenizer         {}\n", tokenizer->description());
+  output::print("text              {}, {:.2f} MB, {} tokens, {:.2f} bytes a token\n",
+                arguments.given("text") ? arguments.text("text") : "drawn from its own tokens",
+                static_cast<double>(bench.text_bytes) / 1e6, bench.tokens,
+                static_cast<double>(bench.text_bytes) / static_cast<double>(bench.tokens));
+  output::print("encode            {:.2f} MB/s median of {}, one thread\n", bench.encode_rate / 1e6,
+                repeats);
+  output::print("decode            {:.1f} MB/s\n", bench.decode_rate / 1e6);
+  output::print("limits            {:.0f} MB/s byte tokenizer, {:.0f} MB/s copying the text\n",
+                bench.byte_encode_rate / 1e6, bench.copy_rate / 1e6);
   return 0;
 }
 

@@ -3,9 +3,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/log.h"
+#include "core/text/json_text.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "launch/config/estimate.h"
 #include "launch/config/layout_text.h"
 #include "launch/config/load.h"
@@ -56,29 +59,29 @@ void print_json(const Findings& found) {
     bytes = (bytes.is_null() ? 0 : bytes.get<int64_t>()) + part.bytes;
   }
   json["warnings"] = found.warnings;
-  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  output::print("{}\n", json_text(json, 2));
 }
 
 void print_text(const Findings& found) {
   const RunConfig& config = found.config;
-  fmt::print("{}\n", resolved_yaml(config, {.folder = "."}));
-  fmt::print("config hash         {}\n", config_hash(config));
-  fmt::print("ranks               {} ({})\n", config.parallel.shape.world(),
-             describe(config.parallel));
-  fmt::print("parameters          {}\n", found.size.parameters);
-  fmt::print("active parameters   {} (read for one token)\n", found.size.active_parameters);
-  fmt::print("tokens per step     {}\n", config.train.global_batch * config.model.seq_len);
-  fmt::print("\nmemory of the heaviest rank, routing taken as even: {}\n",
-             amount(found.memory.total_bytes));
+  output::print("{}\n", resolved_yaml(config, {.folder = "."}));
+  output::print("config hash         {}\n", config_hash(config));
+  output::print("ranks               {} ({})\n", config.parallel.shape.world(),
+                describe(config.parallel));
+  output::print("parameters          {}\n", found.size.parameters);
+  output::print("active parameters   {} (read for one token)\n", found.size.active_parameters);
+  output::print("tokens per step     {}\n", config.train.global_batch * config.model.seq_len);
+  output::print("\nmemory of the heaviest rank, routing taken as even: {}\n",
+                amount(found.memory.total_bytes));
   for (const MemoryPart& part : found.memory.parts) {
-    fmt::print("  {:<28} {:<14} {:>12}\n", part.name, name(part.kind), amount(part.bytes));
+    output::print("  {:<28} {:<14} {:>12}\n", part.name, name(part.kind), amount(part.bytes));
   }
-  fmt::print("\nsent by one rank per step, routing taken as even: {}\n",
-             amount(found.communication.bytes_per_step));
+  output::print("\nsent by one rank per step, routing taken as even: {}\n",
+                amount(found.communication.bytes_per_step));
   for (const CommunicationPart& part : found.communication.parts) {
-    fmt::print("  {:<28} {:<14} {:>12}\n", part.name, "over " + part.group, amount(part.bytes));
+    output::print("  {:<28} {:<14} {:>12}\n", part.name, "over " + part.group, amount(part.bytes));
   }
-  for (const std::string& warning : found.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  for (const std::string& warning : found.warnings) log::warning("{}", warning);
 }
 
 }  // namespace

@@ -9,8 +9,11 @@
 
 #include "core/base/absent_path.h"
 #include "core/base/error.h"
+#include "core/io/open_elsewhere.h"
+#include "core/text/json_text.h"
 #include "launch/app/actions.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/compare.h"
 #include "parallel/checkpoint/directory.h"
@@ -30,7 +33,7 @@ std::string human(int64_t bytes) {
 
 void print(const json& value) {
   // Text of a file may be any bytes: what is not UTF-8 is replaced, never an exception.
-  fmt::print("{}\n", value.dump(2, ' ', false, json::error_handler_t::replace));
+  output::print("{}\n", json_text(value, 2));
 }
 
 // The checkpoint files of a run directory; Error(checkpoint) when there are none.
@@ -56,6 +59,11 @@ std::string file_of(const std::string& path) {
   return path;
 }
 
+// Of a checkpoint that cannot be read.
+const char* word_for(const Error& error) {
+  return dynamic_cast<const OpenElsewhere*>(&error) != nullptr ? "in use" : "damaged";
+}
+
 int64_t element_count(const checkpoint::Info& info, const std::string& folder) {
   int64_t out = 0;
   for (const auto& tensor : info.tensors) {
@@ -69,7 +77,7 @@ int list_files(const Arguments& arguments) {
   json rows = json::array();
   bool damaged = false;
   if (!arguments.flag("json"))
-    fmt::print("{:>10}  {:>10}  {:>12}  file\n", "step", "size", "tensors");
+    output::print("{:>10}  {:>10}  {:>12}  file\n", "step", "size", "tensors");
   for (const auto& file : files) {
     json row = {{"step", file.step}, {"file", file.path}};
     try {
@@ -78,15 +86,15 @@ int list_files(const Arguments& arguments) {
       row["tensors"] = info.tensors.size();
       row["parameters"] = element_count(info, "parameters/");
       if (!arguments.flag("json")) {
-        fmt::print("{:>10}  {:>10}  {:>12}  {}\n", file.step, human(info.file_bytes),
-                   info.tensors.size(), file.path);
+        output::print("{:>10}  {:>10}  {:>12}  {}\n", file.step, human(info.file_bytes),
+                      info.tensors.size(), file.path);
       }
     } catch (const Error& error) {
       damaged = true;
       row["error"] = error.what();
       if (!arguments.flag("json")) {
-        fmt::print("{:>10}  {:>10}  {:>12}  {}\n            {}\n", file.step, "damaged", "-",
-                   file.path, error.what());
+        output::print("{:>10}  {:>10}  {:>12}  {}\n            {}\n", file.step, word_for(error),
+                      "-", file.path, error.what());
       }
     }
     rows.push_back(std::move(row));
@@ -127,36 +135,43 @@ int show(const Arguments& arguments) {
     return 0;
   }
   if (arguments.flag("config")) {
-    fmt::print("{}", info.config);
+    output::print("{}", info.config);
     return 0;
   }
-  fmt::print("file        {}\nformat      {}\nsize        {}{}\nparameters  {}\n\n", path,
-             info.format_version, human(info.file_bytes),
-             info.shards > 0 ? fmt::format(" in {} shards", info.shards) : "",
-             element_count(info, "parameters/"));
+  output::print("file        {}\nformat      {}\nsize        {}{}\nparameters  {}\n\n", path,
+                info.format_version, human(info.file_bytes),
+                info.shards > 0 ? fmt::format(" in {} shards", info.shards) : "",
+                element_count(info, "parameters/"));
   for (const auto& scalar : info.scalars) {
     const std::string value = checkpoint::text(scalar);
-    fmt::print("{:<24}  {}\n", scalar.name,
-               value.size() <= 60 ? value : fmt::format("{} bytes of text", value.size()));
+    output::print("{:<24}  {}\n", scalar.name,
+                  value.size() <= 60 ? value : fmt::format("{} bytes of text", value.size()));
   }
   size_t width = 6;
   for (const auto& tensor : info.tensors) width = std::max(width, tensor.name.size());
-  fmt::print("\n{:<{}}  {:<4}  {:>18}  {:>10}  digest\n", "tensor", width, "type", "shape", "size");
+  output::print("\n{:<{}}  {:<4}  {:>18}  {:>10}  digest\n", "tensor", width, "type", "shape",
+                "size");
   for (const auto& tensor : info.tensors) {
-    fmt::print("{:<{}}  {:<4}  {:>18}  {:>10}  {}\n", tensor.name, width, name(tensor.dtype),
-               tensor.shape.text(), human(tensor.bytes), tensor.digest.hex());
+    output::print("{:<{}}  {:<4}  {:>18}  {:>10}  {}\n", tensor.name, width, name(tensor.dtype),
+                  tensor.shape.text(), human(tensor.bytes), tensor.digest.hex());
   }
   return 0;
 }
 
-// "" when the file is good.
-std::string problem_of(const std::string& path) {
+// What is wrong with a file; empty when it is good.
+struct Finding {
+  std::string word = "good";
+  std::string problem;
+};
+
+Finding look_at(const std::string& path) {
   try {
     checkpoint::verify(path);
   } catch (const Error& error) {
-    return error.what();
+    return {word_for(error), error.what()};
   }
-  return checkpoint::check_structure(path);
+  const std::string problem = checkpoint::check_structure(path);
+  return {problem.empty() ? "good" : "damaged", problem};
 }
 
 int verify(const Arguments& arguments) {
@@ -169,13 +184,12 @@ int verify(const Arguments& arguments) {
   json rows = json::array();
   int bad = 0;
   for (const std::string& path : paths) {
-    const std::string problem = problem_of(path);
+    const auto [word, problem] = look_at(path);
     bad += problem.empty() ? 0 : 1;
     rows.push_back({{"file", path}, {"good", problem.empty()}});
     if (!problem.empty()) rows.back()["error"] = problem;
     if (!arguments.flag("json")) {
-      fmt::print("{}  {}\n", problem.empty() ? "good   " : "damaged",
-                 problem.empty() ? path : problem);
+      output::print("{:<7}  {}\n", word, problem.empty() ? path : problem);
     }
   }
   if (arguments.flag("json")) print({{"checkpoints", rows}, {"damaged", bad}});
@@ -192,22 +206,24 @@ json difference_json(const checkpoint::TensorDifference& tensor) {
 }
 
 void print_difference(const checkpoint::Comparison& result) {
-  if (result.config_differs) fmt::print("the configuration differs (troupe ckpt show --config)\n");
-  for (const std::string& scalar : result.scalars) fmt::print("value {}\n", scalar);
+  if (result.config_differs)
+    output::print("the configuration differs (troupe ckpt show --config)\n");
+  for (const std::string& scalar : result.scalars) output::print("value {}\n", scalar);
   if (result.tensors.empty()) {
-    fmt::print("all {} tensors are equal in every bit\n", result.compared);
+    output::print("all {} tensors are equal in every bit\n", result.compared);
     return;
   }
-  fmt::print("{} of {} tensors differ\n", result.tensors.size(), result.compared);
+  output::print("{} of {} tensors differ\n", result.tensors.size(), result.compared);
   const auto& first = result.tensors.front();
-  fmt::print("first       {}: {}\n", first.name,
-             first.problem.empty()
-                 ? fmt::format("{} elements, largest relative difference {:.3e}, absolute {:.3e}",
-                               first.elements, first.relative, first.absolute)
-                 : first.problem);
+  output::print(
+      "first       {}: {}\n", first.name,
+      first.problem.empty()
+          ? fmt::format("{} elements, largest relative difference {:.3e}, absolute {:.3e}",
+                        first.elements, first.relative, first.absolute)
+          : first.problem);
   if (const auto* largest = result.largest()) {
-    fmt::print("largest     {}: relative difference {:.3e}, absolute {:.3e}\n", largest->name,
-               largest->relative, largest->absolute);
+    output::print("largest     {}: relative difference {:.3e}, absolute {:.3e}\n", largest->name,
+                  largest->relative, largest->absolute);
   }
 }
 
@@ -242,7 +258,7 @@ int merge(const Arguments& arguments) {
   if (arguments.flag("json")) {
     print({{"from", from}, {"file", into}, {"bytes", bytes}});
   } else {
-    fmt::print("{} written, {}\n", into, human(bytes));
+    output::print("{} written, {}\n", into, human(bytes));
   }
   return 0;
 }

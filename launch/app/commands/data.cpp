@@ -10,10 +10,12 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/text/json_text.h"
 #include "core/text/token_build.h"
 #include "core/text/utf8.h"
 #include "launch/app/actions.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "launch/app/text_arguments.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
@@ -35,11 +37,11 @@ std::string the_prefix(const Arguments& arguments) {
 // The first of the rows that were left out.
 void print_skipped(const TextReport& report) {
   if (report.skipped_rows == 0) return;
-  fmt::print("{} bad rows were left out{}:\n", report.skipped_rows,
-             report.skipped_rows > static_cast<int64_t>(report.skipped.size())
-                 ? fmt::format(", the first {} of them", report.skipped.size())
-                 : "");
-  for (const std::string& row : report.skipped) fmt::print("  {}\n", row);
+  output::print("{} bad rows were left out{}:\n", report.skipped_rows,
+                report.skipped_rows > static_cast<int64_t>(report.skipped.size())
+                    ? fmt::format(", the first {} of them", report.skipped.size())
+                    : "");
+  for (const std::string& row : report.skipped) output::print("  {}\n", row);
 }
 
 int build(const Arguments& arguments) {
@@ -79,14 +81,18 @@ int build(const Arguments& arguments) {
                                {"bytes", result.bytes},
                                {"type", name(result.type)},
                                {"vocab", tokenizer->vocab_size()},
-                               {"mb_per_s", rate}};
-    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+                               {"mb_per_s", rate},
+                               {"removed", result.removed}};
+    output::print("{}\n", json_text(json));
     return 0;
   }
-  fmt::print("{}.bin and .idx: {} tokens ({}) in {} documents from {} bytes, {:.1f} MB/s\n",
-             request.prefix, result.tokens, name(result.type), result.documents, result.bytes,
-             rate);
-  if (result.empty > 0) fmt::print("{} documents without text were left out\n", result.empty);
+  for (const std::string& path : result.removed) {
+    output::print("removed {}, which a build that was stopped had left\n", path);
+  }
+  output::print("{}.bin and .idx: {} tokens ({}) in {} documents from {} bytes, {:.1f} MB/s\n",
+                request.prefix, result.tokens, name(result.type), result.documents, result.bytes,
+                rate);
+  if (result.empty > 0) output::print("{} documents without text were left out\n", result.empty);
   print_skipped(result.report);
   return 0;
 }
@@ -172,8 +178,8 @@ void check_ids_of(const Sample& sample, const Tokenizer& tokenizer, const std::s
 
 void print_sample(const Sample& sample, const Tokenizer* tokenizer) {
   const auto size = static_cast<int64_t>(sample.ids.size());
-  fmt::print("\ndocument {} begins at token {}: {} tokens{}\n", sample.document, sample.first,
-             sample.tokens, size < sample.tokens ? fmt::format(", the first {} are", size) : "");
+  output::print("\ndocument {} begins at token {}: {} tokens{}\n", sample.document, sample.first,
+                sample.tokens, size < sample.tokens ? fmt::format(", the first {} are", size) : "");
   std::string pieces = "  text ";
   std::string ids = "  ids  ";
   for (size_t i = 0; i < sample.ids.size(); ++i) {
@@ -181,8 +187,8 @@ void print_sample(const Sample& sample, const Tokenizer* tokenizer) {
     if (tokenizer != nullptr) pieces += shown(tokenizer->id_to_bytes(sample.ids[i]));
     ids += fmt::format("{}{}", i > 0 ? " " : "", sample.ids[i]);
   }
-  if (tokenizer != nullptr) fmt::print("{}\n", pieces);
-  fmt::print("{}\n", ids);
+  if (tokenizer != nullptr) output::print("{}\n", pieces);
+  output::print("{}\n", ids);
 }
 
 // A file or folder of text, not a pair.
@@ -210,11 +216,11 @@ int inspect_text(const Arguments& arguments) {
                                {"documents", documents},
                                {"bytes", bytes},
                                {"invalid_utf8_bytes", report.invalid_bytes}};
-    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+    output::print("{}\n", json_text(json));
     return 0;
   }
-  fmt::print("{}: {}, {} documents with {} bytes of text, {} bytes on disk; not tokenised yet\n",
-             source.path(), source.description(), documents, bytes, source.bytes());
+  output::print("{}: {}, {} documents with {} bytes of text, {} bytes on disk; not tokenised yet\n",
+                source.path(), source.description(), documents, bytes, source.bytes());
   say_what_was_met(source, report);
   return 0;
 }
@@ -242,15 +248,15 @@ int inspect(const Arguments& arguments) {
                             {"first", sample.first},
                             {"tokens", sample.tokens},
                             {"ids", sample.ids}};
-      if (tokenizer) entry["text"] = tokenizer->decode(sample.ids);
+      if (tokenizer) entry["text"] = utf8_replaced(tokenizer->decode(sample.ids));
       json["samples"].push_back(entry);
     }
-    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+    output::print("{}\n", json_text(json));
     return 0;
   }
-  fmt::print("{}: {} tokens ({}) in {} documents ({} sequences), tokenizer {}\n", prefix,
-             file.index.tokens, name(file.index.type), file.index.documents, file.index.sequences,
-             origin ? origin->tokenizer : "not recorded");
+  output::print("{}: {} tokens ({}) in {} documents ({} sequences), tokenizer {}\n", prefix,
+                file.index.tokens, name(file.index.type), file.index.documents,
+                file.index.sequences, origin ? origin->tokenizer : "not recorded");
   for (const Sample& sample : samples) print_sample(sample, tokenizer.get());
   return 0;
 }
@@ -269,15 +275,15 @@ int verify(const Arguments& arguments) {
                                {"largest_id", result.largest_id},
                                {"vocab", result.vocab},
                                {"hash_checked", result.hash_checked}};
-    fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+    output::print("{}\n", json_text(json));
     return 0;
   }
-  fmt::print("{}: good. {} tokens ({}) in {} documents; largest id {}{}; {}\n", prefix,
-             result.index.tokens, name(result.index.type), result.index.documents,
-             result.largest_id,
-             result.vocab > 0 ? fmt::format(", below the vocabulary of {}", result.vocab)
-                              : ", vocabulary not known (give --tokenizer)",
-             result.hash_checked ? "the hash agrees" : "no hash was recorded");
+  output::print("{}: good. {} tokens ({}) in {} documents; largest id {}{}; {}\n", prefix,
+                result.index.tokens, name(result.index.type), result.index.documents,
+                result.largest_id,
+                result.vocab > 0 ? fmt::format(", below the vocabulary of {}", result.vocab)
+                                 : ", vocabulary not known (give --tokenizer)",
+                result.hash_checked ? "the hash agrees" : "no hash was recorded");
   return 0;
 }
 

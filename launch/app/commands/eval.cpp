@@ -7,8 +7,10 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/text/json_text.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "launch/app/text_arguments.h"
 #include "launch/config/scalar.h"
 #include "launch/training/diverged.h"
@@ -101,10 +103,10 @@ int command_eval(std::span<const std::string> args) {
         {"checkpoint", trained.checkpoint}, {"step", trained.step},
         {"tokens", loss.predictions},       {"nats_per_token", loss.nats_per_token},
         {"bits_per_byte", bits_per_byte},   {"perplexity", perplexity}};
-    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    output::print("{}\n", json_text(out));
     return 0;
   }
-  fmt::print(
+  output::print(
       "checkpoint      {} (step {})\ntokens          {}\nnats/token      {:.6f}\nbits/byte       "
       "{:.6f}\n"
       "perplexity      {:.4f}\n",

@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "launch/generation/text_generator.h"
 #include "launch/training/trained_model.h"
 #include "moe/dispatch/groups.h"
@@ -80,14 +81,14 @@ int command_generate(std::span<const std::string> args) {
   check_causal(trained.config.model, arguments->flag("allow-noncausal"));
   request.prompt =
       arguments->text("prompt") == "-" ? read_standard_input() : arguments->text("prompt");
-  std::fwrite(request.prompt.data(), 1, request.prompt.size(), stdout);
+  output::write(request.prompt);
   const GenerationResult result =
       generate_text(*trained.model, *trained.tokenizer, request, [](const std::string& piece) {
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        std::fflush(stdout);
+        output::write(piece);
+        output::flush();
       });
-  std::fputc('\n', stdout);
-  std::fflush(stdout);
+  output::write("\n");
+  output::flush();
   if (result.seconds > 0) {
     log::info("{} tokens in {:.2f} s: {:.0f} tokens/s", result.ids.size(), result.seconds,
               static_cast<double>(result.ids.size()) / result.seconds);

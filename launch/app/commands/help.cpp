@@ -4,6 +4,7 @@
 #include "launch/app/command_line.h"
 #include "launch/app/command_table.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "launch/config/help.h"
 #include "launch/config/schema.h"
 
@@ -18,17 +19,17 @@ int command_help(std::span<const std::string> args) {
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
   if (arguments->positionals.empty()) {
-    fmt::print("{}", program_help());
+    output::print("{}", program_help());
     return 0;
   }
   const std::string& key = arguments->positionals[0];
   const Command* command = find_command(key);
   if (command != nullptr) {
-    fmt::print("troupe {} {}\n  {}; `troupe {} --help` says more\n", command->name,
-               command->arguments, command->summary, command->name);
+    output::print("troupe {} {}\n  {}; `troupe {} --help` says more\n", command->name,
+                  command->arguments, command->summary, command->name);
     if (find_schema(key) == nullptr) return 0;
   }
-  fmt::print("{}", explain_key(key));
+  output::print("{}", explain_key(key));
   return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "launch/app/command_line.h"
 #include "launch/app/command_table.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
 #include "launch/job/mpirun.h"
@@ -134,7 +135,7 @@ int command_launch(std::span<const std::string> args) {
   plan.root = geteuid() == 0;
   plan.oversubscribe = local && plan.ranks > physical_cores();
   if (arguments->flag("print")) {
-    fmt::print("{}\n", shell_line(mpirun_environment(plan), mpirun_line(plan)));
+    output::print("{}\n", shell_line(mpirun_environment(plan), mpirun_line(plan)));
     return 0;
   }
   if (plan.root) {

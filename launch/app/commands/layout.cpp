@@ -1,11 +1,12 @@
 // troupe layout CONFIG --ranks N [--svg FILE]
 #include <fmt/core.h>
 
-#include "core/io/atomic_file.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/layout_view.h"
+#include "launch/app/output.h"
+#include "launch/app/output_file.h"
 #include "launch/config/load.h"
 
 namespace troupe {
@@ -16,6 +17,7 @@ int command_layout(std::span<const std::string> args) {
                    "cross each kind of link in a step. Starts nothing.");
   line.option("ranks", "N", "", "ranks of the job; default: the fewest that the layout allows")
       .option("svg", "FILE", "", "also as a picture")
+      .flag("force", "replace FILE although it is no such picture")
       .details(
           "example:\n  troupe layout configs/tiny/shakespeare.yaml --ranks 4 parallel.tp=2 "
           "train.micro_batch=2")
@@ -29,11 +31,16 @@ int command_layout(std::span<const std::string> args) {
   if (loaded.config.model.vocab == 0) {
     resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());
   }
-  fmt::print("{}", layout_table(loaded.config));
   if (arguments->given("svg")) {
-    write_file_atomically(arguments->text("svg"), layout_svg(loaded.config));
-    fmt::print("\npicture: {}\n", arguments->text("svg"));
+    OutputFile target;
+    target.path = arguments->text("svg");
+    target.option = "--svg";
+    target.ours = is_layout_svg;
+    target.force = arguments->flag("force");
+    write_output_file(target, layout_svg(loaded.config));
   }
+  output::print("{}", layout_table(loaded.config));
+  if (arguments->given("svg")) output::print("\npicture: {}\n", arguments->text("svg"));
   return 0;
 }
 

@@ -9,7 +9,8 @@
 #include "core/base/error.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
-#include "launch/metrics/log_file.h"
+#include "launch/app/output.h"
+#include "launch/app/output_file.h"
 #include "launch/report/report.h"
 
 namespace troupe {
@@ -43,19 +44,21 @@ int command_report(std::span<const std::string> args) {
       "Writes one HTML page about the runs in DIR..., overlaid when there are several. "
       "The page needs no network.");
   line.option("out", "FILE", "", "where the page goes; default: report.html in the first DIR")
+      .flag("force", "replace FILE although it is no report")
       .positionals(1, SIZE_MAX);
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
   const std::vector<fs::path> dirs(arguments->positionals.begin(), arguments->positionals.end());
   for (const fs::path& dir : dirs) need_run(dir);
-  const fs::path out =
-      arguments->given("out") ? fs::path(arguments->text("out")) : dirs.front() / "report.html";
-  std::string problem;
-  if (!replace_file(out, report(dirs), problem)) {
-    fail(ExitCode::resource, "report: cannot write {}: {}; choose another place with --out FILE",
-         out.string(), problem);
-  }
-  fmt::print("report: {}\n", out.string());
+  OutputFile target;
+  target.path =
+      arguments->given("out") ? arguments->text("out") : (dirs.front() / "report.html").string();
+  target.option = "--out";
+  target.ours = is_report;
+  target.force = arguments->flag("force");
+  check_output_file(target);
+  write_output_file(target, report(dirs));
+  output::print("report: {}\n", target.path);
   return 0;
 }
 

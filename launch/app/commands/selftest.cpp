@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/json_text.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 
 namespace troupe {
 
@@ -30,14 +32,14 @@ int command_selftest(std::span<const std::string> args) {
                              {"where", row.where},
                              {"passed", row.passed()}});
     } else {
-      fmt::print("{:6} {:38} worst {:.1e} (allowed {:.0e})  {:.1f} s{}\n",
-                 row.passed() ? "ok" : "FAILED", row.name, row.worst, row.tolerance, row.seconds,
-                 row.passed() ? "" : "  in " + row.where);
+      output::print("{:6} {:38} worst {:.1e} (allowed {:.0e})  {:.1f} s{}\n",
+                    row.passed() ? "ok" : "FAILED", row.name, row.worst, row.tolerance, row.seconds,
+                    row.passed() ? "" : "  in " + row.where);
     }
   }
   if (arguments->flag("json")) {
     out["passed"] = passed;
-    fmt::print("{}\n", out.dump());
+    output::print("{}\n", json_text(out));
   }
   return static_cast<int>(passed ? ExitCode::ok : ExitCode::verification);
 }

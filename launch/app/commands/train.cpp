@@ -14,6 +14,7 @@
 #include "core/io/atomic_file.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "launch/config/resume.h"
@@ -126,6 +127,7 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   const DType chosen = config.model.compute;
   TrainingData data = read_texts(config, runtime);
   check_memory(config, runtime);
+  check_stored_form(config);
   RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
   const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
   config.inputs = fingerprints_of(config, data, directory, runtime);
@@ -142,6 +144,8 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
     return static_cast<int>(ExitCode::ok);
   }
   on_leader(*runtime.world(), "resolved configuration", [&] {
+    checkpoint::begin_run(directory.path(),
+                          std::filesystem::exists(directory.file("config.resolved.yaml")));
     write_file_atomically(directory.file("config.resolved.yaml"), resolved_yaml(config));
     for (const std::string& path :
          checkpoint::set_aside_newer(directory.path(), trainer.completed_steps())) {
@@ -178,7 +182,7 @@ int command_train(std::span<const std::string> args) {
     if (runtime.leader()) {
       const std::string resolved =
           resolved_yaml(loaded.config, {.folder = std::filesystem::current_path().string()});
-      std::fputs(fmt::format("{}\n# data: {}\n", resolved, describe(data)).c_str(), stdout);
+      output::print("{}\n# data: {}\n", resolved, describe(data));
     }
     return 0;
   }

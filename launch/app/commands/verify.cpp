@@ -8,8 +8,11 @@
 
 #include "core/base/error.h"
 #include "core/io/atomic_file.h"
+#include "core/text/json_text.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
+#include "launch/app/output_file.h"
 #include "launch/config/layout_text.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
@@ -88,20 +91,39 @@ int most_chunks(const std::vector<VerifiedLayout>& layouts) {
   return most;
 }
 
+constexpr const char* kCertificateMark = "troupe verify";
+
+// Those made before have no generator.
+bool is_certificate(std::string_view beginning) {
+  return beginning.starts_with('{') &&
+         (beginning.find(kCertificateMark) != std::string_view::npos ||
+          beginning.find("\"config_hash\": ") != std::string_view::npos);
+}
+
+OutputFile certificate(const std::string& path) {
+  OutputFile target;
+  target.path = path;
+  target.option = "certificate";
+  target.ours = is_certificate;
+  target.advice = "Move it, or choose another run.dir";
+  return target;
+}
+
 class Report {
  public:
   Report(const Job& job, bool speaks) : job_(job), speaks_(speaks) {}
 
   void begin(const std::vector<VerifiedLayout>& layouts, const EngineConfig& engine) const {
     if (!speaks_) return;
-    fmt::print("{} layouts of {} ranks, {} steps in {}; allowed difference {:.0e}\n",
-               layouts.size(), job_.list.ranks, job_.verify.steps, name(engine.model.compute),
-               tolerance_of(engine.model.compute));
-    fmt::print("model: {} layers, dim {}, {} heads, {} key heads, {} tokens, vocabulary {}{}\n\n",
-               engine.model.layers, engine.model.dim, engine.model.heads, engine.model.kv_heads,
-               engine.model.seq_len, engine.model.vocab,
-               job_.full ? "" : " (shrunk; --full takes the model as it is)");
-    fmt::print("{:<74} {:>9}  {:<44} {}\n", "layout", "worst", "in", "verdict");
+    output::print("{} layouts of {} ranks, {} steps in {}; allowed difference {:.0e}\n",
+                  layouts.size(), job_.list.ranks, job_.verify.steps, name(engine.model.compute),
+                  tolerance_of(engine.model.compute));
+    output::print(
+        "model: {} layers, dim {}, {} heads, {} key heads, {} tokens, vocabulary {}{}\n\n",
+        engine.model.layers, engine.model.dim, engine.model.heads, engine.model.kv_heads,
+        engine.model.seq_len, engine.model.vocab,
+        job_.full ? "" : " (shrunk; --full takes the model as it is)");
+    output::print("{:<74} {:>9}  {:<44} {}\n", "layout", "worst", "in", "verdict");
   }
 
   void row(const Verdict& verdict, double tolerance) {
@@ -118,9 +140,9 @@ class Report {
                         {"verdict", word == "same" ? "same" : "different"}});
     if (!speaks_) return;
     const std::string where = verdict.error.empty() ? verdict.where : verdict.error;
-    fmt::print("{:<74} {:>9.1e}  {:<44} {}\n", describe(verdict.layout), verdict.worst, where,
-               word);
-    std::fflush(stdout);
+    output::print("{:<74} {:>9.1e}  {:<44} {}\n", describe(verdict.layout), verdict.worst, where,
+                  word);
+    output::flush();
   }
   void refused(const VerifiedLayout& layout) {
     ++reasons_[layout.refused];
@@ -133,17 +155,18 @@ class Report {
     if (!speaks_) return;
     size_t refused = 0;
     for (const auto& [reason, count] : reasons_) refused += count;
-    if (refused > 0) fmt::print("\nrefused, because of what the configuration gives:\n");
-    for (const auto& [reason, count] : reasons_) fmt::print("  {:>4}  {}\n", count, reason);
-    fmt::print("\n{} layouts run, {} refused, {} differ", run_, refused, different_);
-    fmt::print("; worst difference {:.1e}; {:.0f} s\n", worst_, seconds);
+    if (refused > 0) output::print("\nrefused, because of what the configuration gives:\n");
+    for (const auto& [reason, count] : reasons_) output::print("  {:>4}  {}\n", count, reason);
+    output::print("\n{} layouts run, {} refused, {} differ", run_, refused, different_);
+    output::print("; worst difference {:.1e}; {:.0f} s\n", worst_, seconds);
     if (redrawn_ == 0) return;
-    fmt::print("{} of them differed with the first weights and not with others: rounding\n",
-               redrawn_);
+    output::print("{} of them differed with the first weights and not with others: rounding\n",
+                  redrawn_);
   }
 
   void write(const std::string& file, const EngineConfig& engine) const {
-    ordered_json json{{"version", TROUPE_VERSION},
+    ordered_json json{{"generator", kCertificateMark},
+                      {"version", TROUPE_VERSION},
                       {"config_hash", config_hash(job_.config)},
                       {"seed", job_.config.run.seed},
                       {"precision", name(engine.model.compute)},
@@ -151,8 +174,8 @@ class Report {
                       {"worst", worst_},
                       {"layouts", layouts_},
                       {"refused", refused_}};
-    write_file_atomically(file, json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
-    fmt::print("certificate: {}\n", file);
+    write_output_file(certificate(file), json_text(json, 2));
+    output::print("certificate: {}\n", file);
   }
 
  private:
@@ -174,7 +197,9 @@ std::string certificate_path(const RunConfig& config) {
     fail(ExitCode::resource, "{} cannot be made: {}; choose another run.dir", config.run.dir,
          error.message());
   }
-  return (std::filesystem::path(config.run.dir) / "certificate.json").string();
+  std::string path = (std::filesystem::path(config.run.dir) / "certificate.json").string();
+  check_output_file(certificate(path));
+  return path;
 }
 
 int verify(Job& job, RankRuntime& runtime) {

@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "core/kernels/instruction_set.h"
+#include "core/text/json_text.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/output.h"
 
 #ifndef TROUPE_VERSION
 #define TROUPE_VERSION "unknown"
@@ -30,10 +32,10 @@ int command_version(std::span<const std::string> args) {
                                       {"build", build},
                                       {"architecture", "x86-64-v3"},
                                       {"instructions", instructions}};
-    fmt::print("{}\n", json.dump());
+    output::print("{}\n", json_text(json));
   } else {
-    fmt::print("troupe {} (GCC {}, {}, x86-64-v3 and wider; here {})\n", TROUPE_VERSION,
-               __VERSION__, build, instructions);
+    output::print("troupe {} (GCC {}, {}, x86-64-v3 and wider; here {})\n", TROUPE_VERSION,
+                  __VERSION__, build, instructions);
   }
   return 0;
 }

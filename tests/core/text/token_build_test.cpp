@@ -83,6 +83,32 @@ TEST_F(TokenBuildTest, LeavesOtherFilesAlone) {
                [&] { build({"a.txt"}, *byte_, "out/"); });
 }
 
+TEST_F(TokenBuildTest, RemovesAndNamesWhatAStoppedBuildLeft) {
+  write_text(folder_ / "a.txt", "alpha");
+  write_text(folder_ / "out/d.bin.tmp", "half of it");
+  write_text(folder_ / "out/d.idx.tmp", "half");
+  write_text(folder_ / "out/e.bin.tmp", "of another name");
+  const std::vector<std::string> left{folder_ / "out/d.bin.tmp", folder_ / "out/d.idx.tmp"};
+  EXPECT_EQ(build({"a.txt"}, *byte_).removed, left);
+  EXPECT_EQ(text_of(*byte_), "alpha");
+  for (const std::string& path : left) EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_EQ(read_text(folder_ / "out/e.bin.tmp"), "of another name");
+  last_done_ = 0;
+  EXPECT_TRUE(build({"a.txt"}, *byte_).removed.empty());
+
+  // Ended when the first of its files was in place: not a file of somebody else.
+  std::filesystem::rename(folder_ / "out/d.idx", folder_ / "out/d.idx.tmp");
+  last_done_ = 0;
+  EXPECT_EQ(build({"a.txt"}, *byte_).removed.size(), 1U);
+  EXPECT_EQ(text_of(*byte_), "alpha");
+
+  // Also where the next build fails.
+  write_text(folder_ / "out/d.bin.tmp", "half of it");
+  write_text(folder_ / "bad.jsonl", "no row");
+  EXPECT_ANY_THROW(build({"bad.jsonl"}, *byte_));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out/d.bin.tmp"));
+}
+
 TEST_F(TokenBuildTest, LeavesNothingWhenItFails) {
   write_text(folder_ / "empty.txt", "");
   write_text(folder_ / "r.jsonl", "{\"text\": \"good\"}\nbad\n");
