@@ -3,7 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/text/json_text.h"
 #include "launch/app/commands/bench_parts.h"
+#include "launch/app/output.h"
 
 namespace troupe {
 
