@@ -102,7 +102,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
   std::string out;
   if (!options.for_checkpoint) {
     out += "# Every value of this configuration, with where it comes from: LINE:COLUMN of\n";
-    out += "# " + comment(sheet.file) + "\n";
+    out += "# " + escape_bytes(sheet.file) + "\n";
   }
   out += folder_record(folder.empty() ? "." : folder);
   out += input_lines(config.inputs);

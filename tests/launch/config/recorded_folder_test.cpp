@@ -122,7 +122,7 @@ TEST_F(RecordedFolder, ARecordThatIsNoTextDoesNotHideTheConfiguration) {
     load_config_text(text + "wrong: 1\n", place, {}, 1);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find(":6:1"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("6:1"), std::string::npos) << error.what();
   }
 }
 
