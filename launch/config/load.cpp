@@ -11,12 +11,14 @@
 #include <sstream>
 
 #include "core/base/error.h"
+#include "core/text/byte_escape.h"
 #include "launch/config/build.h"
 #include "launch/config/override.h"
 #include "launch/config/reader.h"
 #include "launch/config/recorded_folder.h"
 #include "launch/config/resolved.h"
 #include "launch/config/rules.h"
+#include "launch/config/scalar.h"
 #include "launch/config/yaml.h"
 
 namespace troupe {
@@ -51,6 +53,15 @@ int smallest_world(const Sheet& sheet) {
 
 namespace {
 
+// Words of the command line are bytes: a value that is no text is given as it would be stored.
+std::string as_text(const std::string& assignment) {
+  const size_t equals = assignment.find('=');
+  const std::string value = equals == std::string::npos ? "" : assignment.substr(equals + 1);
+  const bool yaml = value.find_first_of("[{\"'!") == 0;
+  if (yaml || value.starts_with("bytes:") || escape_bytes(value) == value) return assignment;
+  return assignment.substr(0, equals + 1) + format_text(value);
+}
+
 // File and command line merged, without the rules between values.
 Sheet merged_sheet(const std::string& text, const std::string& file,
                    const std::vector<std::string>& overrides, std::vector<Problem>& found) {
@@ -63,7 +74,7 @@ Sheet merged_sheet(const std::string& text, const std::string& file,
   if (root.is_mapping()) {
     std::vector<std::string> seen;
     for (const std::string& assignment : overrides) {
-      apply_override(root, assignment, found, seen);
+      apply_override(root, as_text(assignment), found, seen);
     }
   }
   return read_sheet(root, file, found);

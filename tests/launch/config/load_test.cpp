@@ -322,6 +322,8 @@ TEST(Resolved, DoesNotDependOnTheLayoutInCheckpoints) {
 
 TEST(Load, BytesAreReadAsTheyAreStored) {
   EXPECT_EQ(load({"data.train=bytes:caf%E9/a.txt"}).data.train[0].path, "caf\xe9/a.txt");
+  EXPECT_EQ(load({"data.train=caf\xe9/a #1.txt"}).data.train[0].path, "caf\xe9/a #1.txt");
+  EXPECT_EQ(load({"run.name=a\nb"}).run.name, "a\nb");
   EXPECT_NE(refusal({"data.train=bytes:100%"}).find("write a byte as % and two"),
             std::string::npos);
   EXPECT_NE(refusal({"run.name=bytes:%00"}).find("write a byte as % and two"), std::string::npos);
