@@ -88,8 +88,9 @@ RunDirectory::RunDirectory(const std::string& path, bool fresh, Communicator& wo
   on_leader(world, "run directory", [&] {
     refuse_foreign(path_);
     // Of a link what it leads to: the new run stays on the disk that was chosen.
-    if (fresh) set_aside(resolved(path_));
-    make_directories(path_);
+    const fs::path place = resolved(path_);
+    if (fresh) set_aside(place);
+    make_directories(place.string());
     lock_ = std::make_unique<DirectoryLock>(path_);
   });
 }
