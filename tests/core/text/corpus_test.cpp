@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/text/token_file.h"
+#include "tests/core/compression/compressed.h"
 #include "tests/core/text/fixtures.h"
 
 namespace troupe {
@@ -203,7 +204,8 @@ TEST_F(CorpusTest, SaysWhatIsWrong) {
   refuses("missing.txt: does not exist", "missing.txt");
   refuses("has 3 tokens to train on; one sample needs seq_len + 1 = 4", "a.txt");
   refuses("has 0 tokens to train on", "empty.txt");
-  refuses("rows.jsonl:2: the row has no field \"text\"; its fields are: \"txt\", \"n\"", "rows.jsonl");
+  refuses("rows.jsonl:2: the row has no field \"text\"; its fields are: \"txt\", \"n\"",
+          "rows.jsonl");
   refuses("bad.jsonl:3:10: the row is not valid JSON", "bad.jsonl");
   refuses("number.jsonl:1: the row has a number in field \"text\", not a text", "number.jsonl");
   refuses("list.jsonl:1: the row is not a JSON object but a list", "list.jsonl");
@@ -214,6 +216,61 @@ TEST_F(CorpusTest, SaysWhatIsWrong) {
   refuses("the held-out text has 1 tokens", "long.txt", 0.1);
   expect_error(ExitCode::data, "token 4 has id 101, outside the vocabulary [0, 101)",
                [&] { load("long.txt", 0.0, 2, 101); });
+}
+
+TEST_F(CorpusTest, CutsCompressedTextWhereTheTextIsCut) {
+  const std::string text = test::noise(2'500'000) + "\xE2\x82\xAC" + test::noise(300'000);
+  write_text(folder_ / "plain/a.txt", text.substr(0, 1'000'000));
+  write_text(folder_ / "plain/b.txt", text.substr(1'000'000));
+  write_text(folder_ / "packed/a.txt", test::xz(text.substr(0, 1'000'000)));
+  write_text(folder_ / "packed/b.txt", test::gzip(text.substr(1'000'000)));
+  for (const double fraction : {0.1, 0.107, 0.9}) {
+    const RunData plain = load("plain", fraction);
+    const RunData packed = load("packed", fraction);
+    EXPECT_TRUE(text_of(plain.train.parts[0].tokens, *byte_) ==
+                text_of(packed.train.parts[0].tokens, *byte_));
+    EXPECT_TRUE(text_of(plain.held_out.parts[0].tokens, *byte_) ==
+                text_of(packed.held_out.parts[0].tokens, *byte_));
+    EXPECT_EQ(packed.train.tokens() + packed.held_out.tokens(), 2'800'003);
+    EXPECT_NEAR(static_cast<double>(packed.held_out.tokens()), fraction * 2'800'003, 4);
+  }
+}
+
+// n is what is trained on: with U+FFFD in the place of each invalid byte.
+TEST_F(CorpusTest, CutsReplacedTextByWhatReplacesIt) {
+  write_text(folder_ / "a.txt", std::string(499, 'a') + "\xFF\xFF\xFF" + std::string(492, 'b'));
+  options_.invalid_utf8 = InvalidUtf8::replace;
+  const RunData data = load("a.txt", 0.5);  // 1,000 bytes; byte 500 is inside a U+FFFD
+  EXPECT_EQ(data.train.tokens(), 499);
+  EXPECT_EQ(data.held_out.tokens(), 501);
+}
+
+TEST_F(CorpusTest, SaysHowFarACompressedFileIs) {
+  const std::string packed = test::gzip(test::noise(12'000'000));
+  write_text(folder_ / "a.gz", packed);
+  DataSpec spec;
+  spec.train = {{folder_ / "a.gz", 1.0}};
+  std::vector<int64_t> seen;
+  load_run_data(spec, *byte_, 256, 2, [&](const std::string&, int64_t done, int64_t total) {
+    EXPECT_EQ(total, static_cast<int64_t>(packed.size()));
+    EXPECT_LE(done, total);
+    seen.push_back(done);
+  });
+  EXPECT_GE(seen.size(), 3U);
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+  EXPECT_EQ(seen.back(), static_cast<int64_t>(packed.size()));
+}
+
+// Whatever pieces a text comes in, its ids are those of the whole.
+TEST_F(CorpusTest, EncodesACompressedTextAsAWhole) {
+  std::string text;
+  for (int i = 0; text.size() < 9'000'000; ++i)
+    text += "the cat " + std::to_string(i * 7919) + ".\n";
+  write_text(folder_ / "a.zst", test::zstd(text));
+  const Corpus corpus = load_corpus(folder_ / "a.zst", *bpe_, bpe_->vocab_size());
+  std::vector<int32_t> ids(static_cast<size_t>(corpus.tokens()));
+  corpus.parts[0].tokens.read(0, ids, corpus.vocab);
+  EXPECT_TRUE(ids == bpe_->encode(text));
 }
 
 TEST_F(CorpusTest, RefusesTokensOfAnotherTokenizer) {
