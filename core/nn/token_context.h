@@ -25,6 +25,8 @@ struct TokenContext {
   // Of the step's whole batch, over all ranks and micro-batches: what losses are divided by.
   int64_t global_sequences = 0;
   int64_t global_tokens = 0;  // valid tokens
+  // Targets that are predicted; 0 = as many as valid tokens.
+  int64_t global_predictions = 0;
   // Sequences per micro-batch and data rank (scope `microbatch` of balance terms).
   int64_t micro_batch = 0;
 
@@ -35,6 +37,9 @@ struct TokenContext {
   PhaseClock* clock = nullptr;
 
   int64_t tokens() const { return sequences * seq_len; }
+  int64_t predictions() const {
+    return global_predictions > 0 ? global_predictions : global_tokens;
+  }
   // Is a local token none of the padding?
   bool is_valid(int64_t token) const {
     return !valid.defined() || valid.data<uint8_t>()[token] != 0;

@@ -43,7 +43,7 @@ class SideBuilder {
   void end_document(bool marked) {
     encoder_.finish();
     const std::optional<int32_t> end = tokenizer_.end_of_text();
-    if (has_text_ && marked && end) out_.add({&*end, 1});
+    if (has_text_ && marked && end) out_.add_closing({&*end, 1});
     has_text_ = false;
   }
   TokenStream finish(const std::string& place) { return out_.finish(place); }

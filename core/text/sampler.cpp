@@ -36,8 +36,8 @@ std::vector<int64_t> shares(const std::vector<CorpusPart>& parts) {
 
 }  // namespace
 
-Sampler::Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed)
-    : corpus_(corpus), seq_len_(seq_len), seed_(seed) {
+Sampler::Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed, bool mask_documents)
+    : corpus_(corpus), seq_len_(seq_len), seed_(seed), mask_documents_(mask_documents) {
   require(seq_len > 0 && !corpus.parts.empty(), "a sampler of {} parts with seq_len {}",
           corpus.parts.size(), seq_len);
   require(static_cast<int64_t>(corpus.parts.size()) <= kPeriod, "{} parts in data.train",
@@ -119,6 +119,7 @@ TokenBatch Sampler::batch(std::span<const int64_t> samples, int64_t base) {
   batch.valid.assign(samples.size() * length, 1);
   batch.predictions = batch.sequences * seq_len_;
   std::vector<int32_t> tokens(length + 1);
+  std::vector<int32_t> documents(length + 1);
   for (size_t b = 0; b < samples.size(); ++b) {
     const Window place = window(samples[b]);
     const TokenStream& stream = corpus_.parts[static_cast<size_t>(place.part)].tokens;
@@ -126,13 +127,26 @@ TokenBatch Sampler::batch(std::span<const int64_t> samples, int64_t base) {
     std::copy_n(tokens.begin(), length, batch.ids.begin() + static_cast<int64_t>(b * length));
     std::copy_n(tokens.begin() + 1, length,
                 batch.targets.begin() + static_cast<int64_t>(b * length));
-    const std::span<int32_t> documents(batch.documents.data() + b * length, length);
     stream.read_documents(place.first, documents);
-    const int32_t first = documents[0];
-    for (int32_t& document : documents) document -= first;
+    for (size_t s = 0; s < length; ++s) {
+      batch.documents[b * length + s] = documents[s] - documents[0];
+      if (!mask_documents_ || documents[s + 1] == documents[s]) continue;
+      batch.targets[b * length + s] = kNoTarget;
+      --batch.predictions;
+    }
     batch.samples.push_back(samples[b] - base);
   }
   return batch;
+}
+
+int64_t Sampler::predictions(int64_t first, int64_t count) {
+  int64_t sum = count * seq_len_;
+  for (int64_t sample = first; mask_documents_ && sample < first + count; ++sample) {
+    const Window place = window(sample);
+    const TokenStream& stream = corpus_.parts[static_cast<size_t>(place.part)].tokens;
+    sum -= stream.documents_beginning(place.first + 1, seq_len_);
+  }
+  return sum;
 }
 
 int64_t Sampler::drawn(int32_t part, int64_t samples) const {

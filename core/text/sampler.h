@@ -26,14 +26,18 @@ struct Window {
 
 class Sampler {
  public:
-  // Each part needs seq_len + 1 tokens.
-  Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed);
+  // Each part needs seq_len + 1 tokens. mask_documents: a token is not predicted from another
+  // document, so the first one of a document never is.
+  Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed, bool mask_documents = false);
 
   // sample: step * global_batch + number inside the step's batch, both from 0.
   Window window(int64_t sample);
   // The batch of the given samples, in their order. `samples` of the result are these numbers less
   // `base` (pass step * global_batch to get the numbers inside the step's batch).
   TokenBatch batch(std::span<const int64_t> samples, int64_t base = 0);
+
+  // Predictions of the samples [first, first + count).
+  int64_t predictions(int64_t first, int64_t count);
 
   int64_t seq_len() const { return seq_len_; }
   // Windows of a part in one of its epochs, and the first sample of that epoch counted inside the
@@ -49,6 +53,7 @@ class Sampler {
   Corpus corpus_;  // a copy shares the ids
   int64_t seq_len_;
   uint64_t seed_;
+  bool mask_documents_;
   std::vector<int32_t> pattern_;        // part of each sample of a period; empty with one part
   std::vector<int32_t> pattern_rank_;   // how many earlier samples of the period have that part
   std::vector<int64_t> pattern_count_;  // samples of each part in a period

@@ -16,8 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+TokenType type_for(int64_t vocab) {
+  return vocab <= 256 ? TokenType::u8 : vocab <= 65536 ? TokenType::u16 : TokenType::i32;
+}
+
+}  // namespace
+
 // Only a pair of token files may be replaced.
-void check_target(const std::string& prefix) {
+void prepare_target(const std::string& prefix) {
   std::error_code error;
   if (prefix.empty() || prefix.back() == '/' || fs::is_directory(prefix, error))
     fail(ExitCode::usage,
@@ -43,12 +49,6 @@ void check_target(const std::string& prefix) {
   }
 }
 
-TokenType type_for(int64_t vocab) {
-  return vocab <= 256 ? TokenType::u8 : vocab <= 65536 ? TokenType::u16 : TokenType::i32;
-}
-
-}  // namespace
-
 BuildResult build_token_file(const BuildRequest& request, const Tokenizer& tokenizer,
                              const std::function<void(int64_t, int64_t)>& progress) {
   std::vector<TextSource> sources;
@@ -57,7 +57,7 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
     sources.emplace_back(input, request.text);
     total += sources.back().bytes();
   }
-  check_target(request.prefix);
+  prepare_target(request.prefix);
   BuildResult result;
   result.removed = remove_left_over(request.prefix);
   result.type = type_for(tokenizer.vocab_size());

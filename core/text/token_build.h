@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/text/raw_tokens.h"
 #include "core/text/text_source.h"
 #include "core/text/token_file.h"
 #include "core/text/tokenizer.h"
@@ -19,6 +20,9 @@ struct BuildRequest {
   TextOptions text;                 // how the inputs are read
   std::string prefix;               // PREFIX.bin, PREFIX.idx and PREFIX.meta.json are written
 };
+
+// Creates the folder of the pair. Throws Error(usage) where files at the prefix are no pair.
+void prepare_target(const std::string& prefix);
 
 struct BuildResult {
   int64_t documents = 0;
@@ -36,6 +40,15 @@ struct BuildResult {
 // cannot be read or hold no text: ExitCode::data; the output cannot be written: resource.
 BuildResult build_token_file(const BuildRequest& request, const Tokenizer& tokenizer,
                              const std::function<void(int64_t, int64_t)>& progress);
+
+// The inputs are ids already: files of llm.c, or of bare integers of type `raw`
+// (core/text/raw_tokens.h). A document ends behind each end-of-text token, and each file ends one;
+// end-of-text tokens at its beginning, where llm.c puts them, belong to it. tokenizer: whose ids
+// they are; it is recorded, and ids that it does not have are refused. Null: one document a file,
+// and no tokenizer is recorded. `bytes` of the result are those of the files.
+BuildResult build_from_raw(const BuildRequest& request, std::optional<RawType> raw,
+                           const Tokenizer* tokenizer,
+                           const std::function<void(int64_t, int64_t)>& progress);
 
 struct VerifyResult {
   TokenIndex index;

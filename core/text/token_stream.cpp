@@ -87,13 +87,15 @@ const char* name(TokenType type) {
 }
 
 TokenStream::TokenStream(std::shared_ptr<const void> owner, const std::byte* data, TokenType type,
-                         int64_t size, std::vector<int64_t> document_starts, std::string place)
+                         int64_t size, std::vector<int64_t> document_starts, std::string place,
+                         TokenOrigin origin)
     : owner_(std::move(owner)),
       data_(data),
       type_(type),
       size_(size),
       document_starts_(std::make_shared<const std::vector<int64_t>>(std::move(document_starts))),
-      place_(std::move(place)) {
+      place_(std::move(place)),
+      origin_(origin) {
   require(size == 0 || (!document_starts_->empty() && document_starts_->front() == 0),
           "{}: the first document does not begin at token 0", place_);
 }
@@ -130,6 +132,29 @@ void TokenStream::read_documents(int64_t first, std::span<int32_t> out) const {
   }
 }
 
+int64_t TokenStream::documents_beginning(int64_t first, int64_t count) const {
+  const std::span<const int64_t> starts = document_starts();
+  return std::lower_bound(starts.begin(), starts.end(), first + count) -
+         std::lower_bound(starts.begin(), starts.end(), first);
+}
+
+void TokenStream::read_closing(int64_t first, std::span<uint8_t> out) const {
+  std::fill(out.begin(), out.end(), uint8_t{0});
+  if (origin_.closing == 0 || out.empty()) return;
+  const auto end = first + static_cast<int64_t>(out.size());
+  const std::span<const int64_t> starts = document_starts();
+  auto next = std::upper_bound(starts.begin(), starts.end(), first);
+  for (int64_t begin = *std::prev(next); begin < end;) {
+    const bool last = next == starts.end();
+    const int64_t stop = last ? size_ : *next;
+    const int64_t text_end = last && last_document_is_cut_ ? stop : stop - origin_.closing;
+    for (int64_t at = std::max({text_end, begin, first}); at < std::min(stop, end); ++at)
+      out[static_cast<size_t>(at - first)] = 1;
+    if (last) break;
+    begin = *next++;
+  }
+}
+
 void TokenStream::check_ids(int64_t vocab) const {
   constexpr int64_t kChunk = 1 << 16;
   std::vector<int32_t> ids;
@@ -148,7 +173,12 @@ TokenStream TokenStream::slice(int64_t first, int64_t count) const {
   for (auto next = std::upper_bound(all.begin(), all.end(), first);
        next != all.end() && *next < first + count; ++next)
     starts.push_back(*next - first);
-  return {owner_, data_ + first * size_of(type_), type_, count, std::move(starts), place_};
+  TokenStream out(owner_, data_ + first * size_of(type_), type_, count, std::move(starts), place_,
+                  origin_);
+  const int64_t end = first + count;
+  out.last_document_is_cut_ =
+      end < size_ ? documents_beginning(end, 1) == 0 : last_document_is_cut_;
+  return out;
 }
 
 TokenBuilder::TokenBuilder(int64_t vocab)
@@ -172,10 +202,24 @@ void TokenBuilder::add(std::span<const int32_t> ids) {
   size_ += static_cast<int64_t>(ids.size());
 }
 
+void TokenBuilder::add_closing(std::span<const int32_t> ids) {
+  const auto count = static_cast<int64_t>(ids.size());
+  require(closing_ == 0 || closing_ == count, "{} tokens close a document, {} the one before",
+          count, closing_);
+  closing_ = count;
+  add(ids);
+}
+
 TokenStream TokenBuilder::finish(std::string place) {
   data_->shrink_to_fit();
   const std::byte* data = data_->data();
-  return {std::move(data_), data, type_, size_, std::move(document_starts_), std::move(place)};
+  return {std::move(data_),
+          data,
+          type_,
+          size_,
+          std::move(document_starts_),
+          std::move(place),
+          {.text = true, .closing = closing_}};
 }
 
 }  // namespace troupe

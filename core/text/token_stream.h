@@ -15,6 +15,16 @@ enum class TokenType : uint8_t { u8 = 1, i8, i16, i32, i64, f64, f32, u16 };
 int64_t size_of(TokenType type);
 const char* name(TokenType type);
 
+// What the tokens of a stream stand for.
+struct TokenOrigin {
+  // Made from a text at hand: every token is letters of it, a special one too, which the text then
+  // spells out. Otherwise the text is not known, and special tokens count as no letters.
+  bool text = false;
+  // But for so many tokens at the end of each document, which were put there (an end-of-text
+  // token).
+  int64_t closing = 0;
+};
+
 // A value: copies share everything, slices the ids.
 class TokenStream {
  public:
@@ -22,7 +32,8 @@ class TokenStream {
   // data: `size` ids of `type`, little-endian, kept alive by `owner`. document_starts: rising token
   // positions, the first is 0 (empty when there are no tokens). `place` names the source in errors.
   TokenStream(std::shared_ptr<const void> owner, const std::byte* data, TokenType type,
-              int64_t size, std::vector<int64_t> document_starts, std::string place);
+              int64_t size, std::vector<int64_t> document_starts, std::string place,
+              TokenOrigin origin = {});
 
   int64_t size() const { return size_; }
   TokenType type() const { return type_; }
@@ -34,6 +45,11 @@ class TokenStream {
   void read(int64_t first, std::span<int32_t> out, int64_t vocab) const;
   // Number of the document that holds each of those tokens, counted from 0.
   void read_documents(int64_t first, std::span<int32_t> out) const;
+  // How many documents begin at one of the tokens [first, first + count).
+  int64_t documents_beginning(int64_t first, int64_t count) const;
+  const TokenOrigin& origin() const { return origin_; }
+  // For each of those tokens: 1 if it was put behind a document's text.
+  void read_closing(int64_t first, std::span<uint8_t> out) const;
   // Reads all ids once; fails as read() does.
   void check_ids(int64_t vocab) const;
   // Tokens [first, first + count); a cut document counts as one on each side.
@@ -46,14 +62,18 @@ class TokenStream {
   int64_t size_ = 0;
   std::shared_ptr<const std::vector<int64_t>> document_starts_;
   std::string place_;
+  TokenOrigin origin_;
+  bool last_document_is_cut_ = false;  // it goes on behind the end of this slice
 };
 
-// Collects ids in the smallest type that holds `vocab` ids.
+// Collects ids of a text in the smallest type that holds `vocab` ids.
 class TokenBuilder {
  public:
   explicit TokenBuilder(int64_t vocab);
   void start_document();  // the next added token begins a document
   void add(std::span<const int32_t> ids);
+  // Behind the text of the document that was added to; as many for every document.
+  void add_closing(std::span<const int32_t> ids);
   int64_t size() const { return size_; }
   TokenStream finish(std::string place);
 
@@ -61,6 +81,7 @@ class TokenBuilder {
   TokenType type_;
   std::shared_ptr<std::vector<std::byte>> data_;
   int64_t size_ = 0;
+  int64_t closing_ = 0;
   bool starts_document_ = true;
   std::vector<int64_t> document_starts_;
 };

@@ -71,6 +71,11 @@ CommandLine& CommandLine::flag(const std::string& name, const std::string& help)
   return *this;
 }
 
+CommandLine& CommandLine::may_be_empty() {
+  options_.back().may_be_empty = true;
+  return *this;
+}
+
 CommandLine& CommandLine::option(const std::string& name, const std::string& value,
                                  const std::string& default_value, const std::string& help) {
   options_.push_back({name.substr(0, name.find(',')), name, value, default_value, help});
@@ -116,13 +121,21 @@ void CommandLine::check_known(const std::string& word) const {
   misuse(fmt::format("unknown option {}{}", word, did_you_mean(name, names, "--")));
 }
 
-bool CommandLine::value_follows(const std::string& word) const {
-  return std::any_of(options_.begin(), options_.end(), [&](const Option& option) {
+std::string CommandLine::option_before_value(const std::string& word) const {
+  for (const Option& option : options_) {
     const size_t comma = option.given.find(',');
     const bool same = word == "--" + option.name ||
                       (comma != std::string::npos && word == "-" + option.given.substr(comma + 1));
-    return same && !option.value.empty();
-  });
+    if (same && !option.value.empty()) return option.name;
+  }
+  return {};
+}
+
+std::string CommandLine::assigned_option(const std::string& word) const {
+  for (const Option& option : options_) {
+    if (!option.value.empty() && word.rfind("--" + option.name + "=", 0) == 0) return option.name;
+  }
+  return {};
 }
 
 // Words from the first positional on, which belong to another command; they are taken off `own`.
@@ -158,10 +171,28 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
       check_known(own[i]);
       if (value_follows(own[i])) ++i;  // whatever it begins with
     }
+    // Boost takes an empty value for a missing one, so values are taken off here.
+    const auto with_value = [&](std::vector<std::string>& words_left) {
+      std::vector<po::option> taken;
+      const std::string word = words_left.front();
+      if (const std::string name = assigned_option(word); !name.empty()) {
+        taken.emplace_back(name, std::vector<std::string>{word.substr(name.size() + 3)});
+        words_left.erase(words_left.begin());
+      } else if (const std::string before = option_before_value(word);
+                 !before.empty() && words_left.size() > 1) {
+        taken.emplace_back(before, std::vector<std::string>{words_left[1]});
+        words_left.erase(words_left.begin(), words_left.begin() + 2);
+      }
+      return taken;
+    };
     const int style =
         po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    const po::parsed_options parsed =
-        po::command_line_parser(own).options(description).style(style).allow_unregistered().run();
+    const po::parsed_options parsed = po::command_line_parser(own)
+                                          .options(description)
+                                          .style(style)
+                                          .extra_style_parser(with_value)
+                                          .allow_unregistered()
+                                          .run();
     positionals = po::collect_unrecognized(parsed.options, po::include_positional);
     po::store(parsed, map);
   } catch (const po::error& error) {
@@ -176,6 +207,9 @@ std::optional<Arguments> CommandLine::parse(std::span<const std::string> words) 
     const bool given = map.count(option.name) != 0;
     out.values_[option.name] = given ? map[option.name].as<std::string>() : option.default_value;
     if (given) out.given_[option.name] = true;
+    if (given && out.values_[option.name].empty() && !option.may_be_empty) {
+      misuse(fmt::format("--{} is empty; give {}", option.name, option.value));
+    }
   }
   out.positionals = std::move(positionals);
   out.positionals.insert(out.positionals.end(), rest.begin(), rest.end());

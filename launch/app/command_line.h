@@ -37,8 +37,11 @@ class CommandLine {
 
   // name: "json", or "ranks,n" with a short form.
   CommandLine& flag(const std::string& name, const std::string& help);
+  // An empty value (--name= or --name "") is a misuse, unless may_be_empty() follows.
   CommandLine& option(const std::string& name, const std::string& value,
                       const std::string& default_value, const std::string& help);
+  // For the option before it.
+  CommandLine& may_be_empty();
   // Examples and notes, shown below the options.
   CommandLine& details(std::string text);
   CommandLine& positionals(size_t minimum, size_t maximum);
@@ -58,13 +61,18 @@ class CommandLine {
     std::string value;  // name of the value; empty for a flag
     std::string default_value;
     std::string help;
+    bool may_be_empty = false;
   };
   std::string missing_operand(size_t given) const;
   [[noreturn]] void misuse(const std::string& text) const;
   void check_known(const std::string& word) const;
   std::vector<std::string> take_rest(std::vector<std::string>& own) const;
-  // "--ranks" or "-n", behind which the value is a word of its own.
-  bool value_follows(const std::string& word) const;
+  // The long name for "--ranks" or "-n", behind which the value is a word of its own; empty for
+  // other words.
+  std::string option_before_value(const std::string& word) const;
+  bool value_follows(const std::string& word) const { return !option_before_value(word).empty(); }
+  // The name of the long option in "--ranks=3"; empty when the word is not of this form.
+  std::string assigned_option(const std::string& word) const;
 
   std::string name_;
   std::string synopsis_;

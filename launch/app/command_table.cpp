@@ -61,7 +61,10 @@ std::string program_help() {
   for (const Command& command : commands()) {
     text += fmt::format("  {:<9} {:<38} {}\n", command.name, command.arguments, command.summary);
   }
-  text += "\n`troupe COMMAND --help` explains a command, `troupe help KEY` a configuration key.\n";
+  text +=
+      "\n`troupe COMMAND --help` explains a command, `troupe help KEY` a configuration key.\n"
+      "key=value: the value is all behind the first '='; only [, {, a quote or ! begin YAML.\n"
+      "$NAME, ${NAME} and ~/ in paths are put in; stored configurations keep the result.\n";
   text += "Sections of a configuration:\n" + explain_sections();
   text +=
       "\nexit codes: 0 done, 1 bug, 2 usage or configuration, 3 data, 4 checkpoint, 5 resources,\n"

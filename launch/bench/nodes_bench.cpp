@@ -180,11 +180,14 @@ class ModelCase : public Case {
 
   void step(int64_t number, TrainingData& data) {
     const int64_t base = number * engine_->config().global_batch;
+    const int64_t predictions = data.sampler->predictions(base, engine_->config().global_batch);
     const auto batch = [&](int64_t micro) {
       std::vector<int64_t> samples = micro_batch_samples(engine_->config(), mesh_.size(Axis::dp),
                                                          mesh_.coordinate(Axis::dp), micro);
       for (int64_t& sample : samples) sample += base;
-      return data.sampler->batch(samples, base);
+      TokenBatch out = data.sampler->batch(samples, base);
+      out.step_predictions = predictions;
+      return out;
     };
     const Meter meter(mesh_, "training step");
     engine_->step(number, batch);

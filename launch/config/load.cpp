@@ -64,7 +64,8 @@ std::string as_text(const std::string& assignment) {
 
 // File and command line merged, without the rules between values.
 Sheet merged_sheet(const std::string& text, const std::string& file,
-                   const std::vector<std::string>& overrides, std::vector<Problem>& found) {
+                   const std::vector<std::string>& overrides, const Environment& environment,
+                   std::vector<Problem>& found) {
   YamlNode root;
   try {
     root = parse_yaml(without_record(text), Source::file);
@@ -77,7 +78,7 @@ Sheet merged_sheet(const std::string& text, const std::string& file,
       apply_override(root, as_text(assignment), found, seen);
     }
   }
-  return read_sheet(root, file, found);
+  return read_sheet(root, file, found, {environment, !is_stored(text)});
 }
 
 // A stored configuration that does not know a key was made when this held.
@@ -89,10 +90,10 @@ void set_what_held(Sheet& sheet) {
 }  // namespace
 
 LoadedConfig load_config_text(const std::string& text, const std::string& file,
-                              const std::vector<std::string>& overrides, int world,
-                              Purpose purpose) {
+                              const std::vector<std::string>& overrides, int world, Purpose purpose,
+                              const Environment& environment) {
   std::vector<Problem> found;
-  Sheet sheet = merged_sheet(text, file, overrides, found);
+  Sheet sheet = merged_sheet(text, file, overrides, environment, found);
   if (sheet.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
   if (world == 0) world = smallest_world(sheet);
   std::vector<std::string> missing = find_moved_files(sheet, text);
@@ -119,15 +120,33 @@ void check_stored_form(const RunConfig& config) {
 }
 
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,
-                         int world, Purpose purpose) {
-  return load_config_text(read_config_file(file), file, overrides, world, purpose);
+                         int world, Purpose purpose, const Environment& environment) {
+  return load_config_text(read_config_file(file), file, overrides, world, purpose, environment);
+}
+
+std::map<std::string, std::string> path_variables(const std::string& file,
+                                                  const std::vector<std::string>& overrides) {
+  std::map<std::string, std::string> values;
+  const Environment note = [&](const std::string& name) {
+    std::optional<std::string> value = process_environment(name);
+    if (value) values[name] = *value;
+    return value;
+  };
+  try {
+    std::vector<Problem> told_later;
+    merged_sheet(read_config_file(file), file, overrides, note, told_later);
+  } catch (const Error&) {
+    values.clear();
+  }
+  return values;
 }
 
 std::chrono::milliseconds runtime_timeout(const std::string& file,
                                           const std::vector<std::string>& overrides) {
   try {
     std::vector<Problem> told_later;
-    const Sheet sheet = merged_sheet(read_config_file(file), file, overrides, told_later);
+    const Sheet sheet =
+        merged_sheet(read_config_file(file), file, overrides, process_environment, told_later);
     if (!sheet.entries().empty()) {
       return std::chrono::milliseconds(sheet.integer("runtime.timeout"));
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "launch/config/path_variables.h"
 #include "launch/config/run_config.h"
 
 namespace troupe {
@@ -19,15 +20,23 @@ struct LoadedConfig {
 };
 
 // overrides: "key=value" of the command line. world: number of ranks; 0 = the smallest that the
-// layout allows. Throws Error(usage) with all problems in one message.
+// layout allows. environment: of the variables in paths; all ranks of a job load with that of the
+// leader. Throws Error(usage) with all problems in one message.
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,
-                         int world, Purpose purpose = Purpose::train);
+                         int world, Purpose purpose = Purpose::train,
+                         const Environment& environment = process_environment);
 
 // The same from text, for tests and stored configurations; `file` names it in messages and is the
 // base of relative paths.
 LoadedConfig load_config_text(const std::string& text, const std::string& file,
                               const std::vector<std::string>& overrides, int world,
-                              Purpose purpose = Purpose::train);
+                              Purpose purpose = Purpose::train,
+                              const Environment& environment = process_environment);
+
+// The variables that the paths of a configuration name, with their values in this process, as far
+// as they are set. Nothing where it cannot be read, which load_config() tells.
+std::map<std::string, std::string> path_variables(const std::string& file,
+                                                  const std::vector<std::string>& overrides);
 
 // What a checkpoint will say of this configuration can be read again: asked before training, not
 // after it. Error(usage) says why not.

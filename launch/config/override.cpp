@@ -3,7 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstring>
+#include <string_view>
 #include <utility>
+
+#include "launch/config/schema.h"
 
 namespace troupe {
 namespace {
@@ -58,6 +62,52 @@ YamlNode* step_into(YamlNode& node, const std::string& part) {
   return &node.items.back();
 }
 
+// Like a list, a mapping, a quoted text or a tag.
+bool begins_yaml(const std::string& text) {
+  return !text.empty() && std::string_view("[{\"'!").find(text.front()) != std::string_view::npos;
+}
+
+// Whether YAML would end the value at a comment: a '#' behind a blank and outside of quotes.
+bool has_comment(const std::string& text) {
+  const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
+  char quote = 0;
+  char before = '[';  // the last character that is no blank
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quote != 0) {
+      if (quote == '"' && c == '\\') ++i;
+      if (c == quote) quote = 0;  // '' inside single quotes: closed and opened again
+      if (quote == 0) before = '\'';
+      continue;
+    }
+    if (c == '#' && i > 0 && blank(text[i - 1])) return true;
+    // A quote begins a text where a value begins; else it is an apostrophe.
+    const bool doubled = c == '\'' && i > 0 && text[i - 1] == '\'';
+    if ((c == '"' || c == '\'') && (doubled || std::strchr("[{,:!", before) != nullptr)) quote = c;
+    if (!blank(c)) before = c;
+  }
+  return false;
+}
+
+// What stands behind the '='. Only what begins like a list, a mapping, a quoted text or a tag is
+// read as YAML; anything else is the text itself, to the last character. A section may be null.
+YamlNode value_of(const std::string& key, const std::string& text) {
+  const Place place{Source::command_line, 0, 0};
+  YamlNode value;
+  if (!begins_yaml(text)) {
+    check_utf8(text, Source::command_line);
+    const SchemaNode* section = find_schema(key);
+    const bool nothing =
+        section != nullptr && section->keys.empty() && (text == "null" || text == "~");
+    value.kind = nothing ? YamlNode::Kind::null : YamlNode::Kind::scalar;
+    value.text = text;
+  } else {
+    value = parse_yaml(text, Source::command_line);
+  }
+  value.place = place;
+  return value;
+}
+
 }  // namespace
 
 void apply_override(YamlNode& root, const std::string& assignment, std::vector<Problem>& problems,
@@ -77,10 +127,14 @@ void apply_override(YamlNode& root, const std::string& assignment, std::vector<P
     return;
   }
   seen.push_back(key);
+  if (begins_yaml(text) && has_comment(text)) {
+    problems.push_back(Problem{place, key, text, "a '#' behind a blank begins no comment here",
+                               "put what holds it in quotes: '[\"a #1\", \"b\"]'"});
+    return;
+  }
   YamlNode value;
   try {
-    value = parse_yaml(text, Source::command_line);
-    value.place = place;
+    value = value_of(key, text);
   } catch (const YamlError& error) {
     Problem problem = error.problem();
     problem.key = key;
@@ -90,6 +144,9 @@ void apply_override(YamlNode& root, const std::string& assignment, std::vector<P
         problem.rule = fmt::format("the '{}' of the value is not closed", open);
         problem.fix = "quote the whole word for the shell: 'optimizer.betas=[0.9, 0.95]'";
       }
+    }
+    if (problem.fix.empty() && (text.front() == '"' || text.front() == '\'')) {
+      problem.fix = "nothing may stand behind the closing quote";
     }
     problems.push_back(std::move(problem));
     return;

@@ -157,7 +157,7 @@ std::optional<FieldValue> number(const Scalar<T>& parsed, const YamlNode& node, 
   return FieldValue(value);
 }
 
-std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Problem& problem) {
+std::optional<FieldValue> parse_text(const YamlNode& node, Problem& problem) {
   if (node.text.empty()) {
     wrong(problem, "must not be empty");
     return std::nullopt;
@@ -175,17 +175,33 @@ std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Probl
                            : fmt::format("is longer than {} bytes", kLongestText));
     return std::nullopt;
   }
-  const bool path = key.kind == ValueKind::path || key.kind == ValueKind::run_path;
-  if (path && (node.text == "~" || node.text.rfind("~/", 0) == 0)) {
-    wrong(problem, "~ is not your home directory here", "write the path out");
-    return std::nullopt;
-  }
   return FieldValue(*std::move(bytes));
 }
 
 }  // namespace
 
-std::optional<FieldValue> parse_value(const Key& key, const YamlNode& node, Problem& problem) {
+namespace {
+
+bool textual(const Key& key) {
+  return key.kind == ValueKind::text || key.kind == ValueKind::path ||
+         key.kind == ValueKind::run_path;
+}
+
+// Without the blanks around it, which the command line leaves there.
+std::string trimmed(const std::string& text) {
+  const size_t begin = text.find_first_not_of(' ');
+  if (begin == std::string::npos) return {};
+  return text.substr(begin, text.find_last_not_of(' ') - begin + 1);
+}
+
+}  // namespace
+
+std::optional<FieldValue> parse_value(const Key& key, const YamlNode& given, Problem& problem) {
+  YamlNode node = given;
+  if (node.is_scalar() && !node.quoted && !textual(key)) {
+    node.text = trimmed(node.text);
+    if (node.text.empty()) node.kind = YamlNode::Kind::null;
+  }
   problem.place = node.place;
   problem.value = node.is_null() ? "" : brief(node);
   if (!node.tag.empty()) {
@@ -210,10 +226,9 @@ std::optional<FieldValue> parse_value(const Key& key, const YamlNode& node, Prob
                                node.is_mapping() ? "mapping" : "list"));
     return std::nullopt;
   }
-  const bool textual = key.kind == ValueKind::text || key.kind == ValueKind::path ||
-                       key.kind == ValueKind::run_path || key.kind == ValueKind::choice ||
-                       key.kind == ValueKind::duration;
-  if (node.quoted && !textual) {
+  const bool may_be_quoted =
+      textual(key) || key.kind == ValueKind::choice || key.kind == ValueKind::duration;
+  if (node.quoted && !may_be_quoted) {
     wrong(problem, fmt::format("must be {}, not a text", describe_values(key)),
           "remove the quotes");
     return std::nullopt;
@@ -230,7 +245,7 @@ std::optional<FieldValue> parse_value(const Key& key, const YamlNode& node, Prob
     case ValueKind::choice:
       return parse_choice(node, key, problem);
     default:
-      return parse_text(node, key, problem);
+      return parse_text(node, problem);
   }
 }
 

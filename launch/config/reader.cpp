@@ -33,7 +33,8 @@ const Key* key_of(const SchemaNode& node, const std::string& variant) {
 
 class Reader {
  public:
-  Reader(Sheet& sheet, std::vector<Problem>& problems) : sheet_(sheet), problems_(problems) {}
+  Reader(Sheet& sheet, std::vector<Problem>& problems, const PathReading& paths)
+      : sheet_(sheet), problems_(problems), paths_(paths) {}
 
   // A mapping (or nothing) against the members of a place, then its defaults, in schema order.
   void members(const YamlNode* node, const std::string& path, const std::vector<SchemaNode>& list,
@@ -56,11 +57,14 @@ class Reader {
     problems_.push_back(Problem{place, key, value, std::move(rule), std::move(fix)});
   }
 
+  // Puts variables into a path and says where it stands. False after writing into `found`.
+  bool read_path(const YamlNode& node, Entry& entry, Problem& found) const;
   // A harmless value where none could be read.
   void placeholder(const std::string& path, const Key& key);
 
   Sheet& sheet_;
   std::vector<Problem>& problems_;
+  const PathReading& paths_;
   bool silent_ = false;  // below a place of the wrong shape: nothing is missing there
 };
 
@@ -281,6 +285,26 @@ void Reader::elements(const YamlNode& node, const std::string& path, const Schem
   }
 }
 
+bool Reader::read_path(const YamlNode& node, Entry& entry, Problem& found) const {
+  const ValueKind kind = entry.key->kind;
+  if ((kind != ValueKind::path && kind != ValueKind::run_path) || entry.word()) return true;
+  const bool in_file = node.place.source == Source::file;
+  std::string path = std::get<std::string>(entry.value);
+  if (paths_.expand_file || !in_file) {
+    std::optional<std::string> expanded = expand_path(path, paths_.environment, found);
+    if (!expanded) return false;
+    if (*expanded != path) entry.automatic = path;
+    path = std::move(*expanded);
+  }
+  if (kind == ValueKind::path && in_file && std::filesystem::path(path).is_relative()) {
+    const std::filesystem::path folder = std::filesystem::path(sheet_.file).parent_path();
+    path = (folder / path).lexically_normal().string();
+  }
+  entry.value = path;
+  if (entry.word()) entry.value = "./" + path;  // a file that is called like a word
+  return true;
+}
+
 void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
                   const Place& parent) {
   if (node == nullptr) {
@@ -303,20 +327,18 @@ void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
     return;
   }
   Entry entry{path, &key, std::move(*value), brief(*node), node->place, {}};
-  if (key.kind == ValueKind::path && !entry.word() && node->place.source == Source::file) {
-    const std::filesystem::path written(std::get<std::string>(entry.value));
-    if (written.is_relative()) {
-      const std::filesystem::path folder = std::filesystem::path(sheet_.file).parent_path();
-      entry.value = (folder / written).lexically_normal().string();
-      if (entry.word()) entry.value = "./" + std::get<std::string>(entry.value);  // a file
-    }
+  if (!read_path(*node, entry, found)) {
+    problems_.push_back(std::move(found));
+    placeholder(path, key);
+    return;
   }
   sheet_.add(std::move(entry));
 }
 
 }  // namespace
 
-Sheet read_sheet(const YamlNode& root, const std::string& file, std::vector<Problem>& problems) {
+Sheet read_sheet(const YamlNode& root, const std::string& file, std::vector<Problem>& problems,
+                 const PathReading& paths) {
   Sheet sheet;
   sheet.file = file;
   const Place start{Source::file, root.place.line == 0 ? 1 : root.place.line,
@@ -328,7 +350,7 @@ Sheet read_sheet(const YamlNode& root, const std::string& file, std::vector<Prob
                 "begin with `version: 1`, then `model:` and the other sections"});
     return sheet;
   }
-  Reader(sheet, problems).members(&root, "", schema().children, start);
+  Reader(sheet, problems, paths).members(&root, "", schema().children, start);
   return sheet;
 }
 

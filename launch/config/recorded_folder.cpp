@@ -6,12 +6,14 @@
 #include <filesystem>
 
 #include "core/text/byte_escape.h"
+#include "launch/config/record_lines.h"
 
 namespace troupe {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kRecord = "# Paths of files are relative to this place, or were so in ";
+constexpr const char* kStored = "# Paths are written out: $ and ~ in them stand for themselves.";
 
 // A file, a folder, or the prefix of a .bin/.idx pair.
 bool exists(const fs::path& path) {
@@ -30,16 +32,14 @@ std::string folder_record(const std::string& folder) {
 }
 
 std::string recorded_folder(const std::string& text) {
-  // Before the first key.
-  for (size_t begin = 0; begin < text.size() && text[begin] == '#';) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string line = text.substr(begin, end - begin);
-    if (line.rfind(kRecord, 0) == 0) {
-      return unescape_bytes(line.substr(std::string(kRecord).size())).value_or("");
-    }
-    begin = end + 1;
-  }
-  return {};
+  const std::vector<std::string> rests = record_lines(text, kRecord);
+  return rests.empty() ? "" : unescape_bytes(rests.front()).value_or("");
+}
+
+std::string stored_mark() { return std::string(kStored) + "\n"; }
+
+bool is_stored(const std::string& text) {
+  return !record_lines(text, kStored).empty() || !record_lines(text, kRecord).empty();
 }
 
 std::string without_record(const std::string& text) {

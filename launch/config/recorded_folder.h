@@ -17,6 +17,11 @@ std::string recorded_folder(const std::string& text);
 // configuration can be read.
 std::string without_record(const std::string& text);
 
+// The line, with its end, that says that the paths of the text have no variables, and whether a
+// configuration was written by Troupe: those from before the line have a recorded folder.
+std::string stored_mark();
+bool is_stored(const std::string& text);
+
 // For every file that a stored configuration names with a relative path: where it is not found
 // beside the configuration but from the recorded folder, its value becomes that path. A run that
 // moved together with its data finds the copy, a run that moved alone the original. Returns one

@@ -104,6 +104,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
     out += "# Every value of this configuration, with where it comes from: LINE:COLUMN of\n";
     out += "# " + escape_bytes(sheet.file) + "\n";
   }
+  out += stored_mark();
   out += folder_record(folder.empty() ? "." : folder);
   out += input_lines(config.inputs);
   std::vector<Part> before;

@@ -42,7 +42,9 @@ std::vector<Key> data_keys() {
                  "Bytes of a text that are no UTF-8 are counted and kept, an error, or replaced by "
                  "U+FFFD. Files that are no text or have more than 1 % of such bytes are refused "
                  "unless keep is written."),
-      flag_key("data.mask_documents", false, "Attention does not cross the ends of documents."),
+      flag_key("data.mask_documents", false,
+               "Attention does not cross the ends of documents, and the first token of a document "
+               "is not predicted."),
   };
 }
 
@@ -208,7 +210,10 @@ std::vector<Key> machine_keys() {
           .to(1e12)
           .may_change()
           .unit("steps"),
-      integer_key("eval.tokens", "Held-out tokens of one evaluation; all = the whole part.")
+      integer_key(
+          "eval.tokens",
+          "Held-out tokens of one evaluation, in windows evenly spaced over all held-out text; all "
+          "= the whole of it.")
           .words({"all"})
           .word("all")
           .from(1)
@@ -260,7 +265,10 @@ std::vector<std::pair<std::string, std::string>> section_help() {
        "each with `layers: [..]`, when layers differ."},
       {"moe.group", "Which tokens compete for an expert's capacity."},
       {"moe.balance", "Loss terms that keep the experts evenly loaded."},
-      {"data", "Text: where it is and how it becomes tokens. Paths are relative to the file."},
+      {"data",
+       "Text: where it is and how it becomes tokens. Paths are relative to the file; $NAME, "
+       "${NAME} "
+       "and ~/ in them are put in."},
       {"data.train", "What is trained on."},
       {"optimizer", "The update rule."},
       {"schedule", "The learning rate over the steps."},

@@ -17,8 +17,8 @@ struct Entry {
   FieldValue value;          // as given or default; then resolved
   std::string given;         // as written; empty for defaults
   Place place;               // Source::none for defaults
-  std::string automatic;     // the word that a rule replaced ("auto", "same"); empty otherwise
-  bool word() const;         // the value is one of the key's words
+  std::string automatic;  // what a rule ("auto", "same") or variables ("$DIR/x") replaced; or empty
+  bool word() const;      // the value is one of the key's words
 };
 
 class Sheet {

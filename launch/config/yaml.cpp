@@ -191,26 +191,6 @@ void check_characters(const std::string& text, Source source) {
   }
 }
 
-// yaml-cpp would replace what is no UTF-8 by another character, silently.
-void check_utf8(const std::string& text, Source source) {
-  const bool file = source == Source::file;
-  if (text.rfind("\xff\xfe", 0) == 0 || text.rfind("\xfe\xff", 0) == 0) {
-    refuse(file ? Place{source, 1, 1} : Place{source, 0, 0}, "the text is UTF-16",
-           "save it as UTF-8");
-  }
-  const size_t valid = utf8_valid_prefix(text);
-  if (valid == text.size()) return;
-  Place place{source, 0, 0};
-  if (file) {
-    const size_t line = text.rfind('\n', valid == 0 ? 0 : valid - 1);
-    place.line = 1 + static_cast<int>(std::count(
-                         text.begin(), text.begin() + static_cast<std::ptrdiff_t>(valid), '\n'));
-    place.column = static_cast<int>(valid - (place.line == 1 ? 0 : line + 1)) + 1;
-  }
-  refuse(place, fmt::format("byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(text[valid])),
-         "save the file as UTF-8");
-}
-
 // Line ends of other systems, as those of this one: yaml-cpp stumbles over a last one alone.
 std::string without_carriage_returns(const std::string& text) {
   std::string out;
@@ -254,6 +234,25 @@ YamlNode* YamlNode::find(std::string_view key) {
   return const_cast<YamlNode*>(static_cast<const YamlNode*>(this)->find(key));
 }
 
+void check_utf8(const std::string& text, Source source) {
+  const bool file = source == Source::file;
+  if (text.rfind("\xff\xfe", 0) == 0 || text.rfind("\xfe\xff", 0) == 0) {
+    refuse(file ? Place{source, 1, 1} : Place{source, 0, 0}, "the text is UTF-16",
+           "save it as UTF-8");
+  }
+  const size_t valid = utf8_valid_prefix(text);
+  if (valid == text.size()) return;
+  Place place{source, 0, 0};
+  if (file) {
+    const size_t line = text.rfind('\n', valid == 0 ? 0 : valid - 1);
+    place.line = 1 + static_cast<int>(std::count(
+                         text.begin(), text.begin() + static_cast<std::ptrdiff_t>(valid), '\n'));
+    place.column = static_cast<int>(valid - (place.line == 1 ? 0 : line + 1)) + 1;
+  }
+  refuse(place, fmt::format("byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(text[valid])),
+         "save the file as UTF-8");
+}
+
 YamlNode parse_yaml(const std::string& text, Source source) {
   const Place start = source == Source::file ? Place{source, 1, 1} : Place{source, 0, 0};
   if (text.size() > kMaxYamlBytes) {
@@ -280,7 +279,11 @@ YamlNode parse_yaml(const std::string& text, Source source) {
       place.line = error.mark.line + 1;
       place.column = error.mark.column + 1;
     }
-    refuse(place, "YAML cannot be read here: " + error.msg, hint(error.msg));
+    std::string fix = hint(error.msg);
+    if (text.find("${") != std::string::npos) {
+      fix += (fix.empty() ? "" : "; ") + std::string("inside {...} write $NAME, or quote ${NAME}");
+    }
+    refuse(place, "YAML cannot be read here: " + error.msg, std::move(fix));
   }
 }
 

@@ -41,6 +41,9 @@ struct YamlNode {
 // Throws YamlError at the first thing that cannot be read.
 YamlNode parse_yaml(const std::string& text, Source source);
 
+// Throws YamlError where the text is not UTF-8, which yaml-cpp would change silently.
+void check_utf8(const std::string& text, Source source);
+
 // The one problem that ends parsing.
 class YamlError : public std::exception {
  public:

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "core/base/error.h"
@@ -48,17 +50,60 @@ bool is_for_mpirun(const std::string& word) {
          key == "user-name" || key == "user_name";
 }
 
-Hosts parse_file(const std::string& path) {
-  std::ifstream file(path);
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
   if (!file) fail(ExitCode::usage, "--hosts {}: the hostfile cannot be read", path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// The text without a byte order mark, every line ended by '\n' alone.
+std::string with_plain_line_ends(std::string text) {
+  if (text.rfind("\xef\xbb\xbf", 0) == 0) text.erase(0, 3);
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\r') {
+      out += text[i];
+    } else if (i + 1 == text.size() || text[i + 1] != '\n') {
+      out += '\n';
+    }
+  }
+  return out;
+}
+
+bool is_host_name(const std::string& word) {
+  return std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::strchr("-._:@+%[]", c) != nullptr;
+  });
+}
+
+// Bytes that do not show on a terminal as \xNN.
+std::string visible(const std::string& word) {
+  std::string out;
+  for (const char c : word) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte > 0x20 && byte < 0x7f ? std::string(1, c) : fmt::format("\\x{:02x}", byte);
+  }
+  return out;
+}
+
+Hosts parse_file(const std::string& path) {
+  const std::string written = read_file(path);
+  const std::string text = with_plain_line_ends(written);
   Hosts out;
   out.file = path;
+  if (text != written) out.rewritten = text;
   int number = 0;
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
     ++number;
     std::istringstream words(line.substr(0, line.find('#')));
     Host host;
     if (!(words >> host.name)) continue;
+    if (!is_host_name(host.name)) {
+      fail(ExitCode::usage, "{}:{}: '{}' is no name of a host; save the file as plain text (UTF-8)",
+           path, number, visible(host.name));
+    }
     for (std::string word; words >> word;) {
       if (is_for_mpirun(word)) continue;
       if (word.rfind("slots=", 0) != 0) {

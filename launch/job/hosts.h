@@ -14,6 +14,9 @@ struct Host {
 struct Hosts {
   std::vector<Host> hosts;
   std::string file;  // of a hostfile, else empty
+  // The file for OpenMPI, where it was written on Windows: without the byte order mark and the
+  // carriage returns, which OpenMPI takes for parts of names. Else empty.
+  std::string rewritten;
 
   // Ranks that fit; 0 when a hostfile leaves it to OpenMPI (a line without slots).
   int slots() const;

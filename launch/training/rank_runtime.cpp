@@ -8,10 +8,33 @@
 #include "core/base/log.h"
 #include "core/base/usable_cores.h"
 #include "launch/config/load.h"
+#include "parallel/checkpoint/agreement.h"
 #include "parallel/comm/mpi_world.h"
 #include "parallel/comm/self_communicator.h"
 
 namespace troupe {
+namespace {
+
+// What the paths of the configuration need of the leader's environment. Collective.
+Environment leaders_environment(const std::string& config_file,
+                                const std::vector<std::string>& overrides, Communicator& world) {
+  std::string block;  // NAME=VALUE and a zero byte for each
+  if (world.rank() == 0) {
+    for (const auto& [name, value] : path_variables(config_file, overrides))
+      block += name + "=" + value + '\0';
+  }
+  block = checkpoint::broadcast_text(block, 0, world, "variables of paths");
+  std::map<std::string, std::string> values;
+  for (size_t at = 0; at < block.size();) {
+    const std::string entry(block.c_str() + at);
+    const size_t equals = entry.find('=');
+    values[entry.substr(0, equals)] = entry.substr(equals + 1);
+    at += entry.size() + 1;
+  }
+  return told_environment(std::move(values));
+}
+
+}  // namespace
 
 int automatic_threads(int local_ranks) {
   if (const char* given = std::getenv("OMP_NUM_THREADS")) {
@@ -26,7 +49,9 @@ RankRuntime::RankRuntime() : RankRuntime(RuntimeSection{}.timeout) {}
 // One rank alone waits for nobody, and its configuration may be a pipe, which is read once.
 RankRuntime::RankRuntime(const std::string& config_file, const std::vector<std::string>& overrides)
     : RankRuntime(started_by_mpi() ? runtime_timeout(config_file, overrides)
-                                   : RuntimeSection{}.timeout) {}
+                                   : RuntimeSection{}.timeout) {
+  if (size() > 1) environment_ = leaders_environment(config_file, overrides, *world_);
+}
 
 RankRuntime::RankRuntime(std::chrono::milliseconds timeout) {
   if (started_by_mpi()) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/device/device.h"
+#include "launch/config/path_variables.h"
 #include "parallel/comm/communicator.h"
 
 namespace troupe {
@@ -20,7 +21,7 @@ class RankRuntime {
   RankRuntime();
   // The same; timeout: of the start and, until it is configured, of all operations.
   explicit RankRuntime(std::chrono::milliseconds timeout);
-  // With runtime.timeout of this configuration.
+  // With runtime.timeout of this configuration, and with the leader's variables of its paths.
   RankRuntime(const std::string& config_file, const std::vector<std::string>& overrides);
   ~RankRuntime();
   RankRuntime(const RankRuntime&) = delete;
@@ -40,6 +41,9 @@ class RankRuntime {
   // Things a user should know before a run: too small an affinity mask, bf16 without hardware for
   // it.
   const std::vector<std::string>& warnings() const { return warnings_; }
+  // For load_config(): the variables as the leader has them, so that ranks on machines with other
+  // environments read the same paths.
+  const Environment& environment() const { return environment_; }
 
  private:
   std::unique_ptr<MpiWorld> mpi_;
@@ -47,6 +51,7 @@ class RankRuntime {
   std::shared_ptr<Device> device_;
   int local_ranks_ = 1;
   int threads_ = 1;
+  Environment environment_ = process_environment;
   std::vector<std::string> warnings_;
 };
 

@@ -23,10 +23,12 @@ bool StageWork::planted(PlantedBug bug) const { return setting_.mesh.parallelism
 StageWork::MicroBatch StageWork::load(int64_t micro) {
   const EngineConfig& config = setting_.config;
   PhaseScope phase(&setting_.clock, Phase::data);
-  BatchTensors tensors = to_tensors(batch_(micro), config.model.mask_documents, setting_.device);
+  const TokenBatch batch = batch_(micro);
+  BatchTensors tensors = to_tensors(batch, config.model.mask_documents, setting_.device);
   TokenContext& tokens = tensors.context;
   tokens.global_sequences = config.global_batch;
   tokens.global_tokens = config.global_batch * config.model.seq_len;
+  tokens.global_predictions = batch.step_predictions;
   tokens.micro_batch = config.micro_batch;
   if (planted(PlantedBug::balance_scale_of_micro_batches)) {
     tokens.global_sequences = config.micro_batch * setting_.mesh.size(Axis::dp);

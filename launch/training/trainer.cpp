@@ -106,11 +106,14 @@ void Trainer::resume(const std::string& checkpoint) {
 
 StepResult Trainer::train_step(int64_t step) {
   const int64_t base = step * config_.train.global_batch;
+  const int64_t predictions = data_.sampler->predictions(base, config_.train.global_batch);
   auto batch = [&](int64_t micro) {
     std::vector<int64_t> samples = micro_batch_samples(engine_.config(), mesh_.size(Axis::dp),
                                                        mesh_.coordinate(Axis::dp), micro);
     for (int64_t& sample : samples) sample += base;
-    return data_.sampler->batch(samples, base);
+    TokenBatch out = data_.sampler->batch(samples, base);
+    out.step_predictions = predictions;
+    return out;
   };
   const auto begin = Clock::now();
   StepResult result =

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "core/base/error.h"
 #include "launch/config/load.h"
 
 namespace troupe {
@@ -51,13 +52,22 @@ TrainingData open_training_data(RunConfig& config, const TokenisingWatch& watch)
   data.tokenizer = open_tokenizer(config);
   resolve_vocab(config, data.tokenizer->vocab_size());
   data.corpus = open_run_data(config, *data.tokenizer, watch);
-  data.sampler =
-      std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed);
+  data.sampler = std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed,
+                                           config.model.mask_documents);
   if (!data.corpus.held_out.parts.empty()) {
     const int64_t limit = config.eval.tokens > 0 ? config.eval.tokens : -1;
-    data.held_out = std::make_unique<HeldOut>(data.corpus.held_out, config.model.seq_len, limit);
+    data.held_out = std::make_unique<HeldOut>(data.corpus.held_out, config.model.seq_len, limit,
+                                              config.model.mask_documents);
+    check_predictions(*data.held_out);
   }
   return data;
+}
+
+void check_predictions(const HeldOut& held_out) {
+  if (held_out.predictions() > 0) return;
+  fail(ExitCode::data,
+       "nothing of the held-out text is predicted: with data.mask_documents the first token of a "
+       "document is not, and no document there has two. Give other held-out text");
 }
 
 std::string describe(const TrainingData& data) {

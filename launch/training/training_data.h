@@ -31,6 +31,9 @@ RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer,
 // Also resolves model.vocab. Throws Error(data).
 TrainingData open_training_data(RunConfig& config, const TokenisingWatch& watch = {});
 
+// Throws Error(data) where nothing of the held-out text is predicted.
+void check_predictions(const HeldOut& held_out);
+
 // "shakespeare.txt, 1003854 tokens, byte".
 std::string describe(const TrainingData& data);
 

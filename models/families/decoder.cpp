@@ -212,7 +212,7 @@ Tensor Decoder::loss(const Tensor& x_TD, const StreamContext& stream, const Tens
   const Tensor rows = normed(x_TD);
   return with_unit(keeper_, head(), [&] {
     return linear_cross_entropy(rows, head(), attention_part(targets, *stream.sharding),
-                                1.0 / static_cast<double>(stream.tokens.global_tokens), {},
+                                1.0 / static_cast<double>(stream.tokens.predictions()), {},
                                 join_vocabulary(region_));
   });
 }

@@ -38,7 +38,7 @@ class Decoder {
   Tensor loss(const Tensor& x_TD, const StreamContext& stream, const Tensor& targets);
 
   // On one stage only. tokens: the whole micro-batch of this data rank. targets: i32 [B * S],
-  // negative where nothing is predicted. The loss is divided by tokens.global_tokens, so the shares
+  // negative where nothing is predicted. The loss is divided by tokens.predictions(), so the shares
   // of all ranks and micro-batches only sum. Backward of `loss` also runs the balance terms.
   // replay: one Assignment per MoE layer, taken instead of routing.
   DecoderOutput forward(const TokenContext& tokens, const Tensor& targets,

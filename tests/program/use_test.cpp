@@ -1,4 +1,5 @@
 // What is done with a trained model: eval, generate and the looks into files, as a user calls them.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <sstream>
@@ -117,6 +118,7 @@ TEST_F(Use, EvalOfOtherThings) {
   const Outcome text = run(alone({"eval", path("run"), "--text", path("other.txt"), "--json"}));
   EXPECT_EQ(text.code, 0) << text.err;
   EXPECT_EQ(object_of(text)["tokens"], 44);
+  EXPECT_EQ(object_of(text)["text_bytes"], 44);
   const Outcome older = run(alone({"eval", checkpoint("run", 4), "--json"}));
   EXPECT_EQ(older.code, 0) << older.err;
   EXPECT_EQ(object_of(older)["step"], 4);
@@ -146,6 +148,27 @@ TEST_F(Use, GenerateTakesItsPromptFromStandardInput) {
   EXPECT_EQ(given.code, 0) << given.err;
   EXPECT_EQ(given.out, piped.out);
   EXPECT_EQ(given.out.rfind(prompt, 0), 0U) << given.out;
+}
+
+// An empty prompt is a prompt: the text begins where texts begin, which for bytes is a new line.
+TEST_F(Use, GenerateTakesAnEmptyPrompt) {
+  const Outcome none = run(generate({"--tokens", "40", "--temperature", "0"}));
+  ASSERT_EQ(none.code, 0) << none.err;
+  for (const std::vector<std::string>& prompt :
+       {std::vector<std::string>{"--prompt="}, std::vector<std::string>{"--prompt", ""}}) {
+    std::vector<std::string> options{"--tokens", "40", "--temperature", "0"};
+    options.insert(options.end(), prompt.begin(), prompt.end());
+    const Outcome empty = run(generate(options));
+    EXPECT_EQ(empty.code, 0) << empty.err;
+    EXPECT_EQ(empty.out, none.out);
+  }
+  const Outcome piped = run(generate({"--prompt=-", "--tokens", "40", "--temperature", "0"}), "");
+  EXPECT_EQ(piped.out, none.out);
+  const Outcome line = run(generate({"--prompt", "\n", "--tokens", "40", "--temperature", "0"}));
+  EXPECT_EQ(line.out, "\n" + none.out);
+  const Outcome text = run(alone({"eval", path("run"), "--text="}));
+  EXPECT_EQ(text.code, 2) << text.out;
+  EXPECT_NE(text.err.find("--text is empty; give FILE"), std::string::npos) << text.err;
 }
 
 // At a high temperature all bytes come up, also those that are no UTF-8.
@@ -322,6 +345,31 @@ TEST_F(Use, DryRunLeavesNothing) {
   EXPECT_NE(outcome.out.find("3202 tokens to train on"), std::string::npos) << outcome.out;
   EXPECT_FALSE(fs::exists(path("dry")));
   EXPECT_EQ(run(alone(train("dry", {"--dry-run", "data.train=" + path("none")}))).code, 3);
+}
+
+// Ranks on other machines have other environments: the leader's holds.
+TEST_F(Use, PathsAreExpandedOnTheLeader) {
+  const std::string command = "if [ $OMPI_COMM_WORLD_RANK = 0 ]; then export PLACE='" +
+                              path("cost-$5 #3") +
+                              "'; else export PLACE=/proc/nowhere; fi; exec \"$@\"";
+  std::vector<std::string> words = under_mpirun(2, train("x", {"train.steps=4"}));
+  const auto program = std::find(words.begin(), words.end(), "train") - 1;
+  for (std::string& word : words) {
+    if (word.rfind("run.dir=", 0) == 0) word = "run.dir=$PLACE/x";
+  }
+  words.insert(program, {"sh", "-c", command, "sh"});
+  const Outcome trained = run(words);
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_TRUE(fs::exists(path("cost-$5 #3/x/config.resolved.yaml")));
+  // The variable is gone, the directory is not: a stored configuration is never expanded.
+  std::vector<std::string> again{"train", path("cost-$5 #3/x/config.resolved.yaml"),
+                                 "train.steps=6"};
+  const Outcome resumed = run(under_mpirun(2, again));
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_TRUE(fs::exists(path("cost-$5 #3/x/checkpoints/step-00000006.h5"))) << resumed.err;
+  const Outcome unset = run(alone(train("y", {"data.val=$NO_SUCH_VARIABLE/x"})));
+  EXPECT_EQ(unset.code, 2);
+  EXPECT_NE(unset.err.find("NO_SUCH_VARIABLE is not set"), std::string::npos) << unset.err;
 }
 
 }  // namespace

@@ -19,7 +19,9 @@ int bench_checkpoint_command(const Arguments& arguments) {
   const ConfigWords words =
       config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
   RankRuntime runtime(words.file, words.overrides);
-  RunConfig config = load_config(words.file, words.overrides, runtime.size(), Purpose::eval).config;
+  RunConfig config =
+      load_config(words.file, words.overrides, runtime.size(), Purpose::eval, runtime.environment())
+          .config;
   if (config.model.vocab == 0) {
     resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
   }

@@ -159,7 +159,9 @@ int measure(const Arguments& arguments, int64_t repeats) {
   }
   const ConfigWords words = config_words(config_part(arguments));
   RankRuntime runtime(words.file, words.overrides);
-  RunConfig config = load_config(words.file, words.overrides, runtime.size(), Purpose::eval).config;
+  RunConfig config =
+      load_config(words.file, words.overrides, runtime.size(), Purpose::eval, runtime.environment())
+          .config;
   if (arguments.given("steps")) config.train.steps = arguments.integer("steps", 1);
   runtime.configure(config.runtime);
   agree_on_precision(config, runtime);

@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/text/json_text.h"
+#include "core/text/raw_tokens.h"
 #include "core/text/token_build.h"
 #include "core/text/utf8.h"
 #include "launch/app/actions.h"
@@ -44,6 +45,27 @@ void print_skipped(const TextReport& report) {
   for (const std::string& row : report.skipped) output::print("  {}\n", row);
 }
 
+// What the integers of bare token files are; nothing without --raw.
+std::optional<RawType> raw_type(const Arguments& arguments) {
+  if (!arguments.given("raw")) return std::nullopt;
+  const std::string& text = arguments.text("raw");
+  if (text == "u16") return RawType::u16;
+  if (text == "u32") return RawType::u32;
+  fail(ExitCode::usage, "--raw {}: must be u16 or u32", text);
+}
+
+// The inputs are token ids already: of llm.c, which can be seen, or bare, which is said.
+bool are_raw(const Arguments& arguments) {
+  const std::vector<std::string>& inputs = arguments.positionals;
+  const auto known = std::count_if(inputs.begin(), inputs.end(), is_llm_c_file);
+  if (known > 0 && known < static_cast<std::ptrdiff_t>(inputs.size()) && !arguments.given("raw")) {
+    const auto other = std::find_if_not(inputs.begin(), inputs.end(), is_llm_c_file);
+    fail(ExitCode::usage, "{} holds token ids as llm.c writes them, {} does not: build them apart",
+         *std::find_if(inputs.begin(), inputs.end(), is_llm_c_file), *other);
+  }
+  return known > 0 || arguments.given("raw");
+}
+
 int build(const Arguments& arguments) {
   BuildRequest request;
   request.inputs = arguments.positionals;
@@ -51,21 +73,32 @@ int build(const Arguments& arguments) {
   request.text = text_options(arguments);
   request.text.skip_bad_rows = arguments.flag("skip-bad-rows");
   request.prefix = arguments.text("out");
+  const std::optional<RawType> raw = raw_type(arguments);
+  const bool ids = are_raw(arguments);
   for (const char* key : {"tokenizer", "out"}) {
-    if (arguments.text(key).empty()) {
+    const bool needed = !ids || std::string_view(key) == "out";
+    if (needed && arguments.text(key).empty()) {
       fail(ExitCode::usage, "data build: --{} is missing; `troupe data build --help` says more",
            key);
     }
   }
-  const auto tokenizer = load_tokenizer(request.tokenizer_name);
+  const std::unique_ptr<Tokenizer> tokenizer =
+      arguments.given("tokenizer") ? load_tokenizer(request.tokenizer_name) : nullptr;
+  if (tokenizer == nullptr) {
+    log::warning(
+        "no --tokenizer: each file becomes one document, and nothing will tell when the pair is "
+        "used with another tokenizer than the one that made these ids");
+  }
   BuildResult result;
   const auto start = std::chrono::steady_clock::now();
   {
     WorkLine line(stderr, Progress::live_on(stderr));
-    result = build_token_file(request, *tokenizer, [&](int64_t done, int64_t total) {
-      line.show("tokenising", fmt::format("{:.1f} MB", static_cast<double>(total) / 1e6), done,
-                total);
-    });
+    const auto show = [&](int64_t done, int64_t total) {
+      line.show(ids ? "copying" : "tokenising",
+                fmt::format("{:.1f} MB", static_cast<double>(total) / 1e6), done, total);
+    };
+    result = ids ? build_from_raw(request, raw, tokenizer.get(), show)
+                 : build_token_file(request, *tokenizer, show);
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -80,7 +113,7 @@ int build(const Arguments& arguments) {
                                {"invalid_utf8_bytes", result.report.invalid_bytes},
                                {"bytes", result.bytes},
                                {"type", name(result.type)},
-                               {"vocab", tokenizer->vocab_size()},
+                               {"vocab", tokenizer ? tokenizer->vocab_size() : 0},
                                {"mb_per_s", rate},
                                {"removed", result.removed}};
     output::print("{}\n", json_text(json));
@@ -301,6 +334,11 @@ std::vector<Action> actions() {
       .flag("skip-bad-rows",
             "count JSON lines that cannot be read and leave them out, instead of stopping at the "
             "first")
+      .option(
+          "raw", "u16|u32", "",
+          "IN... are bare token ids of 2 or 4 bytes, as nanoGPT writes them; llm.c's .bin files "
+          "are known by their header. --tokenizer says whose ids they are, and its end-of-text "
+          "token ends a document")
       .flag("json", "one JSON object on standard output")
       .positionals(1, SIZE_MAX);
   CommandLine inspect_line(

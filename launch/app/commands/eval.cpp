@@ -84,7 +84,9 @@ int command_eval(std::span<const std::string> args) {
   // The same limit as training's evaluations, so that the two agree.
   const int64_t limit =
       text_file.empty() && trained.config.eval.tokens > 0 ? trained.config.eval.tokens : -1;
-  const HeldOut held_out(corpus, trained.config.model.seq_len, limit);
+  const HeldOut held_out(corpus, trained.config.model.seq_len, limit,
+                         trained.config.model.mask_documents);
+  check_predictions(held_out);
   warn_about_the_future(trained.config.model);
   const HeldOutLoss loss = evaluate(trained, held_out, runtime);
   if (!std::isfinite(loss.nats_per_token)) {
@@ -99,10 +101,13 @@ int command_eval(std::span<const std::string> args) {
                                std::log(2.0) / static_cast<double>(std::max<int64_t>(bytes, 1));
   const double perplexity = std::exp(loss.nats_per_token);
   if (arguments->flag("json")) {
-    const nlohmann::ordered_json out{
-        {"checkpoint", trained.checkpoint}, {"step", trained.step},
-        {"tokens", loss.predictions},       {"nats_per_token", loss.nats_per_token},
-        {"bits_per_byte", bits_per_byte},   {"perplexity", perplexity}};
+    const nlohmann::ordered_json out{{"checkpoint", trained.checkpoint},
+                                     {"step", trained.step},
+                                     {"tokens", loss.predictions},
+                                     {"nats_per_token", loss.nats_per_token},
+                                     {"text_bytes", bytes},
+                                     {"bits_per_byte", bits_per_byte},
+                                     {"perplexity", perplexity}};
     output::print("{}\n", json_text(out));
     return 0;
   }

@@ -50,7 +50,11 @@ void check_causal(const DecoderConfig& model, bool allowed) {
 int command_generate(std::span<const std::string> args) {
   CommandLine line("generate", "DIR|CHECKPOINT [options]",
                    "Lets a trained model write text; streams whole characters to standard output.");
-  line.option("prompt", "TEXT", "", "text to go on from; - reads standard input")
+  line.option(
+          "prompt", "TEXT", "",
+          "text to go on from; - reads standard input. Empty: the end-of-text token, which stands "
+          "before a new text, or a line break where there is none")
+      .may_be_empty()
       .option("tokens", "N", "200", "tokens to write")
       .option("temperature", "X", "0.8", "0 = greedy")
       .option("top-k", "K", "0", "keep the K most probable tokens; 0 = all")

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/io/atomic_file.h"
 #include "launch/app/command_line.h"
 #include "launch/app/command_table.h"
 #include "launch/app/commands.h"
@@ -135,6 +136,12 @@ int command_launch(std::span<const std::string> args) {
   plan.root = geteuid() == 0;
   plan.oversubscribe = local && plan.ranks > physical_cores();
   if (arguments->flag("print")) {
+    if (!plan.hosts.rewritten.empty()) {
+      log::warning(
+          "{} was written on Windows: launch gives mpirun a copy with plain line ends. Rewrite it "
+          "before you use this line yourself",
+          plan.hosts.file);
+    }
     output::print("{}\n", shell_line(mpirun_environment(plan), mpirun_line(plan)));
     return 0;
   }
@@ -147,6 +154,10 @@ int command_launch(std::span<const std::string> args) {
   remove_abandoned_directories("/dev/shm");
   const PrivateDirectory temporary(temporary_parent());
   plan.temporary = temporary.path();
+  if (!plan.hosts.rewritten.empty()) {
+    plan.hosts.file = temporary.path() + "/hosts";
+    write_file_atomically(plan.hosts.file, plan.hosts.rewritten);
+  }
   // On this machine only: its place would be passed on to the other hosts, where it does not exist.
   std::optional<PrivateDirectory> memory;
   if (local) plan.shared_memory = memory.emplace("/dev/shm").path();

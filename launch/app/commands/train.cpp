@@ -170,7 +170,8 @@ int command_train(std::span<const std::string> args) {
   const ConfigWords words = config_words(arguments->positionals);
 
   RankRuntime runtime(words.file, words.overrides);
-  LoadedConfig loaded = load_config(words.file, words.overrides, runtime.size());
+  LoadedConfig loaded = load_config(words.file, words.overrides, runtime.size(), Purpose::train,
+                                    runtime.environment());
   if (runtime.leader()) {
     for (const std::string& warning : loaded.warnings) log::warning("{}", warning);
   }

@@ -275,7 +275,8 @@ int command_verify(std::span<const std::string> args) {
   // gpipe is the schedule that every model allows.
   std::vector<std::string> overrides = words.overrides;
   overrides.emplace_back("parallel={dp: 1, schedule: gpipe}");
-  LoadedConfig loaded = load_config(words.file, overrides, 1);
+  LoadedConfig loaded =
+      load_config(words.file, overrides, 1, Purpose::train, runtime.environment());
   runtime.configure(loaded.config.runtime);
   if (loaded.config.model.vocab == 0) {
     resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());

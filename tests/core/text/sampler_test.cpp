@@ -160,6 +160,45 @@ TEST(Sampler, TargetsAreTheNextTokens) {
   }
 }
 
+// With attention inside documents the first token of a document is not predicted.
+TEST(Sampler, PredictsInsideDocumentsOnly) {
+  TokenBuilder builder(256);
+  int32_t id = 0;
+  std::vector<bool> begins;
+  for (const size_t length : {4, 1, 1, 7, 3, 9, 2, 30}) {
+    builder.start_document();
+    for (size_t i = 0; i < length; ++i) {
+      builder.add(std::vector<int32_t>{id++});
+      begins.push_back(i == 0);
+    }
+  }
+  Corpus corpus;
+  corpus.vocab = 256;
+  corpus.parts.push_back({"p", 1.0, builder.finish("p")});
+  Sampler sampler(corpus, 5, 3, true);
+  Sampler plain(corpus, 5, 3);
+  EXPECT_EQ(plain.predictions(7, 30), 150);
+  int64_t sum = 0;
+  for (int64_t sample = 7; sample < 37; ++sample) {
+    const TokenBatch batch = sampler.batch(std::vector<int64_t>{sample});
+    const TokenBatch all = plain.batch(std::vector<int64_t>{sample});
+    EXPECT_EQ(batch.ids, all.ids);
+    EXPECT_EQ(batch.documents, all.documents);
+    int64_t predictions = 0;
+    for (size_t s = 0; s < 5; ++s) {
+      const bool first = begins[static_cast<size_t>(all.targets[s])];
+      EXPECT_EQ(batch.targets[s], first ? kNoTarget : all.targets[s]);
+      EXPECT_EQ(batch.valid[s], 1);
+      predictions += first ? 0 : 1;
+    }
+    EXPECT_EQ(batch.predictions, predictions);
+    EXPECT_EQ(sampler.predictions(sample, 1), predictions);
+    sum += predictions;
+  }
+  EXPECT_EQ(sampler.predictions(7, 30), sum);
+  EXPECT_LT(sum, 150);
+}
+
 TEST(Sampler, MixesByWeight) {
   const std::vector<double> weights = {0.5, 0.3, 0.2, 1e-9};
   const Corpus corpus = counting_corpus({500, 400, 300, 200}, weights);

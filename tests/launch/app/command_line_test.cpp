@@ -62,6 +62,37 @@ TEST(CommandLine, Misuse) {
   EXPECT_THROW(parse({"a", "-n", "nan"}).real("ranks", 0, 1), Error);
 }
 
+// An empty prompt is a prompt; an empty name of a file is none.
+TEST(CommandLine, EmptyValues) {
+  CommandLine line("try", "FILE [options]", "Tries.");
+  line.option("prompt,p", "TEXT", "hello", "text")
+      .may_be_empty()
+      .option("out", "FILE", "a.txt", "where")
+      .flag("json", "JSON")
+      .positionals(1, 1);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--prompt=", "file"},
+        std::vector<std::string>{"--prompt", "", "file"},
+        std::vector<std::string>{"file", "--json", "--prompt="},
+        std::vector<std::string>{"file", "-p", ""},
+        std::vector<std::string>{"--prompt", "", "--json", "file"}}) {
+    const Arguments arguments = *line.parse(words);
+    EXPECT_TRUE(arguments.given("prompt"));
+    EXPECT_EQ(arguments.text("prompt"), "");
+    EXPECT_EQ(arguments.text("out"), "a.txt");
+    EXPECT_EQ(arguments.positionals, std::vector<std::string>{"file"});
+  }
+  EXPECT_EQ(line.parse(std::vector<std::string>{"file"})->text("prompt"), "hello");
+  EXPECT_EQ(line.parse(std::vector<std::string>{"file", "--prompt=a=b #c"})->text("prompt"),
+            "a=b #c");
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"file", "--out="},
+                                                std::vector<std::string>{"file", "--out", ""}}) {
+    EXPECT_NE(misuse(line, words).find("try: --out is empty; give FILE"), std::string::npos)
+        << misuse(line, words);
+  }
+  EXPECT_NE(misuse(line, {"file", "--prompt"}).find("usage: troupe try"), std::string::npos);
+}
+
 TEST(CommandLine, NumbersThatAreNone) {
   const auto number = [](const std::string& text, bool whole) -> std::string {
     try {

@@ -60,6 +60,46 @@ TEST(DataCommand, BuildsInspectsAndVerifies) {
   });
 }
 
+// Ids of llm.c are known by their header, bare ones by --raw; the tokenizer may be left open.
+TEST(DataCommand, TakesTokenIds) {
+  const TemporaryDirectory folder;
+  const auto words = [](const std::vector<int32_t>& values) {
+    return std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size());
+  };
+  std::vector<int32_t> header(256, 0);
+  header[0] = 20240520;
+  header[1] = 1;
+  header[2] = 4;
+  write_text(folder / "llm.bin", words(header) + words({5 + (6 << 16), 1256 + (7 << 16)}));
+  write_text(folder / "bare.bin", words({5 + (6 << 16), 1256 + (7 << 16)}));
+  const std::string prefix = folder / "out";
+  for (const std::vector<std::string>& input :
+       {std::vector<std::string>{folder / "llm.bin"},
+        std::vector<std::string>{folder / "bare.bin", "--raw", "u16"}}) {
+    std::vector<std::string> line{"build", "--tokenizer", kTokenizer, "--out", prefix, "--json"};
+    line.insert(line.begin() + 1, input.begin(), input.end());
+    const auto built = nlohmann::json::parse(run(line));
+    EXPECT_EQ(built.at("tokens"), 4);
+    EXPECT_EQ(built.at("documents"), 2);  // 1256 is its end-of-text token
+    EXPECT_EQ(built.at("vocab"), 1301);
+    EXPECT_NE(run({"verify", prefix, "--tokenizer", kTokenizer}).find("good."), std::string::npos);
+  }
+  const auto bare = nlohmann::json::parse(
+      run({"build", folder / "bare.bin", "--raw=u32", "--out", prefix, "--json"}));
+  EXPECT_EQ(bare.at("tokens"), 2);
+  EXPECT_EQ(bare.at("type"), "i32");
+  const auto refuses = [&](ExitCode code, const std::string& text,
+                           const std::vector<std::string>& args) {
+    expect_error(code, text, [&] { command_data(args); });
+  };
+  refuses(ExitCode::usage, "--raw u8: must be u16 or u32",
+          {"build", folder / "bare.bin", "--raw", "u8", "--out", prefix});
+  refuses(ExitCode::usage, "build them apart",
+          {"build", folder / "llm.bin", folder / "bare.bin", "--out", prefix});
+  refuses(ExitCode::data, "outside the vocabulary",
+          {"build", folder / "llm.bin", "--tokenizer", "byte", "--out", prefix});
+}
+
 TEST(DataCommand, TellsUsageFromDataErrors) {
   const TemporaryDirectory folder;
   write_text(folder / "a.txt", "text");
@@ -78,7 +118,7 @@ TEST(DataCommand, TellsUsageFromDataErrors) {
   refuses(ExitCode::usage, "argument for option '--out' is missing", {"build", "--out"});
   refuses(ExitCode::usage, "cannot be specified more than once",
           {"build", "--out", "x", "--out=y"});
-  refuses(ExitCode::usage, "PREFIX is missing", {"inspect"});
+  refuses(ExitCode::usage, "PREFIX|TEXT is missing", {"inspect"});
   refuses(ExitCode::data, "does not exist",
           {"build", folder / "none.txt", "--tokenizer", "byte", "--out", folder / "x"});
   refuses(ExitCode::data, "does not exist",

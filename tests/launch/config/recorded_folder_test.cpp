@@ -50,6 +50,11 @@ TEST_F(RecordedFolder, TheRecordSurvivesOtherComments) {
   EXPECT_EQ(recorded_folder("# first\n" + folder_record("/x/y/") + "version: 1\n"), "/x/y");
   EXPECT_EQ(recorded_folder("version: 1\n" + folder_record("/x/y")), "");
   EXPECT_EQ(recorded_folder(""), "");
+  // Saved by an editor on Windows.
+  EXPECT_EQ(
+      recorded_folder("\xef\xbb\xbf# first\r\n# Paths of files are relative to this place, or "
+                      "were so in /x/y\r\nversion: 1\r\n"),
+      "/x/y");
 }
 
 TEST_F(RecordedFolder, WhereItStoodNothingChanges) {

@@ -66,5 +66,31 @@ TEST(Hosts, AHostfile) {
   EXPECT_NE(refusal(path).find("names no host"), std::string::npos);
 }
 
+// Notepad ends lines with CR LF and may begin with a byte order mark. OpenMPI gets a copy that it
+// can read.
+TEST(Hosts, AHostfileFromWindows) {
+  const PrivateDirectory folder("/tmp");
+  const std::string path = folder.path() + "/hosts";
+  const std::string plain = "# two machines\nnode1 slots=2\n\nnode2 slots=3\n";
+  for (const std::string mark : {"", "\xef\xbb\xbf"}) {
+    for (const std::string end : {"\n", "\r\n", "\r"}) {
+      std::string text = mark;
+      for (const char c : plain) text += c == '\n' ? end : std::string(1, c);
+      std::ofstream(path, std::ios::binary) << text;
+      const Hosts hosts = parse_hosts(path);
+      EXPECT_EQ(host_list(hosts), "node1:2,node2:3");
+      EXPECT_EQ(hosts.rewritten, text == plain ? "" : plain);
+    }
+  }
+  std::ofstream(path, std::ios::binary) << "\xef\xbb\xbfnode1\r\nnode2 slot=2\r\n";
+  EXPECT_NE(refusal(path).find("hosts:2: 'slot=2' is not known"), std::string::npos);
+  std::ofstream(path, std::ios::binary) << "node1 slots=2\nn\xc3\xb6"
+                                           "de2 slots=2\n";
+  EXPECT_NE(refusal(path).find("hosts:2: 'n\\xc3\\xb6de2' is no name of a host"), std::string::npos)
+      << refusal(path);
+  std::ofstream(path, std::ios::binary) << std::string("\xff\xfen\0o\0", 6);  // UTF-16
+  EXPECT_NE(refusal(path).find("hosts:1: '\\xff\\xfen"), std::string::npos) << refusal(path);
+}
+
 }  // namespace
 }  // namespace troupe
