@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "launch/config/parse_value.h"
+
 namespace troupe {
 namespace {
 
@@ -78,11 +80,9 @@ std::optional<std::string> expand_path(const std::string& path, const Environmen
       out += path[at++];
     }
   }
-  const bool control =
-      std::any_of(out.begin(), out.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  if (control || out.size() > 4096) {
-    problem.rule = control ? "contains a control character once its variables are put in"
-                           : "is longer than 4096 bytes once its variables are put in";
+  if (out.size() > kLongestText) {
+    problem.rule =
+        fmt::format("is longer than {} bytes once its variables are put in", kLongestText);
     return std::nullopt;
   }
   return out;

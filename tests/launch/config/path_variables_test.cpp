@@ -17,6 +17,7 @@ const Environment kEnvironment = told_environment({{"HOME", "/home/me"},
                                                    {"MONEY", "/a/$SCRATCH/${S_1}"},
                                                    {"EMPTY", ""},
                                                    {"LINE", "a\nb"},
+                                                   {"LONG", std::string(3000, 'x')},
                                                    {"WORD", "byte"}});
 
 std::string expanded(const std::string& path) {
@@ -80,7 +81,8 @@ TEST(PathVariables, WhatIsMissingIsNamed) {
   EXPECT_EQ(expanded("$NOWHERE/x"), "the environment variable NOWHERE is not set");
   EXPECT_EQ(expanded("a/${NOT_THERE}"), "the environment variable NOT_THERE is not set");
   EXPECT_EQ(expanded("$EMPTY/x"), "the environment variable EMPTY is empty");
-  EXPECT_NE(expanded("$LINE").find("control character"), std::string::npos);
+  EXPECT_EQ(expanded("$LINE"), "a\nb");  // any bytes are a path
+  EXPECT_NE(expanded("$LONG$LONG").find("is longer than 4096 bytes"), std::string::npos);
   const std::string text =
       refused(with("dir: $NOWHERE/x", "tokenizer: byte, train: \"${GONE}.txt\""));
   EXPECT_NE(text.find("  2:34: run.dir = $NOWHERE/x: the environment variable NOWHERE "
