@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/cpu/panel_kernel.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -23,8 +24,18 @@ HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_R
   V left[kRows];
   V right[kRows];
   for (int r = 0; r < kRows; ++r) left[r] = right[r] = hn::Zero(d);
+  // What is met next: these lines of C at the end, rows of B from further caches before their turn.
+  for (int r = 0; r < kRows; ++r) {
+    hwy::Prefetch(c + r * p.ldc);
+    hwy::Prefetch(c + r * p.ldc + kTileColumns<T> - 1);
+  }
   const T* HWY_RESTRICT b = p.b;
+  const int64_t ahead = 16 * p.ldb;
+  // Not unrolled the loop takes nearly twice as long on some processors.
+#pragma GCC unroll 4
   for (int64_t k = 0; k < p.depth; ++k, b += p.ldb) {
+    hwy::Prefetch(b + ahead);
+    if (sizeof(T) * kTileColumns < T >> 64) hwy::Prefetch(b + ahead + kLanes<T>);
     const V b_left = hn::LoadU(d, b);
     const V b_right = hn::LoadU(d, b + kLanes<T>);
     for (int r = 0; r < kRows; ++r) {

@@ -19,7 +19,7 @@
 namespace troupe::kernels {
 namespace {
 
-constexpr int64_t kRows = 40;
+constexpr int64_t kRows = 20;
 constexpr int64_t kColumns = 128;  // whole panels of every width
 constexpr int64_t kGap = 3;
 
@@ -193,8 +193,8 @@ TEST(PanelProduct, EqualsItsDefinitionAtEveryEdge) {
                   << name(types.in) << " k " << k << " at " << i << ", " << j;
             }
           }
-          for (const int64_t m : {1, 5, 6, 7, 13, 40}) {
-            for (const int64_t n : {1, 7, 8, 9, 16, 17, 33, 65}) {
+          for (const int64_t m : {1, 5, 7, 13}) {
+            for (const int64_t n : {1, 7, 9, 17, 33}) {
               const int64_t row = kRows - m;
               const int64_t column = (m * n) % (kColumns - n);
               const int mode = static_cast<int>((m + n) % 4);
@@ -222,7 +222,7 @@ TEST(PanelProduct, PackedAndTransposedOperandsGiveTheSameBits) {
           }
           if (types.in == DType::bf16 && k % 2 != 0) continue;
           const int64_t panel = panel_columns(types.in);
-          for (const int64_t m : {1, 5, 13, 40}) {
+          for (const int64_t m : {1, 5, 13, 20}) {
             ASSERT_TRUE(c.run_packed(kRows - m, m, panel, 2 * panel, panel, accumulate) ==
                         part(whole, types.out, kRows - m, m, panel, 2 * panel))
                 << name(types.in) << " k " << k << " rows " << m;
@@ -250,7 +250,7 @@ TEST(PanelProduct, ReadsPanelsOfTheLibrary) {
 TEST(PanelProduct, ManyRows) {
   testing::with_every_width([] {
     for (const Types types : kTypes) {
-      ProductShape s{.m = 301, .n = 50, .k = 600, .lda = 600, .ldb = 600, .ldc = 50};
+      ProductShape s{.m = 301, .n = 34, .k = 600, .lda = 600, .ldb = 600, .ldc = 34};
       s.transpose_b = true;
       s.in = types.in;
       s.out = types.out;
