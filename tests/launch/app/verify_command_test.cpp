@@ -58,8 +58,9 @@ run: {dir: )" << dir_.path()
 TEST_F(VerifyCommand, WritesACertificate) {
   EXPECT_EQ(run("tp=2,ep=2;dp=2,zero=2;pp=4;tp=2,overlap=2"), 0) << message_;
   const json found = certificate();
-  EXPECT_EQ(keys(found), (std::set<std::string>{"version", "config_hash", "seed", "precision",
-                                                "tolerance", "worst", "layouts", "refused"}));
+  EXPECT_EQ(keys(found),
+            (std::set<std::string>{"generator", "version", "config_hash", "seed", "precision",
+                                   "tolerance", "worst", "layouts", "refused"}));
   EXPECT_EQ(found["precision"], "f64");
   EXPECT_EQ(found["tolerance"], 1e-10);
   EXPECT_LT(found["worst"], 1e-10);

@@ -134,7 +134,9 @@ TEST(PathVariables, StoredConfigurationsAreNeverExpandedAgain) {
               "/a/$SCRATCH/${S_1}/~/a.txt")
         << text;
     EXPECT_EQ(again.data.val, "dir/~");
-    if (!for_checkpoint) EXPECT_EQ(again.run.dir, first.run.dir);
+    if (!for_checkpoint) {
+      EXPECT_EQ(again.run.dir, first.run.dir);
+    }
     for (const Change& change : changes(first, again)) EXPECT_TRUE(change.allowed) << change.key;
     // What is given beside it comes from the user of now.
     EXPECT_EQ(load_with(text, {"data.val=$SCRATCH/v"}, later).data.val, "/elsewhere/v");
