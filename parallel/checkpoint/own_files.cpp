@@ -15,7 +15,6 @@ namespace troupe::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* kList = ".made";
 
 // Of the file as it is now; none where it has no sound seal.
 std::optional<std::string> seal_digest(const std::string& path) {
@@ -36,7 +35,7 @@ std::string without_superseded(const std::string& name) {
 OwnFiles::OwnFiles(std::string folder) : folder_(std::move(folder)) { read(); }
 
 void OwnFiles::read() {
-  const fs::path path = fs::path(folder_) / kList;
+  const fs::path path = fs::path(folder_) / kOwnFilesList;
   std::error_code error;
   if (!fs::exists(path, error)) return;
   std::ifstream lines(path);
@@ -54,7 +53,7 @@ void OwnFiles::write() const {
   std::string text;
   for (const auto& [name, digest] : files_) text += fmt::format("file {} {}\n", digest, name);
   for (const std::string& name : folders_) text += fmt::format("folder {}\n", name);
-  write_file_atomically((fs::path(folder_) / kList).string(), text);
+  write_file_atomically((fs::path(folder_) / kOwnFilesList).string(), text);
 }
 
 void OwnFiles::add_file(const std::string& name, const Digest& seal) {
@@ -88,9 +87,10 @@ void OwnFiles::forget_missing() {
 
 void begin_own_files(const std::string& folder, bool earlier) {
   std::error_code error;
-  if (!fs::is_directory(folder, error) || fs::exists(fs::path(folder) / kList, error)) return;
+  if (!fs::is_directory(folder, error) || fs::exists(fs::path(folder) / kOwnFilesList, error))
+    return;
   OwnFiles own(folder);
-  write_file_atomically((fs::path(folder) / kList).string(), "");
+  write_file_atomically((fs::path(folder) / kOwnFilesList).string(), "");
   if (!earlier) return;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();

@@ -15,6 +15,7 @@
 
 namespace troupe::checkpoint {
 
+inline const std::string kOwnFilesList = ".made";
 // What a newer start puts behind the name of a checkpoint that it does not go on from.
 inline const std::string kSupersededEnd = ".superseded";
 

@@ -55,7 +55,7 @@ References references_in(const std::string& folder) {
     }
     const fs::file_status status = fs::status(entry.path(), error);
     if (status.type() == fs::file_type::none) found.unread.push_back(name);
-    if (!fs::is_regular_file(status) || is_left_over(name)) continue;
+    if (!fs::is_regular_file(status) || is_left_over(name) || name == kOwnFilesList) continue;
     try {
       const SealedFile sealed(entry.path().string());
       const std::string text = shards_text(sealed);
