@@ -41,6 +41,7 @@ class Stop : public TinyRun {
     int step = 0;
     int files = 0;
     for (const auto& entry : fs::directory_iterator(path(name) + "/checkpoints")) {
+      if (entry.path().filename() == ".made") continue;  // the list of these
       step = std::stoi(entry.path().filename().string().substr(5, 8));
       ++files;
     }
