@@ -107,6 +107,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
   out += stored_mark();
   out += folder_record(folder.empty() ? "." : folder);
   out += input_lines(config.inputs);
+  out += lineage_lines(config.lineage);
   std::vector<Part> before;
   for (const Entry& entry : sheet.entries()) {
     if (options.for_checkpoint && belongs_to_job(entry.path, config)) continue;

@@ -9,6 +9,7 @@
 #include "core/base/field.h"
 #include "core/text/text_options.h"
 #include "launch/config/recorded_inputs.h"
+#include "launch/config/recorded_lineage.h"
 #include "launch/config/sheet.h"
 #include "models/families/decoder_config.h"
 #include "parallel/mesh/parallelism.h"
@@ -100,6 +101,8 @@ struct RunConfig {
 
   // Of the files that were read for it; empty until they were.
   std::vector<RecordedInput> inputs;
+  // Checkpoints that the run was given to go on from; empty until it is known.
+  std::vector<Ancestor> lineage;
 
   // Every value with its origin: for messages, the resolved file and comparison on resume.
   Sheet sheet;

@@ -188,7 +188,8 @@ std::vector<Key> machine_keys() {
           .may_change(),
       KeyMaker("checkpoint.resume", ValueKind::path,
                "auto = go on from the newest complete checkpoint of run.dir; never = begin at step "
-               "0; or the path of a checkpoint.")
+               "0; or the path of a checkpoint or a run: go on from the newest checkpoint of "
+               "run.dir that descends from it, or begin with it.")
           .words({"auto", "never"})
           .word("auto")
           .may_change(),

@@ -61,11 +61,13 @@ namespace {
 
 // One look at the folder. A file that a running training removed meanwhile is no damaged one: then
 // `vanished` is set and nothing is said about it.
-Choice look_for_usable(const std::string& run_dir, bool& vanished) {
+Choice look_for_usable(const std::string& run_dir,
+                       const std::function<bool(const std::string& path)>& wanted, bool& vanished) {
   Choice choice;
   std::vector<StepFile> files = list(run_dir);
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
     try {
+      if (wanted && !wanted(file->path)) continue;
       verify(file->path);
       choice.path = file->path;
       choice.step = file->step;
@@ -87,12 +89,13 @@ Choice look_for_usable(const std::string& run_dir, bool& vanished) {
 
 }  // namespace
 
-Choice newest_usable(const std::string& run_dir) {
+Choice newest_usable(const std::string& run_dir,
+                     const std::function<bool(const std::string& path)>& wanted) {
   constexpr int kLooks = 100;  // a training that saves faster than a file is read
   Choice choice;
   for (int look = 0; look < kLooks; ++look) {
     bool vanished = false;
-    choice = look_for_usable(run_dir, vanished);
+    choice = look_for_usable(run_dir, wanted, vanished);
     if (!choice.path.empty() || !vanished) break;
   }
   if (!choice.rejected.empty() && !choice.path.empty()) {

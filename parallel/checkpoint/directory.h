@@ -2,6 +2,7 @@
 // a name that matches *.h5.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,11 @@ struct Choice {
   int64_t step = 0;
   std::vector<Rejected> rejected;  // newer ones that are damaged, newest first
 };
-// The newest checkpoint of which every digest is right. Damaged ones are logged as warnings; one
-// that another program writes is not passed over: OpenElsewhere (an Error(checkpoint)).
-Choice newest_usable(const std::string& run_dir);
+// The newest checkpoint of which every digest is right, among those that are wanted (all without
+// `wanted`). Damaged ones are logged as warnings; one that another program writes is not passed
+// over: OpenElsewhere (an Error(checkpoint)).
+Choice newest_usable(const std::string& run_dir,
+                     const std::function<bool(const std::string& path)>& wanted = {});
 // The same on all ranks: rank 0 looks and tells. Collective.
 Choice newest_usable(const std::string& run_dir, Communicator& world);
 // For `resume: auto`: the newest usable checkpoint, or "" when the run has no checkpoint file.

@@ -162,6 +162,64 @@ TEST_F(Resume, FromAGivenCheckpoint) {
   expect_equal("whole", "other", 12);
 }
 
+// What a scheduler does: the same command again after each stop.
+TEST_F(Resume, FromAGivenCheckpointTheSameCommandGoesOn) {
+  ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
+  const auto start = [&](const std::string& from, const std::string& steps) {
+    return run(alone(train("other", {"checkpoint.resume=" + from, "train.steps=" + steps})));
+  };
+  const std::string base = checkpoint("whole", 4);
+  const Outcome first = start(base, "8");
+  expect_code(first, 0, "after step 4 from " + base);
+  const Outcome second = start(base, "12");
+  expect_code(second, 0, "after step 8 from " + checkpoint("other", 8));
+  EXPECT_EQ(occurrences(second.err, "superseded"), 0) << second.err;
+  EXPECT_EQ(rows("other").size(), 8U);
+  expect_code(start(base, "12"), 0, "has already run its 12 steps");
+  // Gone on by itself in between, moved, or given as a copy: it still descends from it.
+  expect_code(run(alone(train("other", {"train.steps=14"}))), 0,
+              "after step 12 from " + checkpoint("other", 12));
+  fs::copy(base, path("copy.h5"));
+  expect_code(start(path("copy.h5"), "16"), 0, "after step 14 from " + checkpoint("other", 14));
+  // Another checkpoint at the same path is none of its ancestors.
+  fs::copy_file(checkpoint("whole", 8), path("copy.h5"), fs::copy_options::overwrite_existing);
+  const Outcome back = start(path("copy.h5"), "12");
+  expect_code(back, 0, "after step 8 from " + path("copy.h5"));
+  EXPECT_TRUE(fs::exists(checkpoint("other", 16) + ".superseded"));
+  // Both now are: of the one that is gone only the path is known.
+  expect_code(start(path("copy.h5"), "14"), 0, "after step 12 from " + checkpoint("other", 12));
+  fs::remove(path("copy.h5"));
+  const Outcome gone = start(path("copy.h5"), "16");
+  expect_code(gone, 0, "after step 14 from " + checkpoint("other", 14));
+  expect_code(gone, 0, "any more");
+  EXPECT_EQ(start(path("never-there.h5"), "18").code, 4);
+}
+
+TEST_F(Resume, FromAGivenRunTheSameCommandGoesOnUnderMpirun) {
+  ASSERT_EQ(run(alone(train("whole", {"train.steps=8"}))).code, 0);
+  const auto start = [&](const std::string& steps) {
+    return run(under_mpirun(
+        2, train("other", {"checkpoint.resume=" + path("whole"), "train.steps=" + steps})));
+  };
+  expect_code(start("12"), 0, "after step 8 from " + checkpoint("whole", 8));
+  // The run that it came from has gone on meanwhile.
+  ASSERT_EQ(run(alone(train("whole", {"train.steps=12"}))).code, 0);
+  expect_code(start("16"), 0, "after step 12 from " + checkpoint("other", 12));
+  EXPECT_NE(read_text(checkpoint("other", 16)).find("\n# Descends from "), std::string::npos);
+}
+
+// Going back inside a run: what was there before does not descend from it, what came after does.
+TEST_F(Resume, GoingBackOnceTheSameCommandGoesOn) {
+  ASSERT_EQ(run(alone(train("run", {"train.steps=8"}))).code, 0);
+  const std::string from = "checkpoint.resume=" + checkpoint("run", 4);
+  const Outcome back = run(alone(train("run", {from, "train.steps=8"})));
+  expect_code(back, 0, "after step 4 from " + checkpoint("run", 4));
+  EXPECT_EQ(occurrences(back.err, ".superseded"), 1) << back.err;
+  const Outcome again = run(alone(train("run", {from, "train.steps=12"})));
+  expect_code(again, 0, "after step 8 from " + checkpoint("run", 8));
+  EXPECT_EQ(occurrences(again.err, ".superseded"), 0) << again.err;
+}
+
 TEST_F(Resume, WithoutACheckpointTheSameDirectoryBeginsAnew) {
   ASSERT_EQ(run(alone(train("whole", {}))).code, 0);
   ASSERT_EQ(run(alone(train("cut", {}))).code, 0);

@@ -25,29 +25,26 @@
 #include "launch/training/input_fingerprints.h"
 #include "launch/training/known_hashes.h"
 #include "launch/training/memory_check.h"
+#include "launch/training/resume_point.h"
 #include "launch/training/trainer.h"
+#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/directory.h"
 
 namespace troupe {
 namespace {
-
-// The checkpoint to go on from; empty = from the beginning.
-std::string find_checkpoint(const RunConfig& config, const RunDirectory& directory,
-                            Communicator& world) {
-  if (config.checkpoint.resume == "never") return {};
-  if (config.checkpoint.resume == "auto")
-    return checkpoint::newest_to_resume(directory.path(), world);
-  return checkpoint::resolve(config.checkpoint.resume, world);
-}
 
 // The configuration that the run began with, or the one of the checkpoint that it starts from;
 // empty for a new run.
 std::string stored_configuration(const RunConfig& config, Communicator& world) {
   const std::string& resume = config.checkpoint.resume;
   if (resume == "never") return {};
-  if (resume != "auto") return checkpoint::read_info(checkpoint::resolve(resume, world)).config;
-  const std::string file = config.run.dir + "/config.resolved.yaml";
   std::error_code error;
+  const bool there = resume != "auto" && std::filesystem::exists(resume, error);
+  // What the leader sees. A run goes on where the path that it began with is gone.
+  if (!checkpoint::broadcast_text(there ? "there" : "", 0, world, "checkpoint choice").empty()) {
+    return checkpoint::read_info(checkpoint::resolve(resume, world)).config;
+  }
+  const std::string file = config.run.dir + "/config.resolved.yaml";
   return std::filesystem::exists(file, error) ? read_config_file(file) : std::string();
 }
 
@@ -129,7 +126,9 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   check_memory(config, runtime);
   check_stored_form(config);
   RunDirectory directory(config.run.dir, config.checkpoint.resume == "never", *runtime.world());
-  const std::string checkpoint = find_checkpoint(config, directory, *runtime.world());
+  const ResumePoint from = find_resume_point(config, directory, *runtime.world());
+  const std::string& checkpoint = from.checkpoint;
+  config.lineage = from.lineage;
   config.inputs = fingerprints_of(config, data, directory, runtime);
   if (!checkpoint.empty()) check_changes(config, checkpoint, force, runtime.leader());
   if (config.model.compute != chosen) check_memory(config, runtime);
