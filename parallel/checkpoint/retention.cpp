@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "core/base/error.h"
@@ -86,18 +87,22 @@ void remove(const std::string& path) {
   }
 }
 
-// Names, oldest first.
-std::vector<std::string> own_steps(const std::string& folder, const OwnFiles& own) {
-  std::vector<std::pair<int64_t, std::string>> steps;
+// Names in the order in which they go: superseded ones before the others, older ones first.
+std::vector<std::string> own_checkpoints(const std::string& folder, const OwnFiles& own) {
+  std::vector<std::tuple<bool, int64_t, std::string>> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    const std::optional<int64_t> step = step_of(name);
-    if (step && !entry.is_symlink(error) && own.made_file(name)) steps.emplace_back(*step, name);
+    const bool superseded = name.ends_with(kSupersededEnd);
+    const std::optional<int64_t> step =
+        step_of(superseded ? name.substr(0, name.size() - kSupersededEnd.size()) : name);
+    if (step && !entry.is_symlink(error) && own.made_file(name)) {
+      found.emplace_back(!superseded, *step, name);
+    }
   }
-  std::sort(steps.begin(), steps.end());
+  std::sort(found.begin(), found.end());
   std::vector<std::string> names;
-  for (auto& [step, name] : steps) names.push_back(std::move(name));
+  for (auto& [current, step, name] : found) names.push_back(std::move(name));
   return names;
 }
 
@@ -126,9 +131,9 @@ void remove_unused_shards(const std::string& folder, const OwnFiles& own) {
 void remove_what_is_old(const std::string& folder, int64_t keep) {
   OwnFiles own(folder);
   const References references = references_in(folder);
-  const std::vector<std::string> steps = own_steps(folder, own);
-  for (size_t i = 0; keep > 0 && i + static_cast<size_t>(keep) < steps.size(); ++i) {
-    const fs::path path = fs::path(folder) / steps[i];
+  const std::vector<std::string> names = own_checkpoints(folder, own);
+  for (size_t i = 0; keep > 0 && i + static_cast<size_t>(keep) < names.size(); ++i) {
+    const fs::path path = fs::path(folder) / names[i];
     std::error_code error;
     const fs::path real = fs::canonical(path, error);
     if (!error && references.linked.count(real) == 0) remove(path.string());

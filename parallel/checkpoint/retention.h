@@ -8,7 +8,8 @@
 
 namespace troupe::checkpoint {
 
-// Removes the oldest checkpoints beyond `keep` (0 keeps all), shards that no manifest names any
+// Removes checkpoints beyond `keep` (0 keeps all), superseded ones before others and older ones
+// first, shards that no manifest names any
 // more, and what killed saves left behind. What cannot be removed is a warning, and no reason to
 // end a training. Call it when no save is under way.
 void remove_old(const std::string& folder, int64_t keep);

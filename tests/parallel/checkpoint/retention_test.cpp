@@ -77,6 +77,26 @@ TEST_F(Retention, WhatALinkLeadsToStays) {
   EXPECT_EQ(names(), (Names{"best.h5", "step-00000011.h5", "step-00000014.h5"}));
 }
 
+// They count, and go before any other, with their shards.
+TEST_F(Retention, SupersededOnesGoFirst) {
+  for (const int64_t above : {int64_t{0}, int64_t{1} << 30}) {
+    const int64_t first = above == 0 ? 1 : 11;
+    const int64_t before = above == 0 ? 0 : 1;  // that the first pass left
+    for (int64_t step = first; step < first + 4; ++step) save(step, 0, above);
+    EXPECT_EQ(checkpoint::set_aside_newer(dir_.path(), first).size(), 3U);
+    const std::string end = checkpoint::kSupersededEnd;
+    save(first + 1, before + 4, above);  // the fifth
+    EXPECT_FALSE(fs::exists(at(checkpoint::file_name(first + 1) + end)));
+    EXPECT_TRUE(fs::exists(at(checkpoint::file_name(first + 2) + end)));
+    EXPECT_TRUE(fs::exists(at(checkpoint::file_name(first))));
+    save(first + 2, before + 3, above);
+    EXPECT_FALSE(fs::exists(at(checkpoint::file_name(first + 3) + end)));
+    EXPECT_TRUE(fs::exists(at(checkpoint::file_name(first))));
+    save(first + 3, 1, above);
+  }
+  EXPECT_EQ(names(), Names{"step-00000014.h5"});
+}
+
 TEST_F(Retention, AManifestThatCannotBeReadKeepsAllShards) {
   for (const int64_t step : {1, 2}) save(step, 0);
   const std::string good = test::read_file(at("step-00000001.h5"));
