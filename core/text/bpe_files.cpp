@@ -54,7 +54,8 @@ std::unique_ptr<Tokenizer> parse_gpt2_files(std::string_view vocab_json, std::st
   add_usual_parts(kind, vocabulary, vocab_place, settings);
   add_listed_tokens(settings, vocabulary);
   add_part_tokens(settings, vocabulary);
-  add_tokens_without_merges(vocabulary, vocab_place, merges_place);
+  // A class that is named treats as special what its files list, and nothing else.
+  check_tokens_without_merges(vocabulary, !kind.named, vocab_place, merges_place);
   const EndOfText end = choose_end_of_text(options.end_of_text, settings, vocabulary, vocab_place);
   BpeModel model = vocabulary.finish(kind.split, false);
   model.nfc = kind.nfc;

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/text/document_end.h"
 #include "core/text/piece_encoder.h"
 #include "core/text/text_file.h"
 #include "core/text/text_source.h"
@@ -18,6 +19,7 @@ struct Sides {
   TokenStream train;
   TokenStream held_out;
   CorpusFiles files = {};
+  int64_t joined = 0;  // documents of several, with nothing behind them
 };
 
 int64_t cut_of(int64_t count, double held_out_fraction) {
@@ -27,8 +29,8 @@ int64_t cut_of(int64_t count, double held_out_fraction) {
 class SideBuilder {
  public:
   // took: called now and then while text becomes tokens.
-  SideBuilder(const Tokenizer& tokenizer, const std::function<void()>& took)
-      : tokenizer_(tokenizer),
+  SideBuilder(const Tokenizer& tokenizer, const DocumentEnd& end, const std::function<void()>& took)
+      : end_(end),
         out_(tokenizer.vocab_size()),
         encoder_(tokenizer, [this, &took](std::span<const int32_t> ids) {
           out_.add(ids);
@@ -42,32 +44,41 @@ class SideBuilder {
   }
   void end_document(bool marked) {
     encoder_.finish();
-    const std::optional<int32_t> end = tokenizer_.end_of_text();
-    if (has_text_ && marked && end) out_.add_closing({&*end, 1});
+    const bool ends = has_text_ && marked;
     has_text_ = false;
+    if (!ends) return;
+    ++marked_;
+    if (end_.is_separator()) {
+      out_.add_separator(end_.ids());
+    } else if (!end_.ids().empty()) {
+      out_.add_closing(end_.ids());
+    }
   }
+  int64_t marked() const { return marked_; }
   TokenStream finish(const std::string& place) { return out_.finish(place); }
 
  private:
-  const Tokenizer& tokenizer_;
+  const DocumentEnd& end_;
   TokenBuilder out_;
   PieceEncoder encoder_;
   bool has_text_ = false;  // in the document that is open
+  int64_t marked_ = 0;     // documents with an end
 };
 
 Sides split_tokens(const TokenStream& tokens, double fraction) {
   const int64_t cut = cut_of(tokens.size(), fraction);
-  return {tokens.slice(0, cut), tokens.slice(cut, tokens.size() - cut), {}};
+  return {tokens.slice(0, cut), tokens.slice(cut, tokens.size() - cut)};
 }
 
-Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double fraction,
-               const TokenisingWatch& watch) {
+Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, const DocumentEnd& end,
+               double fraction, const TokenisingWatch& watch) {
   int64_t done = 0;
   const std::function<void()> took = [&] {
     if (watch) watch(source.path(), done, source.bytes());
   };
-  SideBuilder train(tokenizer, took);
-  SideBuilder held_out(tokenizer, took);
+  SideBuilder train(tokenizer, end, took);
+  SideBuilder held_out(tokenizer, end, took);
+  const auto joined = [&] { return end.ids().empty() ? train.marked() + held_out.marked() : 0; };
   if (source.has_rows() || fraction == 0.0) {
     const TextReport report = source.visit([&](const TextPiece& piece) {
       train.add(piece.text, piece.first);
@@ -75,7 +86,9 @@ Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double frac
       if (piece.last) train.end_document(piece.marked);
     });
     say_what_was_met(source, report);
-    return split_tokens(train.finish(source.path()), fraction);
+    Sides sides = split_tokens(train.finish(source.path()), fraction);
+    sides.joined = joined();
+    return sides;
   }
   const int64_t cut = cut_of(source.text_bytes(), fraction);
   const TextReport report = source.visit([&](const TextPiece& piece) {
@@ -93,7 +106,7 @@ Sides tokenise(const TextSource& source, const Tokenizer& tokenizer, double frac
     held_out.end_document(piece.marked);
   });
   say_what_was_met(source, report);
-  return {train.finish(source.path()), held_out.finish(source.path()), {}};
+  return {train.finish(source.path()), held_out.finish(source.path()), {}, joined()};
 }
 
 CorpusFiles files_of(const TextSource& source) {
@@ -109,9 +122,10 @@ CorpusFiles files_of(const TextSource& source) {
   return files;
 }
 
-// A pair that another tokenizer made would train on nonsense without any sign of it. Returns the
-// hash of the .bin file where the origin belongs to it.
-std::optional<uint64_t> check_origin(const std::string& prefix, const TokenStream& tokens,
+// A pair that another tokenizer made would train on nonsense without any sign of it. Marks the
+// separators that the pair was built with. Returns the hash of the .bin file where the origin
+// belongs to it.
+std::optional<uint64_t> check_origin(const std::string& prefix, TokenStream& tokens,
                                      const Tokenizer& tokenizer) {
   const std::optional<TokenFileOrigin> origin = read_token_file_origin(prefix);
   if (!origin) return std::nullopt;
@@ -121,10 +135,16 @@ std::optional<uint64_t> check_origin(const std::string& prefix, const TokenStrea
     return std::nullopt;
   }
   if (origin->fingerprint != tokenizer.fingerprint())
-    fail(ExitCode::data,
-         "{}: was made with another tokenizer ({}) than data.tokenizer names ({}); build it again "
-         "or change data.tokenizer",
-         prefix, origin->tokenizer, tokenizer.description());
+    fail(
+        ExitCode::data,
+        "{}: was made with another tokenizer ({}{}) than data.tokenizer names ({}); build it again "
+        "or change data.tokenizer{}",
+        prefix, origin->tokenizer,
+        origin->end_of_text ? ", end of text " + *origin->end_of_text : "", tokenizer.description(),
+        tokenizer.end_of_text() ? " or data.end_of_text (an older pair of the same tokenizer may "
+                                  "need `none`)"
+                                : " or data.end_of_text");
+  mark_separators(*origin, tokens);
   return origin->bin_hash;
 }
 
@@ -135,20 +155,21 @@ std::string without_extension(const std::string& path) {
   return path.substr(0, path.size() - extension.size());
 }
 
-Sides load_path(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                const TextOptions& text, double fraction, const TokenisingWatch& watch) {
+Sides load_path(const std::string& path, const Tokenizer& tokenizer, const DocumentEnd& end,
+                int64_t vocab, const TextOptions& text, double fraction,
+                const TokenisingWatch& watch) {
   const std::string prefix = without_extension(path);
   std::error_code error;
   Sides sides;
   // A text file or folder of that very name comes first, unless the name is one of the pair's.
   if (is_token_file(prefix) && (prefix != path || !std::filesystem::exists(path, error))) {
-    const TokenFile file = open_token_file(prefix);
+    TokenFile file = open_token_file(prefix);
     const std::optional<uint64_t> hash = check_origin(prefix, file.tokens, tokenizer);
     sides = split_tokens(file.tokens, fraction);
     sides.files = {"tokens", {{prefix + ".bin", ".bin", hash}, {prefix + ".idx", ".idx", {}}}};
   } else {
     const TextSource source(path, text);
-    sides = tokenise(source, tokenizer, fraction, watch);
+    sides = tokenise(source, tokenizer, end, fraction, watch);
     sides.files = files_of(source);
   }
   // Larger files are checked window by window as they are read.
@@ -176,11 +197,11 @@ void check_held_out_size(const Corpus& corpus, const std::string& key) {
        longest);
 }
 
-Corpus load_held_out(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                     const TextOptions& text, const TokenisingWatch& watch) {
+Corpus load_held_out(const std::string& path, const Tokenizer& tokenizer, const DocumentEnd& end,
+                     int64_t vocab, const TextOptions& text, const TokenisingWatch& watch) {
   Corpus corpus;
   corpus.vocab = vocab;
-  Sides whole = load_path(path, tokenizer, vocab, text, 0.0, watch);
+  Sides whole = load_path(path, tokenizer, end, vocab, text, 0.0, watch);
   corpus.parts.push_back({path, 1.0, std::move(whole.train), std::move(whole.files)});
   check_held_out_size(corpus, path);
   return corpus;
@@ -200,11 +221,13 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
   require(spec.val_fraction >= 0.0 && spec.val_fraction < 1.0, "data.val_fraction is {}",
           spec.val_fraction);
   require(spec.val.empty() || spec.val_fraction == 0.0, "both data.val and data.val_fraction");
+  const DocumentEnd end(tokenizer, spec.separator);
   RunData data;
   data.train.vocab = vocab;
   data.held_out.vocab = vocab;
   for (const DataPath& path : spec.train) {
-    Sides sides = load_path(path.path, tokenizer, vocab, spec.text, spec.val_fraction, watch);
+    Sides sides = load_path(path.path, tokenizer, end, vocab, spec.text, spec.val_fraction, watch);
+    data.joined += sides.joined;
     data.train.parts.push_back({path.path, path.weight, std::move(sides.train), sides.files});
     check_train_size(data.train.parts.back(), seq_len, spec.val_fraction);
     if (spec.val_fraction > 0.0)
@@ -212,7 +235,7 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
           {path.path, path.weight, std::move(sides.held_out), std::move(sides.files)});
   }
   if (!spec.val.empty()) {
-    data.held_out = load_held_out(spec.val, tokenizer, vocab, spec.text, watch);
+    data.held_out = load_held_out(spec.val, tokenizer, end, vocab, spec.text, watch);
   } else if (spec.val_fraction > 0.0) {
     check_held_out_size(data.held_out, fmt::format("data.val_fraction {}", spec.val_fraction));
   }
@@ -220,8 +243,8 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
 }
 
 Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                   const TextOptions& text) {
-  return load_held_out(path, tokenizer, vocab, text, {});
+                   const TextOptions& text, const std::string& separator) {
+  return load_held_out(path, tokenizer, DocumentEnd(tokenizer, separator), vocab, text, {});
 }
 
 std::vector<int64_t> token_counts(const Corpus& corpus) {

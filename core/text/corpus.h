@@ -4,7 +4,8 @@
 // a .bin/.idx pair, or a folder (its files in byte order of their relative paths, each one document
 // or JSON lines). Which of the two a file is, is told by its bytes (text_format.h); compressed
 // files are read as what they hold. If the tokenizer has an end-of-text token, it follows each
-// JSONL row and each file of a folder; a text file given by itself stays as it is.
+// JSONL row and each file of a folder; a text file given by itself stays as it is. A
+// separator stands there for tokenizers without such a token; it belongs to the document before it.
 //
 // val_fraction f holds out the last part of each path, which is never trained on: text files and
 // folders are cut at byte floor(n * (1 - f)) of their text, moved back to the beginning of a
@@ -62,11 +63,13 @@ struct DataSpec {
   std::string val;            // empty: none, or val_fraction
   double val_fraction = 0.0;  // in [0, 1); not together with val
   TextOptions text;           // how files are read
+  std::string separator;      // behind documents, for tokenizers without an end-of-text token
 };
 
 struct RunData {
   Corpus train;
-  Corpus held_out;  // no parts when neither val nor val_fraction is set
+  Corpus held_out;     // no parts when neither val nor val_fraction is set
+  int64_t joined = 0;  // documents of several that nothing separates (see joined_documents)
 };
 
 // Called now and then while a text is tokenised: `done` of its `total` bytes are. May throw.
@@ -80,7 +83,7 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
 
 // One path, uncut: for `eval --text`. Needs 2 tokens.
 Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
-                   const TextOptions& text = {});
+                   const TextOptions& text = {}, const std::string& separator = {});
 
 // How often each id occurs, [vocab].
 std::vector<int64_t> token_counts(const Corpus& corpus);

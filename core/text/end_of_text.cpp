@@ -88,43 +88,43 @@ std::optional<int32_t> end_of_text_by_name(const std::vector<AddedToken>& added)
   return token == nullptr ? std::nullopt : std::optional(token->id);
 }
 
-EndOfText choose_end_of_text(const std::string& wanted, const TokenizerSettings& settings,
-                             BpeVocabulary& vocabulary, const std::string& place) {
+namespace {
+
+// What the files say, else the names.
+EndOfText automatic_end(const TokenizerSettings& settings, const std::vector<AddedToken>& added) {
   EndOfText end;
-  if (wanted == "none") return end;
-  if (wanted != "auto" && wanted != "by_name") {
-    end.id = wanted_token(wanted, vocabulary, place);
-    end.stop = {*end.id};
-    end.origin = "data.end_of_text";
-    return end;
-  }
-  const std::vector<AddedToken>& added = vocabulary.all_added();
-  if (wanted == "by_name") {
-    end.id = end_of_text_by_name(added);
-    end.origin = "its name";
-  } else {
-    for (const PartToken& part : settings.parts) {
-      if (part.part != "eos_token" || part.token.content.empty()) continue;
-      if (const AddedToken* token = vocabulary.added(part.token.content)) {
-        end.id = token->id;
-        end.origin = part.place;
-      }
-    }
-    for (const int64_t id : settings.end_ids) {
-      if (end.id || !is_added(added, id)) continue;
-      end.id = static_cast<int32_t>(id);
-      end.origin = settings.end_ids_place + ": eos_token_id";
-    }
-    const AddedToken* token = named(added, kNames);
-    if (!end.id && token != nullptr) {
-      end.id = token->id;
-      end.origin = "its name";
-    }
-  }
+  const auto take = [&](int64_t id, const std::string& origin) {
+    if (end.id) return;
+    end.id = static_cast<int32_t>(id);
+    end.origin = origin;
+  };
+  for (const PartToken& part : settings.parts)
+    for (const AddedToken& token : added)
+      if (part.part == "eos_token" && part.token.content == token.content)
+        take(token.id, part.place);
+  for (const int64_t id : settings.end_ids)
+    if (is_added(added, id)) take(id, settings.end_ids_place + ": eos_token_id");
+  if (const AddedToken* token = named(added, kNames)) take(token->id, "its name");
   if (end.id) end.stop.push_back(*end.id);
   for (const int64_t id : settings.end_ids)
     if (is_added(added, id) && id != end.id) end.stop.push_back(static_cast<int32_t>(id));
   return end;
+}
+
+}  // namespace
+
+EndOfText choose_end_of_text(const std::string& wanted, const TokenizerSettings& settings,
+                             BpeVocabulary& vocabulary, const std::string& place) {
+  if (wanted == "none") return {};
+  if (wanted == "by_name") {
+    const std::optional<int32_t> id = end_of_text_by_name(vocabulary.all_added());
+    return id ? EndOfText{id, {*id}, "its name"} : EndOfText{};
+  }
+  const EndOfText automatic = automatic_end(settings, vocabulary.all_added());
+  if (wanted == "auto") return automatic;
+  const int32_t id = wanted_token(wanted, vocabulary, place);
+  if (id == automatic.id) return automatic;
+  return {id, {id}, "data.end_of_text"};
 }
 
 }  // namespace troupe

@@ -62,12 +62,13 @@ void add_part_tokens(const TokenizerSettings& settings, BpeVocabulary& vocabular
   for (const PartToken& other : settings.others) add_part(other, vocabulary);
 }
 
-void add_tokens_without_merges(BpeVocabulary& vocabulary, const std::string& vocab_place,
-                               const std::string& merges_place) {
+void check_tokens_without_merges(BpeVocabulary& vocabulary, bool add_special,
+                                 const std::string& vocab_place, const std::string& merges_place) {
   int64_t missing = 0;
   std::string first;
   for (const std::string& token : vocabulary.tokens_without_merges()) {
     if (looks_special(token)) {
+      if (!add_special) continue;
       AddedToken added;
       added.id = vocabulary.id_of(token);
       added.content = token;

@@ -20,9 +20,10 @@ void add_listed_tokens(const TokenizerSettings& settings, BpeVocabulary& vocabul
 // Hugging Face's libraries.
 void add_part_tokens(const TokenizerSettings& settings, BpeVocabulary& vocabulary);
 
-// Of the tokens that neither a byte nor a merge makes, those that look special are added; any other
-// shows that merges are missing: ExitCode::data.
-void add_tokens_without_merges(BpeVocabulary& vocabulary, const std::string& vocab_place,
-                               const std::string& merges_place);
+// Of the tokens that neither a byte nor a merge makes, those that look special are added if
+// `add_special` (else texts never become them); any other shows that merges are missing:
+// ExitCode::data.
+void check_tokens_without_merges(BpeVocabulary& vocabulary, bool add_special,
+                                 const std::string& vocab_place, const std::string& merges_place);
 
 }  // namespace troupe

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "core/base/error.h"
+#include "core/text/document_end.h"
 #include "core/text/mapped_file.h"
 #include "core/text/piece_encoder.h"
 #include "core/text/text_source.h"
@@ -62,7 +63,8 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
   result.removed = remove_left_over(request.prefix);
   result.type = type_for(tokenizer.vocab_size());
   TokenFileWriter writer(request.prefix, result.type);
-  const std::optional<int32_t> end = tokenizer.end_of_text();
+  const DocumentEnd end(tokenizer, request.separator);
+  TokenFileOrigin origin;
   int64_t before = 0;  // bytes of the sources that are done
   int64_t done = 0;
   PieceEncoder encoder(tokenizer, [&](std::span<const int32_t> ids) {
@@ -82,7 +84,12 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
         ++result.empty;
         return;
       }
-      if (piece.marked && end) writer.add({&*end, 1});
+      if (piece.marked) {
+        writer.add(end.ids());
+        result.joined += end.ids().empty() ? 1 : 0;
+      } else if (end.is_separator()) {
+        origin.unmarked.push_back(result.documents);
+      }
       writer.end_document();
       ++result.documents;
       size = 0;
@@ -100,11 +107,14 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
                            result.report.skipped.front())
              : "",
          request.prefix);
-  TokenFileOrigin origin;
   origin.tokenizer = request.tokenizer_name;
   origin.fingerprint = tokenizer.fingerprint();
   origin.vocab = tokenizer.vocab_size();
   origin.skipped_rows = result.report.skipped_rows;
+  origin.end_of_text =
+      tokenizer.end_of_text() ? tokenizer.id_to_bytes(*tokenizer.end_of_text()) : "none";
+  origin.separator = request.separator;
+  origin.separator_tokens = end.is_separator() ? static_cast<int64_t>(end.ids().size()) : 0;
   writer.finish(origin);
   return result;
 }

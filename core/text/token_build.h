@@ -18,7 +18,8 @@ struct BuildRequest {
   std::vector<std::string> inputs;  // text files, JSONL files, folders (see corpus.h)
   std::string tokenizer_name;       // as given, kept in the .meta.json
   TextOptions text;                 // how the inputs are read
-  std::string prefix;               // PREFIX.bin, PREFIX.idx and PREFIX.meta.json are written
+  std::string separator;  // behind documents, for a tokenizer without an end-of-text token
+  std::string prefix;     // PREFIX.bin, PREFIX.idx and PREFIX.meta.json are written
 };
 
 // Creates the folder of the pair. Throws Error(usage) where files at the prefix are no pair.
@@ -28,7 +29,8 @@ struct BuildResult {
   int64_t documents = 0;
   int64_t empty = 0;  // documents without text, left out
   int64_t tokens = 0;
-  int64_t bytes = 0;  // of text read
+  int64_t bytes = 0;   // of text read
+  int64_t joined = 0;  // documents of several that nothing separates (see joined_documents)
   TokenType type = TokenType::u16;
   TextReport report;                 // of all inputs
   std::vector<std::string> removed;  // files that a build which was stopped had left

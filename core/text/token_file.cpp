@@ -1,5 +1,6 @@
 #include "core/text/token_file.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -52,11 +53,31 @@ std::optional<TokenFileOrigin> read_token_file_origin(const std::string& prefix)
     origin.tokens = json.at("tokens").get<int64_t>();
     origin.bin_hash = std::stoull(json.at("bin_xxh3").get<std::string>(), nullptr, 16);
     origin.skipped_rows = json.value("skipped_rows", int64_t{0});
+    if (json.contains("end_of_text")) origin.end_of_text = json["end_of_text"].get<std::string>();
+    if (json.contains("separator")) {
+      origin.separator = json["separator"].get<std::string>();
+      origin.separator_tokens = json.at("separator_tokens").get<int64_t>();
+      origin.unmarked = json.at("unmarked").get<std::vector<int64_t>>();
+    }
     return origin;
   } catch (const std::exception& cause) {
     fail(ExitCode::data, "{}: is damaged ({}); remove it or build the data again", path,
          cause.what());
   }
+}
+
+void mark_separators(const TokenFileOrigin& origin, TokenStream& tokens) {
+  if (origin.separator_tokens <= 0) return;
+  const std::span<const int64_t> starts = tokens.document_starts();
+  std::vector<int64_t> separators;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const int64_t end = i + 1 < starts.size() ? starts[i + 1] : tokens.size();
+    const int64_t start = end - origin.separator_tokens;
+    if (start >= starts[i] && !std::binary_search(origin.unmarked.begin(), origin.unmarked.end(),
+                                                  static_cast<int64_t>(i)))
+      separators.push_back(start);
+  }
+  tokens.mark_separators(std::move(separators), origin.separator_tokens);
 }
 
 }  // namespace troupe

@@ -44,8 +44,16 @@ struct TokenFileOrigin {
   int64_t tokens = 0;
   uint64_t bin_hash = 0;     // XXH3 of the .bin file
   int64_t skipped_rows = 0;  // of the text that it was made from, as they could not be read
+  // The token behind each document of several; "none"; nothing: built before that was recorded,
+  // with the token of TokenizerOptions' "by_name".
+  std::optional<std::string> end_of_text;
+  std::string separator;  // the text there instead; empty = none
+  int64_t separator_tokens = 0;
+  std::vector<int64_t> unmarked;  // documents that no separator follows
 };
 std::optional<TokenFileOrigin> read_token_file_origin(const std::string& prefix);
+// Marks the separators that `origin` tells of.
+void mark_separators(const TokenFileOrigin& origin, TokenStream& tokens);
 
 // Removes the temporary files that a writer which was ended by a signal left for this prefix, and
 // returns their paths. Those of a writer that lives stay.

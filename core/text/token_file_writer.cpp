@@ -172,14 +172,21 @@ void TokenFileWriter::finish(std::optional<TokenFileOrigin> origin) {
   const std::string meta_path = prefix_ + ".meta.json";
   std::unique_ptr<Output> meta;
   if (origin) {
-    const nlohmann::ordered_json json = {
+    nlohmann::ordered_json json = {
         {"tokenizer", escape_bytes(origin->tokenizer)},
         {"fingerprint", fmt::format("{:016x}", origin->fingerprint)},
         {"vocab", origin->vocab},
         {"tokens", tokens_},
         {"skipped_rows", origin->skipped_rows},
         {"bin_xxh3", fmt::format("{:016x}", XXH3_64bits_digest(bin_->hash.get()))}};
-    const std::string text = json.dump(2) + "\n";
+    if (origin->end_of_text) json["end_of_text"] = *origin->end_of_text;
+    if (!origin->separator.empty()) {
+      json["separator"] = origin->separator;
+      json["separator_tokens"] = origin->separator_tokens;
+      json["unmarked"] = origin->unmarked;
+    }
+    const std::string text =
+        json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
     meta = std::make_unique<Output>(meta_path);
     meta->write(text.data(), text.size());
     meta->sync();

@@ -155,6 +155,23 @@ void TokenStream::read_closing(int64_t first, std::span<uint8_t> out) const {
   }
 }
 
+void TokenStream::read_separators(int64_t first, std::span<uint8_t> out) const {
+  std::fill(out.begin(), out.end(), uint8_t{0});
+  if (!separator_starts_) return;
+  const int64_t end = first + static_cast<int64_t>(out.size());
+  const std::vector<int64_t>& starts = *separator_starts_;
+  auto next = std::upper_bound(starts.begin(), starts.end(), first - separator_tokens_);
+  for (; next != starts.end() && *next < end; ++next)
+    for (int64_t at = std::max(first, *next); at < std::min(end, *next + separator_tokens_); ++at)
+      out[static_cast<size_t>(at - first)] = 1;
+}
+
+void TokenStream::mark_separators(std::vector<int64_t> starts, int64_t tokens) {
+  if (starts.empty()) return;
+  separator_starts_ = std::make_shared<const std::vector<int64_t>>(std::move(starts));
+  separator_tokens_ = tokens;
+}
+
 void TokenStream::check_ids(int64_t vocab) const {
   constexpr int64_t kChunk = 1 << 16;
   std::vector<int32_t> ids;
@@ -178,6 +195,13 @@ TokenStream TokenStream::slice(int64_t first, int64_t count) const {
   const int64_t end = first + count;
   out.last_document_is_cut_ =
       end < size_ ? documents_beginning(end, 1) == 0 : last_document_is_cut_;
+  if (separator_starts_) {
+    std::vector<int64_t> separators;
+    for (const int64_t start : *separator_starts_)
+      if (start + separator_tokens_ > first && start < first + count)
+        separators.push_back(start - first);
+    out.mark_separators(std::move(separators), separator_tokens_);
+  }
   return out;
 }
 
@@ -210,16 +234,24 @@ void TokenBuilder::add_closing(std::span<const int32_t> ids) {
   add(ids);
 }
 
+void TokenBuilder::add_separator(std::span<const int32_t> ids) {
+  separator_tokens_ = static_cast<int64_t>(ids.size());
+  separator_starts_.push_back(size_);
+  add(ids);
+}
+
 TokenStream TokenBuilder::finish(std::string place) {
   data_->shrink_to_fit();
   const std::byte* data = data_->data();
-  return {std::move(data_),
-          data,
-          type_,
-          size_,
-          std::move(document_starts_),
-          std::move(place),
-          {.text = true, .closing = closing_}};
+  TokenStream stream{std::move(data_),
+                     data,
+                     type_,
+                     size_,
+                     std::move(document_starts_),
+                     std::move(place),
+                     {.text = true, .closing = closing_}};
+  stream.mark_separators(std::move(separator_starts_), separator_tokens_);
+  return stream;
 }
 
 }  // namespace troupe

@@ -52,6 +52,10 @@ class TokenStream {
   void read_closing(int64_t first, std::span<uint8_t> out) const;
   // Reads all ids once; fails as read() does.
   void check_ids(int64_t vocab) const;
+  // 1 for each of those tokens that belongs to a separator behind a document, 0 for the others.
+  void read_separators(int64_t first, std::span<uint8_t> out) const;
+  // Says where separators begin (rising; each has `tokens` tokens).
+  void mark_separators(std::vector<int64_t> starts, int64_t tokens);
   // Tokens [first, first + count); a cut document counts as one on each side.
   TokenStream slice(int64_t first, int64_t count) const;
 
@@ -61,6 +65,9 @@ class TokenStream {
   TokenType type_ = TokenType::i32;
   int64_t size_ = 0;
   std::shared_ptr<const std::vector<int64_t>> document_starts_;
+  // May begin before the first token or end behind the last one, where a slice cuts one.
+  std::shared_ptr<const std::vector<int64_t>> separator_starts_;
+  int64_t separator_tokens_ = 0;
   std::string place_;
   TokenOrigin origin_;
   bool last_document_is_cut_ = false;  // it goes on behind the end of this slice
@@ -74,6 +81,8 @@ class TokenBuilder {
   void add(std::span<const int32_t> ids);
   // Behind the text of the document that was added to; as many for every document.
   void add_closing(std::span<const int32_t> ids);
+  // Ends a document; all its separators have as many ids.
+  void add_separator(std::span<const int32_t> ids);
   int64_t size() const { return size_; }
   TokenStream finish(std::string place);
 
@@ -84,6 +93,8 @@ class TokenBuilder {
   int64_t closing_ = 0;
   bool starts_document_ = true;
   std::vector<int64_t> document_starts_;
+  std::vector<int64_t> separator_starts_;
+  int64_t separator_tokens_ = 0;
 };
 
 }  // namespace troupe

@@ -169,6 +169,8 @@ void build_data(const Sheet& sheet, DataSection& data) {
   data.text.invalid_utf8 = invalid_utf8(sheet.text("data.invalid_utf8"));
   data.text.keep_anything = data.text.invalid_utf8 == InvalidUtf8::keep &&
                             sheet.find("data.invalid_utf8")->place.source != Source::none;
+  data.end_of_text = sheet.text("data.end_of_text");
+  if (!sheet.is_word("data.separator", "none")) data.separator = sheet.text("data.separator");
 }
 
 PipelineSchedule schedule_of(const std::string& name) {

@@ -174,4 +174,9 @@ void set_compute(RunConfig& config, DType compute) {
   }
 }
 
+void resolve_end_of_text(RunConfig& config, const std::string& end) {
+  if (config.sheet.is_word("data.end_of_text", "auto"))
+    config.sheet.resolve("data.end_of_text", end);
+}
+
 }  // namespace troupe

@@ -52,6 +52,8 @@ std::string read_config_file(const std::string& file);
 
 // Fills in model.vocab: auto once the tokenizer is open. Does nothing when the file gave a number.
 void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab);
+// The same for data.end_of_text: auto; `end`: the token's text, or "none".
+void resolve_end_of_text(RunConfig& config, const std::string& end);
 
 // Another type in the place of the one that precision.compute: auto has become.
 void set_compute(RunConfig& config, DType compute);

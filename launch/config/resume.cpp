@@ -47,7 +47,9 @@ bool compared_by_bytes(const Entry* before, const Entry* after, const RunConfig&
 
 // A word whose rule needs an open tokenizer: nothing to compare yet.
 bool unresolved(const Entry* entry) {
-  return entry != nullptr && entry->path == "model.vocab" && entry->word();
+  return entry != nullptr &&
+         ((entry->path == "model.vocab" && entry->word()) ||
+          (entry->path == "data.end_of_text" && std::get<std::string>(entry->value) == "auto"));
 }
 
 // Of the step after `step` completed ones.

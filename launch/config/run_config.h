@@ -30,9 +30,11 @@ struct DataSource {
 struct DataSection {
   std::string tokenizer;  // "byte" or a path
   std::vector<DataSource> train;
-  std::string val;            // empty = the last val_fraction of train
-  double val_fraction = 0.1;  // 0 when `val` is given
-  TextOptions text;           // how files are read
+  std::string val;                   // empty = the last val_fraction of train
+  double val_fraction = 0.1;         // 0 when `val` is given
+  TextOptions text;                  // how files are read
+  std::string end_of_text = "auto";  // the text of a token, auto or none
+  std::string separator;             // empty = none
   // Sentences about files of a stored configuration that are neither here nor where they were.
   std::vector<std::string> missing;
 };

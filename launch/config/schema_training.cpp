@@ -8,7 +8,8 @@ namespace troupe {
 std::vector<Key> data_keys() {
   return {
       KeyMaker("data.tokenizer", ValueKind::path,
-               "byte, a folder with GPT-2's vocab.json and merges.txt, or a tokenizer.json.")
+               "byte, a folder with a tokenizer.json or with vocab.json and merges.txt (and what "
+               "lies beside them), or a tokenizer.json.")
           .words({"byte"})
           .required(),
       KeyMaker("data.train", ValueKind::path,
@@ -42,6 +43,18 @@ std::vector<Key> data_keys() {
                  "Bytes of a text that are no UTF-8 are counted and kept, an error, or replaced by "
                  "U+FFFD. Files that are no text or have more than 1 % of such bytes are refused "
                  "unless keep is written."),
+      KeyMaker("data.end_of_text", ValueKind::text,
+               "The token behind each row of JSON lines and each file of a folder, at which "
+               "`generate` stops. auto = what the tokenizer's files say (tokenizer_config.json, "
+               "special_tokens_map.json, generation_config.json, config.json), else a special "
+               "token of a known name.")
+          .words({"auto", "none"})
+          .word("auto"),
+      KeyMaker("data.separator", ValueKind::text,
+               "A text behind each row and file instead, for tokenizers without an end-of-text "
+               "token; such as \"\\n\". It is trained on, but is no byte of text in bits per byte.")
+          .words({"none"})
+          .word("none"),
       flag_key("data.mask_documents", false,
                "Attention does not cross the ends of documents, and the first token of a document "
                "is not predicted."),

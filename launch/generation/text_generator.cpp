@@ -1,5 +1,6 @@
 #include "launch/generation/text_generator.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -66,6 +67,7 @@ GenerationResult generate_text(Decoder& model, const Tokenizer& tokenizer,
   }
   WindowedDecoder decoder(model, request.cached);
   const Random random(request.seed, "generate");
+  const std::vector<int32_t>& stop = tokenizer.end().stop;
   Utf8Stream characters;
   GenerationResult result;
   std::vector<double> logits = decoder.logits(text);
@@ -74,7 +76,7 @@ GenerationResult generate_text(Decoder& model, const Tokenizer& tokenizer,
     // Ids that the tokenizer does not have (a padded vocabulary) are never chosen.
     logits.resize(static_cast<size_t>(std::min(vocab, tokenizer.vocab_size())));
     const int32_t id = sample_token(logits, request.sampling, random, result.ids.size());
-    if (tokenizer.end_of_text() == id) break;
+    if (std::find(stop.begin(), stop.end(), id) != stop.end()) break;
     result.ids.push_back(id);
     text.push_back(id);
     const std::string piece = characters.push(tokenizer.id_to_bytes(id));

@@ -29,7 +29,8 @@ struct GenerationResult {
   double seconds = 0;        // of generating, without reading the prompt
 };
 
-// Calls emit with whole characters as they come. Stops early at the tokenizer's end of text.
+// Calls emit with whole characters as they come. Stops early at a token that the
+// tokenizer says ends a text, which is not shown.
 GenerationResult generate_text(Decoder& model, const Tokenizer& tokenizer,
                                const GenerationRequest& request,
                                const std::function<void(const std::string&)>& emit);

@@ -47,6 +47,8 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   // A checkpoint does not know how long ranks may wait; the command does.
   out.config.runtime.timeout = runtime.world()->timeout();
   runtime.configure(out.config.runtime);
+  // Stored before the key was there: rows were ended by a token of these names.
+  if (out.config.data.end_of_text == "auto") out.config.data.end_of_text = "by_name";
   out.tokenizer = open_tokenizer(out.config);
   resolve_vocab(out.config, out.tokenizer->vocab_size());
   out.mesh = std::make_unique<Mesh>(out.config.parallel, runtime.world());

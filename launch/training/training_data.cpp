@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "core/base/error.h"
+#include "core/text/document_end.h"
 #include "launch/config/load.h"
 
 namespace troupe {
@@ -16,6 +17,7 @@ DataSpec data_spec(const RunConfig& config) {
   spec.val = config.data.val;
   spec.val_fraction = config.data.val_fraction;
   spec.text = config.data.text;
+  spec.separator = config.data.separator;
   return spec;
 }
 
@@ -36,7 +38,31 @@ auto explained(const RunConfig& config, Open open) {
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config) {
-  return explained(config, [&] { return load_tokenizer(config.data.tokenizer); });
+  return explained(
+      config, [&] { return load_tokenizer(config.data.tokenizer, {config.data.end_of_text}); });
+}
+
+std::string end_of_text(const Tokenizer& tokenizer) {
+  const std::optional<int32_t> id = tokenizer.end_of_text();
+  return id ? std::string(tokenizer.id_to_bytes(*id)) : "none";
+}
+
+bool keep_end_of_text(RunConfig& now, const RunConfig& stored, bool force) {
+  if (stored.data.end_of_text != "auto") return false;
+  const std::string before = end_of_text(*load_tokenizer(now.data.tokenizer, {"by_name"}));
+  const Entry* entry = now.sheet.find("data.end_of_text");
+  const std::string& here = now.sheet.text("data.end_of_text");
+  if (before == here) return false;
+  if (entry->automatic.empty()) {
+    if (force) return false;
+    fail(ExitCode::usage,
+         "data.end_of_text is {}, but the run in {} began without that key and with {}: take the "
+         "key out, choose another run.dir, or pass --force",
+         Sheet::shown(*entry), now.run.dir, before);
+  }
+  now.data.end_of_text = before;
+  now.sheet.replace("data.end_of_text", before);
+  return true;
 }
 
 RunData open_run_data(const RunConfig& config, const Tokenizer& tokenizer,
@@ -51,6 +77,8 @@ TrainingData open_training_data(RunConfig& config, const TokenisingWatch& watch)
   TrainingData data;
   data.tokenizer = open_tokenizer(config);
   resolve_vocab(config, data.tokenizer->vocab_size());
+  resolve_end_of_text(config, end_of_text(*data.tokenizer));
+  data.separator = config.data.separator;
   data.corpus = open_run_data(config, *data.tokenizer, watch);
   data.sampler = std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed,
                                            config.model.mask_documents);
@@ -77,7 +105,9 @@ std::string describe(const TrainingData& data) {
   }
   std::string text = fmt::format("{}: {} tokens to train on", names, data.corpus.train.tokens());
   if (data.held_out) text += fmt::format(", {} held out", data.held_out->predictions());
-  return text + ", " + data.tokenizer->description();
+  text += ", " + data.tokenizer->description();
+  if (data.separator.empty()) return text;
+  return text + ", " + described_end(*data.tokenizer, data.separator);
 }
 
 }  // namespace troupe

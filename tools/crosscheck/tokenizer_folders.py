@@ -12,7 +12,7 @@ import shutil
 import tempfile
 
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
-from transformers import CodeGenTokenizer, GPT2TokenizerFast, Qwen2Tokenizer, RobertaTokenizer
+from transformers import CodeGenTokenizer, GPT2Tokenizer, GPT2TokenizerFast, Qwen2Tokenizer, RobertaTokenizer
 
 DATA = pathlib.Path(__file__).parents[2] / "tests/core/text/data"
 FOLDERS = DATA / "folders"
@@ -88,6 +88,12 @@ def folders():
               special_tokens_map={"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "[PAD]"},
               config={"model_type": "codegen", "eos_token_id": end})
     write_reference(FOLDERS / "added", CodeGenTokenizer, ["<tool>", "   ", "\t\t", "[PAD]", "<|endoftext|>"], 2)
+
+    # "<s>" stands in the vocabulary, but no file of this class lists it: it is split, as all text is.
+    write_bpe(FOLDERS / "opt", ["<s>", "<pad>", "</s>", "<unk>", *tokens], merges,
+              tokenizer_config={"tokenizer_class": "GPT2Tokenizer", "bos_token": "</s>", "eos_token": "</s>",
+                                "unk_token": "</s>", "pad_token": "<pad>", "errors": "replace"})
+    write_reference(FOLDERS / "opt", GPT2Tokenizer, ["<s>", "</s>", "<pad>"], 6)
 
     write_bpe(FOLDERS / "roberta", ["<s>", "<pad>", "</s>", "<unk>", *tokens, "<mask>"], merges,
               tokenizer_config={"tokenizer_class": "RobertaTokenizer", "model_max_length": 512})

@@ -5,7 +5,6 @@
 
 #include "core/base/log.h"
 #include "core/text/json_text.h"
-#include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/output.h"
@@ -14,6 +13,7 @@
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "launch/training/rank_runtime.h"
+#include "launch/training/training_data.h"
 #include "models/families/decoder_size.h"
 
 namespace troupe {
@@ -101,7 +101,9 @@ int command_check(std::span<const std::string> args) {
       arguments->given("ranks") ? static_cast<int>(arguments->integer("ranks", 1, 1 << 20)) : 0;
   LoadedConfig loaded = load_config(words.file, words.overrides, ranks);
   if (loaded.config.model.vocab == 0) {
-    resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());
+    const auto tokenizer = open_tokenizer(loaded.config);
+    resolve_vocab(loaded.config, tokenizer->vocab_size());
+    resolve_end_of_text(loaded.config, end_of_text(*tokenizer));
   }
   Findings found;
   found.size = decoder_size(loaded.config.model);

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/text/document_end.h"
 #include "core/text/json_text.h"
 #include "core/text/raw_tokens.h"
 #include "core/text/token_build.h"
@@ -66,6 +67,22 @@ bool are_raw(const Arguments& arguments) {
   return known > 0 || arguments.given("raw");
 }
 
+// \n, \t, \r and \\ as in a YAML text in double quotes.
+std::string unescaped(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const size_t which =
+        text[i] == '\\' && i + 1 < text.size() ? std::string("ntr\\").find(text[i + 1]) : 4;
+    if (which < 4) {
+      out += "\n\t\r\\"[which];
+      ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 int build(const Arguments& arguments) {
   BuildRequest request;
   request.inputs = arguments.positionals;
@@ -83,12 +100,15 @@ int build(const Arguments& arguments) {
     }
   }
   const std::unique_ptr<Tokenizer> tokenizer =
-      arguments.given("tokenizer") ? load_tokenizer(request.tokenizer_name) : nullptr;
+      arguments.given("tokenizer")
+          ? load_tokenizer(request.tokenizer_name, {arguments.text("end-of-text")})
+          : nullptr;
   if (tokenizer == nullptr) {
     log::warning(
         "no --tokenizer: each file becomes one document, and nothing will tell when the pair is "
         "used with another tokenizer than the one that made these ids");
   }
+  request.separator = unescaped(arguments.text("separator"));
   BuildResult result;
   const auto start = std::chrono::steady_clock::now();
   {
@@ -103,6 +123,10 @@ int build(const Arguments& arguments) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double rate = static_cast<double>(result.bytes) / 1e6 / std::max(seconds, 1e-6);
+  const std::string joined =
+      tokenizer ? joined_documents(*tokenizer, request.separator, result.joined) : "";
+  const std::string ends = tokenizer ? described_end(*tokenizer, request.separator) : "nothing";
+  if (!joined.empty()) log::warning("{}", joined);
   if (arguments.flag("json")) {
     const ordered_json json = {{"prefix", request.prefix},
                                {"tokens", result.tokens},
@@ -114,6 +138,7 @@ int build(const Arguments& arguments) {
                                {"bytes", result.bytes},
                                {"type", name(result.type)},
                                {"vocab", tokenizer ? tokenizer->vocab_size() : 0},
+                               {"end_of_text", ends},
                                {"mb_per_s", rate},
                                {"removed", result.removed}};
     output::print("{}\n", json_text(json));
@@ -125,9 +150,16 @@ int build(const Arguments& arguments) {
   output::print("{}.bin and .idx: {} tokens ({}) in {} documents from {} bytes, {:.1f} MB/s\n",
                 request.prefix, result.tokens, name(result.type), result.documents, result.bytes,
                 rate);
+  output::print("behind each document of several: {}\n", ends);
   if (result.empty > 0) output::print("{} documents without text were left out\n", result.empty);
   print_skipped(result.report);
   return 0;
+}
+
+// With the end of text that a pair was built with.
+TokenizerOptions options_of(const std::optional<TokenFileOrigin>& origin) {
+  if (!origin) return {};
+  return {origin->end_of_text.value_or("by_name")};
 }
 
 // The tokenizer that is given, or the one that made the pair if it can still be loaded.
@@ -137,10 +169,10 @@ std::unique_ptr<Tokenizer> tokenizer_for(const Arguments& arguments,
   const std::string given = arguments.text("tokenizer");
   std::unique_ptr<Tokenizer> tokenizer;
   if (!given.empty()) {
-    tokenizer = load_tokenizer(given);
+    tokenizer = load_tokenizer(given, options_of(origin));
   } else if (origin) {
     try {
-      tokenizer = load_tokenizer(origin->tokenizer);
+      tokenizer = load_tokenizer(origin->tokenizer, options_of(origin));
     } catch (const Error& error) {
       log::warning("ids only, as the tokenizer that made {} cannot be loaded: {}", prefix,
                    error.what());
@@ -264,6 +296,7 @@ int inspect(const Arguments& arguments) {
   const TokenFile file = open_token_file(prefix);
   const auto origin = read_token_file_origin(prefix);
   const auto tokenizer = tokenizer_for(arguments, origin, prefix);
+  const std::string separator = origin ? origin->separator : "";
   const std::vector<Sample> samples =
       samples_of(file, arguments.integer("samples", 0), arguments.integer("tokens", 0));
   if (tokenizer)
@@ -275,6 +308,7 @@ int inspect(const Arguments& arguments) {
                          {"documents", file.index.documents},
                          {"sequences", file.index.sequences}};
     if (origin) json["tokenizer"] = origin->tokenizer;
+    if (tokenizer) json["end_of_text"] = described_end(*tokenizer, separator);
     json["samples"] = ordered_json::array();
     for (const Sample& sample : samples) {
       ordered_json entry = {{"document", sample.document},
@@ -290,6 +324,8 @@ int inspect(const Arguments& arguments) {
   output::print("{}: {} tokens ({}) in {} documents ({} sequences), tokenizer {}\n", prefix,
                 file.index.tokens, name(file.index.type), file.index.documents,
                 file.index.sequences, origin ? origin->tokenizer : "not recorded");
+  if (tokenizer)
+    output::print("behind each document of several: {}\n", described_end(*tokenizer, separator));
   for (const Sample& sample : samples) print_sample(sample, tokenizer.get());
   return 0;
 }
@@ -297,7 +333,8 @@ int inspect(const Arguments& arguments) {
 int verify(const Arguments& arguments) {
   const std::string prefix = the_prefix(arguments);
   const std::string given = arguments.text("tokenizer");
-  const auto tokenizer = given.empty() ? nullptr : load_tokenizer(given);
+  const auto tokenizer =
+      given.empty() ? nullptr : load_tokenizer(given, options_of(read_token_file_origin(prefix)));
   const VerifyResult result = verify_token_file(prefix, tokenizer.get());
   if (arguments.flag("json")) {
     const ordered_json json = {{"prefix", prefix},
@@ -321,7 +358,7 @@ int verify(const Arguments& arguments) {
 }
 
 constexpr const char* kTokenizerHelp =
-    "byte, a folder with GPT-2's vocab.json and merges.txt, or a tokenizer.json";
+    "byte, a folder with a tokenizer.json or with vocab.json and merges.txt, or a tokenizer.json";
 
 std::vector<Action> actions() {
   CommandLine build_line("data build", "IN... --tokenizer T --out PREFIX [options]",
@@ -331,6 +368,12 @@ std::vector<Action> actions() {
   add_text_options(build_line);
   build_line.option("tokenizer", "T", "", kTokenizerHelp)
       .option("out", "PREFIX", "", "where the pair goes")
+      .option("end-of-text", "TOKEN", "auto",
+              "behind each row and each file of a folder; auto = what the tokenizer's files say, "
+              "none")
+      .option("separator", "TEXT", "",
+              "a text there instead, for tokenizers without an end-of-text token (\\n is a line "
+              "break)")
       .flag("skip-bad-rows",
             "count JSON lines that cannot be read and leave them out, instead of stopping at the "
             "first")

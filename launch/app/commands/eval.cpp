@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/text/document_end.h"
 #include "core/text/json_text.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
@@ -27,7 +28,8 @@ Corpus evaluation_corpus(const TrainedModel& trained, const Arguments& arguments
                          RankRuntime& runtime) {
   if (arguments.given("text")) {
     return load_corpus(arguments.text("text"), *trained.tokenizer, trained.config.model.vocab,
-                       text_options(arguments, trained.config.data.text));
+                       text_options(arguments, trained.config.data.text),
+                       trained.config.data.separator);
   }
   RunData data = open_run_data(trained.config, *trained.tokenizer);
   check_inputs(trained, held_out_inputs(trained.config, data), force, runtime);
@@ -100,6 +102,7 @@ int command_eval(std::span<const std::string> args) {
   const double bits_per_byte = loss.nats_per_token * static_cast<double>(loss.predictions) /
                                std::log(2.0) / static_cast<double>(std::max<int64_t>(bytes, 1));
   const double perplexity = std::exp(loss.nats_per_token);
+  const std::string end = described_end(*trained.tokenizer, trained.config.data.separator);
   if (arguments->flag("json")) {
     const nlohmann::ordered_json out{{"checkpoint", trained.checkpoint},
                                      {"step", trained.step},
@@ -107,16 +110,17 @@ int command_eval(std::span<const std::string> args) {
                                      {"nats_per_token", loss.nats_per_token},
                                      {"text_bytes", bytes},
                                      {"bits_per_byte", bits_per_byte},
-                                     {"perplexity", perplexity}};
+                                     {"perplexity", perplexity},
+                                     {"end_of_text", end}};
     output::print("{}\n", json_text(out));
     return 0;
   }
   output::print(
       "checkpoint      {} (step {})\ntokens          {}\nnats/token      {:.6f}\nbits/byte       "
       "{:.6f}\n"
-      "perplexity      {:.4f}\n",
+      "perplexity      {:.4f}\nend of text     {}\n",
       trained.checkpoint, trained.step, loss.predictions, loss.nats_per_token, bits_per_byte,
-      perplexity);
+      perplexity, end);
   return 0;
 }
 

@@ -1,13 +1,13 @@
 // troupe layout CONFIG --ranks N [--svg FILE]
 #include <fmt/core.h>
 
-#include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/layout_view.h"
 #include "launch/app/output.h"
 #include "launch/app/output_file.h"
 #include "launch/config/load.h"
+#include "launch/training/training_data.h"
 
 namespace troupe {
 
@@ -29,7 +29,7 @@ int command_layout(std::span<const std::string> args) {
       arguments->given("ranks") ? static_cast<int>(arguments->integer("ranks", 1, 4096)) : 0;
   LoadedConfig loaded = load_config(words.file, words.overrides, ranks);
   if (loaded.config.model.vocab == 0) {
-    resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());
+    resolve_vocab(loaded.config, open_tokenizer(loaded.config)->vocab_size());
   }
   if (arguments->given("svg")) {
     OutputFile target;

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
+#include "core/text/document_end.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/output.h"
@@ -104,7 +105,23 @@ class Reading {
 
 TrainingData read_texts(RunConfig& config, const RankRuntime& runtime) {
   Reading tokenising("tokenising", runtime.leader());
-  return open_training_data(config, std::ref(tokenising));
+  TrainingData data = open_training_data(config, std::ref(tokenising));
+  const std::string joined =
+      joined_documents(*data.tokenizer, config.data.separator, data.corpus.joined);
+  if (runtime.leader() && !joined.empty()) log::warning("{}", joined);
+  return data;
+}
+
+// Reads the texts again where the run that goes on joined its rows in another way.
+void keep_old_ends(RunConfig& config, TrainingData& data, const std::string& checkpoint, bool force,
+                   const RankRuntime& runtime) {
+  const RunConfig stored =
+      load_config_text(checkpoint::read_info(checkpoint).config, checkpoint, {}, 0).config;
+  if (!keep_end_of_text(config, stored, force)) return;
+  if (runtime.leader())
+    log::warning("the run began before data.end_of_text: it goes on with {} as the end of texts",
+                 config.data.end_of_text);
+  data = read_texts(config, runtime);
 }
 
 // What the run learns from, for its checkpoints and against those that it goes on from.
@@ -130,7 +147,10 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   const std::string& checkpoint = from.checkpoint;
   config.lineage = from.lineage;
   config.inputs = fingerprints_of(config, data, directory, runtime);
-  if (!checkpoint.empty()) check_changes(config, checkpoint, force, runtime.leader());
+  if (!checkpoint.empty()) {
+    check_changes(config, checkpoint, force, runtime.leader());
+    keep_old_ends(config, data, checkpoint, force, runtime);
+  }
   if (config.model.compute != chosen) check_memory(config, runtime);
   const std::string slow = slow_precision(config, bf16, !checkpoint.empty());
   if (!slow.empty() && runtime.leader()) log::warning("{}", slow);

@@ -279,7 +279,7 @@ int command_verify(std::span<const std::string> args) {
       load_config(words.file, overrides, 1, Purpose::train, runtime.environment());
   runtime.configure(loaded.config.runtime);
   if (loaded.config.model.vocab == 0) {
-    resolve_vocab(loaded.config, load_tokenizer(loaded.config.data.tokenizer)->vocab_size());
+    resolve_vocab(loaded.config, open_tokenizer(loaded.config)->vocab_size());
   }
   job.config = std::move(loaded.config);
   // A size that follows the layout would differ between layouts: as small as it may be.

@@ -52,7 +52,7 @@ TEST_P(HuggingFaceFolder, GivesTheIdsOfItsClass) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, HuggingFaceFolder,
-                         testing::Values("qwen2", "added", "roberta", "flags", "save_model"),
+                         testing::Values("qwen2", "added", "opt", "roberta", "flags", "save_model"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(TokenizerJson, EverySpellingGivesTheIdsOfTheLibrary) {

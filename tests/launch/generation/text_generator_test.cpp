@@ -93,6 +93,45 @@ TEST_P(TextGenerator, TheCacheChangesNothing) {
   }
 }
 
+// The byte tokenizer with ends of text.
+class EndingTokenizer final : public Tokenizer {
+ public:
+  explicit EndingTokenizer(EndOfText end) : end_(std::move(end)) {}
+  std::string description() const override { return "byte with ends"; }
+  int64_t vocab_size() const override { return 256; }
+  void encode(std::string_view text, std::vector<int32_t>& ids) const override {
+    bytes_->encode(text, ids);
+  }
+  std::string_view id_to_bytes(int64_t id) const override { return bytes_->id_to_bytes(id); }
+  bool is_special(int64_t) const override { return false; }
+  const EndOfText& end() const override { return end_; }
+  size_t safe_cut(std::string_view text, size_t limit) const override {
+    return bytes_->safe_cut(text, limit);
+  }
+  uint64_t fingerprint() const override { return 0; }
+  const std::vector<std::string>& files() const override { return bytes_->files(); }
+
+ private:
+  std::unique_ptr<Tokenizer> bytes_ = load_tokenizer("byte");
+  EndOfText end_;
+};
+
+TEST_P(TextGenerator, StopsAtAnyTokenThatEndsATextAndDoesNotShowIt) {
+  const std::vector<int32_t> whole = greedy("the king", 30, true);
+  for (const int32_t stop : {whole[0], whole[7], whole[29]}) {
+    const int32_t other = stop == 255 ? 254 : 255;
+    for (const EndOfText& end :
+         {EndOfText{other, {other, stop}, ""}, EndOfText{stop, {stop}, ""}}) {
+      const auto first = std::find_if(whole.begin(), whole.end(), [&](int32_t id) {
+        return std::find(end.stop.begin(), end.stop.end(), id) != end.stop.end();
+      });
+      tokenizer_ = std::make_unique<EndingTokenizer>(end);
+      std::string text;
+      EXPECT_EQ(greedy("the king", 30, true, &text), std::vector<int32_t>(whole.begin(), first));
+    }
+  }
+}
+
 TEST_P(TextGenerator, WeightsThatAreNoNumbersWriteNothing) {
   Parameter& head = *model_.parameters().back();
   ASSERT_EQ(head.value().dtype(), wide(GetParam().compute));

@@ -1,0 +1,59 @@
+#include "core/text/document_end.h"
+
+#include "core/base/error.h"
+
+namespace troupe {
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string token_text(const Tokenizer& tokenizer) {
+  return std::string(tokenizer.id_to_bytes(*tokenizer.end_of_text()));
+}
+
+}  // namespace
+
+DocumentEnd::DocumentEnd(const Tokenizer& tokenizer, const std::string& separator) {
+  if (const std::optional<int32_t> end = tokenizer.end_of_text()) {
+    if (!separator.empty())
+      fail(ExitCode::usage,
+           "data.separator is {}, but the tokenizer ends documents with {} ({}): take "
+           "data.separator out, or write data.end_of_text: none",
+           quoted(separator), token_text(tokenizer), tokenizer.end().origin);
+    ids_ = {*end};
+    return;
+  }
+  ids_ = tokenizer.encode(separator);
+  is_separator_ = !ids_.empty();
+}
+
+std::string described_end(const Tokenizer& tokenizer, const std::string& separator) {
+  if (tokenizer.end_of_text())
+    return fmt::format("{} ({})", token_text(tokenizer), tokenizer.end().origin);
+  return separator.empty() ? "nothing" : "separator " + quoted(separator);
+}
+
+std::string joined_documents(const Tokenizer& tokenizer, const std::string& separator,
+                             int64_t documents) {
+  if (tokenizer.end_of_text() || !separator.empty() || documents < 2) return {};
+  return fmt::format(
+      "{} documents stand one behind the other with nothing between them, as the tokenizer has no "
+      "end-of-text token: data.end_of_text names one, data.separator (\"\\n\") puts a text there",
+      documents);
+}
+
+}  // namespace troupe

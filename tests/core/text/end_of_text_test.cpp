@@ -1,0 +1,131 @@
+// Which token ends texts: what the files say, the names, the key.
+#include "core/text/end_of_text.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/text/bpe_files.h"
+#include "core/text/document_end.h"
+#include "tests/core/text/fixtures.h"
+
+namespace troupe {
+namespace {
+
+using nlohmann::json;
+using test::data_path;
+using test::expect_error;
+using test::read_text;
+using test::TemporaryDirectory;
+using test::write_text;
+
+json small() { return json::parse(read_text(data_path("small_json/gpt2.json"))); }
+
+json added(int id, const std::string& content, bool special = true) {
+  return {{"id", id}, {"content", content}, {"special", special}};
+}
+
+std::optional<int32_t> end_with(const json& added_tokens, const std::string& wanted = "auto") {
+  json file = small();
+  file["added_tokens"] = added_tokens;
+  return parse_tokenizer_json(file.dump(), "tok.json", {}, {wanted})->end_of_text();
+}
+
+TEST(EndOfText, IsAnAddedTokenOfAKnownName) {
+  for (const char* name :
+       {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|im_end|>",
+        "<\uff5cend\u2581of\u2581sentence\uff5c>", "<|eot_id|>", "<end_of_turn>"})
+    EXPECT_EQ(end_with(json::array({added(1256, "<pad>"), added(1257, name)})), 1257) << name;
+  EXPECT_EQ(end_with(json::array({added(1256, "<|im_end|>"), added(1257, "<|endoftext|>")})), 1257);
+  EXPECT_EQ(end_with(json::array({added(1256, "<start>")})), std::nullopt);
+  EXPECT_EQ(end_with(json::array()), std::nullopt);
+}
+
+TEST(EndOfText, RunsFromBeforeTheKeyKnewThreeNames) {
+  EXPECT_EQ(end_with(json::array({added(1256, "<eos>")}), "by_name"), std::nullopt);
+  EXPECT_EQ(end_with(json::array({added(1256, "<eos>"), added(1257, "</s>")}), "by_name"), 1257);
+}
+
+TEST(EndOfText, TheKeyWins) {
+  const json tokens = {added(1256, "<|endoftext|>"), added(1257, "<stop>"),
+                       added(1258, "word", false)};
+  EXPECT_EQ(end_with(tokens, "<stop>"), 1257);
+  EXPECT_EQ(end_with(tokens, "word"), 1258);
+  EXPECT_EQ(end_with(tokens, "none"), std::nullopt);
+  expect_error(ExitCode::data,
+               "has no token \"<end>\", which data.end_of_text names; its added tokens: "
+               "<|endoftext|>, <stop>, word",
+               [&] { end_with(tokens, "<end>"); });
+  expect_error(ExitCode::data, "\"the\" is an ordinary token", [&] { end_with(tokens, "the"); });
+  expect_error(ExitCode::data, "the byte tokenizer has no special tokens",
+               [] { load_tokenizer("byte", {"<eos>"}); });
+  EXPECT_NO_THROW(load_tokenizer("byte", {"none"}));
+}
+
+TEST(EndOfText, BelongsToTheFingerprint) {
+  json file = small();
+  const auto fingerprint = [&](const char* wanted) {
+    return parse_tokenizer_json(file.dump(), "tok.json", {}, {wanted})->fingerprint();
+  };
+  const uint64_t usual = fingerprint("auto");
+  EXPECT_EQ(fingerprint("<|endoftext|>"), usual);
+  EXPECT_EQ(fingerprint("by_name"), usual);
+  EXPECT_NE(fingerprint("none"), usual);
+  EXPECT_NE(fingerprint("<user>"), usual);
+}
+
+class EndOfTextFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    json file = small();
+    file["added_tokens"] = {added(1256, "<|endoftext|>"), added(1257, "<a>"), added(1258, "<b>"),
+                            added(1259, "<c>")};
+    write("tokenizer.json", file);
+  }
+  void write(const std::string& name, const json& value) {
+    write_text(folder_ / name, value.dump());
+  }
+  EndOfText end(const std::string& wanted = "auto") {
+    return load_tokenizer(folder_.path(), {wanted})->end();
+  }
+  TemporaryDirectory folder_;
+};
+
+TEST_F(EndOfTextFiles, TheFirstFileThatSaysItDecides) {
+  EXPECT_EQ(end().id, 1256);
+  EXPECT_EQ(end().origin, "its name");
+  write("config.json", {{"model_type", "anything"}, {"eos_token_id", 1257}});
+  EXPECT_EQ(end().id, 1257);
+  write("generation_config.json", {{"eos_token_id", 1258}});
+  EXPECT_EQ(end().id, 1258);
+  write("special_tokens_map.json", {{"eos_token", {{"content", "<c>"}}}});
+  EXPECT_EQ(end().id, 1259);
+  EXPECT_EQ(end().stop, (std::vector<int32_t>{1259, 1258}));
+  write("tokenizer_config.json", {{"eos_token", "<a>"}});
+  EXPECT_EQ(end().id, 1257);
+  EXPECT_NE(end().origin.find("tokenizer_config.json: eos_token"), std::string::npos);
+  write("tokenizer_config.json", {{"eos_token", nullptr}});  // says nothing
+  EXPECT_EQ(end().id, 1259);
+}
+
+TEST_F(EndOfTextFiles, AllIdsOfGenerationEndWhatIsWritten) {
+  write("generation_config.json", {{"eos_token_id", {1258, 1256, 1258000, 3}}});
+  write("config.json", {{"eos_token_id", 1257}});
+  EXPECT_EQ(end().id, 1258);
+  EXPECT_EQ(end().stop, (std::vector<int32_t>{1258, 1256}));  // 3 is "$", an ordinary token
+  // A key that says the same changes nothing; another is alone.
+  EXPECT_EQ(end("<b>").stop, (std::vector<int32_t>{1258, 1256}));
+  EXPECT_EQ(end("<c>").stop, std::vector<int32_t>{1259});
+  EXPECT_TRUE(end("none").stop.empty());
+}
+
+TEST_F(EndOfTextFiles, IsDescribed) {
+  const auto tokenizer = load_tokenizer(folder_.path());
+  EXPECT_NE(tokenizer->description().find("end of text <|endoftext|>"), std::string::npos);
+  EXPECT_EQ(described_end(*tokenizer), "<|endoftext|> (its name)");
+  EXPECT_EQ(described_end(*load_tokenizer("byte"), "\n"), "separator \"\\n\"");
+  EXPECT_EQ(described_end(*load_tokenizer("byte")), "nothing");
+}
+
+}  // namespace
+}  // namespace troupe
