@@ -162,9 +162,10 @@ std::optional<OtherKind> other_kind(const FileHead& head) {
   if (is_safetensors(bytes)) return OtherKind{"a safetensors file", kRemove};
   const auto zeros = static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\0'));
   if (zeros * 100 > bytes.size())
-    return OtherKind{"binary data",
-                     "raw token ids become training data as a .bin/.idx pair; take anything else "
-                     "out of the data"};
+    return OtherKind{
+        "binary data",
+        "raw token ids become a .bin/.idx pair with troupe data build --raw u16|u32; take "
+        "anything else out of the data"};
   return std::nullopt;
 }
 
