@@ -162,6 +162,20 @@ TokenizerOptions options_of(const std::optional<TokenFileOrigin>& origin) {
   return {origin->end_of_text.value_or("by_name")};
 }
 
+// The tokenizer NAME, with the end of text that a pair was built with.
+std::unique_ptr<Tokenizer> load_for(const std::optional<TokenFileOrigin>& origin,
+                                    const std::string& name, const std::string& prefix) {
+  try {
+    return load_tokenizer(name, options_of(origin));
+  } catch (const Error&) {
+    if (!origin || !origin->end_of_text) throw;
+    const auto tokenizer = load_tokenizer(name);  // throws again what has other reasons
+    fail(ExitCode::data,
+         "{}: was made with another tokenizer ({}) than {} ({}), which has no token {}", prefix,
+         origin->tokenizer, name, tokenizer->description(), *origin->end_of_text);
+  }
+}
+
 // The tokenizer that is given, or the one that made the pair if it can still be loaded.
 std::unique_ptr<Tokenizer> tokenizer_for(const Arguments& arguments,
                                          const std::optional<TokenFileOrigin>& origin,
@@ -169,7 +183,7 @@ std::unique_ptr<Tokenizer> tokenizer_for(const Arguments& arguments,
   const std::string given = arguments.text("tokenizer");
   std::unique_ptr<Tokenizer> tokenizer;
   if (!given.empty()) {
-    tokenizer = load_tokenizer(given, options_of(origin));
+    tokenizer = load_for(origin, given, prefix);
   } else if (origin) {
     try {
       tokenizer = load_tokenizer(origin->tokenizer, options_of(origin));
@@ -334,7 +348,7 @@ int verify(const Arguments& arguments) {
   const std::string prefix = the_prefix(arguments);
   const std::string given = arguments.text("tokenizer");
   const auto tokenizer =
-      given.empty() ? nullptr : load_tokenizer(given, options_of(read_token_file_origin(prefix)));
+      given.empty() ? nullptr : load_for(read_token_file_origin(prefix), given, prefix);
   const VerifyResult result = verify_token_file(prefix, tokenizer.get());
   if (arguments.flag("json")) {
     const ordered_json json = {{"prefix", prefix},

@@ -192,17 +192,22 @@ TEST_F(Shards, GoWithTheirManifest) {
   fs::create_directory(folder + "/step-00000004.shards");
   fs::create_directory(folder + "/mine");
   checkpoint::set_aside_newer(dir_.path(), 2);
-  save_step(dir_.path(), {2, 1}, 3, 0, 1);
+  save_step(dir_.path(), {2, 1}, 3, 0, 3);
   EXPECT_EQ(names(),
-            (std::vector<std::string>{"mine", "step-00000003.h5", "step-00000003.h5.superseded",
+            (std::vector<std::string>{"mine", "step-00000002.h5", "step-00000002.shards",
+                                      "step-00000003.h5", "step-00000003.h5.superseded",
                                       "step-00000003.shards", "step-00000003.shards-2"}));
   const std::string saved = checkpoint::directory_of(dir_.path()) + "/step-00000003.h5";
   EXPECT_NO_THROW(checkpoint::verify(saved));
   EXPECT_NO_THROW(checkpoint::verify(saved + ".superseded"));
   // Saved once more: the manifest before was good until this one took its place.
-  save_step(dir_.path(), {2, 1}, 3, 0, 1);
+  save_step(dir_.path(), {2, 1}, 3, 0, 3);
   EXPECT_NO_THROW(checkpoint::verify(saved));
-  EXPECT_EQ(names().size(), 5U);
+  EXPECT_EQ(names().size(), 7U);
+  // The superseded one and the older one go, with their shards.
+  save_step(dir_.path(), {2, 1}, 4, 0, 1);
+  EXPECT_EQ(names(),
+            (std::vector<std::string>{"mine", "step-00000004.h5", "step-00000004.shards"}));
 }
 
 TEST_F(Shards, RankZeroWritesOneFileForThoseWhoSeeAnotherDisk) {
