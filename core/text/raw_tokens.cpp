@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "core/base/error.h"
+#include "core/compression/compression.h"
 #include "core/text/mapped_file.h"
 
 namespace troupe {
@@ -53,10 +55,23 @@ Layout layout_of_llm_c(std::string_view bytes, const Kind& kind, const std::stri
   const auto ids = static_cast<int64_t>(bytes.size()) - static_cast<int64_t>(kHeaderBytes);
   const int64_t tokens = ids / width_of(kind.type);
   if (ids < 0 || ids % width_of(kind.type) != 0 || static_cast<int32_t>(tokens) != header.tokens)
-    fail(ExitCode::data,
-         "{}: the header of llm.c says {} tokens, the file holds {}: it is cut off or damaged",
-         path, header.tokens, std::max<int64_t>(tokens, 0));
+    fail(
+        ExitCode::data,
+        "{}: the header of llm.c says {} tokens, the file holds {} (in {} bytes): it is cut off or "
+        "damaged",
+        path, header.tokens, std::max<int64_t>(tokens, 0), bytes.size());
   return {kHeaderBytes, kind.type};
+}
+
+// Bytes of each integer where the upper half of all of them is 0, else 2.
+size_t width_seen(std::string_view head) {
+  const bool any = std::any_of(head.begin(), head.end(), [](char c) { return c != 0; });
+  for (const size_t width : {size_t{8}, size_t{4}}) {
+    bool zeros = any && head.size() >= 64 && head.size() % width == 0;
+    for (size_t i = 0; zeros && i < head.size(); ++i) zeros = i % width < width / 2 || head[i] == 0;
+    if (zeros) return width;
+  }
+  return 2;
 }
 
 // What bare ids never look like.
@@ -64,6 +79,13 @@ void check_bare(std::string_view bytes, RawType type, const std::string& path) {
   const std::string_view head = bytes.substr(0, 4096);
   if (head.starts_with("\x93NUMPY"))
     fail(ExitCode::data, "{}: is a NumPy file with a header; write its ids with tofile()", path);
+  if (compression_of(head) != Compression::none)
+    fail(ExitCode::data, "{}: is compressed ({}); unpack it first", path,
+         name(compression_of(head)));
+  if (head.starts_with("PK\3\4") || head.starts_with("MMIDIDX"))
+    fail(ExitCode::data, "{}: is {}, not bare token ids", path,
+         head.starts_with("PK") ? "a zip archive (NumPy's .npz, PyTorch's .pt)"
+                                : "the index of a .bin/.idx pair");
   const bool text = std::all_of(head.begin(), head.end(), [](unsigned char c) {
     return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\r' || c == '\t';
   });
@@ -72,10 +94,13 @@ void check_bare(std::string_view bytes, RawType type, const std::string& path) {
   if (bytes.size() % static_cast<size_t>(width_of(type)) != 0)
     fail(ExitCode::data, "{}: {} bytes are no whole number of ids of {} bytes", path, bytes.size(),
          width_of(type));
-  bool high_halves_are_zero = head.size() >= 64 && head.size() % 4 == 0;
-  for (size_t i = 0; high_halves_are_zero && i + 3 < head.size(); i += 4)
-    high_halves_are_zero = head[i + 2] == 0 && head[i + 3] == 0;
-  if (type == RawType::u16 && high_halves_are_zero)
+  const size_t seen = width_seen(head);
+  if (seen == 8)
+    fail(
+        ExitCode::data,
+        "{}: every id has 8 bytes; write them with 2 or 4 (NumPy: ids.astype(\"uint32\").tofile())",
+        path);
+  if (type == RawType::u16 && seen == 4)
     fail(ExitCode::data, "{}: every second id is 0: these are ids of 4 bytes; give --raw u32",
          path);
 }
@@ -83,6 +108,8 @@ void check_bare(std::string_view bytes, RawType type, const std::string& path) {
 }  // namespace
 
 bool is_llm_c_file(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return false;  // a pipe would wait
   std::ifstream file(path, std::ios::binary);
   char head[sizeof(Header)] = {};
   return file.read(head, sizeof head) && kind_of(header_of({head, sizeof head})) != nullptr;

@@ -2,6 +2,7 @@
 #include "core/text/raw_tokens.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstring>
 
@@ -117,10 +118,20 @@ TEST_F(RawTokens, WhatIsWrongIsSaid) {
           "token 1 has id 1301, outside the vocabulary");
   refused(bytes_of<uint32_t>({5, 0xffffffff}), RawType::u32, "token 1 has id", false);
   refused(bytes_of(std::vector<uint32_t>(100, 777)), RawType::u16, "give --raw u32");
+  for (const RawType type : {RawType::u16, RawType::u32}) {
+    refused(bytes_of(std::vector<uint64_t>(100, 777)), type, "every id has 8 bytes", false);
+    refused(bytes_of(std::vector<uint64_t>(100, 128000)), type, "every id has 8 bytes", false);
+    refused("\x1F\x8B\x08\0" + std::string(60, '\1'), type, "is compressed (gzip)", false);
+    refused("PK\3\4" + std::string(60, '\1'), type, "is a zip archive", false);
+    refused("MMIDIDX" + std::string(61, '\1'), type, "is the index of a .bin/.idx pair", false);
+  }
+  refused(good + "x", std::nullopt, "the file holds 2 (in 1029 bytes)");
   refused(std::string(200, 'a'), RawType::u16, "is text, not token ids");
   refused(std::string("\x93NUMPY\x01\0", 8), RawType::u16, "is a NumPy file");
   refused("", RawType::u16, "hold no tokens");
   EXPECT_FALSE(is_llm_c_file(folder_ / "none"));
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  EXPECT_FALSE(is_llm_c_file(folder_ / "pipe"));  // and nobody waits for a writer
 }
 
 // Given as data they have no index: the message says what makes one.
