@@ -83,8 +83,28 @@ class Repair {
     for (const std::string_view word : {"NaN", "Infinity", "-Infinity"}) {
       if (begins && rest_.starts_with(word)) return change("0", word.size());
     }
+    if (begins && std::string_view("-0123456789").find(rest_[0]) != std::string_view::npos)
+      return number();
     inside_ = rest_[0] == '"';
     copy(1);
+  }
+
+  // Of any size that the standard allows; the result is a double's, and is well formed where the
+  // number is: digits of the exponent become 0, runs of digits stay below 1e300.
+  void number() {
+    constexpr size_t kMostDigits = 300;
+    const size_t length = std::min(rest_.find_first_not_of("+-.0123456789eE"), rest_.size());
+    std::string small;
+    bool exponent = false;
+    size_t digits = 0;
+    for (const char c : rest_.substr(0, length)) {
+      const bool digit = c >= '0' && c <= '9';
+      exponent = exponent || c == 'e' || c == 'E';
+      digits = digit ? digits + 1 : 0;
+      if (digits <= kMostDigits) small += digit && exponent ? '0' : c;
+    }
+    if (small == rest_.substr(0, length)) return copy(length);
+    change(small, length);
   }
 
   void escape() {

@@ -12,9 +12,10 @@ struct RepairedJson {
   bool changed = false;
 };
 
-// Outside texts NaN, Infinity and -Infinity become 0. In texts each byte that is no UTF-8 and each
-// escape of half a surrogate pair becomes a mark (a character that the line does not hold). A line
-// that has marks of its own is left as it is.
+// Outside texts NaN, Infinity and -Infinity become 0, and numbers that a double cannot hold become
+// smaller. In texts each byte that is no UTF-8 and each escape of half a surrogate pair becomes a
+// mark (a character that the line does not hold). A line that has marks of its own is left as it
+// is.
 RepairedJson repair_json(std::string_view line);
 
 struct RestoredText {

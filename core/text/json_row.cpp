@@ -72,7 +72,8 @@ class RowReader final : public nlohmann::json_sax<json> {
       return RowKind::no_object;
     }
     if (found_ == "a text") return RowKind::text;
-    fault = found_.empty() ? fmt::format("has no field \"{}\"; its fields are: {}", field_, names_)
+    fault = found_.empty() ? fmt::format("has no field \"{}\"; its fields are: {}", field_,
+                                         names_.empty() ? "none" : names_)
                            : fmt::format("has {} in field \"{}\", not a text", found_, field_);
     return RowKind::no_text;
   }

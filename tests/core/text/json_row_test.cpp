@@ -65,6 +65,18 @@ TEST(JsonRow, NumbersThatAreNoneAreNoFaultElsewhere) {
     EXPECT_EQ(read(line).kind, RowKind::no_json) << line;
 }
 
+// Python writes integers of any length, and reads 1e999 as infinity.
+TEST(JsonRow, NumbersThatNoDoubleHoldsAreNoFaultElsewhere) {
+  for (const std::string& number :
+       {std::string("1e999"), std::string("-2.5E+400"), std::string("[1, 1e9999]"),
+        std::string(400, '9'), "-" + std::string(400, '1') + ".5e77"})
+    expect_text("1e999", read("{\"x\":" + number + R"(, "text": "1e999"})"));
+  EXPECT_EQ(read(R"({"text": 1e999})").kind, RowKind::no_text);
+  for (const char* line : {R"({"text": "a", "x": 01e999})", R"({"text": "a", "x": 1e})",
+                           R"({"text": "a", "x": 1.e999})", R"({"text": "a", "x": 1e999-3})"})
+    EXPECT_EQ(read(line).kind, RowKind::no_json) << line;
+}
+
 TEST(JsonRow, HalfASurrogatePairIsAFaultOnlyInTheText) {
   expect_text("a", read(R"({"other": "\ud83d", "text": "a", "more": ["\ude00\ud83d"]})"));
   const std::string bad = R"({"text": "a\ud83d."})";
