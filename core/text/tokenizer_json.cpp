@@ -1,5 +1,6 @@
 // tokenizer.json as Hugging Face's tokenizers library writes it, for byte-level BPE with one of the
 // known split patterns. Everything that would change ids and is not supported is refused by name.
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -61,6 +62,19 @@ void read_merges(const json& merges, const std::string& place, BpeVocabulary& vo
   }
 }
 
+// Some vocabularies have a few tokens that no merge makes; a list that is empty or cut short leaves
+// more of them than it has merges, and texts would fall into single bytes.
+void check_merges(const json& merges, const BpeVocabulary& vocabulary, const std::string& place) {
+  const std::vector<std::string> left = vocabulary.tokens_without_merges();
+  const auto ordinary = [](const std::string& token) { return !looks_special(token); };
+  const auto missing = std::count_if(left.begin(), left.end(), ordinary);
+  if (missing == 0 || static_cast<size_t>(missing) <= merges.size()) return;
+  fail(ExitCode::data,
+       "{}: model.merges has {} merges, and none of them makes {} of the tokens, the first of them "
+       "\"{}\": the list is empty, cut short or of another vocabulary",
+       place, merges.size(), missing, *std::find_if(left.begin(), left.end(), ordinary));
+}
+
 void read_added(const json& list, const std::string& place, BpeVocabulary& vocabulary) {
   if (list.is_null()) return;
   if (!list.is_array()) fail(ExitCode::data, "{}: added_tokens is not a list", place);
@@ -99,8 +113,10 @@ std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view text, const std
   read_added(member(root, "added_tokens"), place, vocabulary);
   add_listed_tokens(settings, vocabulary);
   add_part_tokens(settings, vocabulary);
+  const bool ignore_merges = flag(model, "ignore_merges", false, place);
+  if (!ignore_merges) check_merges(member(model, "merges"), vocabulary, place);
   const EndOfText end = choose_end_of_text(options.end_of_text, settings, vocabulary, place);
-  BpeModel made = vocabulary.finish(split, flag(model, "ignore_merges", false, place));
+  BpeModel made = vocabulary.finish(split, ignore_merges);
   made.nfc = nfc;
   made.end = end;
   made.paths = {place};

@@ -87,6 +87,22 @@ TEST(TokenizerJson, RefusesDamage) {
   expect_error(ExitCode::data, "not an object", [] { parse_tokenizer_json("[]", "tok.json"); });
 }
 
+TEST(TokenizerJson, RefusesMergesThatAreNotAllThere) {
+  refuses("model.merges has 0 merges", [](json& f) { f["model"]["merges"] = json::array(); });
+  const auto cut = [](json& f) {
+    json& merges = f["model"]["merges"];
+    merges.erase(merges.begin() + 50, merges.end());
+  };
+  refuses("model.merges has 50 merges, and none of them makes", cut);
+  json whole = small();  // where whole tokens are taken without merges, nothing is missing
+  whole["model"]["ignore_merges"] = true;
+  cut(whole);
+  EXPECT_NO_THROW(parse_tokenizer_json(whole.dump(), "tok.json"));
+  json some = small();  // tokens that nothing makes are usual
+  some["model"]["merges"].erase(some["model"]["merges"].size() - 1);
+  EXPECT_NO_THROW(parse_tokenizer_json(some.dump(), "tok.json"));
+}
+
 TEST(TokenizerJson, ReadsBothFormsOfMerges) {
   json pairs = small();
   for (json& merge : pairs["model"]["merges"]) {
