@@ -34,6 +34,7 @@ void add_usual_parts(const TokenizerClass& kind, const BpeVocabulary& vocabulary
     const bool said = std::any_of(settings.parts.begin(), settings.parts.end(),
                                   [&](const PartToken& other) { return other.part == part.part; });
     if (said || (!kind.named && vocabulary.id_of(part.token.content) < 0)) continue;
+    part.usual = true;
     part.place =
         fmt::format("{}: the usual {}", kind.named ? settings.class_place : place, part.part);
     settings.parts.push_back(std::move(part));

@@ -90,7 +90,7 @@ std::optional<int32_t> end_of_text_by_name(const std::vector<AddedToken>& added)
 
 namespace {
 
-// What the files say, else the names.
+// What the files say, else what the class usually has, else the names.
 EndOfText automatic_end(const TokenizerSettings& settings, const std::vector<AddedToken>& added) {
   EndOfText end;
   const auto take = [&](int64_t id, const std::string& origin) {
@@ -98,12 +98,16 @@ EndOfText automatic_end(const TokenizerSettings& settings, const std::vector<Add
     end.id = static_cast<int32_t>(id);
     end.origin = origin;
   };
-  for (const PartToken& part : settings.parts)
-    for (const AddedToken& token : added)
-      if (part.part == "eos_token" && part.token.content == token.content)
-        take(token.id, part.place);
+  const auto take_part = [&](bool usual) {
+    for (const PartToken& part : settings.parts)
+      for (const AddedToken& token : added)
+        if (part.part == "eos_token" && part.usual == usual && part.token.content == token.content)
+          take(token.id, part.place);
+  };
+  take_part(false);
   for (const int64_t id : settings.end_ids)
     if (is_added(added, id)) take(id, settings.end_ids_place + ": eos_token_id");
+  take_part(true);
   if (const AddedToken* token = named(added, kNames)) take(token->id, "its name");
   if (end.id) end.stop.push_back(*end.id);
   for (const int64_t id : settings.end_ids)

@@ -24,6 +24,7 @@ struct PartToken {
   std::string part;
   AddedToken token;
   std::string place;
+  bool usual = false;  // of the class; no file says it
 };
 
 // The parts, in the order in which tokens that the vocabulary lacks get their ids.

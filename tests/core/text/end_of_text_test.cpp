@@ -108,6 +108,29 @@ TEST_F(EndOfTextFiles, TheFirstFileThatSaysItDecides) {
   EXPECT_EQ(end().id, 1259);
 }
 
+// What a class has where nobody says it is no word of a file.
+TEST_F(EndOfTextFiles, AFileComesBeforeTheUsualTokenOfAClass) {
+  const json file = small();
+  TemporaryDirectory folder;
+  json vocab = file["model"]["vocab"];
+  for (const auto& [id, token] : {std::pair(1256, "<|endoftext|>"), std::pair(1257, "<a>")})
+    vocab[token] = id;
+  std::string merges = "#version: 0.2\n";
+  for (const json& merge : file["model"]["merges"])
+    merges +=
+        (merge.is_string() ? merge.get<std::string>()
+                           : merge[0].get<std::string>() + " " + merge[1].get<std::string>()) +
+        "\n";
+  write_text(folder / "vocab.json", vocab.dump());
+  write_text(folder / "merges.txt", merges);
+  const auto end_id = [&] { return load_tokenizer(folder.path())->end_of_text(); };
+  EXPECT_EQ(end_id(), 1256);
+  write_text(folder / "config.json", R"({"eos_token_id": 1257})");
+  EXPECT_EQ(end_id(), 1257);
+  write_text(folder / "config.json", R"({"eos_token_id": 3})");  // an ordinary token
+  EXPECT_EQ(end_id(), 1256);
+}
+
 TEST_F(EndOfTextFiles, AllIdsOfGenerationEndWhatIsWritten) {
   write("generation_config.json", {{"eos_token_id", {1258, 1256, 1258000, 3}}});
   write("config.json", {{"eos_token_id", 1257}});
