@@ -35,6 +35,15 @@ auto explained(const RunConfig& config, Open open) {
   }
 }
 
+void check_training_predictions(const Corpus& corpus) {
+  for (const CorpusPart& part : corpus.parts)
+    if (part.tokens.documents() < part.tokens.size()) return;
+  fail(ExitCode::data,
+       "nothing of the text to train on is predicted: with data.mask_documents the first token of "
+       "a document is not, and no document there has two. Give other text, or leave "
+       "data.mask_documents out");
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config) {
@@ -80,6 +89,7 @@ TrainingData open_training_data(RunConfig& config, const TokenisingWatch& watch)
   resolve_end_of_text(config, end_of_text(*data.tokenizer));
   data.separator = config.data.separator;
   data.corpus = open_run_data(config, *data.tokenizer, watch);
+  if (config.model.mask_documents) check_training_predictions(data.corpus.train);
   data.sampler = std::make_unique<Sampler>(data.corpus.train, config.model.seq_len, config.run.seed,
                                            config.model.mask_documents);
   if (!data.corpus.held_out.parts.empty()) {

@@ -73,6 +73,40 @@ TEST_F(Tokenizers, ASeparatorIsNoByteOfText) {
   }
 }
 
+// There are no bits per byte where no byte is predicted, and nothing to train on either.
+TEST_F(Tokenizers, TextOfWhichNothingIsPredictedHasNoBitsPerByte) {
+  const std::string mask = "data.mask_documents=true";
+  const Outcome trained = run(alone(train_rows("run", {R"(data.separator="\n")", mask})));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  write_text(path("one.jsonl"), "{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
+  const Outcome outcome = run(alone({"eval", path("run"), "--text", path("one.jsonl"), "--json"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json value = json::parse(outcome.out);
+  EXPECT_EQ(value["tokens"], 2);  // the separators
+  EXPECT_EQ(value["text_bytes"], 0);
+  EXPECT_TRUE(value["bits_per_byte"].is_null()) << outcome.out;
+  const Outcome shown = run(alone({"eval", path("run"), "--text", path("one.jsonl")}));
+  EXPECT_NE(shown.out.find("none: no byte of text is predicted"), std::string::npos) << shown.out;
+
+  std::string rows;
+  for (int i = 0; i < 500; ++i) rows += "{\"text\": \"a\"}\n";
+  write_text(path("ones.jsonl"), rows);
+  const Outcome nothing =
+      run(alone(train("other", {"data.train=" + path("ones.jsonl"), "data.val_fraction=0",
+                                "eval.every=0", "train.steps=2", mask})));
+  EXPECT_EQ(nothing.code, 3) << nothing.err;
+  EXPECT_NE(nothing.err.find("nothing of the text to train on is predicted"), std::string::npos)
+      << nothing.err;
+}
+
+// What data.separator says, --separator says.
+TEST_F(Tokenizers, SeparatorNoneIsNone) {
+  const Outcome built = run(alone({"data", "build", path("r.jsonl"), "--tokenizer", "byte",
+                                   "--separator", "none", "--out", path("d"), "--json"}));
+  ASSERT_EQ(built.code, 0) << built.err;
+  EXPECT_EQ(json::parse(built.out)["tokens"], 60 * 4);
+}
+
 // What changes ids and cannot be done is one message, before anything is made.
 TEST_F(Tokenizers, WhatCannotBeReadRightIsRefusedByName) {
   write_text(path("tok/tokenizer_config.json"), R"({"tokenizer_class": "WhisperTokenizer"})");

@@ -96,7 +96,9 @@ int data_build(const Arguments& arguments) {
         "no --tokenizer: each file becomes one document, and nothing will tell when the pair is "
         "used with another tokenizer than the one that made these ids");
   }
-  request.separator = unescaped(arguments.text("separator"));
+  // As data.separator has it, `none` is none.
+  if (arguments.text("separator") != "none")
+    request.separator = unescaped(arguments.text("separator"));
   BuildResult result;
   const auto start = std::chrono::steady_clock::now();
   {

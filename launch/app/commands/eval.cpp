@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -99,8 +100,11 @@ int command_eval(std::span<const std::string> args) {
   }
   if (!runtime.leader()) return 0;
   const int64_t bytes = held_out.target_bytes(*trained.tokenizer);
-  const double bits_per_byte = loss.nats_per_token * static_cast<double>(loss.predictions) /
-                               std::log(2.0) / static_cast<double>(std::max<int64_t>(bytes, 1));
+  // Where only tokens without text are predicted there is no such number: NaN, in JSON null.
+  const double bits_per_byte = bytes == 0
+                                   ? std::numeric_limits<double>::quiet_NaN()
+                                   : loss.nats_per_token * static_cast<double>(loss.predictions) /
+                                         std::log(2.0) / static_cast<double>(bytes);
   const double perplexity = std::exp(loss.nats_per_token);
   const std::string end = described_end(*trained.tokenizer, trained.config.data.separator);
   if (arguments->flag("json")) {
@@ -117,9 +121,10 @@ int command_eval(std::span<const std::string> args) {
   }
   output::print(
       "checkpoint      {} (step {})\ntokens          {}\nnats/token      {:.6f}\nbits/byte       "
-      "{:.6f}\n"
+      "{}\n"
       "perplexity      {:.4f}\nend of text     {}\n",
-      trained.checkpoint, trained.step, loss.predictions, loss.nats_per_token, bits_per_byte,
+      trained.checkpoint, trained.step, loss.predictions, loss.nats_per_token,
+      bytes == 0 ? "none: no byte of text is predicted" : fmt::format("{:.6f}", bits_per_byte),
       perplexity, end);
   return 0;
 }
