@@ -148,6 +148,14 @@ std::optional<uint64_t> check_origin(const std::string& prefix, TokenStream& tok
   return origin->bin_hash;
 }
 
+// Whether the ids are younger than what describes them: their bytes may be others by now.
+bool written_since(const std::string& prefix) {
+  std::error_code error;
+  const auto ids = std::filesystem::last_write_time(prefix + ".bin", error);
+  const auto described = std::filesystem::last_write_time(prefix + ".meta.json", error);
+  return !error && ids > described;
+}
+
 std::string without_extension(const std::string& path) {
   const std::filesystem::path file(path);
   const std::string extension = file.extension().string();
@@ -164,7 +172,8 @@ Sides load_path(const std::string& path, const Tokenizer& tokenizer, const Docum
   // A text file or folder of that very name comes first, unless the name is one of the pair's.
   if (is_token_file(prefix) && (prefix != path || !std::filesystem::exists(path, error))) {
     TokenFile file = open_token_file(prefix);
-    const std::optional<uint64_t> hash = check_origin(prefix, file.tokens, tokenizer);
+    std::optional<uint64_t> hash = check_origin(prefix, file.tokens, tokenizer);
+    if (written_since(prefix)) hash.reset();
     sides = split_tokens(file.tokens, fraction);
     sides.files = {"tokens", {{prefix + ".bin", ".bin", hash}, {prefix + ".idx", ".idx", {}}}};
   } else {

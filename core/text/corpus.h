@@ -29,7 +29,7 @@ namespace troupe {
 struct CorpusFile {
   std::string path;
   std::string name;  // below a folder; ".bin" and ".idx" of a pair
-  // XXH3-64 of its bytes, where the .meta.json beside it says so and fits its size.
+  // XXH3-64 of its bytes, where the .meta.json beside it says so, fits its size and is not older.
   std::optional<uint64_t> hash;
 };
 

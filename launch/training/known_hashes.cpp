@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -9,6 +10,8 @@
 namespace troupe {
 
 KnownHashes KnownHashes::read(const std::string& file) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) return {};
   std::ifstream in(file, std::ios::binary);
   return parse(std::string(std::istreambuf_iterator<char>(in), {}));
 }

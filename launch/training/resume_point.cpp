@@ -37,17 +37,19 @@ std::vector<std::string> contents_at(const std::string& path) {
   return contents;
 }
 
-// The newest checkpoint of the run that descends from the path, or "".
+// The newest checkpoint of the run that descends from the path, or "". What a directory held may be
+// gone while the run in it goes on, and all that a path held: then the path decides.
 std::string newest_descendant(const std::string& path, const std::string& run_dir) {
   std::error_code error;
   const bool gone = !fs::exists(path, error);
+  const bool by_path = gone || fs::is_directory(path, error);
   const std::string recorded = recorded_path(path);
   const std::vector<std::string> contents = gone ? std::vector<std::string>{} : contents_at(path);
   const auto descends = [&](const std::string& file) {
     const std::vector<Ancestor> lineage = recorded_lineage(checkpoint::read_info(file).config);
     return std::any_of(lineage.begin(), lineage.end(), [&](const Ancestor& ancestor) {
-      if (gone) return ancestor.path == recorded;
-      return std::find(contents.begin(), contents.end(), ancestor.content) != contents.end();
+      return (by_path && ancestor.path == recorded) ||
+             std::find(contents.begin(), contents.end(), ancestor.content) != contents.end();
     });
   };
   const std::string found = checkpoint::newest_usable(run_dir, descends).path;

@@ -33,6 +33,52 @@ RunConfig config_for(const std::string& text, const std::string& place, int rank
   return load_config_text(text, place, layout, ranks, Purpose::eval).config;
 }
 
+// What of the files is not what the checkpoint was trained with; "" where all is. Collective.
+std::string changed_inputs(const TrainedModel& trained, const std::vector<Input>& inputs,
+                           RankRuntime& runtime) {
+  const std::vector<RecordedInput>& stored = trained.config.inputs;
+  if (stored.empty() || inputs.empty()) return {};
+  // RUN/checkpoints/step-N.h5
+  const std::filesystem::path run =
+      std::filesystem::absolute(trained.checkpoint).parent_path().parent_path();
+  const std::vector<RecordedInput> now =
+      fingerprints(inputs, (run / kKnownHashesFile).string(), false, *runtime.world());
+  std::set<std::string> keys;
+  for (const Input& input : inputs) keys.insert(input.key);
+  std::string changed;
+  for (const std::string& key : keys) {
+    for (const InputChange& change : input_changes(stored, now, key)) {
+      changed += fmt::format("\n  {}: was {}, is {}", key, change.before, change.after);
+    }
+  }
+  if (changed.empty()) return changed;
+  return fmt::format("{} was trained with other files than there are now:{}", trained.checkpoint,
+                     changed);
+}
+
+// A tokenizer that does not fit the model is mostly another one than in training: then that is
+// said.
+std::unique_ptr<Tokenizer> fitting_tokenizer(TrainedModel& trained, RankRuntime& runtime) {
+  RunConfig& config = trained.config;
+  try {
+    std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(config);
+    resolve_vocab(config, tokenizer->vocab_size());
+    return tokenizer;
+  } catch (const Error& error) {
+    std::unique_ptr<Tokenizer> other;
+    try {
+      other = load_tokenizer(config.data.tokenizer, {"none"});
+    } catch (const Error&) {
+      // Then what is wrong with its files says it all.
+    }
+    if (!other) throw;
+    const std::string changed = changed_inputs(trained, tokenizer_inputs(config, *other), runtime);
+    if (changed.empty()) throw;
+    fail(ExitCode::usage, "{}\n  put the old files back: these do not fit: {}", changed,
+         error.what());
+  }
+}
+
 }  // namespace
 
 TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) {
@@ -49,8 +95,7 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   runtime.configure(out.config.runtime);
   // Stored before the key was there: rows were ended by a token of these names.
   if (out.config.data.end_of_text == "auto") out.config.data.end_of_text = "by_name";
-  out.tokenizer = open_tokenizer(out.config);
-  resolve_vocab(out.config, out.tokenizer->vocab_size());
+  out.tokenizer = fitting_tokenizer(out, runtime);
   out.mesh = std::make_unique<Mesh>(out.config.parallel, runtime.world());
   out.model =
       std::make_unique<Decoder>(out.config.model, *out.mesh, runtime.device(), out.config.run.seed);
@@ -71,24 +116,8 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
 
 void check_inputs(const TrainedModel& trained, const std::vector<Input>& inputs, bool force,
                   RankRuntime& runtime) {
-  const std::vector<RecordedInput>& stored = trained.config.inputs;
-  if (stored.empty() || inputs.empty()) return;
-  // RUN/checkpoints/step-N.h5
-  const std::filesystem::path run =
-      std::filesystem::absolute(trained.checkpoint).parent_path().parent_path();
-  const std::vector<RecordedInput> now =
-      fingerprints(inputs, (run / kKnownHashesFile).string(), false, *runtime.world());
-  std::set<std::string> keys;
-  for (const Input& input : inputs) keys.insert(input.key);
-  std::string refused;
-  for (const std::string& key : keys) {
-    for (const InputChange& change : input_changes(stored, now, key)) {
-      refused += fmt::format("\n  {}: was {}, is {}", key, change.before, change.after);
-    }
-  }
-  if (refused.empty()) return;
-  const std::string message = fmt::format("{} was trained with other files than there are now:{}",
-                                          trained.checkpoint, refused);
+  const std::string message = changed_inputs(trained, inputs, runtime);
+  if (message.empty()) return;
   if (!force) fail(ExitCode::usage, "{}\n  put the old files back, or pass --force", message);
   if (runtime.leader()) log::warning("--force: {}", message);
 }

@@ -18,6 +18,9 @@ class Inputs : public TinyRun {
     EXPECT_NE(outcome.err.find(what), std::string::npos) << what << "\n" << outcome.err;
     EXPECT_NE(outcome.err.find("--force"), std::string::npos) << outcome.err;
   }
+  static void expect_word(const Outcome& outcome, const std::string& word) {
+    EXPECT_NE(outcome.err.find(word), std::string::npos) << word << "\n" << outcome.err;
+  }
   void expect_good(const std::vector<std::string>& words) const {
     const Outcome outcome = run(alone(words));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -107,6 +110,23 @@ TEST_F(Inputs, AnotherTokenizerOfEqualSizeIsRefused) {
   expect_good(with(more, "--force"));
 }
 
+// Nor may what does not fit the model hide that it is another one.
+TEST_F(Inputs, ATokenizerThatDoesNotFitIsNamedAsAnotherOne) {
+  const std::string folders = TROUPE_SOURCE_DIR "/tests/core/text/data/folders/";
+  fs::copy(folders + "qwen2", path("tok"));
+  ASSERT_EQ(run(alone(train("run", {"train.steps=2", "data.tokenizer=" + path("tok")}))).code, 0);
+  fs::remove_all(path("tok"));
+  fs::copy(folders + "opt", path("tok"));
+  const std::vector<std::string> write{"generate", path("run"), "--tokens", "3"};
+  for (const auto& words :
+       {std::vector<std::string>{"eval", path("run")}, write, with(write, "--force")}) {
+    const Outcome outcome = run(alone(words));
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    expect_word(outcome, "data.tokenizer: was vocab.json (fingerprint ");
+    expect_word(outcome, "has no token \"<|im_end|>\"");
+  }
+}
+
 TEST_F(Inputs, OfAFolderEachFileAndNameCounts) {
   fs::create_directories(path("texts/b"));
   const std::string text = read_text(path("text.txt"));
@@ -157,6 +177,10 @@ TEST_F(Inputs, TokenFilesAreKnownByTheirHashAndAnOverwrittenOneIsFound) {
   expect_good(train("run", {"train.steps=3", "data.train=" + path("again")}));
   change("again.bin");
   expect_refused(train("run", {"train.steps=4", "data.train=" + path("again")}),
+                 "data.train: was again (fingerprint ");
+  // Also where nothing is known of the file but what the build said of it.
+  expect_refused(train("other", {"train.steps=4", "data.train=" + path("again"),
+                                 "checkpoint.resume=" + path("run")}),
                  "data.train: was again (fingerprint ");
   expect_good(train("run", {"train.steps=4", data}));
 }

@@ -206,6 +206,10 @@ TEST_F(Resume, FromAGivenRunTheSameCommandGoesOnUnderMpirun) {
   ASSERT_EQ(run(alone(train("whole", {"train.steps=12"}))).code, 0);
   expect_code(start("16"), 0, "after step 12 from " + checkpoint("other", 12));
   EXPECT_NE(read_text(checkpoint("other", 16)).find("\n# Descends from "), std::string::npos);
+  // So far that what it came from is no longer kept.
+  ASSERT_EQ(run(alone(train("whole", {"train.steps=20", "checkpoint.keep=1"}))).code, 0);
+  ASSERT_FALSE(fs::exists(checkpoint("whole", 8)));
+  expect_code(start("18"), 0, "after step 16 from " + checkpoint("other", 16));
 }
 
 // Going back inside a run: what was there before does not descend from it, what came after does.

@@ -65,6 +65,7 @@ TEST(KnownHashesFile, ReadsBackAsWritten) {
   }
   EXPECT_FALSE(again.has("/line"));
   EXPECT_TRUE(KnownHashes::read("/no/such/file").text().empty());
+  EXPECT_TRUE(KnownHashes::read(TROUPE_SOURCE_DIR).text().empty());  // a folder
 }
 
 TEST_F(InputFingerprints, AnUnchangedFileIsNotReadAgain) {
