@@ -194,7 +194,9 @@ std::vector<Key> machine_keys() {
           .to(1e12)
           .may_change()
           .unit("steps"),
-      integer_key("checkpoint.keep", "Newest checkpoints that are kept; 0 = all.")
+      integer_key("checkpoint.keep",
+                  "Newest checkpoints that are kept; 0 = all. Superseded ones count and go first. "
+                  "Only what this run made and nothing refers to is removed.")
           .value(int64_t{3})
           .from(0)
           .to(1000000)

@@ -51,8 +51,8 @@ std::vector<Action> actions() {
   build_line.option("tokenizer", "T", "", kTokenizerHelp)
       .option("out", "PREFIX", "", "where the pair goes")
       .option("end-of-text", "TOKEN", "auto",
-              "behind each row and each file of a folder; auto = what the tokenizer's files say, "
-              "none")
+              "behind each row and each file of a folder; auto = the one that the tokenizer's "
+              "files say, else a known name; none = nothing")
       .option("separator", "TEXT", "",
               "a text there instead, for tokenizers without an end-of-text token (\\n is a line "
               "break)")
