@@ -12,7 +12,6 @@
 
 #include "core/base/error.h"
 #include "core/io/atomic_file.h"
-#include "core/io/posix_file.h"
 
 namespace troupe {
 namespace {
@@ -35,9 +34,10 @@ fs::path followed(const std::string& given) {
        std::strerror(error), target.option);
 }
 
-// Devices and pipes cannot be replaced, nor written at a place.
-void write_through(const OutputFile& target, std::string_view contents) {
-  const int descriptor = ::open(target.path.c_str(), O_WRONLY | O_CLOEXEC);
+// Opens, writes and closes; a file is on the disk then. Failures name what the user asked for.
+void write_all(const OutputFile& target, const std::string& path, int flags,
+               std::string_view contents) {
+  const int descriptor = ::open(path.c_str(), flags | O_WRONLY | O_CLOEXEC, 0666);
   if (descriptor < 0) fail_output(target, errno);
   int failure = 0;
   while (!contents.empty() && failure == 0) {
@@ -45,6 +45,9 @@ void write_through(const OutputFile& target, std::string_view contents) {
     if (put < 0 && errno != EINTR) failure = errno;
     if (put > 0) contents.remove_prefix(static_cast<size_t>(put));
   }
+  // Devices and pipes cannot be synced.
+  if (failure == 0 && ::fsync(descriptor) != 0 && errno != EINVAL && errno != EROFS)
+    failure = errno;
   if (::close(descriptor) != 0 && failure == 0) failure = errno;
   if (failure != 0) fail_output(target, failure);
 }
@@ -73,20 +76,14 @@ void write_output_file(const OutputFile& target, std::string_view contents) {
   std::error_code error;
   const fs::file_status status = fs::status(target.path, error);
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    write_through(target, contents);
+    write_all(target, target.path, 0, contents);  // devices and pipes cannot be replaced
     return;
   }
   const fs::path path = followed(target.path);
   const fs::path temporary = path.parent_path() / ("." + path.filename().string() + ".troupe.tmp");
   try {
     ::unlink(temporary.c_str());  // what a killed command left
-    const int made = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (made < 0) fail_output(target, errno);
-    ::close(made);
-    PosixFile file = PosixFile::open(temporary, O_WRONLY, "write");
-    file.write_at(0, contents.data(), static_cast<int64_t>(contents.size()));
-    file.sync();
-    file.close();
+    write_all(target, temporary, O_CREAT | O_EXCL, contents);
     if (fs::is_regular_file(status)) fs::permissions(temporary, status.permissions(), error);
     if (std::rename(temporary.c_str(), path.c_str()) != 0) fail_output(target, errno);
     sync_directory(path.has_parent_path() ? path.parent_path().string() : ".");

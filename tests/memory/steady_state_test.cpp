@@ -101,7 +101,8 @@ TEST_P(SteadyState, BalancedStepsTakeNothingFromTheSystem) {
     EXPECT_EQ(steps[i].device_requests, 0);
     EXPECT_EQ(steps[i].counts.maps, 0);
     EXPECT_EQ(steps[i].counts.large, 0) << steps[i].counts.largest << " bytes";
-    EXPECT_EQ(steps[i].counts.held_by_malloc, steps[kFirst - 1].counts.held_by_malloc);
+    // malloc may give a page back to the system, but takes none from it.
+    EXPECT_LE(steps[i].counts.held_by_malloc, steps[i - 1].counts.held_by_malloc);
     small = std::max(small, steps[i].counts.calls);
   }
   std::printf("%s: at most %ld small calls of malloc in a step\n", GetParam().c_str(), small);

@@ -2,8 +2,10 @@
 #include "launch/app/output_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <filesystem>
 #include <thread>
 
@@ -85,6 +87,27 @@ TEST_F(OutputFileTest, ALinkStaysALink) {
   fs::create_symlink("other", dir_ / "dangling");
   EXPECT_EQ(write(target("dangling")), ExitCode::ok);
   EXPECT_EQ(read_text(dir_ / "other"), "ours, new");
+}
+
+// A limit of the process stands for a full disk.
+TEST_F(OutputFileTest, AFullDiskIsToldOfTheFileThatWasAskedFor) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{4, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  std::string message;
+  try {
+    write_output_file(target("new.html"), "ours, new");
+  } catch (const Error& error) {
+    message = error.what();
+    EXPECT_EQ(error.code(), ExitCode::resource);
+  }
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_NE(message.find("cannot write " + target("new.html").path), std::string::npos) << message;
+  EXPECT_NE(message.find("--out FILE"), std::string::npos) << message;
+  EXPECT_TRUE(fs::is_empty(dir_.path()));
 }
 
 TEST_F(OutputFileTest, DevicesAndPipesAreWrittenNotReplaced) {
