@@ -264,7 +264,7 @@ TEST_F(CorpusTest, SaysHowFarACompressedFileIs) {
 // Whatever pieces a text comes in, its ids are those of the whole.
 TEST_F(CorpusTest, EncodesACompressedTextAsAWhole) {
   std::string text;
-  for (int i = 0; text.size() < 9'000'000; ++i)
+  for (int64_t i = 0; text.size() < 9'000'000; ++i)
     text += "the cat " + std::to_string(i * 7919) + ".\n";
   write_text(folder_ / "a.zst", test::zstd(text));
   const Corpus corpus = load_corpus(folder_ / "a.zst", *bpe_, bpe_->vocab_size());
