@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/added_token_json.h"
 #include "core/text/bpe_files.h"
 #include "core/text/bpe_vocabulary.h"
 #include "core/text/end_of_text.h"
@@ -88,11 +89,8 @@ void read_added(const json& list, const std::string& place, BpeVocabulary& vocab
     AddedToken token;
     token.id = number < 0 || number > INT32_MAX ? -1 : static_cast<int32_t>(number);
     token.content = text_of(member(entry, "content"));
-    token.special = flag(entry, "special", false, at);
-    token.normalized = flag(entry, "normalized", true, at);
-    token.left_strip = flag(entry, "lstrip", false, at);
-    token.right_strip = flag(entry, "rstrip", false, at);
-    token.single_word = flag(entry, "single_word", false, at);
+    token.normalized = true;  // where the file does not say
+    read_flags(entry, at, token);
     vocabulary.add_token(std::move(token), at);
   }
 }

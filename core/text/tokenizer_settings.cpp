@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/text/added_token_json.h"
 #include "core/text/bpe_vocabulary.h"
 #include "core/text/json_member.h"
 #include "core/text/mapped_file.h"
@@ -27,11 +28,7 @@ AddedToken token_of(const json& value, bool special, const std::string& place) {
   if (!member(value, "content").is_string())
     fail(ExitCode::data, "{}: is neither a token nor an object with a \"content\"", place);
   token.content = text_of(member(value, "content"));
-  token.special = flag(value, "special", special, place);
-  token.normalized = flag(value, "normalized", false, place);
-  token.left_strip = flag(value, "lstrip", false, place);
-  token.right_strip = flag(value, "rstrip", false, place);
-  token.single_word = flag(value, "single_word", false, place);
+  read_flags(value, place, token);
   return token;
 }
 

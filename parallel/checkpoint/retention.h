@@ -9,9 +9,8 @@
 namespace troupe::checkpoint {
 
 // Removes checkpoints beyond `keep` (0 keeps all), superseded ones before others and older ones
-// first, shards that no manifest names any
-// more, and what killed saves left behind. What cannot be removed is a warning, and no reason to
-// end a training. Call it when no save is under way.
+// first, shards that no manifest names any more, and what killed saves left behind. What cannot be
+// removed is a warning, and no reason to end a training. Call it when no save is under way.
 void remove_old(const std::string& folder, int64_t keep);
 
 }  // namespace troupe::checkpoint
