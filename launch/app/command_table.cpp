@@ -126,7 +126,9 @@ int run_program(std::span<const std::string> words) {
       "cannot write standard output: {}; what `troupe {}` printed is not complete. Free space on "
       "its disk, or lead it elsewhere",
       std::strerror(failure), command_name(words)));
-  return code == 0 ? static_cast<int>(ExitCode::resource) : code;
+  // A difference that was found is lost with what was printed of it; an error was said on stderr.
+  const bool said = code != 0 && code != static_cast<int>(ExitCode::verification);
+  return said ? code : static_cast<int>(ExitCode::resource);
 }
 
 }  // namespace troupe

@@ -66,9 +66,15 @@ TEST_F(Output, OfEveryCommandOnAFullDiskIsAnErrorOfTheDisk) {
         << outcome.err;
     EXPECT_EQ(occurrences(outcome.err, "bug"), 0) << outcome.err;
   }
-  // What a command found weighs more than where it could not say it.
-  const Outcome differs = shell("\"$@\" > /dev/full", {"ckpt", "verify", path("text.txt")});
-  EXPECT_EQ(differs.code, 4) << differs.err;
+  // An error is said on stderr and weighs more; a difference is lost with what was printed of it.
+  const Outcome damaged = shell("\"$@\" > /dev/full", {"ckpt", "verify", path("text.txt")});
+  EXPECT_EQ(damaged.code, 4) << damaged.err;
+  ASSERT_EQ(run(alone(train("other", {"train.steps=4", "eval.every=0", "run.seed=8"}))).code, 0);
+  const std::string file = "/checkpoints/step-00000004.h5";
+  const std::vector<std::string> two{"ckpt", "diff", path("run") + file, path("other") + file};
+  ASSERT_EQ(run(alone(two)).code, 8);
+  const Outcome differs = shell("\"$@\" > /dev/full", two);
+  EXPECT_EQ(differs.code, 5) << differs.err;
 }
 
 TEST_F(Output, FilesAreWrittenThoughStandardOutputIsFull) {

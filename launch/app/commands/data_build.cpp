@@ -53,6 +53,18 @@ bool are_raw(const Arguments& arguments) {
   return known > 0 || arguments.given("raw");
 }
 
+// Token ids have no rows and no letters.
+void check_options_of_ids(const Arguments& arguments) {
+  const auto refuse = [&](const char* key, bool given) {
+    if (given)
+      fail(ExitCode::usage, "--{} is for texts, and {} is taken as token ids; leave it out", key,
+           arguments.positionals[0]);
+  };
+  for (const char* key : {"field", "format", "invalid-utf8", "separator"})
+    refuse(key, arguments.given(key));
+  refuse("skip-bad-rows", arguments.flag("skip-bad-rows"));
+}
+
 // \n, \t, \r and \\ as in a YAML text in double quotes.
 std::string unescaped(const std::string& text) {
   std::string out;
@@ -80,6 +92,7 @@ int data_build(const Arguments& arguments) {
   request.prefix = arguments.text("out");
   const std::optional<RawType> raw = raw_type(arguments);
   const bool ids = are_raw(arguments);
+  if (ids) check_options_of_ids(arguments);
   for (const char* key : {"tokenizer", "out"}) {
     const bool needed = !ids || std::string_view(key) == "out";
     if (needed && arguments.text(key).empty()) {

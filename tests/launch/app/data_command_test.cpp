@@ -92,6 +92,10 @@ TEST(DataCommand, TakesTokenIds) {
                            const std::vector<std::string>& args) {
     expect_error(code, text, [&] { command_data(args); });
   };
+  refuses(ExitCode::usage, "--separator is for texts",
+          {"build", folder / "bare.bin", "--raw", "u16", "--out", prefix, "--separator", "x"});
+  refuses(ExitCode::usage, "--skip-bad-rows is for texts",
+          {"build", folder / "llm.bin", "--out", prefix, "--skip-bad-rows"});
   refuses(ExitCode::usage, "--raw u8: must be u16 or u32",
           {"build", folder / "bare.bin", "--raw", "u8", "--out", prefix});
   refuses(ExitCode::usage, "build them apart",
