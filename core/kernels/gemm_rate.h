@@ -1,10 +1,11 @@
-// How fast this machine multiplies matrices: the limit that the speed of a step is printed beside.
+// How fast this machine multiplies matrices: a limit that the speed of a step is printed beside.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "core/device/device.h"
+#include "core/kernels/burst.h"
 #include "core/tensor/dtype.h"
 
 namespace troupe::kernels {
@@ -16,20 +17,19 @@ struct GemmSize {
   int64_t k = 0;
 };
 
+// One product with a packed weight for each size, cut into pieces over the stream's team. They
+// share their operands, which are made here, and live as long as the stream.
+std::vector<Burst> gemm_bursts(Stream& stream, DType dtype, const std::vector<GemmSize>& sizes);
+
+// Square 1024 and 2048, and the given shapes.
+std::vector<GemmSize> gemm_sizes(const std::vector<GemmSize>& more = {});
+
 struct GemmRate {
   double flops_per_second = 0;
   GemmSize size;  // where it was reached
 };
 
-// The best, over the sizes, of the median rate of a product with a packed weight, cut into pieces
-// over the stream's team. Takes about `seconds` for each size, at least 3 products.
-GemmRate gemm_rate(Stream& stream, DType dtype, const std::vector<GemmSize>& sizes,
-                   double seconds = 0.3);
-
-// Square 1024, 2048 and 4096, and the given shapes.
-std::vector<GemmSize> gemm_sizes(const std::vector<GemmSize>& more = {});
-
-// One size, below 0.3 s on a machine of 100 GFLOP/s and more: for metrics.
-GemmRate quick_gemm_rate(Stream& stream, DType dtype);
+// The best of `times` products of each size.
+GemmRate gemm_rate(Stream& stream, DType dtype, const std::vector<GemmSize>& sizes, int times = 5);
 
 }  // namespace troupe::kernels

@@ -101,6 +101,12 @@ GenerateBench bench_generate(Decoder& model, Stream& stream, int64_t tokens, int
     fail(ExitCode::usage, "bench generate needs model.seq_len of 2 or more, it is {}",
          config.seq_len);
   }
+  const WeightBytes weights = weight_bytes(model);
+  out.model_bytes = weights.all;
+  const auto read_rate = [&] {
+    return kernels::read_rate(stream, std::max<int64_t>(out.model_bytes, 4096));
+  };
+  const double before = read_rate();
   timed_tokens(model, out.prompt_tokens, out.tokens, 0);
   std::vector<double> rates;
   for (int64_t i = 1; i <= repeats; ++i) {
@@ -112,8 +118,6 @@ GenerateBench bench_generate(Decoder& model, Stream& stream, int64_t tokens, int
   out.tokens_per_s_max = *most;
   out.tokens_per_s = median(rates);
 
-  const WeightBytes weights = weight_bytes(model);
-  out.model_bytes = weights.all;
   out.weight_bytes = static_cast<double>(weights.common) +
                      expert_bytes(model, weights, out.prompt_tokens, out.tokens);
   double seen = static_cast<double>(out.prompt_tokens) + static_cast<double>(out.tokens + 1) / 2;
@@ -121,7 +125,7 @@ GenerateBench bench_generate(Decoder& model, Stream& stream, int64_t tokens, int
   out.cache_bytes = seen *
                     static_cast<double>(2 * config.layers * config.kv_heads * config.head_dim) *
                     static_cast<double>(size_of(config.compute));
-  out.read_rate = kernels::read_rate(stream, std::max<int64_t>(out.model_bytes, 4096));
+  out.read_rate = std::max(before, read_rate());
   out.bound_tokens_per_s = out.read_rate / (out.weight_bytes + out.cache_bytes);
   out.bound_fraction = out.tokens_per_s / out.bound_tokens_per_s;
   return out;

@@ -16,7 +16,8 @@ struct GenerateBench {
   double weight_bytes = 0;        // read per token: experts count only where a token went to them
   double cache_bytes = 0;         // keys and values read per token, in the mean
   int64_t model_bytes = 0;        // all weights: what a run of tokens goes through
-  double read_rate = 0;           // bytes per second of reading a block of model_bytes
+  double read_rate = 0;           // bytes per second of reading a block of model_bytes, the best
+                                  // of before and after
   double bound_tokens_per_s = 0;  // read_rate / (weight_bytes + cache_bytes)
   double bound_fraction = 0;      // tokens_per_s / bound_tokens_per_s
 };

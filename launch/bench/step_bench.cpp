@@ -90,15 +90,20 @@ StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warm
 }
 
 StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
+  const LoadWatch watch(runtime.threads());
+  const auto rates = [&] {
+    return measure_rates(config.model.compute, kernels::gemm_sizes(model_shapes(config)),
+                         *runtime.world(), runtime.device());
+  };
+  const MachineRates before = rates();
   StepBench out = time_steps(config, runtime, warmup, steps);
-  const kernels::GemmRate rate = kernels::gemm_rate(
-      runtime.device()->stream(), config.model.compute, kernels::gemm_sizes(model_shapes(config)));
-  const Tensor sum = Tensor::full({1}, DType::f64, rate.flops_per_second, runtime.device());
-  runtime.world()->all_reduce_sum(sum.view(), "machine rate").wait();
-  out.gemm_rate = sum.item();
-  out.gemm_shape = rate.size;
-  out.gemm_fraction =
-      training_flops(config.model, config.train.global_batch) / (out.step_ms / 1e3) / out.gemm_rate;
+  out.rates = best_of(before, rates());
+  const double flops_per_second =
+      training_flops(config.model, config.train.global_batch) / (out.step_ms / 1e3);
+  out.peak_fraction = flops_per_second / out.rates.fma_peak;
+  out.gemm_fraction = flops_per_second / out.rates.gemm;
+  out.load = watch.since(*runtime.world(), runtime.device());
+  out.load.gemm_of_peak = out.rates.gemm / out.rates.fma_peak;
   return out;
 }
 

@@ -1,11 +1,12 @@
-// Times whole training steps beside the machine's own matrix-product rate.
+// Times whole training steps beside what the machine can do at most.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
-#include "core/kernels/gemm_rate.h"
+#include "launch/bench/machine_load.h"
 #include "launch/config/run_config.h"
+#include "launch/training/machine_rate.h"
 #include "launch/training/rank_runtime.h"
 #include "launch/training/training_engine.h"
 
@@ -17,9 +18,10 @@ struct StepBench {
   double step_ms_min = 0;
   double step_ms_max = 0;
   double tokens_per_s = 0;   // all ranks, at the median
-  double gemm_fraction = 0;  // model FLOPs per second over gemm_rate
-  double gemm_rate = 0;      // FLOPs per second of all ranks together
-  kernels::GemmSize gemm_shape;
+  MachineRates rates;        // the better ones of before and after the steps
+  double peak_fraction = 0;  // model FLOPs per second over rates.fma_peak
+  double gemm_fraction = 0;  // over rates.gemm
+  MachineLoad load;
   int64_t mem_peak_bytes = 0;  // heaviest rank
   double dispatch_ms = 0;      // router, dispatch and combine, per step
   double comm_ms = 0;
@@ -30,8 +32,7 @@ struct StepBench {
 };
 
 // Tokens are drawn anew for each step; bench.routing says whether the router decides or a made-up
-// assignment is replayed. warmup steps come first. Collective. The first without the machine's
-// rate.
+// assignment is replayed. warmup steps come first. Collective. The first without rates and load.
 StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps);
 StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps);
 

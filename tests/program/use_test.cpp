@@ -257,20 +257,25 @@ TEST_F(Use, JsonIsOneObject) {
 // Measuring the machine's rate takes its time.
 class LongUse : public Use {};
 TEST_F(LongUse, JsonOfBenchIsOneObject) {
-  const std::chrono::minutes limit(10);  // products of 4096: half a minute of one core, alone
+  const std::chrono::minutes limit(10);  // products of 2048: some seconds of one core, alone
   const Outcome gemm = run(alone({"bench", "gemm", "--json"}), {}, limit);
   EXPECT_EQ(gemm.code, 0) << gemm.err;
-  EXPECT_GT(object_of(gemm)["f32"]["flops_per_second"], 0);
+  for (const char* type : {"f64", "f32", "bf16"}) {
+    EXPECT_GT(object_of(gemm)[type]["flops_per_second"], 0) << type;
+    EXPECT_GT(object_of(gemm)[type]["fma_peak"], 0) << type;
+  }
+  EXPECT_TRUE(object_of(gemm)["machine"]["busy"].is_boolean()) << gemm.out;
   const Outcome step =
       run(alone({"bench", "step", path("tiny.yaml"), "--steps", "2", "--warmup", "1", "--json"}),
           {}, limit);
   EXPECT_EQ(step.code, 0) << step.err;
   const json value = object_of(step);
-  for (const char* key :
-       {"tokens_per_s", "step_ms", "gemm_fraction", "gemm_rate", "mem_peak_bytes"}) {
+  for (const char* key : {"tokens_per_s", "step_ms", "peak_fraction", "fma_peak", "gemm_fraction",
+                          "gemm_rate", "mem_peak_bytes"}) {
     EXPECT_GT(value[key], 0) << key;
   }
   EXPECT_TRUE(value["gemm_shape"].is_string()) << value;
+  EXPECT_TRUE(value["machine"]["busy"].is_boolean()) << value;
 }
 
 // Made-up routing on several ranks has what the router makes of it beside it.
@@ -291,6 +296,7 @@ TEST_F(Use, JsonOfTheOtherBenchesIsOneObject) {
       {"bench", "generate", path("tiny.yaml"), "--tokens", "4", "--repeats", "1", "--json"})));
   EXPECT_GT(generate["tokens_per_s"], 0);
   EXPECT_GT(generate["bound_tokens_per_s"], 0);
+  EXPECT_TRUE(generate["machine"]["busy"].is_boolean()) << generate;
   const json tokenizer =
       object_of(run(alone({"bench", "tokenizer", "byte", "--repeats", "1", "--json"})));
   EXPECT_GT(tokenizer["encode_bytes_per_s"], 0);

@@ -168,7 +168,7 @@ void bench(DType type, int threads, int64_t tokens) {
   const auto device = Device::cpu(threads);
   const auto rate = [&] {
     return kernels::gemm_rate(device->stream(), type,
-                              kernels::gemm_sizes({{tokens, 2 * kHidden, kDim}}), 0.3);
+                              kernels::gemm_sizes({{tokens, 2 * kHidden, kDim}}));
   };
   const kernels::GemmRate before = rate();
   fmt::print("{}: rate {:.0f} GFLOP/s at {} x {} x {}, {} threads\n", name(type),

@@ -1,8 +1,8 @@
 #include "core/kernels/gemm_rate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
+#include <memory>
 
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
@@ -13,12 +13,6 @@
 
 namespace troupe::kernels {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Tensor small_numbers(int64_t count, DType dtype, const std::shared_ptr<Device>& device) {
   const Tensor out = Tensor::empty({count}, dtype, device);
@@ -40,51 +34,42 @@ struct Operands {
   Tensor x, weight, out;
 };
 
-double rate_of(Stream& stream, DType dtype, const GemmSize& size, const Operands& operands,
-               double seconds) {
-  Device& device = *stream.device;
-  WeightOperand weight;
-  weight.data = static_cast<const std::byte*>(operands.weight.view().data);
-  weight.dtype = dtype;
-  weight.k = size.k;
-  weight.n = size.n;
-  weight.transposed = true;
-  weight.block = packed_block(device, dtype, size.k, size.n);
-  const std::vector<RowPiece> pieces = row_pieces({&size.m, 1}, size.n);
-  const auto in_size = static_cast<int64_t>(size_of(dtype));
-  const auto once = [&] {
+Burst burst_of(Stream& stream, DType dtype, const GemmSize& size,
+               const std::shared_ptr<const Operands>& operands) {
+  const auto run_all = [&stream, dtype, size, operands] {
+    Device& device = *stream.device;
+    WeightOperand weight;
+    weight.data = static_cast<const std::byte*>(operands->weight.view().data);
+    weight.dtype = dtype;
+    weight.k = size.k;
+    weight.n = size.n;
+    weight.transposed = true;
+    weight.block = packed_block(device, dtype, size.k, size.n);
+    const std::vector<RowPiece> pieces = row_pieces({&size.m, 1}, size.n);
+    const auto in_size = static_cast<int64_t>(size_of(dtype));
     parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
       const RowPiece& p = pieces[static_cast<size_t>(index)];
       const Product& product = weight_product(device, weight, p.rows, p.columns, dtype);
-      run(product, static_cast<const std::byte*>(operands.x.view().data) + p.row * size.k * in_size,
+      run(product,
+          static_cast<const std::byte*>(operands->x.view().data) + p.row * size.k * in_size,
           weight.columns(0, p.column),
-          static_cast<std::byte*>(operands.out.view().data) +
+          static_cast<std::byte*>(operands->out.view().data) +
               (p.row * size.n + p.rows * p.column) * in_size);
     });
   };
-  once();
-  std::vector<double> times;
-  const auto start = Clock::now();
-  while (times.size() < 3 || seconds_since(start) < seconds) {
-    const auto begin = Clock::now();
-    once();
-    times.push_back(seconds_since(begin));
-  }
-  std::sort(times.begin(), times.end());
-  return 2.0 * static_cast<double>(size.m * size.n * size.k) / times[times.size() / 2];
+  return {2.0 * static_cast<double>(size.m * size.n * size.k), run_all};
 }
 
 }  // namespace
 
 std::vector<GemmSize> gemm_sizes(const std::vector<GemmSize>& more) {
   std::vector<GemmSize> out;
-  for (int64_t size : {1024, 2048, 4096}) out.push_back({size, size, size});
+  for (int64_t size : {1024, 2048}) out.push_back({size, size, size});
   out.insert(out.end(), more.begin(), more.end());
   return out;
 }
 
-GemmRate gemm_rate(Stream& stream, DType dtype, const std::vector<GemmSize>& sizes,
-                   double seconds) {
+std::vector<Burst> gemm_bursts(Stream& stream, DType dtype, const std::vector<GemmSize>& sizes) {
   const auto device = stream.device->shared_from_this();
   int64_t x = 0;
   int64_t weight = 0;
@@ -96,19 +81,23 @@ GemmRate gemm_rate(Stream& stream, DType dtype, const std::vector<GemmSize>& siz
     weight = std::max(weight, size.n * size.k);
     out = std::max(out, size.m * size.n);
   }
-  Operands operands{small_numbers(x, dtype, device), small_numbers(weight, dtype, device),
-                    Tensor::empty({out}, dtype, device)};
-  std::memset(operands.out.view().data, 0, operands.out.bytes());
-  GemmRate best;
-  for (const GemmSize& size : sizes) {
-    const double rate = rate_of(stream, dtype, size, operands, seconds);
-    if (rate > best.flops_per_second) best = {rate, size};
-  }
-  return best;
+  const auto operands = std::make_shared<Operands>(Operands{small_numbers(x, dtype, device),
+                                                            small_numbers(weight, dtype, device),
+                                                            Tensor::empty({out}, dtype, device)});
+  std::memset(operands->out.view().data, 0, operands->out.bytes());
+  std::vector<Burst> bursts;
+  for (const GemmSize& size : sizes) bursts.push_back(burst_of(stream, dtype, size, operands));
+  return bursts;
 }
 
-GemmRate quick_gemm_rate(Stream& stream, DType dtype) {
-  return gemm_rate(stream, dtype, {{1024, 1024, 1024}}, 0.1);
+GemmRate gemm_rate(Stream& stream, DType dtype, const std::vector<GemmSize>& sizes, int times) {
+  const std::vector<Burst> bursts = gemm_bursts(stream, dtype, sizes);
+  GemmRate best;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const double rate = best_rate(bursts[i], times);
+    if (rate > best.flops_per_second) best = {rate, sizes[i]};
+  }
+  return best;
 }
 
 }  // namespace troupe::kernels

@@ -30,9 +30,9 @@ constexpr const char* kSynopsis =
     "step CONFIG [key=value...] | gemm | generate CONFIG|RUN | tokenizer FOLDER|FILE | checkpoint "
     "CONFIG | moe_nodes [CONFIG]";
 constexpr const char* kSummary =
-    "step: times whole training steps on drawn tokens and compares them with the machine's "
-    "matrix-product rate.\n"
-    "gemm: measures that rate.\n"
+    "step: times whole training steps on drawn tokens and compares them with what the machine does "
+    "at most: multiply-adds on registers, and products of matrices.\n"
+    "gemm: measures both.\n"
     "generate: times decoding token by token beside the rate at which memory gives the weights "
     "that a token reads.\n"
     "tokenizer: times encoding and decoding beside the byte tokenizer on the same text.\n"
@@ -40,10 +40,6 @@ constexpr const char* kSummary =
     "moe_nodes: makes hosts out of network namespaces with slow links between them and shows what "
     "crosses, how fast, and what a small model learns, with tokens sent straight to their experts, "
     "once per host, and to one group of experts (smile).";
-
-std::string shape_text(const kernels::GemmSize& size) {
-  return fmt::format("{}x{}x{}", size.m, size.n, size.k);
-}
 
 // Speed of the pipeline over that of its schedule with the measured times of the stages.
 double of_simulated(const PipelineReport& pipeline) {
@@ -60,16 +56,20 @@ nlohmann::ordered_json step_json(const RunConfig& config, const StepBench& bench
                              {"step_ms_min", bench.step_ms_min},
                              {"step_ms_max", bench.step_ms_max},
                              {"steps", bench.steps},
+                             {"peak_fraction", bench.peak_fraction},
+                             {"fma_peak", bench.rates.fma_peak},
                              {"gemm_fraction", bench.gemm_fraction},
-                             {"gemm_rate", bench.gemm_rate},
-                             {"gemm_shape", shape_text(bench.gemm_shape)},
+                             {"gemm_rate", bench.rates.gemm},
+                             {"gemm_of_peak", bench.load.gemm_of_peak},
+                             {"gemm_shape", shape_text(bench.rates.shape)},
                              {"instructions", kernels::name(kernels::instruction_set())},
                              {"mem_peak_bytes", bench.mem_peak_bytes},
                              {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
                              {"comm_ms", bench.comm_ms},
                              {"optimizer_ms", bench.optimizer_ms},
                              {"rank_load_max_over_mean", bench.rank_load_max_over_mean},
-                             {"late_allocations", bench.late_allocations}};
+                             {"late_allocations", bench.late_allocations},
+                             {"machine", load_json(bench.load)}};
   if (natural) {
     out["natural"] = {{"tokens_per_s", natural->tokens_per_s},
                       {"step_ms", natural->step_ms},
@@ -95,9 +95,14 @@ void print_step(const RunConfig& config, const StepBench& bench, const NaturalBe
         "natural routing   {:.0f} tokens/s; the busiest rank has {:.2f} times the mean load\n",
         natural->tokens_per_s, natural->rank_load_max_over_mean);
   }
-  output::print("of the GEMM rate  {:.3f} of {:.1f} GFLOP/s {} by {} (at {}, packed weights)\n",
-                bench.gemm_fraction, bench.gemm_rate / 1e9, name(config.model.compute),
-                kernels::name(kernels::instruction_set()), shape_text(bench.gemm_shape));
+  output::print(
+      "of the peak       {:.3f} of {:.1f} GFLOP/s {} by {} (multiply-adds on registers)\n",
+      bench.peak_fraction, bench.rates.fma_peak / 1e9, name(config.model.compute),
+      kernels::name(kernels::instruction_set()));
+  output::print(
+      "of the GEMM rate  {:.3f} of {:.1f} GFLOP/s (at {}, packed weights; {:.2f} of the peak)\n",
+      bench.gemm_fraction, bench.rates.gemm / 1e9, shape_text(bench.rates.shape),
+      bench.load.gemm_of_peak);
   output::print("routing           {:.1f} % of the step in router, dispatch and combine\n",
                 100 * bench.dispatch_ms / bench.step_ms);
   output::print("optimizer         {:.1f} ms, communication {:.1f} ms\n", bench.optimizer_ms,
@@ -115,6 +120,7 @@ void print_step(const RunConfig& config, const StepBench& bench, const NaturalBe
   if (warmup + bench.steps > 10) {
     output::print("late allocations  {} from the system after step 10\n", bench.late_allocations);
   }
+  print_load(bench.load);
 }
 
 const std::string& checked_routing(const std::string& word) {
@@ -152,7 +158,7 @@ int bench_step_command(const Arguments& arguments) {
   config.bench.routing = routing;
   // Minutes on a busy machine: silence would look like a hang.
   if (runtime.leader())
-    log::info("running {} steps, then the machine's rate of products", warmup + steps);
+    log::info("running {} steps between two measurements of the machine", warmup + steps);
   const StepBench bench = bench_step(config, runtime, warmup, steps);
   NaturalBench natural;
   if (runtime.size() > 1 && config.bench.routing != "natural") {
@@ -166,25 +172,6 @@ int bench_step_command(const Arguments& arguments) {
   } else {
     print_step(config, bench, natural, warmup);
   }
-  return 0;
-}
-
-int bench_gemm_command(const Arguments& arguments) {
-  RankRuntime runtime;
-  runtime.configure({});
-  nlohmann::ordered_json out{{"instructions", kernels::name(kernels::instruction_set())}};
-  for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
-    const kernels::GemmRate rate =
-        kernels::gemm_rate(runtime.device()->stream(), dtype, kernels::gemm_sizes());
-    out[name(dtype)] = {{"flops_per_second", rate.flops_per_second},
-                        {"shape", shape_text(rate.size)}};
-    if (!arguments.flag("json")) {
-      output::print("{:5} {:8.1f} GFLOP/s at {}, {} thread{}, {}\n", name(dtype),
-                    rate.flops_per_second / 1e9, shape_text(rate.size), runtime.threads(),
-                    runtime.threads() == 1 ? "" : "s", kernels::name(kernels::instruction_set()));
-    }
-  }
-  if (arguments.flag("json")) output::print("{}\n", json_text(out));
   return 0;
 }
 

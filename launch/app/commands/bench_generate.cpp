@@ -52,8 +52,10 @@ int bench_generate_command(const Arguments& arguments) {
          runtime.size());
   }
   const TrainedModel trained = bench_model(arguments, runtime);
+  const LoadWatch watch(runtime.threads());
   const GenerateBench bench =
       bench_generate(*trained.model, runtime.device()->stream(), tokens, repeats);
+  const MachineLoad load = watch.since(*runtime.world(), runtime.device());
   if (arguments.flag("json")) {
     const nlohmann::ordered_json out{{"tokens_per_s", bench.tokens_per_s},
                                      {"tokens_per_s_min", bench.tokens_per_s_min},
@@ -67,7 +69,8 @@ int bench_generate_command(const Arguments& arguments) {
                                      {"tokens", bench.tokens},
                                      {"prompt_tokens", bench.prompt_tokens},
                                      {"repeats", repeats},
-                                     {"threads", runtime.threads()}};
+                                     {"threads", runtime.threads()},
+                                     {"machine", load_json(load)}};
     output::print("{}\n", json_text(out));
     return 0;
   }
@@ -81,9 +84,12 @@ int bench_generate_command(const Arguments& arguments) {
       bench.bound_tokens_per_s, bench.weight_bytes / 1e6, bench.cache_bytes / 1e6,
       bench.read_rate / 1e9);
   output::print("of the bound      {:.3f}\n", bench.bound_fraction);
-  output::print("read rate         of a block of all weights, {:.2f} MB, {} thread{}\n",
-                static_cast<double>(bench.model_bytes) / 1e6, runtime.threads(),
-                runtime.threads() == 1 ? "" : "s");
+  output::print(
+      "read rate         of a block of all weights, {:.2f} MB, {} thread{}, the best of before and "
+      "after\n",
+      static_cast<double>(bench.model_bytes) / 1e6, runtime.threads(),
+      runtime.threads() == 1 ? "" : "s");
+  print_load(load);
   return 0;
 }
 

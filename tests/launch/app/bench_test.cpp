@@ -15,11 +15,13 @@
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/bench/generate_bench.h"
 #include "launch/bench/guarded_directory.h"
+#include "launch/bench/machine_load.h"
 #include "launch/bench/nodes_bench.h"
 #include "launch/bench/routing_bench.h"
 #include "launch/bench/tokenizer_bench.h"
 #include "launch/config/load.h"
 #include "launch/job/emulated_hosts.h"
+#include "launch/training/machine_rate.h"
 #include "launch/verify/layout_law.h"
 #include "models/families/decoder_size.h"
 #include "parallel/comm/thread_world.h"
@@ -103,6 +105,55 @@ TEST(CheckpointBench, LeavesNothing) {
     EXPECT_GT(rate, 0);
   }
   EXPECT_TRUE(fs::is_empty(folder.path));
+}
+
+TEST(MachineRates, AreOfAllRanksTogetherAndTheSameOnEach) {
+  std::vector<MachineRates> rates(2);
+  run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
+    rates[static_cast<size_t>(rank)] =
+        measure_rates(DType::f32, {{64, 64, 64}, {96, 32, 64}}, *world, Device::cpu(1));
+  });
+  EXPECT_GT(rates[0].gemm, 0);
+  EXPECT_GE(rates[0].fma_peak, rates[0].gemm);
+  EXPECT_EQ(rates[0].gemm, rates[1].gemm);
+  EXPECT_EQ(rates[0].fma_peak, rates[1].fma_peak);
+  EXPECT_EQ(rates[0].shape.m, rates[1].shape.m);
+}
+
+TEST(MachineRates, TheBetterOfEachCounts) {
+  const MachineRates a{.fma_peak = 3, .gemm = 1, .shape = {1, 1, 1}};
+  const MachineRates b{.fma_peak = 2, .gemm = 2, .shape = {2, 2, 2}};
+  for (const MachineRates& best : {best_of(a, b), best_of(b, a)}) {
+    EXPECT_EQ(best.fma_peak, 3);
+    EXPECT_EQ(best.gemm, 2);
+    EXPECT_EQ(best.shape.m, 2);
+  }
+}
+
+TEST(MachineLoad, SaysWhyAMachineIsBusy) {
+  EXPECT_EQ(MachineLoad{}.reasons(), "");
+  EXPECT_EQ(
+      (MachineLoad{.switches_per_s = 50, .waiting = 0.05, .steal = 0.001, .gemm_of_peak = 0.85}
+           .reasons()),
+      "");
+  EXPECT_EQ((MachineLoad{.switches_per_s = 200, .waiting = 0.4, .steal = 0.05, .gemm_of_peak = 0.6}
+                 .reasons()),
+            "200 involuntary context switches a second and thread, threads waited 40 % of the time "
+            "for a core, the host took 5 % of the cores' time, products at 0.60 of the peak");
+}
+
+TEST(MachineLoad, IsThatOfTheBusiestRank) {
+  std::vector<MachineLoad> seen(2);
+  run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
+    const LoadWatch watch(1);
+    seen[static_cast<size_t>(rank)] = watch.since(*world, Device::cpu(1));
+  });
+  EXPECT_GE(seen[0].switches_per_s, 0);
+  EXPECT_GE(seen[0].waiting, 0);
+  EXPECT_GE(seen[0].steal, 0);
+  EXPECT_LE(seen[0].steal, 1);
+  EXPECT_EQ(seen[0].switches_per_s, seen[1].switches_per_s);
+  EXPECT_EQ(seen[0].waiting, seen[1].waiting);
 }
 
 // A small model of one rank; the loads are counted, not timed.
