@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace troupe {
@@ -13,6 +15,97 @@ constexpr uint32_t kWeyl0 = 0x9E3779B9;
 constexpr uint32_t kWeyl1 = 0xBB67AE85;
 
 double to_unit(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1.0p-53; }
+
+// to_unit in steps that have vector instructions.
+double to_unit_in_steps(uint64_t bits) {
+  const auto real = [](uint64_t below_2_52) {
+    return std::bit_cast<double>(below_2_52 | 0x4330000000000000) - 0x1.0p52;
+  };
+  return (real(bits >> 32) * 0x1.0p21 + real(bits >> 11 & 0x1fffff)) * 0x1.0p-53;
+}
+
+// Draws that are computed together; loops over them become vector instructions.
+constexpr size_t kDraws = 64;
+template <typename T>
+using Draws = std::array<T, kDraws>;
+
+// bits[0] and bits[1]: the two halves of the Philox blocks of kDraws indices from `first` on.
+void philox_blocks(uint64_t first, std::array<uint32_t, 2> key,
+                   std::array<Draws<uint64_t>, 2>& bits) {
+  constexpr uint64_t kWord = 0xffffffff;
+  std::array<Draws<uint64_t>, 4> c;  // a word each; the upper halves are of no meaning
+  for (size_t i = 0; i < kDraws; ++i) {
+    c[0][i] = first + i;
+    c[1][i] = (first + i) >> 32;
+    c[2][i] = c[3][i] = 0;
+  }
+  for (int round = 0; round < 10; ++round) {
+    for (size_t i = 0; i < kDraws; ++i) {
+      const uint64_t product0 = (c[0][i] & kWord) * kMultiplier0;
+      const uint64_t product1 = (c[2][i] & kWord) * kMultiplier1;
+      c[0][i] = (product1 >> 32) ^ c[1][i] ^ key[0];
+      c[2][i] = (product0 >> 32) ^ c[3][i] ^ key[1];
+      c[1][i] = product1;
+      c[3][i] = product0;
+    }
+    key[0] += kWeyl0;
+    key[1] += kWeyl1;
+  }
+  for (size_t i = 0; i < kDraws; ++i) {
+    bits[0][i] = c[1][i] << 32 | (c[0][i] & kWord);
+    bits[1][i] = c[3][i] << 32 | (c[2][i] & kWord);
+  }
+}
+
+// Choices without branches. a, b: below 2^63.
+uint64_t all_ones_where_below(uint64_t a, uint64_t b) {
+  return static_cast<int64_t>(a) < static_cast<int64_t>(b) ? ~uint64_t{0} : 0;
+}
+double choose(uint64_t ones, double a, double b) {
+  return std::bit_cast<double>((std::bit_cast<uint64_t>(a) & ones) |
+                               (std::bit_cast<uint64_t>(b) & ~ones));
+}
+
+// out = log1p(-x) for x in [0, 1) with 53 bits, so that 1 - x is exact: the steps of fdlibm's log1p
+// (Sun Microsystems, 1993), which glibc takes too, so the same bits. Where glibc takes others,
+// log1p itself is called.
+void log1p_of_negative(const Draws<double>& x, Draws<double>& out) {
+  constexpr double kLn2High = 6.93147180369123816490e-01;
+  constexpr double kLn2Low = 1.90821492927058770002e-10;
+  constexpr uint64_t kSmallX = 0x3fd2bec400000000;  // about 1 - sqrt(0.5)
+  constexpr uint64_t kRootOf2 = 0x6a09e00000000;    // its mantissa
+  constexpr uint64_t kHalf = 0x0010000000000000;    // of a number: its exponent less by one
+  constexpr uint64_t kSign = 0x8000000000000000;
+  constexpr auto kSteps = std::bit_cast<uint64_t>(0x1.0p-18);  // of glibc are others below
+  uint64_t rare = 0;
+  for (size_t i = 0; i < kDraws; ++i) {
+    // 1 - x = 2^k (1 + f), or k = 0 and f = -x.
+    const auto bits = std::bit_cast<uint64_t>(1.0 - x[i]);
+    const uint64_t mantissa = bits & 0xfffffffffffff;
+    const uint64_t upper = all_ones_where_below(kRootOf2 - 1, mantissa);
+    const uint64_t small = all_ones_where_below(std::bit_cast<uint64_t>(x[i]), kSmallX);
+    const double reduced = std::bit_cast<double>(mantissa | (0x3ff0000000000000 - (upper & kHalf)));
+    const double f = choose(small, -x[i], reduced - 1.0);
+    const double k =
+        std::bit_cast<double>(((bits >> 52) - upper) | 0x4330000000000000) - (0x1.0p52 + 1023.0);
+    rare |= all_ones_where_below(std::bit_cast<uint64_t>(f) & ~kSign, kSteps);
+    const double half = 0.5 * f * f;
+    const double s = f / (2.0 + f);
+    const double z = s * s;
+    const double z2 = z * z;
+    const double z4 = z2 * z2;
+    const double r2 = std::fma(z, 2.857142874366239149e-01, 3.999999999940941908e-01);
+    const double r3 = std::fma(z, 1.818357216161805012e-01, 2.222219843214978396e-01);
+    const double r4 = std::fma(z, 1.479819860511658591e-01, 1.531383769920937332e-01);
+    const double r =
+        std::fma(z4 * z2, r4, std::fma(z4, r3, std::fma(z, 6.666666666666735130e-01, z2 * r2)));
+    const double rest = s * (half + r);
+    const double scaled = k * kLn2High - ((half - (rest + k * kLn2Low)) - f);
+    out[i] = choose(small, f - (half - rest), scaled);
+  }
+  if (rare == 0) return;
+  for (size_t i = 0; i < kDraws; ++i) out[i] = std::log1p(-x[i]);
+}
 
 }  // namespace
 
@@ -59,6 +152,24 @@ double Random::normal(uint64_t index, uint64_t lane) const {
   const double radius_draw = to_unit(uint64_t{words[1]} << 32 | words[0]);
   const double angle_draw = to_unit(uint64_t{words[3]} << 32 | words[2]);
   return std::sqrt(-2.0 * std::log1p(-radius_draw)) * std::cos(6.283185307179586 * angle_draw);
+}
+
+void Random::normals(uint64_t first, std::span<double> out) const {
+  const std::array<uint32_t, 2> key = {static_cast<uint32_t>(key_),
+                                       static_cast<uint32_t>(key_ >> 32)};
+  std::array<Draws<uint64_t>, 2> bits;
+  Draws<double> draws, logs;
+  for (size_t done = 0; done < out.size(); done += kDraws) {
+    philox_blocks(first + done, key, bits);
+    for (size_t i = 0; i < kDraws; ++i) draws[i] = to_unit_in_steps(bits[0][i]);
+    log1p_of_negative(draws, logs);
+    for (size_t i = 0; i < kDraws; ++i) {
+      logs[i] = std::sqrt(-2.0 * logs[i]);
+      draws[i] = 6.283185307179586 * to_unit_in_steps(bits[1][i]);
+    }
+    const size_t count = std::min(kDraws, out.size() - done);
+    for (size_t i = 0; i < count; ++i) out[done + i] = logs[i] * std::cos(draws[i]);
+  }
 }
 
 }  // namespace troupe

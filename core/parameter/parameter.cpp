@@ -1,6 +1,7 @@
 #include "core/parameter/parameter.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -28,12 +29,19 @@ Bank bank_of(const Shape& shape) {
 
 void draw_row(const Random& random, const Init& init, int64_t first_index, int64_t count, DType to,
               void* row) {
-  for (int64_t i = 0; i < count; ++i) {
-    const double value = init.scale * random.normal(static_cast<uint64_t>(first_index + i));
-    if (to == DType::f64) {
-      static_cast<double*>(row)[i] = value;
-    } else {
-      static_cast<float*>(row)[i] = static_cast<float>(value);
+  constexpr int64_t kAtOnce = 256;
+  std::array<double, kAtOnce> draws;
+  for (int64_t begin = 0; begin < count; begin += kAtOnce) {
+    const int64_t some = std::min(kAtOnce, count - begin);
+    random.normals(static_cast<uint64_t>(first_index + begin),
+                   std::span(draws).first(static_cast<size_t>(some)));
+    for (int64_t i = 0; i < some; ++i) {
+      const double value = init.scale * draws[static_cast<size_t>(i)];
+      if (to == DType::f64) {
+        static_cast<double*>(row)[begin + i] = value;
+      } else {
+        static_cast<float*>(row)[begin + i] = static_cast<float>(value);
+      }
     }
   }
 }

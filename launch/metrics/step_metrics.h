@@ -27,7 +27,7 @@ struct StepMetrics {
   double grad_norm = 0;                // global, before clipping
   double tokens_per_s = 0;             // all ranks, since the last row, without eval and saving
   double step_ms = 0;                  // mean step since the last row, without eval and saving
-  double gemm_fraction = 0;            // model FLOPs per second over the measured GEMM rate
+  double gemm_fraction = 0;            // model FLOPs per second over the GEMM rate; 0 = none yet
   double balance_loss = 0;             // sum of the balance terms but z, with coefficients
   double z_loss = 0;                   // with coefficient
   double load_max_over_mean = 0;       // busiest expert over the mean, worst layer; 1 = balanced

@@ -104,7 +104,8 @@ LineChart single(const std::vector<RunData>& runs, const std::string& id, const 
 bool any_nonzero(const std::vector<RunData>& runs, const std::string& field) {
   return std::any_of(runs.begin(), runs.end(), [&](const RunData& run) {
     const auto values = values_of(run, field);
-    return std::any_of(values.begin(), values.end(), [](double v) { return v != 0; });
+    return std::any_of(values.begin(), values.end(),
+                       [](double v) { return std::isfinite(v) && v != 0; });
   });
 }
 

@@ -34,7 +34,11 @@ const std::vector<Column>& columns() {
       of("grad_norm", &StepMetrics::grad_norm),
       of("tokens_per_s", &StepMetrics::tokens_per_s),
       of("step_ms", &StepMetrics::step_ms),
-      of("gemm_fraction", &StepMetrics::gemm_fraction),
+      {"gemm_fraction", false,
+       [](const RunData& run, size_t i) {
+         const double fraction = run.rows[i].gemm_fraction;
+         return fraction == 0 ? std::numeric_limits<double>::quiet_NaN() : fraction;
+       }},
       of("balance_loss", &StepMetrics::balance_loss),
       of("z_loss", &StepMetrics::z_loss),
       of("load_max_over_mean", &StepMetrics::load_max_over_mean),

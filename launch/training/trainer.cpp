@@ -264,14 +264,15 @@ ExitCode Trainer::run_steps() {
   log::configure(log::Level::info, runtime_.rank(), runtime_.leader(), Progress::live_on(stderr));
   show_banner();
   bool stopping = evaluation_left() && !make_up_evaluation();
+  const int64_t first = completed_;
   while (completed_ < config_.train.steps && !stopping) {
-    const StepResult result = train_step(completed_);
-    if (totals_.gemm_rate() == 0) {
-      // Measured after the first step, so that nothing delays it; all ranks at once, as in
-      // training.
+    if (completed_ > first && totals_.gemm_rate() == 0) {
+      // Before the second step, so that nothing delays the first one and its row; all ranks at
+      // once, as in training.
       totals_.set_gemm_rate(
           total_gemm_rate(config_.model.compute, *runtime_.world(), runtime_.device()));
     }
+    const StepResult result = train_step(completed_);
     ++completed_;
     stopping = result.stop_requested && completed_ < config_.train.steps;
     stopping = after_step(completed_, result, stopping);

@@ -60,6 +60,19 @@ TEST(Random, MomentsOfUniformAndNormal) {
   EXPECT_NEAR(normal_fourth / kDraws, 3, 5 * std::sqrt(96.0 / kDraws));
 }
 
+// Enough draws to meet what is computed in another way: about one in 100,000.
+TEST(Random, ManyNormalsAreThoseDrawnOneByOne) {
+  const Random random(5, "test");
+  for (const uint64_t first : {uint64_t{0}, uint64_t{0xffffff00}, uint64_t{1} << 40}) {
+    std::vector<double> many(1'000'003);
+    random.normals(first, many);
+    for (size_t i = 0; i < many.size(); ++i) ASSERT_EQ(many[i], random.normal(first + i)) << i;
+  }
+  std::vector<double> few(3, 7.0);
+  random.normals(9, std::span(few).first(2));
+  EXPECT_EQ(few, (std::vector<double>{random.normal(9), random.normal(10), 7.0}));
+}
+
 TEST(Random, BelowCoversItsRangeEvenly) {
   const Random random(4, "test");
   std::vector<int> counts(7);
