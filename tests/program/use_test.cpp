@@ -254,6 +254,20 @@ TEST_F(Use, JsonIsOneObject) {
   EXPECT_TRUE(missing.out.empty()) << missing.out;
 }
 
+// The rate is measured before the second step: a run of one step does not wait for it.
+TEST_F(Use, RowsStandBesideTheMatrixRateFromTheSecondOn) {
+  const Outcome outcome = run(alone(
+      {"train", path("tiny.yaml"), "run.dir=" + path("two"), "train.steps=2", "logging.every=1"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::istringstream lines(read_text(path("two") + "/metrics.jsonl"));
+  std::vector<double> fractions;
+  for (std::string line; std::getline(lines, line);)
+    fractions.push_back(json::parse(line)["gemm_fraction"]);
+  ASSERT_EQ(fractions.size(), 2U);
+  EXPECT_EQ(fractions[0], 0);
+  EXPECT_GT(fractions[1], 0);
+}
+
 // Measuring the machine's rate takes its time.
 class LongUse : public Use {};
 TEST_F(LongUse, JsonOfBenchIsOneObject) {
