@@ -21,10 +21,11 @@ FieldList adamw_fields() {
 
 int adamw_moments(const Options& /*options*/) { return 2; }
 
-AdamW::AdamW(const Options& options, std::vector<Parameter*> parameters)
-    : Optimizer(std::move(parameters)),
+AdamW::AdamW(const Options& options, std::vector<Parameter*> parameters,
+             const std::vector<ParameterGroup>& groups)
+    : Optimizer(std::move(parameters), options.real("weight_decay"), groups),
       eps_(options.real("eps")),
-      weight_decay_(options.real("weight_decay")),
+      steps_(rates().size()),
       first_(make_moments()),
       second_(make_moments()) {
   const std::vector<double>& betas = options.reals("betas");
@@ -38,15 +39,17 @@ AdamW::AdamW(const Options& options, std::vector<Parameter*> parameters)
 
 void AdamW::prepare(double lr, double gradient_scale) {
   const auto t = static_cast<double>(updates());
-  step_.beta1 = beta1_;
-  step_.beta2 = beta2_;
-  step_.eps = eps_;
-  step_.step_size = lr / (1.0 - std::pow(beta1_, t));
-  step_.second_correction = 1.0 / (1.0 - std::pow(beta2_, t));
-  step_.gradient_scale = gradient_scale;
-  step_.decay = 1.0 - lr * weight_decay_;
-  step_without_decay_ = step_;
-  step_without_decay_.decay = 1.0;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const double own_lr = lr * rates()[i].lr_scale;
+    kernels::AdamWStep& step = steps_[i];
+    step.beta1 = beta1_;
+    step.beta2 = beta2_;
+    step.eps = eps_;
+    step.step_size = own_lr / (1.0 - std::pow(beta1_, t));
+    step.second_correction = 1.0 / (1.0 - std::pow(beta2_, t));
+    step.gradient_scale = gradient_scale;
+    step.decay = 1.0 - own_lr * rates()[i].weight_decay;
+  }
 }
 
 void AdamW::update(size_t index, int64_t begin, int64_t count) {
@@ -54,8 +57,7 @@ void AdamW::update(size_t index, int64_t begin, int64_t count) {
   const int64_t owned = begin - parameter.owned().begin;
   kernels::adamw(parameter.value().dtype(), element(parameter.owned_value(), owned),
                  element(parameter.owned_gradient(), owned), element(first_[index], owned),
-                 element(second_[index], owned), count,
-                 parameter.decays() ? step_ : step_without_decay_);
+                 element(second_[index], owned), count, steps_[rates_of(index)]);
 }
 
 void AdamW::state(State& state) {

@@ -12,7 +12,8 @@ int adamw_moments(const Options& options);
 
 class AdamW final : public Optimizer {
  public:
-  AdamW(const Options& options, std::vector<Parameter*> parameters);
+  AdamW(const Options& options, std::vector<Parameter*> parameters,
+        const std::vector<ParameterGroup>& groups);
   void state(State& state) override;
 
  private:
@@ -22,9 +23,7 @@ class AdamW final : public Optimizer {
   double beta1_;
   double beta2_;
   double eps_;
-  double weight_decay_;
-  kernels::AdamWStep step_;
-  kernels::AdamWStep step_without_decay_;
+  std::vector<kernels::AdamWStep> steps_;  // one for each of rates()
   std::vector<Tensor> first_;
   std::vector<Tensor> second_;
 };

@@ -47,8 +47,9 @@ void append_pieces(size_t index, Parameter& parameter, std::vector<Piece>& piece
 }
 
 template <typename Kind>
-std::unique_ptr<Optimizer> make(const Options& options, std::vector<Parameter*> parameters) {
-  return std::make_unique<Kind>(options, std::move(parameters));
+std::unique_ptr<Optimizer> make(const Options& options, std::vector<Parameter*> parameters,
+                                const std::vector<ParameterGroup>& groups) {
+  return std::make_unique<Kind>(options, std::move(parameters), groups);
 }
 
 const OptimizerKind& find_kind(const std::string& type) {
@@ -60,8 +61,21 @@ const OptimizerKind& find_kind(const std::string& type) {
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<Parameter*> parameters) : parameters_(std::move(parameters)) {
+Optimizer::Optimizer(std::vector<Parameter*> parameters, double weight_decay,
+                     const std::vector<ParameterGroup>& groups)
+    : parameters_(std::move(parameters)) {
   require(!parameters_.empty(), "an optimizer without parameters");
+  for (const Parameter* parameter : parameters_) {
+    Rates rates{1.0, weight_decay};
+    if (const std::optional<size_t> group = group_of(groups, parameter->name())) {
+      rates.lr_scale = groups[*group].lr_scale;
+      rates.weight_decay = groups[*group].weight_decay.value_or(weight_decay);
+    }
+    if (!parameter->decays()) rates.weight_decay = 0.0;
+    const auto known = std::find(rates_.begin(), rates_.end(), rates);
+    rates_of_.push_back(static_cast<size_t>(known - rates_.begin()));
+    if (known == rates_.end()) rates_.push_back(rates);
+  }
   updates_ =
       Tensor::zeros({1}, DType::i64, parameters_[0]->value().device(), MemoryKind::optimizer);
 }
@@ -142,8 +156,9 @@ int optimizer_moments(const std::string& type, const Options& options) {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& type, const Options& options,
-                                          std::vector<Parameter*> parameters) {
-  return find_kind(type).make(options, std::move(parameters));
+                                          std::vector<Parameter*> parameters,
+                                          const std::vector<ParameterGroup>& groups) {
+  return find_kind(type).make(options, std::move(parameters), groups);
 }
 
 }  // namespace troupe

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/field.h"
+#include "core/optim/parameter_groups.h"
 #include "core/parameter/parameter.h"
 #include "core/parameter/state.h"
 
@@ -33,7 +34,18 @@ class Optimizer {
   virtual void state(State& state);
 
  protected:
-  explicit Optimizer(std::vector<Parameter*> parameters);
+  // What a parameter may have of its own.
+  struct Rates {
+    double lr_scale = 1.0;
+    double weight_decay = 0.0;
+    bool operator==(const Rates& other) const = default;
+  };
+  // weight_decay: of parameters that decay and whose group, if any, says nothing else.
+  Optimizer(std::vector<Parameter*> parameters, double weight_decay,
+            const std::vector<ParameterGroup>& groups);
+  // Those that occur, each once; and which of them a parameter has.
+  const std::vector<Rates>& rates() const { return rates_; }
+  size_t rates_of(size_t parameter) const { return rates_of_[parameter]; }
   // Called once per step before the ranges.
   virtual void prepare(double lr, double gradient_scale) = 0;
   // Updates elements [begin, begin + count) of a parameter, all owned; called from several threads.
@@ -45,6 +57,8 @@ class Optimizer {
   std::vector<Parameter*> parameters_;
 
  private:
+  std::vector<Rates> rates_;
+  std::vector<size_t> rates_of_;  // per parameter
   Tensor updates_;
 };
 
@@ -55,8 +69,8 @@ struct OptimizerKind {
   FieldList fields;  // its own options
   // Numbers that it keeps for each element of a parameter.
   int (*moments)(const Options& options) = nullptr;
-  std::unique_ptr<Optimizer> (*make)(const Options& options,
-                                     std::vector<Parameter*> parameters) = nullptr;
+  std::unique_ptr<Optimizer> (*make)(const Options& options, std::vector<Parameter*> parameters,
+                                     const std::vector<ParameterGroup>& groups) = nullptr;
 };
 const std::vector<OptimizerKind>& optimizers();
 // Options of one kind (learning rate and clipping are not the optimizer's). Throws Error(usage) for
@@ -64,8 +78,10 @@ const std::vector<OptimizerKind>& optimizers();
 const FieldList& optimizer_fields(const std::string& type);
 int optimizer_moments(const std::string& type, const Options& options);
 
-// type: "adamw" or "sgd". The parameters must outlive the optimizer.
+// type: "adamw" or "sgd". The parameters must outlive the optimizer. A parameter is updated as the
+// first group says that matches its name; one that no group matches, by the options alone.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& type, const Options& options,
-                                          std::vector<Parameter*> parameters);
+                                          std::vector<Parameter*> parameters,
+                                          const std::vector<ParameterGroup>& groups = {});
 
 }  // namespace troupe

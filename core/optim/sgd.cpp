@@ -14,20 +14,22 @@ FieldList sgd_fields() {
 
 int sgd_moments(const Options& options) { return options.real("momentum") > 0 ? 1 : 0; }
 
-Sgd::Sgd(const Options& options, std::vector<Parameter*> parameters)
-    : Optimizer(std::move(parameters)),
+Sgd::Sgd(const Options& options, std::vector<Parameter*> parameters,
+         const std::vector<ParameterGroup>& groups)
+    : Optimizer(std::move(parameters), options.real("weight_decay"), groups),
       momentum_(options.real("momentum")),
-      weight_decay_(options.real("weight_decay")) {
+      steps_(rates().size()) {
   if (sgd_moments(options) > 0) buffers_ = make_moments();
 }
 
 void Sgd::prepare(double lr, double gradient_scale) {
-  step_.lr = lr;
-  step_.momentum = momentum_;
-  step_.gradient_scale = gradient_scale;
-  step_.decay = 1.0 - lr * weight_decay_;
-  step_without_decay_ = step_;
-  step_without_decay_.decay = 1.0;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    kernels::SgdStep& step = steps_[i];
+    step.lr = lr * rates()[i].lr_scale;
+    step.momentum = momentum_;
+    step.gradient_scale = gradient_scale;
+    step.decay = 1.0 - step.lr * rates()[i].weight_decay;
+  }
 }
 
 void Sgd::update(size_t index, int64_t begin, int64_t count) {
@@ -36,7 +38,7 @@ void Sgd::update(size_t index, int64_t begin, int64_t count) {
   kernels::sgd(parameter.value().dtype(), element(parameter.owned_value(), owned),
                element(parameter.owned_gradient(), owned),
                buffers_.empty() ? nullptr : element(buffers_[index], owned), count,
-               parameter.decays() ? step_ : step_without_decay_);
+               steps_[rates_of(index)]);
 }
 
 void Sgd::state(State& state) {

@@ -11,7 +11,8 @@ int sgd_moments(const Options& options);
 
 class Sgd final : public Optimizer {
  public:
-  Sgd(const Options& options, std::vector<Parameter*> parameters);
+  Sgd(const Options& options, std::vector<Parameter*> parameters,
+      const std::vector<ParameterGroup>& groups);
   // "optimizer/first_moment/<parameter>" is the momentum buffer, absent without momentum.
   void state(State& state) override;
 
@@ -20,10 +21,8 @@ class Sgd final : public Optimizer {
   void update(size_t parameter, int64_t begin, int64_t count) override;
 
   double momentum_;
-  double weight_decay_;
-  kernels::SgdStep step_;
-  kernels::SgdStep step_without_decay_;
-  std::vector<Tensor> buffers_;  // empty without momentum
+  std::vector<kernels::SgdStep> steps_;  // one for each of rates()
+  std::vector<Tensor> buffers_;          // empty without momentum
 };
 
 }  // namespace troupe

@@ -211,6 +211,14 @@ void build_optimizer(const Sheet& sheet, RunConfig& config) {
   config.optimizer.lr = sheet.real("optimizer.lr");
   config.optimizer.clip =
       sheet.is_word("optimizer.clip", "none") ? 0 : sheet.real("optimizer.clip");
+  for (int i = 0; i < sheet.count("optimizer.groups"); ++i) {
+    const std::string path = fmt::format("optimizer.groups[{}].", i);
+    ParameterGroup group{sheet.text(path + "match"), sheet.real(path + "lr_scale"), {}};
+    if (!sheet.is_word(path + "weight_decay", "same")) {
+      group.weight_decay = sheet.real(path + "weight_decay");
+    }
+    config.optimizer.groups.push_back(std::move(group));
+  }
   config.schedule.type = sheet.text("schedule.type");
   config.schedule.options =
       options_of(sheet, "schedule", config.schedule.type, schedule_variants());

@@ -7,6 +7,7 @@
 #include "launch/config/layout_rules.h"
 #include "launch/config/legal.h"
 #include "launch/config/moe_rules.h"
+#include "launch/config/optimizer_groups.h"
 #include "launch/config/rule_list.h"
 #include "launch/config/size_rules.h"
 
@@ -94,6 +95,7 @@ std::vector<Problem> problems(const RunConfig& config, int world, Purpose purpos
   check_model(config, rules);
   check_sizes(config, purpose, rules);
   check_moe(config, purpose, rules);
+  check_groups(config, rules);
   check_layout(config, world, purpose, rules);
   check_data(config, rules);
   check_paths(config, rules);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/field.h"
+#include "core/optim/parameter_groups.h"
 #include "core/text/text_options.h"
 #include "launch/config/recorded_inputs.h"
 #include "launch/config/recorded_lineage.h"
@@ -44,6 +45,7 @@ struct OptimizerSection {
   Options options;  // of the optimizer's field list
   double lr = 1e-3;
   double clip = 1.0;  // 0 = none
+  std::vector<ParameterGroup> groups;
 };
 
 struct ScheduleSection {

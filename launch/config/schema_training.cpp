@@ -89,6 +89,29 @@ std::vector<Key> optimizer_keys() {
             .from(0)
             .to(1e9));
   }
+  keys.push_back(
+      KeyMaker("optimizer.groups", ValueKind::choice,
+               "Parameters that are updated in another way, by their names in checkpoints: a list "
+               "of {match, lr_scale, weight_decay}, or none. The first group that matches counts.")
+          .also("a list of {match, lr_scale, weight_decay}")
+          .words({"none"})
+          .word("none"));
+  keys.push_back(KeyMaker("optimizer.groups[].match", ValueKind::text,
+                          "Pattern of whole names, as a shell matches files: * any text, ? one "
+                          "character, [0-3] one of these; such as \"*.router.*\". One that "
+                          "matches no parameter is an error.")
+                     .required());
+  keys.push_back(real_key("optimizer.groups[].lr_scale", "Times the learning rate of each step.")
+                     .value(1.0)
+                     .from(0)
+                     .to(1e3));
+  keys.push_back(real_key("optimizer.groups[].weight_decay",
+                          "Instead of optimizer.weight_decay; norms and biases have none in any "
+                          "group. same = optimizer.weight_decay.")
+                     .words({"same"})
+                     .word("same")
+                     .from(0)
+                     .to(100));
   return keys;
 }
 

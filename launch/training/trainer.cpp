@@ -72,6 +72,7 @@ EngineConfig engine_config(const RunConfig& config) {
   engine.optimizer_options = config.optimizer.options;
   engine.lr = config.optimizer.lr;
   engine.clip = config.optimizer.clip;
+  engine.parameter_groups = config.optimizer.groups;
   engine.schedule = config.schedule.type;
   engine.schedule_options = config.schedule.options;
   engine.steps = config.train.steps;

@@ -28,7 +28,8 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
       device_(device),
       model_(config.model, mesh, device, config.seed, config.token_counts),
       sync_(std::make_unique<GradientSync>(model_.parameters(), mesh)),
-      optimizer_(make_optimizer(config.optimizer, config.optimizer_options, model_.parameters())) {
+      optimizer_(make_optimizer(config.optimizer, config.optimizer_options, model_.parameters(),
+                                config.parameter_groups)) {
   require(config.global_batch % (mesh.size(Axis::dp) * config.micro_batch) == 0,
           "global batch {} is not a multiple of dp {} x micro-batch {}", config.global_batch,
           mesh.size(Axis::dp), config.micro_batch);

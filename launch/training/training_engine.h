@@ -25,6 +25,7 @@ struct EngineConfig {
   Options optimizer_options;  // of the optimizer's field list
   double lr = 1e-3;
   double clip = 1.0;  // 0 = off
+  std::vector<ParameterGroup> parameter_groups;
   std::string schedule = "constant";
   Options schedule_options;           // of the schedule's field list
   int64_t steps = 1;                  // of the whole run: what the schedule ends at

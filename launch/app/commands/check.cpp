@@ -11,6 +11,7 @@
 #include "launch/config/estimate.h"
 #include "launch/config/layout_text.h"
 #include "launch/config/load.h"
+#include "launch/config/optimizer_groups.h"
 #include "launch/config/resolved.h"
 #include "launch/training/rank_runtime.h"
 #include "launch/training/training_data.h"
@@ -44,6 +45,15 @@ void print_json(const Findings& found) {
   json["ranks"] = found.config.parallel.shape.world();
   json["parameters"] = found.size.parameters;
   json["active_parameters"] = found.size.active_parameters;
+  json["optimizer_groups"] = ordered_json::array();
+  for (const GroupCount& group : count_groups(found.config)) {
+    json["optimizer_groups"].push_back(
+        {{"match", group.match.empty() ? ordered_json() : ordered_json(group.match)},
+         {"lr_scale", group.lr_scale},
+         {"weight_decay", group.weight_decay},
+         {"parameters", group.parameters},
+         {"elements", group.elements}});
+  }
   ordered_json memory;
   memory["total_bytes"] = found.memory.total_bytes;
   for (int kind = 0; kind < kMemoryKinds; ++kind) {
@@ -62,6 +72,16 @@ void print_json(const Findings& found) {
   output::print("{}\n", json_text(json, 2));
 }
 
+void print_groups(const RunConfig& config) {
+  const std::vector<GroupCount> groups = count_groups(config);
+  if (!groups.empty()) output::print("\noptimizer groups (first match wins)\n");
+  for (const GroupCount& group : groups) {
+    output::print("  {:<28} lr x {:<8} weight decay {:<8} {:>5} parameters {:>14} elements\n",
+                  group.match.empty() ? "all others" : group.match, group.lr_scale,
+                  group.weight_decay, group.parameters, group.elements);
+  }
+}
+
 void print_text(const Findings& found) {
   const RunConfig& config = found.config;
   output::print("{}\n", resolved_yaml(config, {.folder = "."}));
@@ -71,6 +91,7 @@ void print_text(const Findings& found) {
   output::print("parameters          {}\n", found.size.parameters);
   output::print("active parameters   {} (read for one token)\n", found.size.active_parameters);
   output::print("tokens per step     {}\n", config.train.global_batch * config.model.seq_len);
+  print_groups(config);
   output::print("\nmemory of the heaviest rank, routing taken as even: {}\n",
                 amount(found.memory.total_bytes));
   for (const MemoryPart& part : found.memory.parts) {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "launch/config/help.h"
+#include "launch/config/optimizer_groups.h"
 #include "launch/config/resolved.h"
 #include "launch/config/schema.h"
+#include "models/families/decoder_size.h"
 #include "tests/launch/config/support/sound.h"
 
 namespace troupe {
@@ -239,6 +241,33 @@ TEST(Load, GroupsAndTheirRules) {
             std::string::npos);
 }
 
+TEST(Load, GroupsOfTheOptimizer) {
+  EXPECT_TRUE(load({}).optimizer.groups.empty());
+  EXPECT_TRUE(count_groups(load({})).empty());
+  const RunConfig config =
+      load({R"(optimizer.groups=[{match: "*.router.*", lr_scale: 0.5, weight_decay: 0},)"
+            R"( {match: "layers.0.*", lr_scale: 2}, {match: "*norm*"}])",
+            "optimizer.weight_decay=0.25"});
+  ASSERT_EQ(config.optimizer.groups.size(), 3U);
+  EXPECT_EQ(config.optimizer.groups[0].weight_decay, std::optional<double>(0.0));
+  EXPECT_EQ(config.optimizer.groups[1].weight_decay, std::nullopt);
+  const std::vector<GroupCount> counts = count_groups(config);
+  ASSERT_EQ(counts.size(), 4U);
+  // Four routers of 8 x 64. Of layer 0 two norms, q, k, v, o, and the experts' two tables, without
+  // its router. Two norms of three layers and the last.
+  EXPECT_EQ(counts[0].parameters, 4);
+  EXPECT_EQ(counts[0].elements, 4 * 8 * 64);
+  EXPECT_EQ(counts[0].weight_decay, 0.0);
+  EXPECT_EQ(counts[1].parameters, 8);
+  EXPECT_EQ(counts[1].elements, 2 * 64 + 2 * 64 * 64 + 2 * 32 * 64 + 8 * 64 * 128 + 8 * 64 * 64);
+  EXPECT_EQ(counts[1].weight_decay, 0.25);
+  EXPECT_EQ(counts[2].parameters, 7);
+  EXPECT_EQ(counts[2].elements, 7 * 64);
+  int64_t all = 0;
+  for (const GroupCount& count : counts) all += count.elements;
+  EXPECT_EQ(all, decoder_size(config.model).parameters);
+}
+
 TEST(Load, MixturesOfData) {
   const RunConfig config = load({"data.train=[{path: a.txt, weight: 2}, {path: /b/c.jsonl}]"});
   ASSERT_EQ(config.data.train.size(), 2U);
@@ -286,6 +315,8 @@ TEST(Resolved, LoadsBackToTheSame) {
       {"moe.router=[{type: topk, layers: [0, 2]}, {type: hash, layers: [1, 3]}]"},
       {"moe.group={across: batch, sequences: 2}", "optimizer={type: sgd, momentum: 0.9}"},
       {"data.train=[{path: 'odd name: # \"x\".txt', weight: 0.25}]", "run.name='true'"},
+      {"optimizer.groups=[{match: '*.router.*', lr_scale: 0.5, weight_decay: 0}, {match: "
+       "'*norm*'}]"},
       {"moe.layers=[1, 2]", "moe.balance=[]", "checkpoint.resume=never", "eval.every=0"},
       {"schedule={type: wsd, decay_fraction: 0.3}", "optimizer.eps=1e-12", "run.dir='a b'"}};
   for (const auto& overrides : cases) {

@@ -33,13 +33,43 @@ TEST(Resume, WhatMayNot) {
        {"model.dim=32", "model.recompute=full", "moe.experts=16", "moe.router.top_k=1",
         "moe.balance[0].scope=microbatch", "moe.capacity_factor=1", "optimizer.lr=1e-4",
         "optimizer.type=sgd", "schedule.type=linear", "schedule.warmup=3", "data.train=b.txt",
-        "train.global_batch=16", "precision.compute=bf16", "run.seed=8", "moe=none"}) {
+        "train.global_batch=16", "precision.compute=bf16", "run.seed=8", "moe=none",
+        "optimizer.groups=[{match: '*.router.*', lr_scale: 0.5}]"}) {
     EXPECT_NE(refused({change}), "") << change;
   }
   const std::string message = refused({"model.dim=32", "optimizer.lr=1e-4"});
   EXPECT_NE(message.find("command line: model.dim: was 64, is 32"), std::string::npos) << message;
   EXPECT_NE(message.find("optimizer.lr: was 0.001, is 0.0001"), std::string::npos) << message;
   EXPECT_NE(message.find("--force"), std::string::npos);
+}
+
+TEST(Resume, GroupsOfTheOptimizerStay) {
+  const std::string groups = "optimizer.groups=[{match: '*.router.*', lr_scale: 0.5}]";
+  const RunConfig stored = load({groups});
+  // Changed keys of the optimizer against what a checkpoint keeps of it.
+  const auto changed = [](const std::string& text, const RunConfig& now) {
+    std::vector<std::string> keys;
+    const RunConfig before = load_config_text(text, "run/checkpoints/step.h5", {}, 0).config;
+    for (const Change& change : changes(before, now)) {
+      if (change.key.rfind("optimizer.", 0) == 0) keys.push_back(change.key);
+    }
+    return keys;
+  };
+  const std::string text = resolved_yaml(stored, {.for_checkpoint = true});
+  EXPECT_TRUE(changed(text, stored).empty());
+  EXPECT_FALSE(changed(text, load({})).empty());
+  // One that was made before there were groups.
+  std::string old = resolved_yaml(load({}), {.for_checkpoint = true});
+  const std::string key = "  groups: none\n";
+  ASSERT_NE(old.find(key), std::string::npos) << old;
+  old.erase(old.find(key), key.size());
+  EXPECT_TRUE(changed(old, load({})).empty());
+  EXPECT_FALSE(changed(old, stored).empty());
+  for (const char* other :
+       {"optimizer.groups=none", "optimizer.groups=[{match: '*.router.*', lr_scale: 0.25}]",
+        "optimizer.groups=[{match: '*.experts.*', lr_scale: 0.5}]"}) {
+    EXPECT_THROW(check_resume(stored, load({other}), 5, false), Error) << other;
+  }
 }
 
 TEST(Resume, MicroBatchCountsForTermsOfItsScope) {
