@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <dnnl.hpp>
@@ -14,6 +15,7 @@
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
 #include "core/kernels/cpu/panel_product.h"
+#include "core/kernels/cpu/row_product.h"
 #include "core/kernels/instruction_set.h"
 
 namespace troupe::kernels {
@@ -84,6 +86,11 @@ class Product {
   dnnl::matmul primitive;
   dnnl::matmul::primitive_desc description;
   mutable std::vector<std::unique_ptr<Slot>> slots;  // by thread
+  // One row times W^T as it lies, by oneDNN: the depth with which row_product.h gives the same
+  // bits, found when it first runs; 0 = there is none.
+  bool one_row = false;
+  mutable std::once_flag row_tried;
+  mutable int64_t row_depth = 0;
 };
 
 namespace {
@@ -205,6 +212,8 @@ void Cache::make_onednn(Product& product) {
   if (!is_fast(product.description)) return;
   product.primitive = dnnl::matmul(product.description);
   product.by_library = true;
+  product.one_row = s.m == 1 && s.transpose_b && s.block == 0 && !s.accumulate &&
+                    s.in == DType::f32 && s.out == DType::f32;
 }
 
 const Product& Cache::find_locked(const ProductShape& shape) {
@@ -280,6 +289,35 @@ void run_onednn(const Product& product, const void* a, const void* b, void* c) {
                                static_cast<int>(arguments.size()), arguments.data()));
 }
 
+// The depth of row_product.h that gives oneDNN's bits for numbers that show every other order.
+int64_t depth_like_onednn(const Product& product) {
+  const ProductShape& s = product.shape;
+  const int64_t some = std::min<int64_t>(s.n, 64);
+  std::vector<float> row(static_cast<size_t>(s.k));
+  std::vector<float> weight(static_cast<size_t>(s.n * s.ldb));
+  std::vector<float> expected(static_cast<size_t>(s.n));
+  uint64_t state = 1;
+  const auto draw = [&state] {
+    state = state * 0x9e3779b97f4a7c15ULL + 1;
+    return static_cast<float>(state >> 40) * 0x1p-24F - 0.5F;
+  };
+  for (float& x : row) x = draw();
+  for (int64_t i = 0; i < some * s.ldb; ++i) weight[static_cast<size_t>(i)] = draw();
+  run_onednn(product, row.data(), weight.data(), expected.data());
+  std::vector<float> found(static_cast<size_t>(some));
+  for (const int64_t depth : {s.k, int64_t{1024}, int64_t{512}, int64_t{256}}) {
+    row_product(row.data(), weight.data(), s.ldb, s.k, some, depth, found.data());
+    if (std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) == 0) return depth;
+  }
+  return 0;
+}
+
+int64_t row_depth(const Product& product) {
+  if (!product.one_row) return 0;
+  std::call_once(product.row_tried, [&] { product.row_depth = depth_like_onednn(product); });
+  return product.row_depth;
+}
+
 }  // namespace
 
 const Product& product(Device& device, const ProductShape& shape) {
@@ -305,6 +343,10 @@ void run(const Product& product, const void* a, const void* b, void* c) {
                   static_cast<size_t>(s.n * size));
     }
     return;
+  }
+  if (const int64_t depth = row_depth(product); depth > 0) {
+    return row_product(static_cast<const float*>(a), static_cast<const float*>(b), s.ldb, s.k, s.n,
+                       depth, static_cast<float*>(c));
   }
   if (product.by_library) return run_onednn(product, a, b, c);
   auto* workspace = static_cast<std::byte*>(product.cache->workspace(panel_workspace_bytes(s)));

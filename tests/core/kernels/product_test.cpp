@@ -215,5 +215,34 @@ TEST(WeightForms, PanelsRenewEveryCopy) {
   }
 }
 
+// Text is written row by row; training multiplied many at once.
+TEST(Product, OneRowHasTheBitsThatItHasAmongOthers) {
+  const auto device = Device::cpu(1);
+  for (const DType type : {DType::f64, DType::f32, DType::bf16}) {
+    for (const int64_t k : {1, 5, 64, 300, 512, 768, 1024, 1344, 2048, 4096}) {
+      for (const int64_t n : {1, 7, 64, 200}) {
+        const Tensor rows = random({8, k}, type, 1, device);
+        const Tensor weight = random({n, k}, type, 2, device);
+        ProductShape shape;
+        shape.n = n;
+        shape.k = shape.lda = shape.ldb = k;
+        shape.ldc = n;
+        shape.transpose_b = true;
+        shape.in = shape.out = type;
+        const auto size = static_cast<int64_t>(size_of(type));
+        std::vector<std::byte> all(static_cast<size_t>(8 * n * size));
+        std::vector<std::byte> one(static_cast<size_t>(n * size));
+        shape.m = 8;
+        run(product(*device, shape), rows.view().data, weight.view().data, all.data());
+        shape.m = 1;
+        const auto* row = static_cast<const std::byte*>(rows.view().data) + 3 * k * size;
+        run(product(*device, shape), row, weight.view().data, one.data());
+        EXPECT_EQ(std::memcmp(one.data(), all.data() + 3 * n * size, one.size()), 0)
+            << name(type) << " k " << k << " n " << n;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace troupe::kernels
