@@ -32,8 +32,16 @@ constexpr int64_t kRowBlock = 128;
 void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand& weight, View out);
 
 // --- the weight gradient: gradient[e] = left_e^T right_e, summed over the rows of expert e ---
-// Both operands are first brought into the form that makes the product fast, expert after expert,
-// each filled with zero rows up to a multiple of kRowPad.
+// Own products (product.h) read both operands as rows.
+struct ExpertRows {
+  View rows;            // [R, columns], contiguous columns, expert after expert
+  bool filled = false;  // each expert begins at a multiple of kRowPad; rows between are not read
+};
+void grouped_weight_gradient(Stream& stream, ExpertRows left, ExpertRows right, RowGroups groups,
+                             View gradient, bool accumulate);
+
+// For the library's both are first brought into the form that makes the product fast, expert after
+// expert, each filled with zero rows up to a multiple of kRowPad.
 // left: per expert [m, padded rows], that is transposed. out: padded_total * m elements.
 void transpose_groups(Stream& stream, View x, RowGroups groups, void* out);
 // right: per expert [padded rows, n], in panels of right_block columns (0: as it

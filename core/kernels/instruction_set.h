@@ -14,4 +14,8 @@ const char* name(InstructionSet set);
 // once, before main. Throws Error(usage) if TROUPE_MAX_ISA names none.
 InstructionSet instruction_set();
 
+// Do the bf16 instructions in use multiply faster than those of f32? Not those of Intel's
+// processors without AMX in use: VDPBF16PS does as many multiply-adds in a cycle there as f32's.
+bool fast_bf16();
+
 }  // namespace troupe::kernels

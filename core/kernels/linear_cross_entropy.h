@@ -16,9 +16,11 @@ struct CrossEntropyGradient {
   // (and a target is negative also when it is in another part). Null = the head is the whole
   // vocabulary.
   const void* logsumexp = nullptr;
-  WeightOperand head;           // dlogits W: [V, D]; read if dx is wanted
-  View dx;                      // [C, D]; data null = not wanted
-  void* logits_left = nullptr;  // receives dlogits^T, [V, padded_rows(C)] (grouped_gemm.h)
+  WeightOperand head;  // dlogits W: [V, D]; read if dx is wanted
+  View dx;             // [C, D]; data null = not wanted
+  // Receives dlogits for the weight gradient (grouped_gemm.h): [padded_rows(C), V] where products
+  // are own, else dlogits^T, [V, padded_rows(C)].
+  void* dlogits = nullptr;
 };
 
 // Rows of a chunk of C that one thread takes at a time.

@@ -37,6 +37,13 @@ const Product& product(Device& device, const ProductShape& shape);
 // other thread may. m = 0 or n = 0 does nothing, k = 0 writes zeros (or adds none).
 void run(const Product& product, const void* a, const void* b, void* c);
 
+// Are products of this type own code? It needs no making, and reads rows of either operand as they
+// lie: sums over rows need no other form of them.
+bool own_products(DType dtype);
+
+// Looks a product up and runs it; one of own code is not kept.
+void run(Device& device, const ProductShape& shape, const void* a, const void* b, void* c);
+
 // Makes a family of products before they are needed: member(i) for every i in [1, count] that was
 // not made before. Row counts of experts change with every step; without this each new one would
 // make a product, and map pages for its code, in the middle of training. family: what names it.
@@ -55,7 +62,8 @@ constexpr int kPanelColumns = 64;
 // `block` columns one after the other; bf16 holds rows k and k + 1 next to each other per column.
 int packed_block(Device& device, DType dtype, int64_t k, int64_t n);
 
-// Are bf16 products done by hardware here? If not their operands are widened to f32.
+// Has the processor bf16 products? Where it has none, or none that are faster (fast_bf16), operands
+// are widened to f32.
 bool hardware_bf16();
 
 }  // namespace troupe::kernels

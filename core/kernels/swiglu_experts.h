@@ -16,8 +16,12 @@ void swiglu_experts(Stream& stream, View x, View gate_weight, RowGroups groups,
                     const WeightOperand& gate_up_forward, const WeightOperand& down_forward,
                     View hidden, View y);
 
-// Where backward leaves the operands of the weight gradients, in the forms of grouped_gemm.h.
+// Where backward leaves the operands of the weight gradients. Those that own products read as rows:
+// dy, dH (in hidden), x, and
+//   activated: A, [padded_total, F], each expert's rows from a multiple of kRowPad on.
+// Else the forms of grouped_gemm.h.
 struct SwigluGradientOperands {
+  void* activated = nullptr;
   void* down_left = nullptr;      // dy, padded_total * D
   void* down_right = nullptr;     // A, padded_total * F
   void* gate_up_left = nullptr;   // dH, padded_total * 2F

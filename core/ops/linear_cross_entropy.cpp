@@ -8,6 +8,7 @@
 #include "core/kernels/elementwise.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/linear_cross_entropy.h"
+#include "core/kernels/product.h"
 #include "core/kernels/weight_forms.h"
 #include "core/ops/rows_of.h"
 
@@ -127,13 +128,12 @@ void run_chunk(const Tensor& x, Parameter& head, const Tensor& targets, const Te
   const Tensor part = rows(x, first, count);
   const int64_t filled = kernels::padded_rows(count);
   const int64_t vocabulary = head.value().dim(0);
-  const Tensor left = Tensor::empty({vocabulary * filled}, x.dtype(), x.device());
-  const Tensor right = Tensor::empty({filled * x.dim(1)}, x.dtype(), x.device());
+  const Tensor dlogits = Tensor::empty({filled, vocabulary}, x.dtype(), x.device());
   const Tensor coefficient_part = rows(coefficient, first, count);
   Tensor dx_part;
   kernels::CrossEntropyGradient want;
   want.coefficient = coefficient_part.view().data;
-  want.logits_left = left.view().data;
+  want.dlogits = dlogits.view().data;
   Tensor logsumexp_part;
   if (logsumexp.defined()) {
     logsumexp_part = rows(logsumexp, first, count);
@@ -148,8 +148,14 @@ void run_chunk(const Tensor& x, Parameter& head, const Tensor& targets, const Te
                                 rows(targets, first, count).view(), rows(nll, first, count).view(),
                                 want);
   const kernels::RowGroups group{&count, 1};
+  if (kernels::own_products(x.dtype())) {
+    kernels::grouped_weight_gradient(x.stream(), {dlogits.view()}, {part.view()}, group,
+                                     gradients.dhead.view(), first > 0);
+    return;
+  }
+  const Tensor right = Tensor::empty({filled * x.dim(1)}, x.dtype(), x.device());
   kernels::pack_groups(x.stream(), part.view(), group, right.view().data);
-  kernels::grouped_weight_gradient(x.stream(), left.view().data, right.view().data, x.dtype(),
+  kernels::grouped_weight_gradient(x.stream(), dlogits.view().data, right.view().data, x.dtype(),
                                    group, gradients.dhead.view(), first > 0);
 }
 

@@ -1,6 +1,7 @@
 #include "core/ops/swiglu_experts_part.h"
 
 #include "core/base/error.h"
+#include "core/kernels/product.h"
 #include "core/kernels/swiglu_experts.h"
 #include "core/kernels/weight_forms.h"
 
@@ -51,47 +52,69 @@ SwigluExpertsPart::Gradients SwigluExpertsPart::gradient(const Tensor& dy, bool 
   const Tensor& x = x_.get(kName);
   const Tensor& gate_weight = gate_weight_.get(kName);
   const auto& device = x.device();
-  const DType dtype = x.dtype();
   const kernels::RowGroups groups = groups_of(counts_);
-  const int64_t filled = groups.padded_total();
-  const int64_t d = x.dim(1);
-  const int64_t f = down_.value().dim(-1);
-  down_left_ = Tensor::empty({filled * d}, dtype, device);
-  down_right_ = Tensor::empty({filled * f}, dtype, device);
-  gate_up_left_ = Tensor::empty({filled * 2 * f}, dtype, device);
-  gate_up_right_ = Tensor::empty({filled * d}, dtype, device);
+  const bool by_rows = kernels::own_products(x.dtype());
+  make_operands(dy);
   Gradients out;
-  if (want_x) out.x_RD = Tensor::empty(x.shape(), dtype, device);
+  if (want_x) out.x_RD = Tensor::empty(x.shape(), x.dtype(), device);
   if (want_gate_weight)
     out.gate_weight = Tensor::empty(gate_weight.shape(), gate_weight.dtype(), device);
+  kernels::SwigluGradientOperands operands;
+  if (by_rows) {
+    operands.activated = down_operands_.right.view().data;
+  } else {
+    operands.down_left = down_operands_.left.view().data;
+    operands.down_right = down_operands_.right.view().data;
+    operands.gate_up_left = gate_up_operands_.left.view().data;
+    operands.gate_up_right = gate_up_operands_.right.view().data;
+  }
   kernels::swiglu_experts_gradient(x.stream(), x.view(), view_or_none(gate_weight), dy.view(),
                                    groups, gate_up_.forms().input_gradient(),
                                    down_.forms().input_gradient(), hidden_.view(),
-                                   view_or_none(out.x_RD), view_or_none(out.gate_weight),
-                                   {down_left_.view().data, down_right_.view().data,
-                                    gate_up_left_.view().data, gate_up_right_.view().data});
+                                   view_or_none(out.x_RD), view_or_none(out.gate_weight), operands);
   hidden_ = {};
   return out;
 }
 
-void SwigluExpertsPart::add(const Tensor& target, bool fresh, Tensor& left, Tensor& right) const {
+void SwigluExpertsPart::make_operands(const Tensor& dy) {
+  const Tensor& x = x_.get(kName);
+  const int64_t filled = groups_of(counts_).padded_total();
+  const int64_t d = x.dim(1);
+  const int64_t f = down_.value().dim(-1);
+  const auto make = [&](Shape shape) { return Tensor::empty(shape, x.dtype(), x.device()); };
+  if (kernels::own_products(x.dtype())) {
+    down_operands_ = {dy, make({filled, f}), false, true};
+    gate_up_operands_ = {hidden_, x, true, false};
+  } else {
+    down_operands_ = {make({filled * d}), make({filled * f})};
+    gate_up_operands_ = {make({filled * 2 * f}), make({filled * d})};
+  }
+}
+
+void SwigluExpertsPart::add(const Tensor& target, bool fresh, Operands& operands) const {
   const std::vector<int64_t> counts(counts_.begin() + first_, counts_.begin() + first_ + experts_);
   const bool whole = experts_ == static_cast<int64_t>(counts_.size());
   const Tensor part = whole ? target
                             : target.strided({experts_, target.dim(1), target.dim(2)},
                                              target.strides(), first_ * target.strides()[0]);
-  kernels::grouped_weight_gradient(target.stream(), left.view().data, right.view().data,
-                                   left.dtype(), groups_of(counts), part.view(), !fresh);
-  left = {};
-  right = {};
+  const auto& [left, right, left_filled, right_filled] = operands;
+  if (kernels::own_products(left.dtype())) {
+    kernels::grouped_weight_gradient(target.stream(), {left.view(), left_filled},
+                                     {right.view(), right_filled}, groups_of(counts), part.view(),
+                                     !fresh);
+  } else {
+    kernels::grouped_weight_gradient(target.stream(), left.view().data, right.view().data,
+                                     left.dtype(), groups_of(counts), part.view(), !fresh);
+  }
+  operands = {};
 }
 
 void SwigluExpertsPart::add_down_gradient(const Tensor& target, bool fresh) {
-  add(target, fresh, down_left_, down_right_);
+  add(target, fresh, down_operands_);
 }
 
 void SwigluExpertsPart::add_gate_up_gradient(const Tensor& target, bool fresh) {
-  add(target, fresh, gate_up_left_, gate_up_right_);
+  add(target, fresh, gate_up_operands_);
 }
 
 }  // namespace troupe

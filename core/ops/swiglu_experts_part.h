@@ -34,7 +34,13 @@ class SwigluExpertsPart {
   void add_gate_up_gradient(const Tensor& target, bool fresh);
 
  private:
-  void add(const Tensor& target, bool fresh, Tensor& left, Tensor& right) const;
+  // Operands of a weight gradient: rows where products are own, else the forms that these read.
+  struct Operands {
+    Tensor left, right;
+    bool left_filled = false, right_filled = false;  // of rows: expert e begins at a filled row
+  };
+  void add(const Tensor& target, bool fresh, Operands& operands) const;
+  void make_operands(const Tensor& dy);
   Parameter& gate_up_;
   Parameter& down_;
   int64_t first_;
@@ -43,8 +49,8 @@ class SwigluExpertsPart {
   Saved x_{Tensor()};
   Saved gate_weight_{Tensor()};
   Tensor hidden_;
-  // Operands of the weight gradients.
-  Tensor down_left_, down_right_, gate_up_left_, gate_up_right_;
+  Operands down_operands_;
+  Operands gate_up_operands_;
 };
 
 }  // namespace troupe

@@ -99,4 +99,11 @@ InstructionSet instruction_set() {
   return set;
 }
 
+bool fast_bf16() {
+  if (instruction_set() != InstructionSet::avx512_bf16) {
+    return instruction_set() == InstructionSet::amx;
+  }
+  return !__builtin_cpu_is("intel");
+}
+
 }  // namespace troupe::kernels

@@ -55,6 +55,7 @@ class Block {
         m_(product_rows(rows)),
         tiles_((head.n + kVocabularyTile - 1) / kVocabularyTile),
         keep_(gradient.coefficient != nullptr),
+        in_place_(own_products(DTypeOf<Stored>::value)),
         scratch_(device, bytes()) {}
 
   void run() {
@@ -64,7 +65,10 @@ class Block {
     maximum_ = scratch_.template take<Real>(rows_);
     sum_ = scratch_.template take<Real>(rows_);
     wanted_ = scratch_.template take<Real>(rows_);
-    if (keep_) kept_ = scratch_.template take<Stored>(m_ * head_.n);
+    if (keep_) {
+      kept_ = in_place_ ? static_cast<Stored*>(gradient_.dlogits) + first_ * head_.n
+                        : scratch_.template take<Stored>(m_ * head_.n);
+    }
     std::fill_n(maximum_, rows_, -std::numeric_limits<Real>::infinity());
     std::fill_n(sum_, rows_, Real(0));
     std::fill_n(wanted_, rows_, Real(0));
@@ -94,7 +98,7 @@ class Block {
     const auto real = static_cast<int64_t>(sizeof(Real));
     const auto stored = static_cast<int64_t>(sizeof(Stored));
     return m_ * kVocabularyTile * real + rows_ * (tiles_ + 3) * real + m_ * head_.k * stored * 2 +
-           (keep_ ? m_ * head_.n * stored : 0) + 8 * 64;
+           (keep_ && !in_place_ ? m_ * head_.n * stored : 0) + 8 * 64;
   }
 
   const std::byte* input() {
@@ -148,9 +152,10 @@ class Block {
       std::memset(static_cast<void*>(kept_ + r * head_.n), 0,
                   static_cast<size_t>(head_.n) * sizeof(Stored));
     }
-    const int64_t filled = padded_rows(x_.shape[0]);
-    transpose_block({kept_, DTypeOf<Stored>::value, head_.n, rows_, padded_rows(rows_), head_.n},
-                    static_cast<Stored*>(gradient_.logits_left) + first_, filled);
+    if (!in_place_) {
+      transpose_block({kept_, DTypeOf<Stored>::value, head_.n, rows_, padded_rows(rows_), head_.n},
+                      static_cast<Stored*>(gradient_.dlogits) + first_, padded_rows(x_.shape[0]));
+    }
     if (gradient_.dx.data == nullptr) return;
     const View& dx = gradient_.dx;
     const int64_t d = head_.k;
@@ -173,6 +178,7 @@ class Block {
   int64_t m_;
   int64_t tiles_;
   bool keep_;
+  bool in_place_;  // dlogits are made where they are wanted
   ThreadScratch scratch_;
   Real* logits_ = nullptr;
   Real* shifts_ = nullptr;  // [rows, tiles]: the maximum that a tile's exponentials were taken with

@@ -17,7 +17,7 @@ constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<T>());
 template <typename T>
 constexpr int64_t kTileColumns = 2 * kLanes<T>;
 
-template <typename T, int kRows, bool kColumns>
+template <typename T, int kRows, bool kColumns, bool kPacked>
 HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_RESTRICT c) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
@@ -30,12 +30,10 @@ HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_R
     hwy::Prefetch(c + r * p.ldc + kTileColumns<T> - 1);
   }
   const T* HWY_RESTRICT b = p.b;
-  const int64_t ahead = 16 * p.ldb;
+  const int64_t ldb = kPacked ? kTileColumns<T> : p.ldb;
   // Not unrolled the loop takes nearly twice as long on some processors.
 #pragma GCC unroll 4
-  for (int64_t k = 0; k < p.depth; ++k, b += p.ldb) {
-    hwy::Prefetch(b + ahead);
-    if (sizeof(T) * kTileColumns < T >> 64) hwy::Prefetch(b + ahead + kLanes<T>);
+  for (int64_t k = 0; k < p.depth; ++k, b += ldb) {
     const V b_left = hn::LoadU(d, b);
     const V b_right = hn::LoadU(d, b + kLanes<T>);
     for (int r = 0; r < kRows; ++r) {
@@ -70,29 +68,70 @@ HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_R
   }
 }
 
-// The rows that are left: fewer than a tile has.
-template <typename T, int kRows, bool kColumns>
-HWY_INLINE void rest(const PanelProduct<T>& p, int64_t rows, const T* a, T* c) {
-  if constexpr (kRows > 0) {
-    if (rows == kRows) return tile<T, kRows, kColumns>(p, a, c);
-    rest<T, kRows - 1, kColumns>(p, rows, a, c);
+// Rows [from, to) of the next panel come into the L2 cache: this far from the L3 or memory they
+// would come too late when they are asked for by the products.
+template <typename T>
+HWY_INLINE void fetch(const PanelProduct<T>& p, int64_t from, int64_t to) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t k = from; k < to; ++k) {
+    for (int64_t j = 0; j < kTileColumns<T>; j += kLine) {
+      __builtin_prefetch(p.next + k * p.next_ld + j, 0, 3);
+    }
   }
 }
 
-template <typename T, bool kColumns>
+// The rows that are left: fewer than a tile has.
+template <typename T, int kRows, bool kColumns, bool kPacked>
+HWY_INLINE void rest(const PanelProduct<T>& p, int64_t rows, const T* a, T* c) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) return tile<T, kRows, kColumns, kPacked>(p, a, c);
+    rest<T, kRows - 1, kColumns, kPacked>(p, rows, a, c);
+  }
+}
+
+template <typename T, bool kColumns, bool kPacked>
 HWY_INLINE void all_rows(const PanelProduct<T>& p) {
   const T* a = p.a;
+  const int64_t tiles = (p.rows + kTileRows - 1) / kTileRows;
+  const int64_t share = p.next == nullptr ? 0 : (p.depth + tiles - 1) / tiles;
+  int64_t fetched = 0;
+  const auto fetch_share = [&] {
+    if (fetched >= p.depth || share == 0) return;
+    const int64_t to = fetched + share < p.depth ? fetched + share : p.depth;
+    fetch(p, fetched, to);
+    fetched = to;
+  };
   int64_t row = 0;
-  for (; row + kTileRows <= p.rows; row += kTileRows) {
-    tile<T, kTileRows, kColumns>(p, a, p.c + row * p.ldc);
+  int64_t left = p.rows;
+  // A rest of one or two rows would keep few accumulators busy: two tiles share it.
+  const bool even =
+      !kColumns && left > kTileRows && left % kTileRows != 0 && left % kTileRows <= kTileRows / 3;
+  while (left >= kTileRows + (even ? kTileRows : 0)) {
+    fetch_share();
+    tile<T, kTileRows, kColumns, kPacked>(p, a, p.c + row * p.ldc);
     a += kTileRows * (kColumns ? p.depth : kDepth);
+    row += kTileRows;
+    left -= kTileRows;
   }
-  rest<T, kTileRows - 1, kColumns>(p, p.rows - row, a, p.c + row * p.ldc);
+  if (even) {
+    const int64_t half = (left + 1) / 2;
+    fetch_share();
+    rest<T, kTileRows - 1, kColumns, kPacked>(p, half, a, p.c + row * p.ldc);
+    a += half * kDepth;
+    row += half;
+    left -= half;
+  }
+  fetch_share();
+  rest<T, kTileRows - 1, kColumns, kPacked>(p, left, a, p.c + row * p.ldc);
 }
 
 template <typename T>
 HWY_INLINE void product(const PanelProduct<T>& p) {
-  p.a_columns ? all_rows<T, true>(p) : all_rows<T, false>(p);
+  if (p.ldb == kTileColumns<T>) {
+    p.a_columns ? all_rows<T, true, true>(p) : all_rows<T, false, true>(p);
+  } else {
+    p.a_columns ? all_rows<T, true, false>(p) : all_rows<T, false, false>(p);
+  }
 }
 void ProductF32(const PanelProduct<float>& p) { product(p); }
 void ProductF64(const PanelProduct<double>& p) { product(p); }
@@ -107,6 +146,29 @@ HWY_INLINE hn::Vec<hn::ScalableTag<float>> load(const BF16* from) {
   const hn::Rebind<uint16_t, decltype(d)> d16;
   const auto bits = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(from));
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, bits)));
+}
+
+template <typename In, typename T>
+HWY_INLINE void columns(const In* HWY_RESTRICT a, int64_t lda, int64_t depth, int64_t rows,
+                        T* HWY_RESTRICT panels) {
+  for (int64_t k = 0; k < depth; ++k, a += lda) {
+    int64_t row = 0;
+    for (; row + kTileRows <= rows; row += kTileRows) {
+      T* HWY_RESTRICT to = panels + row * depth + k * kTileRows;
+      for (int r = 0; r < kTileRows; ++r) to[r] = static_cast<T>(a[row + r]);
+    }
+    T* HWY_RESTRICT to = panels + row * depth + k * kTileRows;
+    for (; row < rows; ++row) *to++ = static_cast<T>(a[row]);
+  }
+}
+void ColumnsF32(const float* a, int64_t lda, int64_t depth, int64_t rows, float* panels) {
+  columns(a, lda, depth, rows, panels);
+}
+void ColumnsF64(const double* a, int64_t lda, int64_t depth, int64_t rows, double* panels) {
+  columns(a, lda, depth, rows, panels);
+}
+void ColumnsBF16(const BF16* a, int64_t lda, int64_t depth, int64_t rows, float* panels) {
+  columns(a, lda, depth, rows, panels);
 }
 
 template <typename In, typename T>
@@ -156,6 +218,9 @@ HWY_AFTER_NAMESPACE();
 namespace troupe::kernels {
 HWY_EXPORT(ProductF32);
 HWY_EXPORT(ProductF64);
+HWY_EXPORT(ColumnsF32);
+HWY_EXPORT(ColumnsF64);
+HWY_EXPORT(ColumnsBF16);
 HWY_EXPORT(CopyF32);
 HWY_EXPORT(CopyF64);
 HWY_EXPORT(CopyBF16);
@@ -165,6 +230,15 @@ HWY_EXPORT(LanesF32);
 
 void run(const PanelProduct<float>& p) { HWY_DYNAMIC_DISPATCH(ProductF32)(p); }
 void run(const PanelProduct<double>& p) { HWY_DYNAMIC_DISPATCH(ProductF64)(p); }
+void copy_columns(const float* a, int64_t lda, int64_t depth, int64_t rows, float* panels) {
+  HWY_DYNAMIC_DISPATCH(ColumnsF32)(a, lda, depth, rows, panels);
+}
+void copy_columns(const double* a, int64_t lda, int64_t depth, int64_t rows, double* panels) {
+  HWY_DYNAMIC_DISPATCH(ColumnsF64)(a, lda, depth, rows, panels);
+}
+void copy_columns(const BF16* a, int64_t lda, int64_t depth, int64_t rows, float* panels) {
+  HWY_DYNAMIC_DISPATCH(ColumnsBF16)(a, lda, depth, rows, panels);
+}
 void copy_panel(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panel) {
   HWY_DYNAMIC_DISPATCH(CopyF32)(b, ldb, depth, columns, panel);
 }

@@ -35,9 +35,17 @@ struct PanelProduct {
   T* c;
   int64_t ldc;
   bool add;  // to what C holds; it is not read otherwise
+  // The panel that is met next, of as many rows, or null: it is fetched while this one is used.
+  const T* next;
+  int64_t next_ld;
 };
 void run(const PanelProduct<float>& p);
 void run(const PanelProduct<double>& p);
+
+// Rows of A that lie as columns [depth, rows] into panels [depth][TileSize::rows].
+void copy_columns(const float* a, int64_t lda, int64_t depth, int64_t rows, float* panels);
+void copy_columns(const double* a, int64_t lda, int64_t depth, int64_t rows, double* panels);
+void copy_columns(const BF16* a, int64_t lda, int64_t depth, int64_t rows, float* panels);
 
 // B [depth, columns] as it lies into a panel, wider columns filled with zeros.
 void copy_panel(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panel);

@@ -12,7 +12,7 @@
 namespace troupe::kernels {
 namespace {
 
-constexpr int64_t kBlockOfRows = 132;  // with kDepth it fits the L2 cache; a multiple of any tile
+constexpr int64_t kBlockOfRows = 264;  // with kDepth it fits the L2 cache; a multiple of any tile
 constexpr int64_t kPanelsAtOnce = 4;   // that are packed together, where B lies by rows
 constexpr int64_t kMostTransposed = kMostTileColumns * kDepth;
 
@@ -84,16 +84,7 @@ class Call {
       for (int64_t r = 0; r < row_count_; ++r) widen(from + r * s_.lda, rows_ + r * kDepth, depth_);
       return;
     }
-    const In* from = a_ + first_k_ * s_.lda + first_row_;
-    for (int64_t row = 0; row < row_count_; row += tile_.rows) {
-      Real* to = rows_ + row * depth_;
-      const int64_t count = std::min(tile_.rows, row_count_ - row);
-      for (int64_t k = 0; k < depth_; ++k) {
-        for (int64_t r = 0; r < count; ++r) {
-          to[k * tile_.rows + r] = static_cast<Real>(from[k * s_.lda + row + r]);
-        }
-      }
-    }
+    copy_columns(a_ + first_k_ * s_.lda + first_row_, s_.lda, depth_, row_count_, rows_);
   }
 
   // The panel of B that begins at this column, from k first_k_ on.
@@ -115,6 +106,23 @@ class Call {
     widen_pairs(reinterpret_cast<const uint32_t*>(from) + offset, s_.block, (depth_ + 1) / 2,
                 tile_.columns, reinterpret_cast<float*>(panels_));
     return {panels_, tile_.columns};
+  }
+
+  // What packed_panel reads after the panel at this column; null at the end of the operand and for
+  // one that is widened first.
+  Panel next_packed(int64_t column) const {
+    if constexpr (kWiden) return {};
+    if (s_.block == 0) return {};
+    column += tile_.columns;
+    int64_t k = first_k_;
+    if (column >= s_.n) {
+      column = 0;
+      k += kDepth;
+      if (k + depth_ > s_.k) return {};
+    }
+    const int64_t offset = column % s_.block;
+    return {reinterpret_cast<const Real*>(b_) + (column - offset) * s_.k + k * s_.block + offset,
+            s_.block};
   }
 
   // Several panels are packed while their rows are at hand: a row of B is read once for all.
@@ -167,6 +175,10 @@ class Call {
     p.a_columns = s_.transpose_a;
     p.b = b.data;
     p.ldb = b.ld;
+    if (const Panel next = next_packed(column); next.data != nullptr) {
+      p.next = next.data;
+      p.next_ld = next.ld;
+    }
     if (!narrow_) {
       p.c = static_cast<Real*>(c_) + first_row_ * s_.ldc + column;
       p.ldc = s_.ldc;

@@ -95,6 +95,17 @@ class Product {
 
 namespace {
 
+bool is_empty(const ProductShape& s) { return s.m == 0 || s.n == 0 || s.k == 0; }
+
+// A product of no terms gives zeros, or adds none.
+void run_empty(const ProductShape& s, void* c) {
+  if (s.m == 0 || s.n == 0 || s.accumulate) return;
+  const auto size = static_cast<int64_t>(size_of(s.out));
+  for (int64_t r = 0; r < s.m; ++r) {
+    std::memset(static_cast<std::byte*>(c) + r * s.ldc * size, 0, static_cast<size_t>(s.n * size));
+  }
+}
+
 class Cache : public KernelCache {
  public:
   explicit Cache(Device& device)
@@ -194,7 +205,7 @@ bool library_has(DType dtype) {
     case DType::f32:
       return instruction_set() >= InstructionSet::avx512;
     case DType::bf16:
-      return hardware_bf16();
+      return fast_bf16();
     default:
       return false;
   }
@@ -223,8 +234,7 @@ const Product& Cache::find_locked(const ProductShape& shape) {
   found->shape = shape;
   found->cache = this;
   found->slots.resize(scratch_.size());
-  const bool empty = shape.m == 0 || shape.n == 0 || shape.k == 0;
-  if (!empty && library_has(shape.in)) make_onednn(*found);
+  if (!is_empty(shape) && library_has(shape.in)) make_onednn(*found);
   return *found;
 }
 
@@ -318,6 +328,11 @@ int64_t row_depth(const Product& product) {
   return product.row_depth;
 }
 
+void run_own(Cache& cache, const ProductShape& shape, const void* a, const void* b, void* c) {
+  auto* workspace = static_cast<std::byte*>(cache.workspace(panel_workspace_bytes(shape)));
+  panel_product(shape, a, b, c, workspace);
+}
+
 }  // namespace
 
 const Product& product(Device& device, const ProductShape& shape) {
@@ -333,25 +348,23 @@ void prepare(Device& device, const ProductShape& family, int64_t count,
 }
 
 void run(const Product& product, const void* a, const void* b, void* c) {
-  const ProductShape& s = product.shape;
-  if (s.m == 0 || s.n == 0) return;
-  if (s.k == 0) {
-    if (s.accumulate) return;
-    const auto size = static_cast<int64_t>(size_of(s.out));
-    for (int64_t r = 0; r < s.m; ++r) {
-      std::memset(static_cast<std::byte*>(c) + r * s.ldc * size, 0,
-                  static_cast<size_t>(s.n * size));
-    }
-    return;
-  }
+  if (is_empty(product.shape)) return run_empty(product.shape, c);
   if (const int64_t depth = row_depth(product); depth > 0) {
+    const ProductShape& s = product.shape;
     return row_product(static_cast<const float*>(a), static_cast<const float*>(b), s.ldb, s.k, s.n,
                        depth, static_cast<float*>(c));
   }
   if (product.by_library) return run_onednn(product, a, b, c);
-  auto* workspace = static_cast<std::byte*>(product.cache->workspace(panel_workspace_bytes(s)));
-  panel_product(s, a, b, c, workspace);
+  run_own(*product.cache, product.shape, a, b, c);
 }
+
+void run(Device& device, const ProductShape& shape, const void* a, const void* b, void* c) {
+  if (!own_products(shape.in)) return run(product(device, shape), a, b, c);
+  if (is_empty(shape)) return run_empty(shape, c);
+  run_own(cache_of(device), shape, a, b, c);
+}
+
+bool own_products(DType dtype) { return !library_has(dtype); }
 
 void* thread_scratch(Device& device, int64_t bytes) { return cache_of(device).scratch(bytes); }
 

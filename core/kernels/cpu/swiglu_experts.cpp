@@ -105,7 +105,10 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
     const int64_t m = product_rows(p.rows);
     ThreadScratch scratch(device, scratch_bytes);
     std::byte* h = static_cast<std::byte*>(hidden.data) + p.padded_row * 2 * f * size;
-    std::byte* activated = scratch.take_bytes(m * f * size);
+    std::byte* activated =
+        operands.activated != nullptr
+            ? static_cast<std::byte*>(operands.activated) + p.padded_row * f * size
+            : scratch.take_bytes(m * f * size);
     std::byte* gradient = scratch.take_bytes(m * f * size);
     run(weight_product(device, down, m, f, x.dtype), rows_for(dy, p, m, scratch),
         down.expert(p.expert), gradient);
@@ -123,6 +126,7 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
       }
     }
     if (dx.data != nullptr) product_into(device, gate_up, p, m, h, dx, scratch);
+    if (operands.activated != nullptr) return;
     // The operands of the weight gradients, while the block is in cache.
     const int64_t filled = padded_rows(p.rows);
     const int64_t expert_filled = padded_rows(p.expert_rows);

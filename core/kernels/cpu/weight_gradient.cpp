@@ -19,25 +19,78 @@ int64_t tile_rows(int64_t m, int64_t experts) {
 
 struct Sum {
   int64_t expert = 0;
-  int64_t rows = 0;   // filled
-  int64_t first = 0;  // first filled row
+  int64_t rows = 0;
+  int64_t first = 0;
+  int64_t filled_rows = 0;
+  int64_t first_filled = 0;
 };
 
 // Largest first, so that the team ends together.
 std::vector<Sum> sums_of(RowGroups groups) {
   std::vector<Sum> out;
-  int64_t first = 0;
+  Sum sum;
   for (int64_t e = 0; e < groups.experts; ++e) {
-    const int64_t rows = padded_rows(groups.rows[e]);
-    out.push_back({e, rows, first});
-    first += rows;
+    sum.expert = e;
+    sum.rows = groups.rows[e];
+    sum.filled_rows = padded_rows(sum.rows);
+    out.push_back(sum);
+    sum.first += sum.rows;
+    sum.first_filled += sum.filled_rows;
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const Sum& a, const Sum& b) { return a.rows > b.rows; });
   return out;
 }
 
+void check(View gradient, RowGroups groups) {
+  require(gradient.contiguous() && gradient.shape.rank() >= 2 &&
+              gradient.elements() == groups.experts * gradient.shape[-2] * gradient.shape[-1],
+          "the weight gradient of {} experts goes into {}", groups.experts, gradient.shape.text());
+}
+
+const std::byte* rows_of(const ExpertRows& operand, const Sum& sum) {
+  const int64_t row = operand.filled ? sum.first_filled : sum.first;
+  return static_cast<const std::byte*>(operand.rows.data) +
+         row * operand.rows.strides[0] * static_cast<int64_t>(size_of(operand.rows.dtype));
+}
+
 }  // namespace
+
+void grouped_weight_gradient(Stream& stream, ExpertRows left, ExpertRows right, RowGroups groups,
+                             View gradient, bool accumulate) {
+  check(gradient, groups);
+  const int64_t m = gradient.shape[-2];
+  const int64_t n = gradient.shape[-1];
+  const auto by_rows = [](const View& v) { return v.strides[1] == 1 || v.shape[1] <= 1; };
+  require(left.rows.shape[1] == m && right.rows.shape[1] == n && by_rows(left.rows) &&
+              by_rows(right.rows) && left.rows.dtype == right.rows.dtype,
+          "the weight gradient {} of rows {} and {}", gradient.shape.text(), left.rows.shape.text(),
+          right.rows.shape.text());
+  if (m * n == 0) return;
+  const std::vector<Sum> sums = sums_of(groups);
+  const int64_t step = tile_rows(m, groups.experts);
+  const int64_t tiles = (m + step - 1) / step;
+  ProductShape shape;
+  shape.n = n;
+  shape.lda = left.rows.strides[0];
+  shape.ldb = right.rows.strides[0];
+  shape.ldc = n;
+  shape.transpose_a = true;
+  shape.accumulate = accumulate;
+  shape.in = left.rows.dtype;
+  shape.out = gradient.dtype;
+  const auto size = static_cast<int64_t>(size_of(shape.in));
+  const auto out_size = static_cast<int64_t>(size_of(shape.out));
+  parallel_for(stream, groups.experts * tiles, [&](int64_t piece) {
+    const Sum& sum = sums[static_cast<size_t>(piece / tiles)];
+    const int64_t row = piece % tiles * step;
+    ProductShape part = shape;
+    part.m = std::min(step, m - row);
+    part.k = sum.rows;
+    run(*stream.device, part, rows_of(left, sum) + row * size, rows_of(right, sum),
+        static_cast<std::byte*>(gradient.data) + (sum.expert * m + row) * n * out_size);
+  });
+}
 
 int right_block(Device& device, DType dtype, int64_t n) {
   constexpr int64_t typical_rows = 512;
@@ -46,9 +99,7 @@ int right_block(Device& device, DType dtype, int64_t n) {
 
 void grouped_weight_gradient(Stream& stream, const void* left, const void* right, DType dtype,
                              RowGroups groups, View gradient, bool accumulate) {
-  require(gradient.contiguous() && gradient.shape.rank() >= 2 &&
-              gradient.elements() == groups.experts * gradient.shape[-2] * gradient.shape[-1],
-          "the weight gradient of {} experts goes into {}", groups.experts, gradient.shape.text());
+  check(gradient, groups);
   const int64_t m = gradient.shape[-2];
   const int64_t n = gradient.shape[-1];
   if (m * n == 0) return;
@@ -78,7 +129,7 @@ void grouped_weight_gradient(Stream& stream, const void* left, const void* right
     for (int64_t rows_of_tile : {std::min(step, m), m % step}) {
       for (bool adding : {false, true}) {
         if (rows_of_tile == 0) continue;
-        prepare(device, tile(rows_of_tile, 0, adding), sums.front().rows / kRowPad,
+        prepare(device, tile(rows_of_tile, 0, adding), sums.front().filled_rows / kRowPad,
                 [&](int64_t i) { return tile(rows_of_tile, i * kRowPad, adding); });
       }
     }
@@ -86,9 +137,9 @@ void grouped_weight_gradient(Stream& stream, const void* left, const void* right
   parallel_for(stream, groups.experts * tiles, [&](int64_t piece) {
     const Sum& sum = sums[static_cast<size_t>(piece / tiles)];
     const int64_t row = piece % tiles * step;
-    run(product(device, tile(std::min(step, m - row), sum.rows, accumulate)),
-        static_cast<const std::byte*>(left) + (sum.first * m + row * sum.rows) * size,
-        static_cast<const std::byte*>(right) + sum.first * n * size,
+    run(product(device, tile(std::min(step, m - row), sum.filled_rows, accumulate)),
+        static_cast<const std::byte*>(left) + (sum.first_filled * m + row * sum.filled_rows) * size,
+        static_cast<const std::byte*>(right) + sum.first_filled * n * size,
         static_cast<std::byte*>(gradient.data) + (sum.expert * m + row) * n * out_size);
   });
 }
