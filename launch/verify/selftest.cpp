@@ -213,7 +213,7 @@ SelftestRow check_rows(DType dtype) {
     return out.values();
   };
   const std::vector<double> together = product(0, kRows);
-  for (const auto [first, rows] : {std::pair{0, 100}, {100, 100}, {3, 1}, {150, 37}}) {
+  for (const auto& [first, rows] : {std::pair{0, 100}, {100, 100}, {3, 1}, {150, 37}}) {
     const std::vector<double> alone = product(first, rows);
     for (size_t i = 0; i < alone.size(); ++i) {
       const double difference =
