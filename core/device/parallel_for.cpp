@@ -17,6 +17,7 @@ void parallel_for(Stream& stream, int64_t pieces, void (*run)(void*, int64_t), v
     std::atomic<bool> failed{false};
     std::exception_ptr failure;
     std::mutex failure_mutex;
+    // NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): the pragma reads it
     const int team = static_cast<int>(pieces < stream.threads ? pieces : stream.threads);
 #pragma omp parallel num_threads(team)
     {

@@ -1,6 +1,7 @@
-// The one place with OpenMP: runs f(piece) for piece in [0, pieces) on the stream's thread team.
-// Pieces are claimed in order, one by one, so put the largest first. What a piece computes must not
-// depend on which thread runs it: then results do not depend on the number of threads.
+// The one place that opens a parallel region of OpenMP (kernels/cpu/product.cpp only tells oneDNN
+// to use one thread): runs f(piece) for piece in [0, pieces) on the stream's thread team. Pieces
+// are claimed in order, one by one, so put the largest first. What a piece computes must not depend
+// on which thread runs it: then results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,8 @@ struct SelftestOptions {
   double layout_tolerance = 1e-10;
 };
 
-// One row per router, precision and subject. Uses threads as ranks and a temporary directory that it removes.
+// One row per router, precision and subject. Uses threads as ranks and a temporary directory that
+// it removes.
 std::vector<SelftestRow> selftest(const SelftestOptions& options = {});
 
 }  // namespace troupe

@@ -50,9 +50,10 @@ class MoELayer {
 
   // x: the stream rows of the micro-batch that `context` describes whole ([tokens, dim] where
   // sharding is null: this rank holds them all). Entered by every rank of the expert mesh, with
-  // zero tokens if need be. Changes no state: calling it twice (recompute, evaluation) gives the
-  // same. replay: an assignment of the micro-batch whose experts and drops are taken instead of
-  // routing.
+  // zero tokens if need be. Calling it twice (recompute, evaluation) gives the same: nothing that a
+  // checkpoint keeps moves. Its losses of scope global_batch_exact wait in the layer for
+  // before_backward, and observe_routing's observer is called. replay: an assignment of the
+  // micro-batch whose experts and drops are taken instead of routing.
   MoEOutput forward(const Tensor& x_TD, const TokenContext& context,
                     const Assignment* replay = nullptr, const TokenSharding* sharding = nullptr);
 

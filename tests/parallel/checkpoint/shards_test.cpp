@@ -193,10 +193,9 @@ TEST_F(Shards, GoWithTheirManifest) {
   fs::create_directory(folder + "/mine");
   checkpoint::set_aside_newer(dir_.path(), 2);
   save_step(dir_.path(), {2, 1}, 3, 0, 3);
-  EXPECT_EQ(names(),
-            (std::vector<std::string>{"mine", "step-00000002.h5", "step-00000002.shards",
-                                      "step-00000003.h5", "step-00000003.h5.superseded",
-                                      "step-00000003.shards", "step-00000003.shards-2"}));
+  EXPECT_EQ(names(), (std::vector<std::string>{"mine", "step-00000002.h5", "step-00000002.shards",
+                                               "step-00000003.h5", "step-00000003.h5.superseded",
+                                               "step-00000003.shards", "step-00000003.shards-2"}));
   const std::string saved = checkpoint::directory_of(dir_.path()) + "/step-00000003.h5";
   EXPECT_NO_THROW(checkpoint::verify(saved));
   EXPECT_NO_THROW(checkpoint::verify(saved + ".superseded"));
