@@ -48,6 +48,26 @@ function(troupe_compile_as_test target)
   target_compile_options(${target} PRIVATE -fpch-preprocess)
 endfunction()
 
+# troupe_discover_tests(test_program program LABELS mpi program PROCESSORS 2): one ctest entry a gtest test, called
+# program/SUITE.TEST and listed by the executable itself when ctest starts. FILTER chooses tests as --gtest_filter does;
+# tests that share a RESOURCE_LOCK never run at once.
+function(troupe_discover_tests target prefix)
+  cmake_parse_arguments(ARG "" "TIMEOUT;FILTER;PROCESSORS;RESOURCE_LOCK" "LABELS" ${ARGN})
+  string(MAKE_C_IDENTIFIER "${target}_${ARG_FILTER}_tests" list)
+  gtest_discover_tests(${target} TEST_PREFIX "${prefix}/" TEST_FILTER "${ARG_FILTER}" TEST_LIST ${list}
+                       DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 NO_PRETTY_VALUES)
+  set(properties "")
+  foreach(property TIMEOUT PROCESSORS RESOURCE_LOCK LABELS)
+    if(ARG_${property})
+      string(APPEND properties " ${property} \"${ARG_${property}}\"")
+    endif()
+  endforeach()
+  # In a file of its own that ctest reads next, since gtest_discover_tests takes no property that is a list.
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/${list}.cmake)
+  file(WRITE ${file} "if(${list})\n  set_tests_properties(\${${list}} PROPERTIES${properties})\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
+endfunction()
+
 # troupe_test(core/ops LINK ...): tests/core/ops/*.cpp as test_core_ops, discovered test by test.
 function(troupe_test folder)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;LABELS" ${ARGN})
@@ -73,8 +93,7 @@ function(troupe_test folder)
   troupe_compile_as_test(test_${name})
   target_compile_definitions(test_${name} PRIVATE TROUPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TROUPE_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  gtest_discover_tests(test_${name} TEST_PREFIX "${folder}/" DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES
-                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+  troupe_discover_tests(test_${name} ${folder} TIMEOUT ${ARG_TIMEOUT} LABELS ${ARG_LABELS})
 endfunction()
 
 # troupe_mpi_test(mpi/comm RANKS "1;2;4" LINK parallel_comm [SOURCES extra.cpp] [TIMEOUT 120]):

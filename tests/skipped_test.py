@@ -14,12 +14,12 @@ def entry(number, name, output, end):
 
 LOG = (entry(1, "core/kernels/A.Skips", "[ RUN      ] A.Skips\n/a/b_test.cpp:2: Skipped\nno such\nprocessor\n[  SKIPPED ] A.Skips (0 ms)",
              "Test Skipped.")
-       + entry(2, "program/Mounted", "[ RUN      ] Mounted.One\n/a/c_test.cpp:7: Skipped\nno mount namespaces here\n"
+       + entry(2, "mpi/memory/ranks_2", "[ RUN      ] Mounted.One\n/a/c_test.cpp:7: Skipped\nno mount namespaces here\n"
                "[  SKIPPED ] Mounted.One (0 ms)\n[ RUN      ] Mounted.Two\n[       OK ] Mounted.Two (1 ms)", "Test Passed.")
        + entry(3, "cluster/slurm_1", "SKIPPED: slurmctld is not installed", "Test Skipped.")
        + entry(4, "core/base/Error.Codes", "[       OK ] Error.Codes (0 ms)", "Test Passed."))
 EXPECTED = """core/kernels/A.Skips: no such processor
-program/Mounted, Mounted.One: no mount namespaces here
+mpi/memory/ranks_2, Mounted.One: no mount namespaces here
 cluster/slurm_1: slurmctld is not installed
 """
 

@@ -82,62 +82,67 @@ TEST_F(SeveralHosts, RanksElsewhereGetTheEnvironmentAndTheDirectory) {
   EXPECT_FALSE(fs::exists(path("other") + "/metrics.jsonl"));
 }
 
-TEST_F(SeveralHosts, ALostHostEndsTheJob) {
+class LostHost : public SeveralHosts, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(SeveralHosts, LostHost, testing::Values("power", "link"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(LostHost, EndsTheJob) {
   constexpr std::chrono::seconds kDeadline(4);
-  for (const std::string how : {"power", "link"}) {
-    const Cluster two(2);
-    NEED(two);
-    Job job(launch(two, {"--hosts", "host1:2,host2:2"}, how,
-                   {"parallel.ep=2", "train.steps=100000", "checkpoint.every=0", "eval.every=0",
-                    "runtime.timeout=4s"}));
-    ASSERT_TRUE(trains(job, how)) << job.said();
-    const auto lost = Clock::now();
-    if (how == "power") {
-      two.lose(2);
-    } else {
-      two.link(2, "down");
-    }
-    const Outcome outcome = job.wait();
-    EXPECT_LT(Clock::now() - lost, kDeadline + std::chrono::seconds(5));
-    EXPECT_EQ(outcome.code, 7) << how << "\n" << outcome.err;
-    EXPECT_TRUE(job.gone_within(std::chrono::duration_cast<std::chrono::milliseconds>(
-        lost + kDeadline + std::chrono::seconds(5) - Clock::now())))
-        << how;
-    EXPECT_TRUE(two.left_overs(1).empty()) << two.left_overs(1).front();
+  const std::string how = GetParam();
+  const Cluster two(2);
+  NEED(two);
+  Job job(launch(two, {"--hosts", "host1:2,host2:2"}, how,
+                 {"parallel.ep=2", "train.steps=100000", "checkpoint.every=0", "eval.every=0",
+                  "runtime.timeout=4s"}));
+  ASSERT_TRUE(trains(job, how)) << job.said();
+  const auto lost = Clock::now();
+  if (how == "power") {
+    two.lose(2);
+  } else {
+    two.link(2, "down");
   }
+  const Outcome outcome = job.wait();
+  EXPECT_LT(Clock::now() - lost, kDeadline + std::chrono::seconds(5));
+  EXPECT_EQ(outcome.code, 7) << how << "\n" << outcome.err;
+  EXPECT_TRUE(job.gone_within(std::chrono::duration_cast<std::chrono::milliseconds>(
+      lost + kDeadline + std::chrono::seconds(5) - Clock::now())))
+      << how;
+  EXPECT_TRUE(two.left_overs(1).empty()) << two.left_overs(1).front();
 }
 
 // Its watchdog cannot answer those of the other host, of whom one says so with the deadline; mpirun
 // leaves its ranks 4 s more, whoever has started it.
-TEST_F(SeveralHosts, AStoppedRankOfAnotherHostIsNamed) {
+class StoppedRank : public SeveralHosts, public testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(SeveralHosts, StoppedRank, testing::Range(0, 2));
+
+TEST_P(StoppedRank, OfAnotherHostIsNamed) {
   constexpr std::chrono::seconds kDeadline(4);
+  const int stopped = GetParam();
   const Cluster two(2);
   NEED(two);
-  for (const int stopped : {0, 1}) {
-    const std::string name = "run" + std::to_string(stopped);
-    const std::vector<std::string> keys{"parallel.ep=2", "train.steps=100000", "checkpoint.every=0",
-                                        "eval.every=0", "runtime.timeout=4s"};
-    std::vector<std::string> alone{"mpirun", "-n",          "2",
-                                   "--host", "host1,host2", TROUPE_BINARY_DIR "/troupe"};
-    const std::vector<std::string> rest = train(name, keys);
-    alone.insert(alone.end(), rest.begin(), rest.end());
-    Job job(stopped == 0 ? two.on(1, alone)
-                         : launch(two, {"--hosts", "host1:1,host2:1"}, name, keys));
-    ASSERT_TRUE(trains(job, name)) << job.said();
-    kill(job.rank(stopped), SIGSTOP);
-    const auto since = Clock::now();
-    const Outcome outcome = job.wait();
-    EXPECT_LT(Clock::now() - since, kDeadline + std::chrono::seconds(5));
-    EXPECT_EQ(outcome.code, 7) << outcome.err;
-    EXPECT_EQ(occurrences(outcome.err, "no answer from rank "), 1) << outcome.err;
-    const std::string said = "no answer from rank " + std::to_string(stopped) + " within 4 s";
-    EXPECT_EQ(occurrences(outcome.err, said), 1) << outcome.err;
-    const std::string other = "awaited by rank " + std::to_string(1 - stopped);
-    EXPECT_EQ(occurrences(outcome.err, other + "; it does not answer at all"), 1) << outcome.err;
-    EXPECT_TRUE(job.gone_within(std::chrono::seconds(1)));
-    for (const int host : {1, 2}) {
-      EXPECT_TRUE(two.left_overs(host).empty()) << two.left_overs(host).front();
-    }
+  const std::string name = "run" + std::to_string(stopped);
+  const std::vector<std::string> keys{"parallel.ep=2", "train.steps=100000", "checkpoint.every=0",
+                                      "eval.every=0", "runtime.timeout=4s"};
+  std::vector<std::string> alone{"mpirun", "-n",          "2",
+                                 "--host", "host1,host2", TROUPE_BINARY_DIR "/troupe"};
+  const std::vector<std::string> rest = train(name, keys);
+  alone.insert(alone.end(), rest.begin(), rest.end());
+  Job job(stopped == 0 ? two.on(1, alone)
+                       : launch(two, {"--hosts", "host1:1,host2:1"}, name, keys));
+  ASSERT_TRUE(trains(job, name)) << job.said();
+  kill(job.rank(stopped), SIGSTOP);
+  const auto since = Clock::now();
+  const Outcome outcome = job.wait();
+  EXPECT_LT(Clock::now() - since, kDeadline + std::chrono::seconds(5));
+  EXPECT_EQ(outcome.code, 7) << outcome.err;
+  EXPECT_EQ(occurrences(outcome.err, "no answer from rank "), 1) << outcome.err;
+  const std::string said = "no answer from rank " + std::to_string(stopped) + " within 4 s";
+  EXPECT_EQ(occurrences(outcome.err, said), 1) << outcome.err;
+  const std::string other = "awaited by rank " + std::to_string(1 - stopped);
+  EXPECT_EQ(occurrences(outcome.err, other + "; it does not answer at all"), 1) << outcome.err;
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(1)));
+  for (const int host : {1, 2}) {
+    EXPECT_TRUE(two.left_overs(host).empty()) << two.left_overs(host).front();
   }
 }
 
@@ -150,30 +155,35 @@ pid_t launcher(const Job& job) {
   return -1;
 }
 
-TEST_F(SeveralHosts, InterruptAndTerminateReachAllHosts) {
+class StopSignal : public SeveralHosts, public testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(SeveralHosts, StopSignal, testing::Values(SIGINT, SIGTERM),
+                         [](const auto& info) {
+                           return std::string(info.param == SIGINT ? "interrupt" : "terminate");
+                         });
+
+TEST_P(StopSignal, ReachesAllHosts) {
+  const int signal = GetParam();
   const Cluster two(2);
   NEED(two);
-  for (const int signal : {SIGINT, SIGTERM}) {
-    const std::string name = "run" + std::to_string(signal);
-    Job job(launch(two, {"--hosts", "host1:2,host2:2"}, name,
-                   {"parallel.ep=2", "train.steps=100000", "checkpoint.every=0", "eval.every=0",
-                    "checkpoint.async=true"}));
-    ASSERT_TRUE(trains(job, name)) << job.said();
-    const pid_t process = launcher(job);
-    ASSERT_GT(process, 0) << job.said();
-    kill(process, signal);
-    const Outcome outcome = job.wait();
-    EXPECT_EQ(outcome.code, 75) << outcome.err;
-    EXPECT_TRUE(job.gone_within(std::chrono::seconds(2)));
-    EXPECT_EQ(occurrences(outcome.err, "error:"), 0) << outcome.err;
-    // Saved at the step that was running: no row follows the checkpoint's.
-    const int steps = static_cast<int>(rows(name).size());
-    EXPECT_TRUE(fs::exists(checkpoint(name, steps))) << steps;
-    EXPECT_EQ(run(alone({"ckpt", "verify", path(name)})).code, 0);
-    EXPECT_FALSE(fs::exists(path(name) + "/.lock"));
-    for (const int host : {1, 2}) {
-      EXPECT_TRUE(two.left_overs(host).empty()) << two.left_overs(host).front();
-    }
+  const std::string name = "run" + std::to_string(signal);
+  Job job(launch(two, {"--hosts", "host1:2,host2:2"}, name,
+                 {"parallel.ep=2", "train.steps=100000", "checkpoint.every=0", "eval.every=0",
+                  "checkpoint.async=true"}));
+  ASSERT_TRUE(trains(job, name)) << job.said();
+  const pid_t process = launcher(job);
+  ASSERT_GT(process, 0) << job.said();
+  kill(process, signal);
+  const Outcome outcome = job.wait();
+  EXPECT_EQ(outcome.code, 75) << outcome.err;
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(2)));
+  EXPECT_EQ(occurrences(outcome.err, "error:"), 0) << outcome.err;
+  // Saved at the step that was running: no row follows the checkpoint's.
+  const int steps = static_cast<int>(rows(name).size());
+  EXPECT_TRUE(fs::exists(checkpoint(name, steps))) << steps;
+  EXPECT_EQ(run(alone({"ckpt", "verify", path(name)})).code, 0);
+  EXPECT_FALSE(fs::exists(path(name) + "/.lock"));
+  for (const int host : {1, 2}) {
+    EXPECT_TRUE(two.left_overs(host).empty()) << two.left_overs(host).front();
   }
 }
 

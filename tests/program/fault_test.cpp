@@ -75,12 +75,12 @@ class Faults : public TinyRun {
     EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
   }
   // Kills at random steps (even rounds) and during saves (odd rounds), a new run each time.
-  void kill_and_resume(int rounds, uint32_t seed) const {
+  void kill_and_resume(int first, int rounds, uint32_t seed) const {
     const Outcome whole = run(job("whole"));
     ASSERT_EQ(whole.code, 0) << whole.err;
     std::mt19937 random(seed);
     int killed = 0;
-    for (int round = 0; round < rounds; ++round) {
+    for (int round = first; round < first + rounds; ++round) {
       const std::string name = "round" + std::to_string(round);
       const int rank = static_cast<int>(random() % 2);
       const int step = 1 + static_cast<int>(random() % (kSteps / 2));
@@ -110,62 +110,69 @@ class Faults : public TinyRun {
   }
 };
 
-TEST_F(Faults, AKilledRankAtAnyMoment) { kill_and_resume(4, 11); }
+TEST_F(Faults, ARankKilledAtAStep) { kill_and_resume(0, 1, 11); }
+TEST_F(Faults, ARankKilledDuringASave) { kill_and_resume(1, 1, 12); }
+TEST_F(Faults, ARankKilledAtAStepOfARunInShards) { kill_and_resume(2, 1, 13); }
+TEST_F(Faults, ARankKilledDuringASaveOfShards) { kill_and_resume(3, 1, 14); }
 
 // Another random seed each time; the trace names it.
 class LongFaults : public Faults {};
 TEST_F(LongFaults, AKilledRankAtAnyMoment) {
-  kill_and_resume(20, static_cast<uint32_t>(Clock::now().time_since_epoch().count()));
+  kill_and_resume(0, 20, static_cast<uint32_t>(Clock::now().time_since_epoch().count()));
 }
 
-TEST_F(Faults, ASilentRankIsNamedAndTheJobEnds) {
-  for (int silent = 0; silent < 2; ++silent) {
-    const std::string name = "run" + std::to_string(silent);
-    Job job(under_mpirun(2, train(name, {"train.steps=100000", "checkpoint.every=0", "eval.every=0",
-                                         "runtime.timeout=3s"})));
-    const pid_t victim = job.rank(silent);
-    while (job.running() && rows_so_far(name) < 3) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    ASSERT_TRUE(job.running()) << job.said();
-    kill(victim, SIGSTOP);
-    const auto stopped = Clock::now();
-    const Outcome outcome = job.wait();
-    EXPECT_FALSE(outcome.expired) << outcome.err;
-    EXPECT_EQ(outcome.code, 7) << outcome.err;
-    EXPECT_LT(Clock::now() - stopped, std::chrono::seconds(3 + 5));
-    // One report, which says where in the step the rank is awaited and what matched before.
-    EXPECT_EQ(occurrences(outcome.err, "no answer from rank "), 1) << outcome.err;
-    for (const std::string& part :
-         {"no answer from rank " + std::to_string(silent) + " within 3 s: ",
-          ", awaited by rank " + std::to_string(1 - silent) + "; it does not answer at all",
-          std::string("; the last operation that matched is ")}) {
-      EXPECT_EQ(occurrences(outcome.err, part), 1) << part << "\n" << outcome.err;
-    }
-    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
-    EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
+class SilentRank : public Faults, public testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(Faults, SilentRank, testing::Range(0, 2));
+
+TEST_P(SilentRank, IsNamedAndTheJobEnds) {
+  const int silent = GetParam();
+  const std::string name = "run" + std::to_string(silent);
+  Job job(under_mpirun(2, train(name, {"train.steps=100000", "checkpoint.every=0", "eval.every=0",
+                                       "runtime.timeout=3s"})));
+  const pid_t victim = job.rank(silent);
+  while (job.running() && rows_so_far(name) < 3) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+  ASSERT_TRUE(job.running()) << job.said();
+  kill(victim, SIGSTOP);
+  const auto stopped = Clock::now();
+  const Outcome outcome = job.wait();
+  EXPECT_FALSE(outcome.expired) << outcome.err;
+  EXPECT_EQ(outcome.code, 7) << outcome.err;
+  EXPECT_LT(Clock::now() - stopped, std::chrono::seconds(3 + 5));
+  // One report, which says where in the step the rank is awaited and what matched before.
+  EXPECT_EQ(occurrences(outcome.err, "no answer from rank "), 1) << outcome.err;
+  for (const std::string& part :
+       {"no answer from rank " + std::to_string(silent) + " within 3 s: ",
+        ", awaited by rank " + std::to_string(1 - silent) + "; it does not answer at all",
+        std::string("; the last operation that matched is ")}) {
+    EXPECT_EQ(occurrences(outcome.err, part), 1) << part << "\n" << outcome.err;
+  }
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
+  EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
 }
 
 // eval has no configuration of its own: --timeout says how long its ranks wait.
-TEST_F(Faults, ARankThatIsSilentInAnEvaluation) {
+class SilentInEvaluation : public Faults, public testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(Faults, SilentInEvaluation, testing::Values(0, 1500));
+
+TEST_P(SilentInEvaluation, IsNamedToo) {
   ASSERT_EQ(run(alone(train("run", {"train.steps=2", "eval.every=0"}))).code, 0);
   std::string text;
   while (text.size() < 20'000'000) text += "the actors enter and the king speaks of the stars\n";
   write_text(path("long.txt"), text);
-  for (const int milliseconds : {0, 1500}) {
-    Job job(under_mpirun(2, {"eval", path("run"), "--text", path("long.txt"), "--timeout", "3s"}));
-    const pid_t victim = job.rank(1);
-    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-    ASSERT_TRUE(job.running()) << job.said();
-    kill(victim, SIGSTOP);
-    const auto stopped = Clock::now();
-    const Outcome outcome = job.wait();
-    EXPECT_EQ(outcome.code, 7) << outcome.err;
-    EXPECT_LT(Clock::now() - stopped, std::chrono::seconds(3 + 5));
-    EXPECT_EQ(occurrences(outcome.err, "(eval: --timeout)"), 1) << outcome.err;
-    EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
-  }
+  const int milliseconds = GetParam();
+  Job job(under_mpirun(2, {"eval", path("run"), "--text", path("long.txt"), "--timeout", "3s"}));
+  const pid_t victim = job.rank(1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+  ASSERT_TRUE(job.running()) << job.said();
+  kill(victim, SIGSTOP);
+  const auto stopped = Clock::now();
+  const Outcome outcome = job.wait();
+  EXPECT_EQ(outcome.code, 7) << outcome.err;
+  EXPECT_LT(Clock::now() - stopped, std::chrono::seconds(3 + 5));
+  EXPECT_EQ(occurrences(outcome.err, "(eval: --timeout)"), 1) << outcome.err;
+  EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
   const Outcome wrong = run(alone({"eval", path("run"), "--timeout", "3"}));
   EXPECT_EQ(wrong.code, 2);
   EXPECT_EQ(occurrences(wrong.err, "--timeout 3: "), 1) << wrong.err;

@@ -51,8 +51,8 @@ TEST_P(Memory, EstimateCountAndProcessAgree) {
   const std::vector<std::string> keys =
       words({"model={family: decoder, layers: 3, dim: 256, heads: 4, kv_heads: 2, ffn_dim: 512, "
              "seq_len: 256, vocab: 50257}",
-             "moe.ffn_dim=512", "train.global_batch=" + std::to_string(4 * c.ranks),
-             "train.micro_batch=4", "train.steps=2", "checkpoint.every=0", "eval.every=0"});
+             "moe.ffn_dim=512", "train.global_batch=" + std::to_string(2 * c.ranks),
+             "train.micro_batch=2", "train.steps=2", "checkpoint.every=0", "eval.every=0"});
   std::vector<std::string> dry = keys;
   dry.emplace_back("--dry-run");
   const std::vector<double> before = peaks("before", dry);

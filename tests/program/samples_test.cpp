@@ -31,47 +31,65 @@ int ranks_of(const std::string& file) {
   return std::regex_search(text, found, line) ? std::stoi(found[1]) : 0;
 }
 
-TEST_F(Samples, AllLayoutsTrainTheSameModel) {
-  const std::vector<std::string> files = sample_files("parallel");
-  ASSERT_GE(files.size(), 10u);
-  double expected = 0;
-  for (const std::string& file : files) {
-    SCOPED_TRACE(file);
-    const std::string name = fs::path(file).stem().string();
-    const int ranks = ranks_of(file);
-    ASSERT_GE(ranks, 2);
-    const Outcome outcome =
-        run(under_mpirun(ranks, {"train", file, "run.dir=" + path(name), "train.steps=2",
-                                 "eval.tokens=2048", "logging.every=1", "runtime.threads=1"}));
-    ASSERT_EQ(outcome.code, 0) << outcome.err;
-    const std::vector<nlohmann::json> steps = rows(name);
-    ASSERT_EQ(steps.size(), 2u);
-    const double value = steps.back()["val_loss"];
-    if (expected == 0) expected = value;
-    EXPECT_NEAR(value, expected, 1e-6 * expected);  // f32: sums in other orders
-  }
+// Of a file, for the name of its test.
+std::string stem(const testing::TestParamInfo<std::string>& info) {
+  return std::regex_replace(fs::path(info.param).stem().string(), std::regex("[^A-Za-z0-9]"), "_");
 }
 
-TEST_F(Samples, OfPapersTrain) {
-  const std::vector<std::string> files = sample_files("papers");
-  ASSERT_FALSE(files.empty());
-  for (const std::string& file : files) {
-    SCOPED_TRACE(file);
-    const std::string name = fs::path(file).stem().string();
-    const int ranks = ranks_of(file);
-    ASSERT_GE(ranks, 1);
-    const Outcome check = run(alone({"check", file, "--ranks", std::to_string(ranks)}));
-    EXPECT_EQ(check.code, 0) << check.err;
-    EXPECT_EQ(check.err.find("warning"), std::string::npos) << check.err;
-    const Outcome outcome = run(under_mpirun(
-        ranks, {"train", file, "run.dir=" + path(name), "train.steps=2", "schedule.warmup=1",
-                "eval.tokens=512", "logging.every=1", "runtime.threads=1"}));
-    ASSERT_EQ(outcome.code, 0) << outcome.err;
+class ParallelSamples : public Samples, public testing::WithParamInterface<std::string> {
+ protected:
+  // The held-out loss after two steps of the sample.
+  double trained(const std::string& file, const std::string& name, int ranks,
+                 const std::vector<std::string>& keys = {}) const {
+    std::vector<std::string> words{"train",
+                                   file,
+                                   "run.dir=" + path(name),
+                                   "train.steps=2",
+                                   "eval.tokens=2048",
+                                   "logging.every=1",
+                                   "runtime.threads=1"};
+    words.insert(words.end(), keys.begin(), keys.end());
+    const Outcome outcome = run(under_mpirun(ranks, words));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
     const std::vector<nlohmann::json> steps = rows(name);
-    ASSERT_EQ(steps.size(), 2u);
-    EXPECT_LT(steps.back()["val_loss"].get<double>(), 6.0);  // ln 256 is 5.5
+    EXPECT_EQ(steps.size(), 2u);
+    return steps.empty() ? 0 : steps.back()["val_loss"].get<double>();
   }
+};
+
+// As one rank trains the first of them.
+TEST_P(ParallelSamples, TrainTheSameModel) {
+  const int ranks = ranks_of(GetParam());
+  ASSERT_GE(ranks, 2);
+  const double expected =
+      trained(sample_files("parallel").front(), "alone", 1, {"parallel={dp: 1}"});
+  // f32: sums in other orders
+  EXPECT_NEAR(trained(GetParam(), "ranks", ranks), expected, 1e-6 * expected);
 }
+
+INSTANTIATE_TEST_SUITE_P(Samples, ParallelSamples, testing::ValuesIn(sample_files("parallel")),
+                         stem);
+
+TEST_F(Samples, AreAtLeastTen) { EXPECT_GE(sample_files("parallel").size(), 10u); }
+
+class PaperSamples : public Samples, public testing::WithParamInterface<std::string> {};
+
+TEST_P(PaperSamples, Train) {
+  const int ranks = ranks_of(GetParam());
+  ASSERT_GE(ranks, 1);
+  const Outcome check = run(alone({"check", GetParam(), "--ranks", std::to_string(ranks)}));
+  EXPECT_EQ(check.code, 0) << check.err;
+  EXPECT_EQ(check.err.find("warning"), std::string::npos) << check.err;
+  const Outcome outcome = run(under_mpirun(
+      ranks, {"train", GetParam(), "run.dir=" + path("run"), "train.steps=2", "schedule.warmup=1",
+              "eval.tokens=512", "logging.every=1", "runtime.threads=1"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::vector<nlohmann::json> steps = rows("run");
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_LT(steps.back()["val_loss"].get<double>(), 6.0);  // ln 256 is 5.5
+}
+
+INSTANTIATE_TEST_SUITE_P(Samples, PaperSamples, testing::ValuesIn(sample_files("papers")), stem);
 
 }  // namespace
 }  // namespace troupe::program

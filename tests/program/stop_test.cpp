@@ -197,7 +197,10 @@ TEST_F(Stop, TokenisingIsLeft) {
     const Outcome outcome = job.wait();
     EXPECT_FALSE(outcome.expired) << outcome.err;
     EXPECT_EQ(outcome.code, 75) << outcome.err;
-    EXPECT_EQ(occurrences(outcome.err, "error: stopped while tokenising"), 1) << outcome.err;
+    // mpirun may end the other rank with the same request.
+    const int said = occurrences(outcome.err, "error: stopped while tokenising");
+    EXPECT_GE(said, 1) << outcome.err;
+    EXPECT_LE(said, ranks) << outcome.err;
     EXPECT_TRUE(job.gone_within(std::chrono::seconds(5)));
     EXPECT_TRUE(job.left_overs().empty()) << job.left_overs().front();
     EXPECT_FALSE(fs::exists(path("run/metrics.jsonl")));
