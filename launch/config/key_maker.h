@@ -56,6 +56,10 @@ class KeyMaker {
     key_.also = shape;
     return *this;
   }
+  KeyMaker& with_line_breaks() {
+    key_.line_breaks = true;
+    return *this;
+  }
   KeyMaker& may_change() {
     key_.on_resume = OnResume::may_change;
     return *this;

@@ -89,6 +89,39 @@ bool has_comment(const std::string& text) {
   return false;
 }
 
+// The place of the quote that closes the text which begins with one, or npos.
+size_t closing_quote(const std::string& text) {
+  const char quote = text.front();
+  for (size_t i = 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      if (quote == '"' || i + 1 == text.size() || text[i + 1] != quote) return i;
+      ++i;  // '' stands for one inside
+    }
+  }
+  return std::string::npos;
+}
+
+// The text in quotes of YAML.
+std::string in_quotes(const std::string& text) {
+  if (text.find_first_of("\"\\") == std::string::npos) return '"' + text + '"';
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
+  return out + "'";
+}
+
+// Of a value that begins with a quote and is no text in quotes.
+void explain_quotes(const std::string& text, Problem& problem) {
+  const size_t close = closing_quote(text);
+  if (close != std::string::npos && close + 1 == text.size()) return;  // then it is what is inside
+  problem.rule = close == std::string::npos
+                     ? fmt::format("the quote {} at its beginning is not closed", text.front())
+                     : fmt::format("{} stands behind the closing quote", text.substr(close + 1));
+  problem.fix = fmt::format("write {} if the quotes belong to the value, else leave them out",
+                            in_quotes(text));
+}
+
 // What stands behind the '='. Only what begins like a list, a mapping, a quoted text or a tag is
 // read as YAML; anything else is the text itself, to the last character. A section may be null.
 YamlNode value_of(const std::string& key, const std::string& text) {
@@ -145,9 +178,7 @@ void apply_override(YamlNode& root, const std::string& assignment, std::vector<P
         problem.fix = "quote the whole word for the shell: 'optimizer.betas=[0.9, 0.95]'";
       }
     }
-    if (problem.fix.empty() && (text.front() == '"' || text.front() == '\'')) {
-      problem.fix = "nothing may stand behind the closing quote";
-    }
+    if (text.front() == '"' || text.front() == '\'') explain_quotes(text, problem);
     problems.push_back(std::move(problem));
     return;
   }

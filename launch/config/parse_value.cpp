@@ -157,7 +157,6 @@ std::optional<FieldValue> number(const Scalar<T>& parsed, const YamlNode& node, 
   return FieldValue(value);
 }
 
-// Line breaks and tabs are for the one text that stands inside texts.
 std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Problem& problem) {
   if (node.text.empty()) {
     wrong(problem, "must not be empty");
@@ -171,8 +170,7 @@ std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Probl
   }
   const bool control = std::any_of(node.text.begin(), node.text.end(), [&](unsigned char c) {
     const bool blank = c == '\n' || c == '\r' || c == '\t';
-    if (blank && key.path == "data.separator") return false;
-    return c < 0x20 || c == 0x7f;
+    return !(blank && key.line_breaks) && (c < 0x20 || c == 0x7f);
   });
   if (control || bytes->size() > kLongestText) {
     wrong(problem, control ? std::string("contains a control character")

@@ -38,7 +38,8 @@ struct Key {
   double maximum = std::numeric_limits<double>::infinity();
   bool exclusive_minimum = false;
   std::string unit;
-  std::string also;  // other shapes of the place, for messages: "a list of {path, weight}"
+  bool line_breaks = false;  // of a text: line breaks and tabs may stand in it
+  std::string also;          // other shapes of the place, for messages: "a list of {path, weight}"
   std::string help;
   OnResume on_resume = OnResume::fixed;
   // Read only when the sibling key `type` has this value; empty = always.

@@ -36,7 +36,8 @@ std::vector<Key> data_keys() {
       choice_key(
           "data.format", {"auto", "text", "jsonl", "by_name"}, "auto",
           "What files hold, compressed (gzip, zstd, xz, bzip2) or not. auto: JSON lines where "
-          "every complete line of the first MiB is an object with the field, else text. "
+          "every complete line of the first MiB is an object with the field (or every row of a "
+          "JSON text sequence), else text; other JSON with the field is refused. "
           "by_name: as runs that began before this key, *.jsonl and *.ndjson are JSON lines, "
           "all else is text as it stands."),
       choice_key("data.invalid_utf8", {"keep", "error", "replace"}, "keep",
@@ -53,6 +54,7 @@ std::vector<Key> data_keys() {
       KeyMaker("data.separator", ValueKind::text,
                "A text behind each row and file instead, for tokenizers without an end-of-text "
                "token; such as \"\\n\". It is trained on, but is no byte of text in bits per byte.")
+          .with_line_breaks()
           .words({"none"})
           .word("none"),
       flag_key("data.mask_documents", false,

@@ -42,7 +42,26 @@ TEST(Override, NoCommentEndsAValue) {
         << given << "\n"
         << refusal({given});
   }
-  EXPECT_NE(refusal({"run.dir='a'b"}).find("run.dir"), std::string::npos);
+}
+
+// A value that begins with a quote is a text in quotes, or says what it lacks and how it is meant.
+TEST(Override, QuotesAroundAPartAreExplained) {
+  const auto expect = [](const std::string& value, const std::string& rule,
+                         const std::string& written) {
+    const std::string said = refusal({"run.name=" + value});
+    EXPECT_NE(said.find(": " + rule), std::string::npos) << said;
+    EXPECT_NE(said.find("write " + written + " if the quotes belong to the value"),
+              std::string::npos)
+        << said;
+    EXPECT_EQ(load({"run.name=" + written}).run.name, value);
+  };
+  expect("'a'b", "b stands behind the closing quote", R"("'a'b")");
+  expect("'a''b'c", "c stands behind the closing quote", R"("'a''b'c")");
+  expect(R"("a" b)", " b stands behind the closing quote", R"('"a" b')");
+  expect(R"("a"'b')", "'b' stands behind the closing quote", R"('"a"''b''')");
+  expect("'a", "the quote ' at its beginning is not closed", R"("'a")");
+  expect(R"("a\")", "the quote \" at its beginning is not closed", R"('"a\"')");
+  EXPECT_EQ(refusal({R"(run.name="\q")"}).find("closing quote"), std::string::npos);
 }
 
 TEST(Override, AnEmptyValueIsAnEmptyText) {
