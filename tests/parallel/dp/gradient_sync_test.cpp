@@ -3,114 +3,22 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
-#include <numeric>
 
 #include "core/base/error.h"
-#include "core/base/random.h"
 #include "core/optim/optimizer.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
-#include "parallel/mesh/rank_group.h"
+#include "tests/parallel/dp/gradient_model.h"
 
 namespace troupe {
 namespace {
 
-// More elements than one chunk of the norm has.
-constexpr int64_t kManyRows = 600;
-constexpr int kDense = 4;  // dense parameters, then two banks of experts
-
-// The parameters of a small model on a mesh of dp x ep; 12 experts.
-struct Model {
-  std::vector<std::unique_ptr<Parameter>> owned;
-  std::vector<Parameter*> all;
-
-  // rows: of the first parameter.
-  Model(const MeshShape& shape, int rank, DType compute, const std::shared_ptr<Device>& device,
-        int64_t rows = 30) {
-    const auto at = coordinates(shape, rank);
-    const auto add = [&](const std::string& name, const Layout& layout, bool decay) {
-      owned.push_back(std::make_unique<Parameter>(name, layout, local_slice(layout, shape, at),
-                                                  compute, Init{Init::Kind::normal, 0.02}, decay,
-                                                  device));
-      owned.back()->initialize(1);
-      all.push_back(owned.back().get());
-    };
-    const std::array<Shape, kDense> dense = {Shape{rows, 250}, Shape{17}, Shape{5, 7}, Shape{3}};
-    for (size_t i = 0; i < kDense; ++i) {
-      add("dense." + std::to_string(i),
-          Layout::replicated(dense[i], MeshKind::attention, {Axis::dp, Axis::cp}), i % 2 == 0);
-    }
-    for (int i = 0; i < 2; ++i) {
-      Layout layout = Layout::replicated({12, 6, 11}, MeshKind::experts, {Axis::edp});
-      layout.shard(0, Axis::ep);
-      add("experts." + std::to_string(i), layout, true);
-    }
-  }
-};
-
-// The gradient that token block `block` (of kBlocks) gives to element `index` of a parameter, in
-// the global numbering. A step's gradient is the sum over all blocks.
-constexpr int kBlocks = 24;
-double block_gradient(const Random& random, int block, int64_t index) {
-  return random.uniform(static_cast<uint64_t>(index), static_cast<uint64_t>(block)) - 0.5;
-}
-
-// What this rank's blocks [begin, end) add to its part of the parameter.
-Tensor local_gradient(const Parameter& p, int begin, int end,
-                      const std::shared_ptr<Device>& device) {
-  const int64_t row = p.layout().global.elements() / std::max<int64_t>(p.layout().global[0], 1);
-  const int64_t first = p.slice().parts.at(0).global.offset[0] * row;
-  std::vector<double> values(static_cast<size_t>(p.value().elements()), 0.0);
-  const Random random(2, "gradient", p.name());
-  for (int block = begin; block < end; ++block) {
-    for (size_t i = 0; i < values.size(); ++i) {
-      values[i] += block_gradient(random, block, first + static_cast<int64_t>(i));
-    }
-  }
-  return Tensor::from(values, p.value().shape(), p.value().dtype(), device);
-}
-
-// Which blocks a rank contributes to a parameter: dense ones see the tokens of the rank; experts
-// see those of their whole ep group.
-std::pair<int, int> blocks_of(const Parameter& p, const MeshShape& shape, int rank, int micro,
-                              int micro_batches) {
-  const bool experts = p.layout().mesh == MeshKind::experts;
-  const auto at = coordinates(shape, rank);
-  const int parts = experts ? shape[Axis::edp] : shape[Axis::dp];
-  const int part = at[static_cast<size_t>(experts ? Axis::edp : Axis::dp)];
-  const int each = kBlocks / micro_batches / parts;
-  const int begin = micro * (kBlocks / micro_batches) + part * each;
-  return {begin, begin + each};
-}
-
-void run_step(Model& model, GradientSync& sync, const MeshShape& shape, int rank, int micro_batches,
-              const std::shared_ptr<Device>& device) {
-  sync.begin_step();
-  for (int micro = 0; micro < micro_batches; ++micro) {
-    sync.begin_micro_batch(micro + 1 == micro_batches);
-    for (Parameter* p : model.all) p->use();
-    // Every rank its own order: the sums must not care.
-    std::vector<size_t> order(model.all.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::reverse(order.begin(), order.end());
-    std::rotate(order.begin(), order.begin() + rank % 3, order.end());
-    for (size_t i : order) {
-      const auto [begin, end] = blocks_of(*model.all[i], shape, rank, micro, micro_batches);
-      model.all[i]->accumulate(local_gradient(*model.all[i], begin, end, device));
-    }
-  }
-  sync.finish();
-}
-
-Parallelism with_zero(const MeshShape& shape, int zero) {
-  Parallelism parallelism(shape);
-  parallelism.zero = zero;
-  return parallelism;
-}
-
-const std::vector<std::pair<int, int>> kMeshes = {{1, 1}, {2, 1}, {2, 2}, {3, 3},
-                                                  {4, 1}, {4, 2}, {4, 4}};
+using test::kBlocks;
+using test::kManyRows;
+using test::kMeshes;
+using test::local_gradient;
+using test::Model;
+using test::run_step;
+using test::with_zero;
 
 // Every rank has the sums of what it owns; with zero 0 of everything.
 void check_sums(const MeshShape& shape, int zero, int micro_batches) {
@@ -179,90 +87,6 @@ TEST(GradientSync, NormCountsEveryElementOnce) {
     }
     EXPECT_EQ(norms[0], norms[1]) << "the same bits with other thread counts";
   }
-}
-
-// The parts of the parameters that rank `rank` holds after three clipped updates.
-using Values = std::map<std::string, std::vector<double>>;
-std::vector<Values> clipped_updates(const char* type, const MeshShape& shape, int zero,
-                                    DType compute, int micro_batches = 1,
-                                    std::optional<PlantedBug> planted = std::nullopt) {
-  std::vector<Values> out(static_cast<size_t>(shape.world()));
-  run_ranks(shape.world(), [&](int rank, const auto& world) {
-    const auto device = Device::cpu(rank % 2 + 1);
-    Parallelism parallelism = with_zero(shape, zero);
-    parallelism.planted = planted;
-    const Mesh mesh(parallelism, world);
-    Model model(shape, rank, compute, device);
-    GradientSync sync(model.all, mesh, 3000);
-    Options options(optimizer_fields(type));
-    if (std::string(type) == "sgd") options.set("momentum", 0.9);
-    const auto optimizer = make_optimizer(type, options, model.all);
-    for (int step = 0; step < 3; ++step) {
-      run_step(model, sync, shape, rank, micro_batches, device);
-      const double norm = sync.gradient_norm();
-      const double scale = clip_scale(norm, norm / 2 - step);
-      if (!planted) {
-        EXPECT_LT(scale, 0.5 + 1e-12);
-      }
-      sync.update(*optimizer, 0.1, scale);
-    }
-    for (Parameter* p : model.all) out[static_cast<size_t>(rank)][p->name()] = p->value().values();
-  });
-  return out;
-}
-
-// Data ranks alone, experts on all of them, and both; none divides the buckets.
-const std::vector<std::pair<int, int>> kSharded = {{2, 1}, {3, 3}, {4, 2}};
-
-TEST(GradientSync, ClippedUpdatesDoNotDependOnTheMesh) {
-  for (const char* type : {"sgd", "adamw"}) {
-    const Values whole = clipped_updates(type, MeshShape::data_expert(1, 1), 0, DType::f64)[0];
-    for (const auto& [dp, ep] : kMeshes) {
-      for (int zero : {0, 2}) {
-        if (zero > 0 && std::pair(dp, ep) != kSharded.back()) continue;
-        const MeshShape shape = MeshShape::data_expert(dp, ep);
-        const auto ranks = clipped_updates(type, shape, zero, DType::f64, zero > 0 ? 2 : 1);
-        for (int rank = 0; rank < dp; ++rank) {
-          const auto part = static_cast<size_t>(coordinates(shape, rank)[size_t(Axis::ep)]);
-          for (const auto& [name, values] : ranks[static_cast<size_t>(rank)]) {
-            const auto& expected = whole.at(name);
-            const size_t offset = values.size() < expected.size() ? part * values.size() : 0;
-            for (size_t i = 0; i < values.size(); ++i) {
-              ASSERT_NEAR(values[i], expected[offset + i], 1e-12)
-                  << name << " " << type << " zero " << zero;
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
-TEST(GradientSync, ShardedUpdatesHaveTheBitsOfWholeOnes) {
-  for (const char* type : {"sgd", "adamw"}) {
-    for (const auto& [dp, ep] : kSharded) {
-      const MeshShape shape = MeshShape::data_expert(dp, ep);
-      const auto whole = clipped_updates(type, shape, 0, DType::f32);
-      EXPECT_EQ(clipped_updates(type, shape, 1, DType::f32), whole) << type << dp << ep;
-      EXPECT_EQ(clipped_updates(type, shape, 2, DType::f32), whole) << type << dp << ep;
-    }
-  }
-  const MeshShape shape = MeshShape::data_expert(4, 2);
-  EXPECT_EQ(clipped_updates("adamw", shape, 1, DType::f32, 3),
-            clipped_updates("adamw", shape, 0, DType::f32, 3));
-}
-
-TEST(GradientSync, PlantedBugsShow) {
-  const MeshShape shape = MeshShape::data_expert(4, 2);
-  const auto right = clipped_updates("adamw", shape, 1, DType::f64);
-  for (const PlantedBug bug :
-       {PlantedBug::gradient_twice_under_ep, PlantedBug::averaged_over_wrong_group,
-        PlantedBug::norm_without_experts, PlantedBug::stale_bucket,
-        PlantedBug::wrong_shard_offset}) {
-    const auto wrong = clipped_updates("adamw", shape, 1, DType::f64, 1, bug);
-    EXPECT_NE(wrong, right) << static_cast<int>(bug);
-  }
-  EXPECT_EQ(clipped_updates("adamw", shape, 1, DType::f64, 1, PlantedBug::stage_order), right);
 }
 
 TEST(GradientSync, ShardedStateTakesItsShareOfMemory) {
@@ -359,86 +183,6 @@ TEST(GradientSync, AGradientThatGrowsTooLateIsABug) {
                            model.all[3]->accumulate(g);
                          }),
                Error);
-}
-
-void check_traffic(const MeshShape& shape, int zero, int micro_batches) {
-  run_ranks(shape.world(), [&](int rank, const auto& world) {
-    const auto device = Device::cpu();
-    const Mesh mesh(with_zero(shape, zero), world);
-    Model model(shape, rank, DType::f32, device);
-    GradientSync sync(model.all, mesh, 5000);
-    const auto optimizer = make_optimizer("sgd", Options(optimizer_fields("sgd")), model.all);
-    std::map<std::string, std::vector<GradientItem>> groups;
-    for (const Parameter* p : model.all) {
-      groups[gradient_ranks(p->layout(), shape, rank).name].push_back(
-          {p->layout(), p->value().elements(), p->value().dtype()});
-    }
-    int64_t predicted = 0;
-    for (const auto& [name, items] : groups) {
-      const auto to =
-          gradient_sync_bytes_to(items, shape, rank, 5000, zero, zero == 2 ? micro_batches : 1);
-      predicted += std::accumulate(to.begin(), to.end(), int64_t{0});
-    }
-    run_step(model, sync, shape, rank, micro_batches, device);
-    sync.update(*optimizer, 0.1, 1.0);
-    int64_t counted = 0;
-    for (const auto& [key, traffic] : mesh.traffic()) {
-      if (key.second.rfind("gradient bucket", 0) == 0 || key.second == "updated values") {
-        counted += traffic.bytes;
-      }
-    }
-    EXPECT_EQ(counted, predicted);
-    EXPECT_EQ(counted > 0, shape.world() > 1);
-  });
-}
-
-TEST(GradientSync, TrafficIsThePredictedOne) {
-  for (const auto& [dp, ep] : kMeshes) {
-    for (int zero : {0, 1, 2}) {
-      for (int micro_batches : {1, 3}) {
-        check_traffic(MeshShape::data_expert(dp, ep), zero, micro_batches);
-      }
-    }
-  }
-}
-
-TEST(BucketPlan, EveryParameterOnceInFallingOrder) {
-  const MeshShape shape = MeshShape::data_expert(4, 2);
-  std::vector<GradientItem> items;
-  for (int i = 0; i < 20; ++i) {
-    Layout layout = i % 3 == 2
-                        ? Layout::replicated({8}, MeshKind::experts, {Axis::edp}).shard(0, Axis::ep)
-                        : Layout::replicated({4}, MeshKind::attention, {Axis::dp});
-    items.push_back({layout, 100 * (i % 5), i == 7 ? DType::f64 : DType::f32});
-  }
-  std::vector<int> seen(20, 0);
-  size_t last = 20;
-  for (const Bucket& bucket : plan_buckets(items, shape, 1500)) {
-    int64_t elements = 0;
-    for (size_t k = 0; k < bucket.parameters.size(); ++k) {
-      const size_t i = bucket.parameters[k];
-      ++seen[i];
-      elements += items[i].elements;
-      EXPECT_EQ(items[i].dtype, bucket.dtype);
-      EXPECT_EQ(items[i].layout.mesh, items[bucket.parameters[0]].layout.mesh);
-      if (k > 0) {
-        EXPECT_LT(i, bucket.parameters[k - 1]);
-      }
-    }
-    EXPECT_EQ(elements, bucket.elements);
-    if (bucket.parameters.size() > 1) {
-      EXPECT_LE(elements * 4, 1500);
-    }
-    EXPECT_LT(bucket.parameters.back(), last);
-    last = bucket.parameters.back();
-  }
-  for (size_t i = 0; i < 20; ++i) EXPECT_EQ(seen[i], items[i].elements > 0 ? 1 : 0) << i;
-}
-
-TEST(ClipScale, Values) {
-  EXPECT_EQ(clip_scale(2.0, 1.0), 0.5);
-  EXPECT_EQ(clip_scale(0.5, 1.0), 1.0);
-  EXPECT_EQ(clip_scale(5.0, 0.0), 1.0);
 }
 
 }  // namespace
