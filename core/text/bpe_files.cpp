@@ -8,11 +8,13 @@
 #include "core/text/end_of_text.h"
 #include "core/text/extra_tokens.h"
 #include "core/text/tokenizer_class.h"
+#include "core/text/utf8.h"
 
 namespace troupe {
 namespace {
 
 void read_merges(std::string_view text, const std::string& place, BpeVocabulary& vocabulary) {
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   int64_t number = 0;
   while (!text.empty()) {
     ++number;
@@ -57,7 +59,7 @@ std::unique_ptr<Tokenizer> parse_gpt2_files(std::string_view vocab_json, std::st
   add_part_tokens(settings, vocabulary);
   // A class that is named treats as special what its files list, and nothing else.
   check_tokens_without_merges(vocabulary, !kind.named, vocab_place, merges_place);
-  const EndOfText end = choose_end_of_text(options.end_of_text, settings, vocabulary, vocab_place);
+  const EndOfText end = choose_end_of_text(options, settings, vocabulary, vocab_place);
   BpeModel model = vocabulary.finish(kind.split, false);
   model.nfc = kind.nfc;
   model.end = end;

@@ -84,6 +84,11 @@ int32_t BpeVocabulary::id_of(const std::string& token) const {
   return found == ids_.end() ? -1 : found->second;
 }
 
+std::string BpeVocabulary::token_of(int64_t id) const {
+  const bool known = id >= 0 && id < static_cast<int64_t>(model_.tokens.size());
+  return known ? model_.tokens[static_cast<size_t>(id)] : std::string();
+}
+
 const AddedToken* BpeVocabulary::added(const std::string& content) const {
   for (const AddedToken& token : model_.added)
     if (token.content == content) return &token;

@@ -30,6 +30,8 @@ class BpeVocabulary {
   void add_token(AddedToken token, const std::string& place);
   // -1: not in the vocabulary.
   int32_t id_of(const std::string& token) const;
+  // The bytes of an ordinary token, "" for an id without one.
+  std::string token_of(int64_t id) const;
   // The added token of that content, or null.
   const AddedToken* added(const std::string& content) const;
   const std::vector<AddedToken>& all_added() const { return model_.added; }

@@ -48,11 +48,7 @@ class SideBuilder {
     has_text_ = false;
     if (!ends) return;
     ++marked_;
-    if (end_.is_separator()) {
-      out_.add_separator(end_.ids());
-    } else if (!end_.ids().empty()) {
-      out_.add_closing(end_.ids());
-    }
+    out_.add_ending(end_.ids());
   }
   int64_t marked() const { return marked_; }
   TokenStream finish(const std::string& place) { return out_.finish(place); }
@@ -126,7 +122,7 @@ CorpusFiles files_of(const TextSource& source) {
 // separators that the pair was built with. Returns the hash of the .bin file where the origin
 // belongs to it.
 std::optional<uint64_t> check_origin(const std::string& prefix, TokenStream& tokens,
-                                     const Tokenizer& tokenizer) {
+                                     const Tokenizer& tokenizer, SettingNames names) {
   const std::optional<TokenFileOrigin> origin = read_token_file_origin(prefix);
   if (!origin) return std::nullopt;
   if (origin->tokens != tokens.size()) {
@@ -134,18 +130,22 @@ std::optional<uint64_t> check_origin(const std::string& prefix, TokenStream& tok
                  origin->tokens, prefix, tokens.size());
     return std::nullopt;
   }
-  if (origin->fingerprint != tokenizer.fingerprint())
-    fail(
-        ExitCode::data,
-        "{}: was made with another tokenizer ({}{}) than data.tokenizer names ({}); build it again "
-        "or change data.tokenizer{}",
-        prefix, origin->tokenizer,
-        origin->end_of_text ? ", end of text " + *origin->end_of_text : "", tokenizer.description(),
-        tokenizer.end_of_text() ? " or data.end_of_text (an older pair of the same tokenizer may "
-                                  "need `none`)"
-                                : " or data.end_of_text");
-  mark_separators(*origin, tokens);
-  return origin->bin_hash;
+  if (origin->fingerprint == tokenizer.fingerprint()) {
+    mark_separators(*origin, tokens);
+    return origin->bin_hash;
+  }
+  const std::string made =
+      fmt::format("{}: was made with another tokenizer ({}{}) than", prefix, origin->tokenizer,
+                  origin->end_of_text ? ", end of text " + *origin->end_of_text : "");
+  // A command has no say in the tokenizer of a model.
+  if (names == SettingNames::flags)
+    fail(ExitCode::data, "{} the model's ({}); build it again with that one", made,
+         tokenizer.description());
+  fail(ExitCode::data, "{} data.tokenizer names ({}); build it again or change data.tokenizer{}",
+       made, tokenizer.description(),
+       tokenizer.end_of_text() ? " or data.end_of_text (an older pair of the same tokenizer may "
+                                 "need `none`)"
+                               : " or data.end_of_text");
 }
 
 // Whether the ids are younger than what describes them: their bytes may be others by now.
@@ -172,7 +172,7 @@ Sides load_path(const std::string& path, const Tokenizer& tokenizer, const Docum
   // A text file or folder of that very name comes first, unless the name is one of the pair's.
   if (is_token_file(prefix) && (prefix != path || !std::filesystem::exists(path, error))) {
     TokenFile file = open_token_file(prefix);
-    std::optional<uint64_t> hash = check_origin(prefix, file.tokens, tokenizer);
+    std::optional<uint64_t> hash = check_origin(prefix, file.tokens, tokenizer, text.names);
     if (written_since(prefix)) hash.reset();
     sides = split_tokens(file.tokens, fraction);
     sides.files = {"tokens", {{prefix + ".bin", ".bin", hash}, {prefix + ".idx", ".idx", {}}}};

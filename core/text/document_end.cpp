@@ -27,13 +27,15 @@ std::string token_text(const Tokenizer& tokenizer) {
 
 }  // namespace
 
-DocumentEnd::DocumentEnd(const Tokenizer& tokenizer, const std::string& separator) {
+DocumentEnd::DocumentEnd(const Tokenizer& tokenizer, const std::string& separator,
+                         SettingNames names) {
   if (const std::optional<int32_t> end = tokenizer.end_of_text()) {
     if (!separator.empty())
-      fail(ExitCode::usage,
-           "data.separator is {}, but the tokenizer ends documents with {} ({}): take "
-           "data.separator out, or write data.end_of_text: none",
-           quoted(separator), token_text(tokenizer), tokenizer.end().origin);
+      fail(
+          ExitCode::usage,
+          "{0} is {1}, but the tokenizer ends documents with {2} ({3}): take {0} out, or write {4}",
+          setting_name(names, "separator"), quoted(separator), token_text(tokenizer),
+          tokenizer.end().origin, setting_name(names, "end_of_text", "none"));
     ids_ = {*end};
     return;
   }
@@ -48,12 +50,12 @@ std::string described_end(const Tokenizer& tokenizer, const std::string& separat
 }
 
 std::string joined_documents(const Tokenizer& tokenizer, const std::string& separator,
-                             int64_t documents) {
+                             int64_t documents, SettingNames names) {
   if (tokenizer.end_of_text() || !separator.empty() || documents < 2) return {};
   return fmt::format(
       "{} documents stand one behind the other with nothing between them, as the tokenizer has no "
-      "end-of-text token: data.end_of_text names one, data.separator (\"\\n\") puts a text there",
-      documents);
+      "end-of-text token: {} names one, {} (\"\\n\") puts a text there",
+      documents, setting_name(names, "end_of_text"), setting_name(names, "separator"));
 }
 
 }  // namespace troupe

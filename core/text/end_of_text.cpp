@@ -4,6 +4,8 @@
 #include <span>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/text/utf8.h"
 
 namespace troupe {
 namespace {
@@ -51,8 +53,10 @@ bool is_added(const std::vector<AddedToken>& added, int64_t id) {
 }
 
 // The token that a configuration asks for.
-int32_t wanted_token(const std::string& wanted, BpeVocabulary& vocabulary,
+int32_t wanted_token(const TokenizerOptions& options, BpeVocabulary& vocabulary,
                      const std::string& place) {
+  const std::string& wanted = options.end_of_text;
+  const std::string setting = setting_name(options.names, "end_of_text");
   if (const AddedToken* token = vocabulary.added(wanted)) return token->id;
   const std::vector<std::string> apart = vocabulary.tokens_without_merges();
   if (std::find(apart.begin(), apart.end(), wanted) != apart.end()) {
@@ -64,10 +68,11 @@ int32_t wanted_token(const std::string& wanted, BpeVocabulary& vocabulary,
     return vocabulary.id_of(wanted);
   }
   if (vocabulary.id_of(wanted) >= 0)
-    fail(ExitCode::data,
-         "{}: data.end_of_text \"{}\" is an ordinary token, which stands inside texts too; name a "
-         "special one, or let data.separator stand between rows",
-         place, wanted);
+    fail(
+        ExitCode::data,
+        "{}: {} \"{}\" is an ordinary token, which stands inside texts too; name a special one, or "
+        "let {} stand between rows",
+        place, setting, wanted, setting_name(options.names, "separator"));
   std::string names;
   for (const AddedToken& token : vocabulary.all_added()) {
     if (names.size() > 300) {
@@ -76,9 +81,8 @@ int32_t wanted_token(const std::string& wanted, BpeVocabulary& vocabulary,
     }
     names += (names.empty() ? "" : ", ") + token.content;
   }
-  fail(ExitCode::data,
-       "{}: has no token \"{}\", which data.end_of_text names; its added tokens: {}", place, wanted,
-       names.empty() ? "none" : names);
+  fail(ExitCode::data, "{}: has no token \"{}\", which {} names; its added tokens: {}", place,
+       wanted, setting, names.empty() ? "none" : names);
 }
 
 }  // namespace
@@ -115,20 +119,41 @@ EndOfText automatic_end(const TokenizerSettings& settings, const std::vector<Add
   return end;
 }
 
+// An id of the files that is no added token cannot end a text.
+void say_what_was_passed_over(const TokenizerSettings& settings, const BpeVocabulary& vocabulary,
+                              const EndOfText& end, SettingNames names) {
+  const std::string instead = end.id ? fmt::format("{} ends texts", end.origin)
+                                     : fmt::format("nothing does; {} can name a special token",
+                                                   setting_name(names, "end_of_text"));
+  for (const int64_t id : settings.end_ids) {
+    if (is_added(vocabulary.all_added(), id)) continue;
+    const std::string token = utf8_replaced(vocabulary.token_of(id));
+    log::info("{}: eos_token_id {} is {} and ends no text ({})", settings.end_ids_place, id,
+              token.empty()
+                  ? "no token of the vocabulary"
+                  : fmt::format("\"{}\", an ordinary token that stands inside texts,", token),
+              instead);
+  }
+}
+
 }  // namespace
 
-EndOfText choose_end_of_text(const std::string& wanted, const TokenizerSettings& settings,
+EndOfText choose_end_of_text(const TokenizerOptions& options, const TokenizerSettings& settings,
                              BpeVocabulary& vocabulary, const std::string& place) {
+  const std::string& wanted = options.end_of_text;
   if (wanted == "none") return {};
   if (wanted == "by_name") {
     const std::optional<int32_t> id = end_of_text_by_name(vocabulary.all_added());
     return id ? EndOfText{id, {*id}, "its name"} : EndOfText{};
   }
   const EndOfText automatic = automatic_end(settings, vocabulary.all_added());
-  if (wanted == "auto") return automatic;
-  const int32_t id = wanted_token(wanted, vocabulary, place);
+  if (wanted == "auto") {
+    say_what_was_passed_over(settings, vocabulary, automatic, options.names);
+    return automatic;
+  }
+  const int32_t id = wanted_token(options, vocabulary, place);
   if (id == automatic.id) return automatic;
-  return {id, {id}, "data.end_of_text"};
+  return {id, {id}, setting_name(options.names, "end_of_text")};
 }
 
 }  // namespace troupe

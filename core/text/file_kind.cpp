@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/compression/compression.h"
+#include "core/text/raw_tokens.h"
 #include "core/text/utf8.h"
 
 namespace troupe {
@@ -160,6 +161,10 @@ std::optional<OtherKind> other_kind(const FileHead& head) {
   }
   if (is_pickle(bytes)) return OtherKind{"a Python pickle", kExtract};
   if (is_safetensors(bytes)) return OtherKind{"a safetensors file", kRemove};
+  if (begins_like_llm_c(bytes))
+    return OtherKind{"token ids as llm.c writes them",
+                     "troupe data build FILE... --tokenizer T --out PREFIX, with each of its files "
+                     "named, makes a .bin/.idx pair"};
   const auto zeros = static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\0'));
   if (zeros * 100 > bytes.size())
     return OtherKind{

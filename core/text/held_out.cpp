@@ -79,24 +79,20 @@ void HeldOut::cut_to(int64_t max_predictions) {
 int64_t HeldOut::target_bytes(const Tokenizer& tokenizer) const {
   int64_t bytes = 0;
   std::vector<int32_t> ids;
-  std::vector<uint8_t> closing;
-  std::vector<uint8_t> separators;
+  std::vector<uint8_t> endings;
   std::vector<int32_t> documents;
   for (const Cut& cut : windows_) {
     const auto count = static_cast<size_t>(cut.tokens);
     const TokenStream& tokens = stream(cut);
     ids.resize(count);
-    closing.resize(count);
-    separators.resize(count);
+    endings.resize(count);
     documents.resize(count + 1);
     tokens.read(cut.first + 1, ids, tokenizer.vocab_size());
-    tokens.read_closing(cut.first + 1, closing);
-    tokens.read_separators(cut.first + 1, separators);
+    tokens.read_endings(cut.first + 1, endings);
     if (mask_documents_) tokens.read_documents(cut.first, documents);
     for (size_t i = 0; i < count; ++i) {
       const bool predicted = !mask_documents_ || documents[i + 1] == documents[i];
-      const bool is_text = closing[i] == 0 && separators[i] == 0 &&
-                           (tokens.origin().text || !tokenizer.is_special(ids[i]));
+      const bool is_text = endings[i] == 0 && (tokens.of_text() || !tokenizer.is_special(ids[i]));
       if (predicted && is_text) bytes += static_cast<int64_t>(tokenizer.id_to_bytes(ids[i]).size());
     }
   }

@@ -23,7 +23,7 @@ class HeldOut {
   int64_t windows() const { return static_cast<int64_t>(windows_.size()); }
   int64_t predictions() const { return predictions_; }
   // Bytes of text of all predicted tokens: bits per byte = nats / ln 2 / bytes. A separator is no
-  // text, nor is a special token, unless it is spelled out in a text at hand: see TokenOrigin.
+  // text, nor is a special token, unless it is spelled out in a text at hand: see TokenStream.
   int64_t target_bytes(const Tokenizer& tokenizer) const;
 
   // Batches per rank, the same on every rank: ceil(windows / (ranks * sequences)).

@@ -107,12 +107,14 @@ void check_bare(std::string_view bytes, RawType type, const std::string& path) {
 
 }  // namespace
 
+bool begins_like_llm_c(std::string_view bytes) { return kind_of(header_of(bytes)) != nullptr; }
+
 bool is_llm_c_file(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return false;  // a pipe would wait
   std::ifstream file(path, std::ios::binary);
   char head[sizeof(Header)] = {};
-  return file.read(head, sizeof head) && kind_of(header_of({head, sizeof head})) != nullptr;
+  return file.read(head, sizeof head) && begins_like_llm_c({head, sizeof head});
 }
 
 TokenStream open_raw_tokens(const std::string& path, std::optional<RawType> bare) {

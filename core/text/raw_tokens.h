@@ -14,7 +14,8 @@ namespace troupe {
 // The integers of a bare file.
 enum class RawType { u16, u32 };
 
-// Does a file begin with a header of llm.c? False for what cannot be read.
+// Do the bytes, or those of a file, begin with a header of llm.c? False for what cannot be read.
+bool begins_like_llm_c(std::string_view bytes);
 bool is_llm_c_file(const std::string& path);
 
 // The ids of a file, mapped, as one document; u32 are read as i32, so ids from 2^31 on are refused

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "core/text/utf8.h"
+
 namespace troupe {
 namespace {
 
 constexpr size_t kPiece = size_t{1} << 20;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool continues(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 

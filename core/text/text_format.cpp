@@ -6,11 +6,13 @@
 #include "core/base/error.h"
 #include "core/text/json_document.h"
 #include "core/text/json_row.h"
+#include "core/text/line_splitter.h"
 
 namespace troupe {
 namespace {
 
 constexpr std::string_view kBlank = " \t\r\n";
+constexpr char kSequenceMark = '\x1E';
 
 // What the complete lines of a head are.
 struct LineCount {
@@ -45,36 +47,37 @@ void count_line(std::string_view line, int64_t number, const TextOptions& option
 
 LineCount count_lines(const FileHead& head, const TextOptions& options) {
   LineCount count;
-  std::string_view rest = head.bytes;
-  for (int64_t number = 1; !rest.empty(); ++number) {
-    const size_t end = rest.find('\n');
-    if (end == std::string_view::npos && !head.whole) break;
-    count_line(rest.substr(0, end), number, options, count);
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-  }
+  LineSplitter lines(row_end(head.bytes));
+  const auto take = [&](std::string_view line) {
+    count_line(line, lines.number(), options, count);
+  };
+  lines.push(head.bytes, take);
+  if (head.whole) lines.finish(take);
   return count;
 }
 
-constexpr const char* kAsItStands = "data.format: text trains on it as it stands";
+// The way out of every refusal.
+std::string as_it_stands(const TextOptions& options) {
+  return setting_name(options.names, "format", "text") + " takes it as it stands";
+}
 
 [[noreturn]] void refuse_lines(const std::string& file, const LineCount& count,
                                const TextOptions& options) {
   if (count.rows == 0 && count.objects == count.all)
     fail(ExitCode::data,
-         "{}:{}: looks like JSON lines, but the row {}. Name the field with the text (data.field, "
-         "--field); {}",
-         file, count.odd_line, count.odd, kAsItStands);
+         "{}:{}: looks like JSON lines, but the row {}. Name the field with the text ({}); {}",
+         file, count.odd_line, count.odd, setting_name(options.names, "field"),
+         as_it_stands(options));
   if (count.objects == 0)
     fail(ExitCode::data,
          "{}:{}: every line is JSON, but the row {}. JSON lines have their text in field \"{}\" of "
          "an object; {}",
-         file, count.odd_line, count.odd, options.field, kAsItStands);
-  fail(
-      ExitCode::data,
-      "{}:{}: most of the file looks like JSON lines, but this row {}. data.format: jsonl (data "
-      "build: --format jsonl, with --skip-bad-rows such rows are left out) reads it as JSON lines; "
-      "{}",
-      file, count.odd_line, count.odd, kAsItStands);
+         file, count.odd_line, count.odd, options.field, as_it_stands(options));
+  fail(ExitCode::data,
+       "{}:{}: most of the file looks like JSON lines, but this row {}. {} reads it as JSON lines "
+       "(`troupe data build --skip-bad-rows` leaves such rows out); {}",
+       file, count.odd_line, count.odd, setting_name(options.names, "format", "jsonl"),
+       as_it_stands(options));
 }
 
 void refuse_document(const FileHead& head, const std::string& file, const TextOptions& options) {
@@ -85,13 +88,24 @@ void refuse_document(const FileHead& head, const std::string& file, const TextOp
       fail(ExitCode::data,
            "{}: is one JSON list, not JSON lines. Make a line of each of its elements: jq -c '.[]' "
            "IN > OUT.jsonl; {}",
-           file, kAsItStands);
-    case JsonDocument::object:
+           file, as_it_stands(options));
+    case JsonDocument::objects:
       fail(
           ExitCode::data,
           "{}: holds JSON objects over several lines each, not JSON lines. Make a line of each: jq "
           "-c . IN > OUT.jsonl; {}",
-          file, kAsItStands);
+          file, as_it_stands(options));
+    case JsonDocument::nested:
+      fail(ExitCode::data,
+           "{}: is one JSON document with a text in field \"{}\" of the objects inside, not JSON "
+           "lines. Make a line of each: jq -c '.. | objects | select(has(\"{}\"))' IN > OUT.jsonl; "
+           "{}",
+           file, options.field, options.field, as_it_stands(options));
+    case JsonDocument::columns:
+      fail(ExitCode::data,
+           "{}: is one JSON object with many texts in field \"{}\", not JSON lines. Make a line of "
+           "each: jq -c '.[\"{}\"][] | {{\"{}\": .}}' IN > OUT.jsonl; {}",
+           file, options.field, options.field, options.field, as_it_stands(options));
   }
 }
 
@@ -104,10 +118,17 @@ bool is_called_jsonl(const std::string& file) {
   return path.extension() == ".jsonl" || path.extension() == ".ndjson";
 }
 
+char row_end(std::string_view head) {
+  const size_t begin = head.find_first_not_of(kBlank);
+  return begin != std::string_view::npos && head[begin] == kSequenceMark ? kSequenceMark : '\n';
+}
+
 bool needs_more(std::string_view head) {
+  const char end = row_end(head);
+  if (end == kSequenceMark) head.remove_prefix(head.find(end) + 1);
   const size_t begin = head.find_first_not_of(kBlank);
   if (begin == std::string_view::npos || head[begin] != '{') return false;
-  if (head.find('\n', begin) != std::string_view::npos) return false;
+  if (head.find(end, begin) != std::string_view::npos) return false;
   return begins_like_json(head);
 }
 
@@ -120,9 +141,9 @@ bool holds_rows(const FileHead& head, const std::string& file, const TextOptions
   if (is_called_jsonl(file)) return true;  // a bad row is named when it is read
   if (!head.whole && needs_more(head.bytes))
     fail(ExitCode::data,
-         "{}: begins like a JSON row of more than {} MB. data.format: jsonl (data build: --format "
-         "jsonl) reads it as JSON lines; {}",
-         file, head.bytes.size() >> 20, kAsItStands);
+         "{}: begins like a JSON row of more than {} MB. {} reads it as JSON lines; {}", file,
+         head.bytes.size() >> 20, setting_name(options.names, "format", "jsonl"),
+         as_it_stands(options));
   if (count.all == 0 || count.json == 0) return false;
   if (options.skip_bad_rows && count.rows * 2 > count.all) return true;
   const bool lines_of_json = count.json == count.all && (count.all > 1 || count.objects > 0);

@@ -92,12 +92,12 @@ TextSource::Format TextSource::look_at(const std::string& path) const {
   if (!options_.keep_anything) {
     if (const std::optional<OtherKind> kind = other_kind(seen))
       fail(ExitCode::data,
-           "{}: is no text; it seems to be {}{}. {}. data.invalid_utf8: keep, written out, trains "
-           "on its bytes",
+           "{}: is no text; it seems to be {}{}. {}. {}, written out, takes its bytes as they are",
            path, kind->what, format.compression != nullptr ? " inside the compressed file" : "",
-           kind->advice);
+           kind->advice, setting_name(options_.names, "invalid_utf8", "keep"));
   }
   format.rows = holds_rows(seen, path, options_);
+  format.row_end = row_end(head);
   if (format.rows) return format;
   Utf8Gate gate(options_, path);
   const std::string_view passed = gate.pass(head);
@@ -147,7 +147,7 @@ class TextSource::Visit {
       TextFile file(path, source_.options_);
       Utf8Gate gate(source_.options_, path);
       if (source_.formats_[i].rows) {
-        visit_rows(file, gate, path);
+        visit_rows(file, gate, path, source_.formats_[i].row_end);
       } else {
         visit_text(file, gate, source_.formats_[i].text_bytes);
       }
@@ -184,8 +184,8 @@ class TextSource::Visit {
     visit_(piece);
   }
 
-  void visit_rows(TextFile& file, Utf8Gate& gate, const std::string& path) {
-    LineSplitter lines;
+  void visit_rows(TextFile& file, Utf8Gate& gate, const std::string& path, char end) {
+    LineSplitter lines(end);
     for (std::string_view raw = file.next(); !raw.empty(); raw = file.next()) {
       lines.push(raw,
                  [&](std::string_view line) { visit_row(line, lines.number(), file, gate, path); });
@@ -195,9 +195,9 @@ class TextSource::Visit {
 
   void visit_row(std::string_view line, int64_t number, const TextFile& file, Utf8Gate& gate,
                  const std::string& path) {
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+    if (line.find_first_not_of(" \t\r\n") == std::string_view::npos) return;
     const JsonRow row = read_json_row(line, source_.options_);
-    if (row.kind != RowKind::text) return bad_row(row, number, path);
+    if (row.kind != RowKind::text) return bad_row(row, line, number, path);
     if (row.half_pair) {
       ++report_.half_pairs;
       if (report_.invalid_in.empty()) report_.invalid_in = path;
@@ -212,8 +212,14 @@ class TextSource::Visit {
     visit_(piece);
   }
 
-  void bad_row(const JsonRow& row, int64_t number, const std::string& path) {
-    const std::string column = row.column > 0 ? fmt::format(":{}", row.column) : "";
+  // number: of the file's line in which the row begins.
+  void bad_row(const JsonRow& row, std::string_view text, int64_t number, const std::string& path) {
+    std::string column;
+    if (row.column > 0) {
+      const std::string_view before = text.substr(0, static_cast<size_t>(row.column - 1));
+      number += std::count(before.begin(), before.end(), '\n');
+      column = fmt::format(":{}", before.size() - (before.rfind('\n') + 1) + 1);
+    }
     const std::string what = fmt::format("{}:{}{}: the row {}", path, number, column, row.fault);
     if (!source_.options_.skip_bad_rows)
       fail(ExitCode::data, "{}. `troupe data build --skip-bad-rows` leaves such rows out", what);
@@ -255,8 +261,8 @@ void say_what_was_met(const TextSource& source, const TextReport& report) {
     log::info("{}: {} files are read; left out: {}", source.path(), source.files().size(),
               source.left_out());
   if (source.mixed())
-    log::info("{}: holds {}; data.format reads all in one way", source.path(),
-              source.description());
+    log::info("{}: holds {}; {} reads all in one way", source.path(), source.description(),
+              setting_name(source.options().names, "format"));
   const bool replaced = source.options().invalid_utf8 == InvalidUtf8::replace;
   if (report.invalid_bytes > 0)
     log::info(

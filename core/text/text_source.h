@@ -62,6 +62,7 @@ class TextSource {
  private:
   struct Format {
     bool rows = false;
+    char row_end = '\n';
     const char* compression = nullptr;  // null = none
     int64_t text_bytes = -1;            // -1 = not known
   };

@@ -63,7 +63,7 @@ BuildResult build_token_file(const BuildRequest& request, const Tokenizer& token
   result.removed = remove_left_over(request.prefix);
   result.type = type_for(tokenizer.vocab_size());
   TokenFileWriter writer(request.prefix, result.type);
-  const DocumentEnd end(tokenizer, request.separator);
+  const DocumentEnd end(tokenizer, request.separator, request.text.names);
   TokenFileOrigin origin;
   int64_t before = 0;  // bytes of the sources that are done
   int64_t done = 0;

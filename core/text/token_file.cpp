@@ -69,15 +69,15 @@ std::optional<TokenFileOrigin> read_token_file_origin(const std::string& prefix)
 void mark_separators(const TokenFileOrigin& origin, TokenStream& tokens) {
   if (origin.separator_tokens <= 0) return;
   const std::span<const int64_t> starts = tokens.document_starts();
-  std::vector<int64_t> separators;
+  std::vector<int64_t> endings;
   for (size_t i = 0; i < starts.size(); ++i) {
     const int64_t end = i + 1 < starts.size() ? starts[i + 1] : tokens.size();
     const int64_t start = end - origin.separator_tokens;
     if (start >= starts[i] && !std::binary_search(origin.unmarked.begin(), origin.unmarked.end(),
                                                   static_cast<int64_t>(i)))
-      separators.push_back(start);
+      endings.push_back(start);
   }
-  tokens.mark_separators(std::move(separators), origin.separator_tokens);
+  tokens.mark_endings(std::move(endings), origin.separator_tokens);
 }
 
 }  // namespace troupe

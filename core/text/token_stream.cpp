@@ -88,14 +88,14 @@ const char* name(TokenType type) {
 
 TokenStream::TokenStream(std::shared_ptr<const void> owner, const std::byte* data, TokenType type,
                          int64_t size, std::vector<int64_t> document_starts, std::string place,
-                         TokenOrigin origin)
+                         bool of_text)
     : owner_(std::move(owner)),
       data_(data),
       type_(type),
       size_(size),
       document_starts_(std::make_shared<const std::vector<int64_t>>(std::move(document_starts))),
       place_(std::move(place)),
-      origin_(origin) {
+      of_text_(of_text) {
   require(size == 0 || (!document_starts_->empty() && document_starts_->front() == 0),
           "{}: the first document does not begin at token 0", place_);
 }
@@ -114,8 +114,8 @@ void TokenStream::read(int64_t first, std::span<int32_t> out, int64_t vocab) con
     const int32_t id = out[static_cast<size_t>(i)];
     if (id < 0 || id >= vocab)
       fail(ExitCode::data,
-           "{}: token {} has id {}, outside the vocabulary [0, {}): the data was made with another "
-           "tokenizer, or model.vocab is too small",
+           "{}: token {} has id {}, outside the vocabulary [0, {}): the ids are those of another "
+           "tokenizer (or a configuration's model.vocab is too small)",
            place_, first + i, id, vocab);
   }
 }
@@ -138,38 +138,21 @@ int64_t TokenStream::documents_beginning(int64_t first, int64_t count) const {
          std::lower_bound(starts.begin(), starts.end(), first);
 }
 
-void TokenStream::read_closing(int64_t first, std::span<uint8_t> out) const {
+void TokenStream::read_endings(int64_t first, std::span<uint8_t> out) const {
   std::fill(out.begin(), out.end(), uint8_t{0});
-  if (origin_.closing == 0 || out.empty()) return;
-  const auto end = first + static_cast<int64_t>(out.size());
-  const std::span<const int64_t> starts = document_starts();
-  auto next = std::upper_bound(starts.begin(), starts.end(), first);
-  for (int64_t begin = *std::prev(next); begin < end;) {
-    const bool last = next == starts.end();
-    const int64_t stop = last ? size_ : *next;
-    const int64_t text_end = last && last_document_is_cut_ ? stop : stop - origin_.closing;
-    for (int64_t at = std::max({text_end, begin, first}); at < std::min(stop, end); ++at)
-      out[static_cast<size_t>(at - first)] = 1;
-    if (last) break;
-    begin = *next++;
-  }
-}
-
-void TokenStream::read_separators(int64_t first, std::span<uint8_t> out) const {
-  std::fill(out.begin(), out.end(), uint8_t{0});
-  if (!separator_starts_) return;
+  if (!ending_starts_) return;
   const int64_t end = first + static_cast<int64_t>(out.size());
-  const std::vector<int64_t>& starts = *separator_starts_;
-  auto next = std::upper_bound(starts.begin(), starts.end(), first - separator_tokens_);
+  const std::vector<int64_t>& starts = *ending_starts_;
+  auto next = std::upper_bound(starts.begin(), starts.end(), first - ending_tokens_);
   for (; next != starts.end() && *next < end; ++next)
-    for (int64_t at = std::max(first, *next); at < std::min(end, *next + separator_tokens_); ++at)
+    for (int64_t at = std::max(first, *next); at < std::min(end, *next + ending_tokens_); ++at)
       out[static_cast<size_t>(at - first)] = 1;
 }
 
-void TokenStream::mark_separators(std::vector<int64_t> starts, int64_t tokens) {
+void TokenStream::mark_endings(std::vector<int64_t> starts, int64_t tokens) {
   if (starts.empty()) return;
-  separator_starts_ = std::make_shared<const std::vector<int64_t>>(std::move(starts));
-  separator_tokens_ = tokens;
+  ending_starts_ = std::make_shared<const std::vector<int64_t>>(std::move(starts));
+  ending_tokens_ = tokens;
 }
 
 void TokenStream::check_ids(int64_t vocab) const {
@@ -191,16 +174,12 @@ TokenStream TokenStream::slice(int64_t first, int64_t count) const {
        next != all.end() && *next < first + count; ++next)
     starts.push_back(*next - first);
   TokenStream out(owner_, data_ + first * size_of(type_), type_, count, std::move(starts), place_,
-                  origin_);
-  const int64_t end = first + count;
-  out.last_document_is_cut_ =
-      end < size_ ? documents_beginning(end, 1) == 0 : last_document_is_cut_;
-  if (separator_starts_) {
-    std::vector<int64_t> separators;
-    for (const int64_t start : *separator_starts_)
-      if (start + separator_tokens_ > first && start < first + count)
-        separators.push_back(start - first);
-    out.mark_separators(std::move(separators), separator_tokens_);
+                  of_text_);
+  if (ending_starts_) {
+    std::vector<int64_t> endings;
+    for (const int64_t start : *ending_starts_)
+      if (start + ending_tokens_ > first && start < first + count) endings.push_back(start - first);
+    out.mark_endings(std::move(endings), ending_tokens_);
   }
   return out;
 }
@@ -226,31 +205,23 @@ void TokenBuilder::add(std::span<const int32_t> ids) {
   size_ += static_cast<int64_t>(ids.size());
 }
 
-void TokenBuilder::add_closing(std::span<const int32_t> ids) {
+void TokenBuilder::add_ending(std::span<const int32_t> ids) {
+  if (ids.empty()) return;
   const auto count = static_cast<int64_t>(ids.size());
-  require(closing_ == 0 || closing_ == count, "{} tokens close a document, {} the one before",
-          count, closing_);
-  closing_ = count;
-  add(ids);
-}
-
-void TokenBuilder::add_separator(std::span<const int32_t> ids) {
-  separator_tokens_ = static_cast<int64_t>(ids.size());
-  separator_starts_.push_back(size_);
+  require(ending_starts_.empty() || ending_tokens_ == count,
+          "{} tokens end a document, {} the one before", count, ending_tokens_);
+  ending_tokens_ = count;
+  ending_starts_.push_back(size_);
   add(ids);
 }
 
 TokenStream TokenBuilder::finish(std::string place) {
   data_->shrink_to_fit();
   const std::byte* data = data_->data();
-  TokenStream stream{std::move(data_),
-                     data,
-                     type_,
-                     size_,
-                     std::move(document_starts_),
+  TokenStream stream{std::move(data_), data, type_, size_, std::move(document_starts_),
                      std::move(place),
-                     {.text = true, .closing = closing_}};
-  stream.mark_separators(std::move(separator_starts_), separator_tokens_);
+                     /*of_text=*/true};
+  stream.mark_endings(std::move(ending_starts_), ending_tokens_);
   return stream;
 }
 

@@ -15,25 +15,16 @@ enum class TokenType : uint8_t { u8 = 1, i8, i16, i32, i64, f64, f32, u16 };
 int64_t size_of(TokenType type);
 const char* name(TokenType type);
 
-// What the tokens of a stream stand for.
-struct TokenOrigin {
-  // Made from a text at hand: every token is letters of it, a special one too, which the text then
-  // spells out. Otherwise the text is not known, and special tokens count as no letters.
-  bool text = false;
-  // But for so many tokens at the end of each document, which were put there (an end-of-text
-  // token).
-  int64_t closing = 0;
-};
-
 // A value: copies share everything, slices the ids.
 class TokenStream {
  public:
   TokenStream() = default;
   // data: `size` ids of `type`, little-endian, kept alive by `owner`. document_starts: rising token
   // positions, the first is 0 (empty when there are no tokens). `place` names the source in errors.
+  // of_text: see there.
   TokenStream(std::shared_ptr<const void> owner, const std::byte* data, TokenType type,
               int64_t size, std::vector<int64_t> document_starts, std::string place,
-              TokenOrigin origin = {});
+              bool of_text = false);
 
   int64_t size() const { return size_; }
   TokenType type() const { return type_; }
@@ -47,15 +38,17 @@ class TokenStream {
   void read_documents(int64_t first, std::span<int32_t> out) const;
   // How many documents begin at one of the tokens [first, first + count).
   int64_t documents_beginning(int64_t first, int64_t count) const;
-  const TokenOrigin& origin() const { return origin_; }
-  // For each of those tokens: 1 if it was put behind a document's text.
-  void read_closing(int64_t first, std::span<uint8_t> out) const;
+  // Made from a text at hand: every token but endings is letters of it, a special one too, which
+  // the text then spells out. Otherwise the text is not known, and special tokens count as no
+  // letters.
+  bool of_text() const { return of_text_; }
   // Reads all ids once; fails as read() does.
   void check_ids(int64_t vocab) const;
-  // 1 for each of those tokens that belongs to a separator behind a document, 0 for the others.
-  void read_separators(int64_t first, std::span<uint8_t> out) const;
-  // Says where separators begin (rising; each has `tokens` tokens).
-  void mark_separators(std::vector<int64_t> starts, int64_t tokens);
+  // 1 for each of those tokens that was put behind the text of a document (an end-of-text token, or
+  // one of a separator), 0 for the others.
+  void read_endings(int64_t first, std::span<uint8_t> out) const;
+  // Says where such endings begin (rising; each has `tokens` tokens).
+  void mark_endings(std::vector<int64_t> starts, int64_t tokens);
   // Tokens [first, first + count); a cut document counts as one on each side.
   TokenStream slice(int64_t first, int64_t count) const;
 
@@ -66,11 +59,10 @@ class TokenStream {
   int64_t size_ = 0;
   std::shared_ptr<const std::vector<int64_t>> document_starts_;
   // May begin before the first token or end behind the last one, where a slice cuts one.
-  std::shared_ptr<const std::vector<int64_t>> separator_starts_;
-  int64_t separator_tokens_ = 0;
+  std::shared_ptr<const std::vector<int64_t>> ending_starts_;
+  int64_t ending_tokens_ = 0;
   std::string place_;
-  TokenOrigin origin_;
-  bool last_document_is_cut_ = false;  // it goes on behind the end of this slice
+  bool of_text_ = false;
 };
 
 // Collects ids of a text in the smallest type that holds `vocab` ids.
@@ -79,10 +71,8 @@ class TokenBuilder {
   explicit TokenBuilder(int64_t vocab);
   void start_document();  // the next added token begins a document
   void add(std::span<const int32_t> ids);
-  // Behind the text of the document that was added to; as many for every document.
-  void add_closing(std::span<const int32_t> ids);
-  // Ends a document; all its separators have as many ids.
-  void add_separator(std::span<const int32_t> ids);
+  // Behind the text of the document that was added to; as many ids for every document that has any.
+  void add_ending(std::span<const int32_t> ids);
   int64_t size() const { return size_; }
   TokenStream finish(std::string place);
 
@@ -90,11 +80,10 @@ class TokenBuilder {
   TokenType type_;
   std::shared_ptr<std::vector<std::byte>> data_;
   int64_t size_ = 0;
-  int64_t closing_ = 0;
   bool starts_document_ = true;
   std::vector<int64_t> document_starts_;
-  std::vector<int64_t> separator_starts_;
-  int64_t separator_tokens_ = 0;
+  std::vector<int64_t> ending_starts_;
+  int64_t ending_tokens_ = 0;
 };
 
 }  // namespace troupe

@@ -29,9 +29,9 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& source,
     const std::string& end = options.end_of_text;
     if (end != "auto" && end != "none" && end != "by_name")
       fail(ExitCode::data,
-           "data.end_of_text is \"{}\", but the byte tokenizer has no special tokens; "
-           "data.separator can stand between rows",
-           end);
+           "{} is \"{}\", but the byte tokenizer has no special tokens; {} can stand between rows",
+           setting_name(options.names, "end_of_text"), end,
+           setting_name(options.names, "separator"));
     return make_byte_tokenizer();
   }
   std::error_code error;

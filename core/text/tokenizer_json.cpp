@@ -113,7 +113,7 @@ std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view text, const std
   add_part_tokens(settings, vocabulary);
   const bool ignore_merges = flag(model, "ignore_merges", false, place);
   if (!ignore_merges) check_merges(member(model, "merges"), vocabulary, place);
-  const EndOfText end = choose_end_of_text(options.end_of_text, settings, vocabulary, place);
+  const EndOfText end = choose_end_of_text(options, settings, vocabulary, place);
   BpeModel made = vocabulary.finish(split, ignore_merges);
   made.nfc = nfc;
   made.end = end;

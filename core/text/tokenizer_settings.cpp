@@ -158,12 +158,16 @@ class SettingsReader {
     const json& value = member(root, "eos_token_id");
     if (!settings_.end_ids.empty() || value.is_null()) return;
     settings_.end_ids_place = place_;
-    const std::string at = place_ + ": eos_token_id";
-    if (!value.is_array()) {
-      settings_.end_ids.push_back(id_of(value, at));
-      return;
+    const json list = value.is_array() ? value : json::array({value});
+    for (const json& id : list) {
+      if (!id.is_number_integer())
+        fail(
+            ExitCode::data,
+            "{}: eos_token_id is {}; write whole numbers without quotes and point, as 2 or [2, 3], "
+            "or null",
+            place_, value.dump(-1, ' ', true, json::error_handler_t::replace));
+      settings_.end_ids.push_back(id.get<int64_t>());
     }
-    for (const json& id : value) settings_.end_ids.push_back(id_of(id, at));
   }
 
   std::string folder_;

@@ -7,6 +7,9 @@
 
 namespace troupe {
 
+// U+FEFF at the beginning of a file, which is no part of its text.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 struct Utf8Step {
   size_t length = 0;      // bytes of the character, or of the part that cannot become one
   bool valid = false;     // a whole, well-formed character (RFC 3629)

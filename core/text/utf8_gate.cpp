@@ -27,11 +27,12 @@ std::string_view Utf8Gate::pass(std::string_view piece) {
   }
   if (options_.invalid_utf8 == InvalidUtf8::error)
     fail(ExitCode::data,
-         "{}:{}: byte {} of the text (0x{:02x}) is no UTF-8; data.invalid_utf8: replace puts "
-         "U+FFFD there, keep takes the bytes as they are",
+         "{}:{}: byte {} of the text (0x{:02x}) is no UTF-8; {} puts U+FFFD there, keep takes the "
+         "bytes as they are",
          place_,
          lines_ + 1 + std::count(piece.begin(), piece.begin() + static_cast<int64_t>(valid), '\n'),
-         before + static_cast<int64_t>(valid), static_cast<uint8_t>(piece[valid]));
+         before + static_cast<int64_t>(valid), static_cast<uint8_t>(piece[valid]),
+         setting_name(options_.names, "invalid_utf8", "replace"));
   controls_ += count_controls(piece);
   replaced_.clear();
   while (!rest.empty()) {
@@ -49,14 +50,16 @@ std::string_view Utf8Gate::pass(std::string_view piece) {
 
 void Utf8Gate::check_share(int64_t total) const {
   if (options_.keep_anything || invalid_ * 100 <= total) return;
-  fail(ExitCode::data,
-       "{}: at least {} of its {} bytes are no UTF-8; it seems to be {}. data.invalid_utf8: keep, "
-       "written out, trains on the bytes as they are",
-       place_, invalid_, total,
-       controls_ * 100 > bytes_
-           ? "binary data: take it out of the data"
-           : "text in another encoding: make UTF-8 of it (iconv -f WINDOWS-1252 -t UTF-8 IN > OUT, "
-             "with the encoding that it has)");
+  fail(
+      ExitCode::data,
+      "{}: at least {} of its {} bytes are no UTF-8; it seems to be {}. {}, written out, takes the "
+      "bytes as they are",
+      place_, invalid_, total,
+      controls_ * 100 > bytes_
+          ? "binary data: take it out of the data"
+          : "text in another encoding: make UTF-8 of it (iconv -f WINDOWS-1252 -t UTF-8 IN > OUT, "
+            "with the encoding that it has)",
+      setting_name(options_.names, "invalid_utf8", "keep"));
 }
 
 }  // namespace troupe

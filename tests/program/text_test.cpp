@@ -71,6 +71,40 @@ TEST_F(Text, WhatIsNoTextIsRefusedByEveryCommand) {
             0);
 }
 
+// A message calls a setting as it was written: by its key, or by the flag of the command.
+TEST_F(Text, MessagesNameWhatTheUserCanWrite) {
+  ASSERT_EQ(run(alone(train("run", {"train.steps=2"}))).code, 0);
+  write_text(path("x.pdf"), "%PDF-1.7\n\x01\x02");
+  write_text(path("body.json"), "{\"body\": \"a\"}\n{\"body\": \"b\"}\n");
+  const std::string gpt2 = TROUPE_SOURCE_DIR "/tests/core/text/data/small_json/gpt2.json";
+  const auto build = [&](const std::string& file, const std::string& tokenizer,
+                         const std::vector<std::string>& options) {
+    std::vector<std::string> words{"data",    "build", path(file), "--tokenizer",
+                                   tokenizer, "--out", path("o")};
+    words.insert(words.end(), options.begin(), options.end());
+    return words;
+  };
+  const auto expect_flags = [&](const std::string& flag, const std::vector<std::string>& words) {
+    const Outcome outcome = run(alone(words));
+    EXPECT_GE(occurrences(outcome.err, flag), 1) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "data."), 0) << outcome.err;
+  };
+  const std::string keep = "--invalid-utf8 keep, written out";
+  expect_flags(keep, {"eval", path("run"), "--text", path("x.pdf")});
+  expect_flags(keep, {"data", "inspect", path("x.pdf")});
+  expect_flags(keep, build("x.pdf", "byte", {}));
+  expect_flags("(--field); --format text", {"eval", path("run"), "--text", path("body.json")});
+  expect_flags("(--field); --format text", build("body.json", "byte", {}));
+  expect_flags("--end-of-text names one, --separator",
+               build("body.json", "byte", {"--field", "body"}));
+  expect_flags("--separator is \"\\n\", but",
+               build("body.json", gpt2, {"--field", "body", "--separator", "\\n"}));
+  expect_flags("which --end-of-text names", build("body.json", gpt2, {"--end-of-text", "<x>"}));
+  const Outcome trained = run(alone(train("other", {"data.train=" + path("body.json")})));
+  EXPECT_EQ(occurrences(trained.err, "(data.field); data.format: text"), 1) << trained.err;
+  EXPECT_EQ(occurrences(trained.err, "--f"), 0) << trained.err;
+}
+
 TEST_F(Text, RowsAreReadUnderAnyName) {
   write_rows("rows.json");
   pack("rows.json", "rows.gz");

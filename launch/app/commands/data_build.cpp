@@ -102,7 +102,8 @@ int data_build(const Arguments& arguments) {
   }
   const std::unique_ptr<Tokenizer> tokenizer =
       arguments.given("tokenizer")
-          ? load_tokenizer(request.tokenizer_name, {arguments.text("end-of-text")})
+          ? load_tokenizer(request.tokenizer_name,
+                           {arguments.text("end-of-text"), SettingNames::flags})
           : nullptr;
   if (tokenizer == nullptr) {
     log::warning(
@@ -126,8 +127,9 @@ int data_build(const Arguments& arguments) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double rate = static_cast<double>(result.bytes) / 1e6 / std::max(seconds, 1e-6);
-  const std::string joined =
-      tokenizer ? joined_documents(*tokenizer, request.separator, result.joined) : "";
+  const std::string joined = tokenizer ? joined_documents(*tokenizer, request.separator,
+                                                          result.joined, SettingNames::flags)
+                                       : "";
   const std::string ends = tokenizer ? described_end(*tokenizer, request.separator) : "nothing";
   if (!joined.empty()) log::warning("{}", joined);
   if (arguments.flag("json")) {

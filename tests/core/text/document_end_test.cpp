@@ -49,7 +49,7 @@ class DocumentEndTest : public testing::Test {
   // '1' for each token of a separator.
   static std::string separators_of(const TokenStream& tokens) {
     std::vector<uint8_t> marks(static_cast<size_t>(tokens.size()));
-    tokens.read_separators(0, marks);
+    tokens.read_endings(0, marks);
     std::string shown;
     for (const uint8_t mark : marks) shown += mark == 1 ? '1' : '0';
     return shown;

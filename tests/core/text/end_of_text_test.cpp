@@ -62,6 +62,30 @@ TEST(EndOfText, TheKeyWins) {
   EXPECT_NO_THROW(load_tokenizer("byte", {"none"}));
 }
 
+TEST(EndOfText, FlagsAreNamedWhereFlagsWereGiven) {
+  const json tokens = {added(1256, "<|endoftext|>")};
+  json file = small();
+  file["added_tokens"] = tokens;
+  const auto load = [&](const std::string& wanted) {
+    return parse_tokenizer_json(file.dump(), "tok.json", {}, {wanted, SettingNames::flags});
+  };
+  expect_error(ExitCode::data, "has no token \"<end>\", which --end-of-text names",
+               [&] { load("<end>"); });
+  expect_error(ExitCode::data,
+               "--end-of-text \"the\" is an ordinary token, which stands inside "
+               "texts too; name a special one, or let --separator stand between rows",
+               [&] { load("the"); });
+  expect_error(ExitCode::data, "--end-of-text is \"<eos>\", but the byte tokenizer", [] {
+    load_tokenizer("byte", {"<eos>", SettingNames::flags});
+  });
+  const auto tokenizer = load("auto");
+  expect_error(ExitCode::usage, "--separator is \"\\n\", but the tokenizer ends documents with",
+               [&] { const DocumentEnd end(*tokenizer, "\n", SettingNames::flags); });
+  const std::string joined = joined_documents(*load_tokenizer("byte"), "", 3, SettingNames::flags);
+  EXPECT_NE(joined.find("--end-of-text names one, --separator (\"\\n\") puts"), std::string::npos)
+      << joined;
+}
+
 TEST(EndOfText, BelongsToTheFingerprint) {
   json file = small();
   const auto fingerprint = [&](const char* wanted) {
@@ -140,6 +164,44 @@ TEST_F(EndOfTextFiles, AllIdsOfGenerationEndWhatIsWritten) {
   EXPECT_EQ(end("<b>").stop, (std::vector<int32_t>{1258, 1256}));
   EXPECT_EQ(end("<c>").stop, std::vector<int32_t>{1259});
   EXPECT_TRUE(end("none").stop.empty());
+}
+
+// Texts would not end where the files say, so it is said.
+TEST_F(EndOfTextFiles, IdsThatEndNoTextAreNamed) {
+  const auto said = [&](const json& ids) {
+    write("generation_config.json", {{"eos_token_id", ids}});
+    testing::internal::CaptureStderr();
+    end();
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said(1258), "");
+  EXPECT_EQ(said({1258, 1256}), "");
+  EXPECT_EQ(said(nullptr), "");
+  const std::string ordinary = said(3);
+  EXPECT_NE(ordinary.find("generation_config.json: eos_token_id 3 is \"$\", an ordinary token that "
+                          "stands inside texts, and ends no text (its name ends texts)"),
+            std::string::npos)
+      << ordinary;
+  const std::string unlisted = said({1258, 99999, -1});
+  EXPECT_NE(unlisted.find("eos_token_id 99999 is no token of the vocabulary and ends no text ("),
+            std::string::npos)
+      << unlisted;
+  EXPECT_NE(unlisted.find("eos_token_id -1 is no token"), std::string::npos) << unlisted;
+}
+
+TEST_F(EndOfTextFiles, IdsAreWholeNumbers) {
+  for (const char* file : {"generation_config.json", "config.json"}) {
+    for (const json& value :
+         {json("5"), json(5.0), json(true), json{1258, "1257"}, json::object()}) {
+      write(file, {{"eos_token_id", value}});
+      expect_error(ExitCode::data,
+                   std::string(file) + ": eos_token_id is " + value.dump() +
+                       "; write whole numbers without quotes and point",
+                   [&] { end(); });
+    }
+    write(file, {{"eos_token_id", nullptr}});
+    EXPECT_EQ(end().id, 1256);
+  }
 }
 
 TEST_F(EndOfTextFiles, IsDescribed) {

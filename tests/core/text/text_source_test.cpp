@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/core/compression/compressed.h"
 #include "tests/core/text/fixtures.h"
 
@@ -119,6 +121,87 @@ TEST_F(TextSourceTest, WhatLooksLikeRowsIsNotTrainedOnAsText) {
   refuses("f:1: the row is not a JSON object but a list", list);
 }
 
+// RFC 7464: a mark before each row, which may go on over several lines.
+TEST_F(TextSourceTest, SequencesOfJsonAreRows) {
+  const std::string rows =
+      "\x1E{\"text\": \"first\"}\n\x1E{\n  \"n\": 1,\n  \"text\": \"second\"\n}\n";
+  for (const char* name : {"a.json", "a.jsonl", "a.txt", "a.json-seq"})
+    EXPECT_EQ(read(rows, name), "first|second|") << name;
+  EXPECT_EQ(read("\xEF\xBB\xBF\r\n" + rows + "\x1E"), "first|second|");
+  EXPECT_EQ(read("\x1E{\"text\": \"a\"}\x1E{\"text\": \"b\"}"), "a|b|");
+  EXPECT_EQ(read(test::gzip(rows)), "first|second|");
+  const std::string row = "\x1E{\"text\":\n\"" + std::string(3 << 20, 'x') + "\"}\n";
+  EXPECT_TRUE(read(row + row) == std::string(3 << 20, 'x') + "|" + std::string(3 << 20, 'x') + "|");
+  const std::string bad = rows + "\x1E{\n  \"text\": oh}\n" + rows;
+  refuses("f.jsonl:7:11: the row is not valid JSON", bad, "f.jsonl");
+  refuses("f:6: most of the file looks like JSON lines", bad);
+  refuses("f:1: looks like JSON lines, but the row has no field \"text\"",
+          "\x1E{\"body\": \"a\"}\n\x1E{\"body\": \"b\"}\n");
+  options_.skip_bad_rows = true;
+  EXPECT_EQ(read(bad), "first|second|first|second|");
+  options_.format = TextFormat::text;
+  EXPECT_EQ(read(rows), rows + "|");
+  options_.format = TextFormat::automatic;
+  EXPECT_EQ(read("\x1E is a character"), "\x1E is a character|");
+}
+
+// One JSON value over several lines is refused by what it is, whatever stands around the texts.
+TEST_F(TextSourceTest, DocumentsOfJsonAreNotTrainedOnAsText) {
+  const std::string a = "{\n  \"text\": \"a\"\n}";
+  const std::string b = "{\n  \"text\": \"b\"\n}";
+  const std::string list = "is one JSON list, not JSON lines";
+  refuses(list, "[\n" + a + ",\n" + b + "\n]\n");
+  refuses(list, "[\n" + a + ",\n" + b + ",\n]\n");                      // a comma too many
+  refuses(list, "[\n" + a + ",\n" + b + "\n");                          // cut off
+  refuses(list, "[null, {\n\"text\": \"a\"}]");                         // not the first
+  refuses(list, "[\n{\n\"x\": NaN, \"text\": \"a\\udead\xFF\"\n}\n]");  // as Python writes it
+  refuses(list, "[\n" + a + ",\n" + std::string(3 << 20, ' ') + b + "]");
+  const std::string objects = "holds JSON objects over several lines";
+  refuses(objects, a + "\n" + b + "\n");
+  refuses(objects, a + ",\n" + b + "\n");
+  refuses(objects, "{\n\"n\": 1\n}\n" + a);  // the first has none
+  refuses(objects, "{\n\"n\": Infinity,\n\"text\": \"a\"\n}\n");
+  refuses(objects, "{\n\"body\": \"a\"\n}\n{\n\"body\": \"b\"\n}\n");  // all in another field
+  refuses("'.. | objects | select(has(\"text\"))'", "{\n\"data\": [\n" + a + ",\n" + b + "]\n}");
+  refuses("is one JSON document with a text in field \"text\"",
+          "{\n\"0\": " + a + ",\n\"1\": " + b + "\n}");
+  refuses("is one JSON object with many texts in field \"text\"",
+          "{\n\"text\": [\n\"a\",\n\"b\"\n]\n}");
+  refuses("is one JSON object with many texts", "{\n\"text\": {\n\"0\": \"a\"\n}\n}");
+  // Settings, and what only begins like JSON.
+  for (const char* text :
+       {"{\n  \"name\": \"troupe\",\n  \"list\": [\"text\"],\n  \"n\": {\"t\": \"text\"}\n}\n",
+        "{\n\"text\": 3,\n\"a\": {\"text\": null}\n}\n", "{\n\"text\": \"a\" + b\n}\n",
+        "{\n}\nis a block", "[\n1,\n2\n]\n", "[\"a\n"})
+    EXPECT_EQ(read(text), std::string(text) + "|");
+  options_.field = "body";
+  EXPECT_EQ(read(a), a + "|");
+}
+
+TEST_F(TextSourceTest, MessagesNameTheFlagsWhereFlagsWereGiven) {
+  const std::vector<std::array<std::string, 3>> cases = {
+      {"data.format: text takes it as it stands", "--format text takes it as it stands",
+       "{\"body\": \"a\"}\n"},
+      {"(data.field)", "(--field)", "{\"body\": \"a\"}\n"},
+      {"data.format: jsonl reads it", "--format jsonl reads it",
+       "{\"text\": \"a\"}\n{\"body\": \"b\"}\n"},
+      {"data.invalid_utf8: keep, written out", "--invalid-utf8 keep, written out", "%PDF-1.7\n"},
+      {"data.invalid_utf8: keep, written out", "--invalid-utf8 keep, written out", "\xE4\xE4"}};
+  for (const auto& [key, flag, bytes] : cases) {
+    options_.names = SettingNames::keys;
+    refuses(key, bytes);
+    options_.names = SettingNames::flags;
+    refuses(flag, bytes);
+    try {
+      read(bytes);
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).find("data."), std::string::npos) << error.what();
+    }
+  }
+  options_.invalid_utf8 = InvalidUtf8::error;
+  refuses("--invalid-utf8 replace puts U+FFFD there", "a\xFF");
+}
+
 TEST_F(TextSourceTest, AFileOfAnotherKindIsRefusedByWhatItSeemsToBe) {
   const std::string more(200, '\x01');
   const std::vector<std::pair<std::string, std::string>> kinds = {
@@ -141,6 +224,8 @@ TEST_F(TextSourceTest, AFileOfAnotherKindIsRefusedByWhatItSeemsToBe) {
        "ELF\2" +
            more},
       {"the index of a .bin/.idx pair", "MMIDIDX\0\0"s + more},
+      {"token ids as llm.c writes them",
+       "\x88\xD8\x34\x01\1\0\0\0\3\0\0\0"s + std::string(1012, '\0') + "\1\0\2\0\3\0"s},
       {"an RTF document", "{\\rtf1 text}"},
       {"compressed with lz4", "\x04\x22\x4D\x18" + more},
       {"text in UTF-16",
@@ -164,6 +249,12 @@ TEST_F(TextSourceTest, AFileOfAnotherKindIsRefusedByWhatItSeemsToBe) {
   write("t/b.png", "\x89PNG\r\n\x1A\n" + more);
   expect_error(ExitCode::data, "b.png: is no text; it seems to be a PNG image",
                [&] { documents(folder_ / "t"); });
+  write("l/a.bin", "\x88\xD8\x34\x01\1\0\0\0"s + std::string(1016, '\0'));
+  expect_error(
+      ExitCode::data,
+      "a.bin: is no text; it seems to be token ids as llm.c writes them. troupe data build "
+      "FILE... --tokenizer T --out PREFIX, with each of its files named, makes a .bin/.idx",
+      [&] { documents(folder_ / "l"); });
   // Texts that begin like other kinds.
   for (const char* text : {"GIF87 was a format", "PAR1 is a word", "RIFF RAFF WAVE", "ID3 tags",
                            "Rar! it is", "ORC\nan army", "0123ftyp"})

@@ -146,6 +146,27 @@ TEST_F(ChangedFolder, RefusesFilesThatDisagree) {
   EXPECT_EQ(load_tokenizer(path())->encode("<more>"), std::vector<int32_t>{559});
 }
 
+// As editors of Windows save them.
+TEST_F(ChangedFolder, AByteOrderMarkIsNoPartOfAFile) {
+  for (const char* name : {"qwen2", "save_model"}) {
+    SCOPED_TRACE(name);
+    for (const auto& file : std::filesystem::directory_iterator(path()))
+      std::filesystem::remove(file.path());
+    copy(name);
+    write("added_tokens.json", json::object());
+    write("special_tokens_map.json", json::object());
+    write("config.json", json::object());
+    const uint64_t plain = load_tokenizer(path())->fingerprint();
+    for (const auto& file : std::filesystem::directory_iterator(path()))
+      write_text(file.path(), "\xEF\xBB\xBF" + read_text(file.path()));
+    EXPECT_EQ(load_tokenizer(path())->fingerprint(), plain);
+  }
+  const std::string json_file = read_text(data_path("small_json/gpt2.json"));
+  write_text(folder_ / "t/tokenizer.json", "\xEF\xBB\xBF" + json_file);
+  EXPECT_EQ(load_tokenizer(folder_ / "t")->fingerprint(),
+            parse_tokenizer_json(json_file, "tok.json")->fingerprint());
+}
+
 TEST_F(ChangedFolder, RefusesMergesThatAreNotAllThere) {
   copy("save_model");
   const std::string merges = read_text(folder_ / "merges.txt");
