@@ -24,7 +24,7 @@ struct BannerInfo {
   int64_t world_size = 1;
   std::string layout;        // "dp 2 x ep 2"
   std::string precision;     // "f32"
-  std::string instructions;  // of the processor, as used: "avx512_bf16"
+  std::string instructions;  // of the ranks' processors, as used: "avx512_bf16"
   int64_t parameters = 0;
   int64_t active_parameters = 0;
   int64_t tokens_per_step = 0;

@@ -16,6 +16,7 @@
 #include "launch/training/automatic_precision.h"
 #include "launch/training/diverged.h"
 #include "launch/training/held_out_loss.h"
+#include "launch/training/instructions_of_ranks.h"
 #include "launch/training/machine_rate.h"
 #include "models/families/decoder_size.h"
 #include "moe/routers/table.h"
@@ -181,6 +182,7 @@ void Trainer::save(int64_t step, bool beside_training) {
   checkpoint::SaveOptions options;
   options.config = resolved_yaml(config_, {.for_checkpoint = true});
   options.shard_above = config_.checkpoint.shard_above;
+  options.warnings = save_warnings_;
   saved(saver_.finish());
   if (beside_training && config_.checkpoint.async) {
     saver_.start(directory_.path(), step, config_.checkpoint.keep, state, options);
@@ -283,6 +285,8 @@ ExitCode Trainer::run_steps() {
 }
 
 void Trainer::show_banner() {
+  const std::string instructions = describe(
+      instructions_of_ranks(kernels::instruction_set(), *runtime_.world(), runtime_.device()));
   if (!progress_) return;
   const DecoderSize size = decoder_size(config_.model);
   BannerInfo info;
@@ -294,7 +298,7 @@ void Trainer::show_banner() {
   info.world_size = runtime_.size();
   info.layout = describe(config_.parallel);
   info.precision = describe_precision(config_);
-  info.instructions = kernels::name(kernels::instruction_set());
+  info.instructions = instructions;
   info.parameters = size.parameters;
   info.active_parameters = size.active_parameters;
   info.tokens_per_step = config_.train.global_batch * config_.model.seq_len;

@@ -58,7 +58,7 @@ class Trainer {
   void saved(const std::optional<std::string>& path);
   ExitCode run_steps();
   void finish_saving();
-  void show_banner();
+  void show_banner();  // collective
   void show_end(bool finished);
 
   RunConfig config_;
@@ -75,6 +75,8 @@ class Trainer {
   std::string resumed_from_;
   std::optional<double> val_loss_;  // of the last evaluation here, after val_step_
   int64_t val_step_ = 0;
+  std::shared_ptr<checkpoint::SaveWarnings> save_warnings_ =
+      std::make_shared<checkpoint::SaveWarnings>();
   checkpoint::AsyncSaver saver_;
   StepMetrics last_row_;
   std::string last_checkpoint_;

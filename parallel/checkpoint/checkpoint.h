@@ -6,11 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/io/hash.h"
 #include "core/parameter/state.h"
+#include "parallel/checkpoint/save_warnings.h"
 #include "parallel/comm/communicator.h"
 
 namespace troupe::checkpoint {
@@ -19,6 +21,8 @@ struct SaveOptions {
   std::string config;                // the resolved configuration as text
   int64_t piece_bytes = 16LL << 20;  // bound of the memory used for packing and gathering
   int64_t shard_above = 1LL << 30;   // more bytes of tensors: one file for each rank that writes
+  // Shared by the saves of a run, so that each warning is given once.
+  std::shared_ptr<SaveWarnings> warnings = std::make_shared<SaveWarnings>();
 };
 
 // Writes `state` to `path`: under a temporary name, read back and compared, then renamed. Each

@@ -181,7 +181,9 @@ SaveRequest step_request(const std::string& run_dir, int64_t step, int64_t keep,
   request.will_make_file = [folder, step](const Digest& seal) {
     OwnFiles(folder).add_file(file_name(step), seal);
   };
-  request.then = [folder, keep] { remove_old(folder, keep); };
+  request.then = [folder, keep, warnings = options.warnings] {
+    remove_old(folder, keep, *warnings);
+  };
   return request;
 }
 

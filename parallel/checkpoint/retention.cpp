@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/base/log.h"
 #include "core/io/sealed_file.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/checkpoint/names.h"
@@ -80,10 +79,12 @@ std::string possible_manifest(const References& references, const std::string& s
   return {};
 }
 
-void remove(const std::string& path) {
+using Warnings = std::set<std::string>;
+
+void remove(const std::string& path, Warnings& warnings) {
   std::error_code error;
   if (!fs::remove(path, error) && error) {
-    log::warning("cannot remove the old checkpoint {}: {}", path, error.message());
+    warnings.insert(fmt::format("cannot remove the old checkpoint {}: {}", path, error.message()));
   }
 }
 
@@ -106,7 +107,7 @@ std::vector<std::string> own_checkpoints(const std::string& folder, const OwnFil
   return names;
 }
 
-void remove_unused_shards(const std::string& folder, const OwnFiles& own) {
+void remove_unused_shards(const std::string& folder, const OwnFiles& own, Warnings& warnings) {
   const References references = references_in(folder);
   std::vector<std::string> unused;
   std::error_code error;
@@ -120,15 +121,16 @@ void remove_unused_shards(const std::string& folder, const OwnFiles& own) {
   for (const std::string& name : unused) {
     const std::string path = (fs::path(folder) / name).string();
     const std::string unread = possible_manifest(references, name);
-    if (unread.empty()) {
-      remove_shards(path);
-    } else {
-      log::warning("{} stays: {} cannot be read, and may be its manifest", path, unread);
+    if (!unread.empty()) {
+      warnings.insert(
+          fmt::format("{} stays: {} cannot be read, and may be its manifest", path, unread));
+    } else if (const std::error_code left = remove_shards(path)) {
+      warnings.insert(fmt::format("cannot remove the shards {}: {}", path, left.message()));
     }
   }
 }
 
-void remove_what_is_old(const std::string& folder, int64_t keep) {
+void remove_what_is_old(const std::string& folder, int64_t keep, Warnings& warnings) {
   OwnFiles own(folder);
   const References references = references_in(folder);
   const std::vector<std::string> names = own_checkpoints(folder, own);
@@ -136,26 +138,28 @@ void remove_what_is_old(const std::string& folder, int64_t keep) {
     const fs::path path = fs::path(folder) / names[i];
     std::error_code error;
     const fs::path real = fs::canonical(path, error);
-    if (!error && references.linked.count(real) == 0) remove(path.string());
+    if (!error && references.linked.count(real) == 0) remove(path.string(), warnings);
   }
   std::error_code error;
   std::vector<std::string> left_over;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (is_left_over(entry.path().filename().string())) left_over.push_back(entry.path().string());
   }
-  for (const std::string& path : left_over) remove(path);
-  remove_unused_shards(folder, own);
+  for (const std::string& path : left_over) remove(path, warnings);
+  remove_unused_shards(folder, own, warnings);
   own.forget_missing();
 }
 
 }  // namespace
 
-void remove_old(const std::string& folder, int64_t keep) {
+void remove_old(const std::string& folder, int64_t keep, SaveWarnings& warnings) {
+  Warnings found;
   try {
-    remove_what_is_old(folder, keep);
+    remove_what_is_old(folder, keep, found);
   } catch (const std::exception& error) {
-    log::warning("old checkpoints in {} were not removed: {}", folder, error.what());
+    found.insert(fmt::format("old checkpoints in {} were not removed: {}", folder, error.what()));
   }
+  warnings.say("old checkpoints", std::move(found));
 }
 
 }  // namespace troupe::checkpoint

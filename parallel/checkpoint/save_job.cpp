@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "core/base/error.h"
-#include "core/base/log.h"
 #include "core/io/sealed_file.h"
 #include "parallel/checkpoint/shard_files.h"
 #include "parallel/checkpoint/single_file.h"
@@ -173,22 +173,28 @@ void SaveJob::open_together() {
   const std::vector<std::string> all =
       gather_texts(sees ? "1" : "0", world_, "checkpoint file seen");
   const auto blind = std::find(all.begin(), all.end(), "0");
+  if (leader_) warn_of_other_disk(blind == all.end() ? -1 : blind - all.begin());
   if (blind == all.end()) {
     phase_ = Phase::write;
     return;
   }
   gathering_ = true;
-  if (leader_) {
-    log::warning(
-        "rank {} does not see {}: its file system is another one, so rank 0 writes the whole "
-        "checkpoint. A run.dir that all hosts share lets every rank write its part.",
-        blind - all.begin(), request_.path);
-  }
   if (!sharded_) return gather();
   // One file instead, made first.
   sharded_ = false;
   target_.reset();
   failure_ = attempt([&] { target_ = std::make_unique<SingleFile>(request_, leader_); });
+}
+
+void SaveJob::warn_of_other_disk(int64_t rank) const {
+  std::set<std::string> warnings;
+  if (rank >= 0) {
+    warnings.insert(fmt::format(
+        "rank {} does not see {}: its file system is another one, so rank 0 writes the whole "
+        "checkpoint. A run.dir that all hosts share lets every rank write its part.",
+        rank, std::filesystem::path(request_.path).parent_path().string()));
+  }
+  request_.options.warnings->say("another file system", std::move(warnings));
 }
 
 void SaveJob::gather() {

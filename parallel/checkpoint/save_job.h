@@ -44,6 +44,8 @@ class SaveJob {
   void exchange_digests();
   // Rank 0 writes what the others send it: where they do not see its files.
   void gather();
+  // rank: one that does not see the file; -1 = all see it.
+  void warn_of_other_disk(int64_t rank) const;
   void assign_checkers();
   void check_tensor(size_t tensor);
 

@@ -8,7 +8,6 @@
 #include <filesystem>
 
 #include "core/base/error.h"
-#include "core/base/log.h"
 #include "parallel/checkpoint/file_writer.h"
 #include "parallel/checkpoint/names.h"
 #include "parallel/checkpoint/single_file.h"
@@ -176,7 +175,7 @@ void ShardFiles::finish(const std::vector<Digest>& digests) {
   made_ = false;
 }
 
-void remove_shards(const std::string& folder) {
+std::error_code remove_shards(const std::string& folder) {
   std::error_code error;
   std::vector<fs::path> own;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
@@ -190,7 +189,7 @@ void remove_shards(const std::string& folder) {
     if (!fs::remove(path, error) && error) break;
   }
   if (!error) fs::remove(folder, error);
-  if (error) log::warning("cannot remove the shards {}: {}", folder, error.message());
+  return error;
 }
 
 }  // namespace troupe::checkpoint

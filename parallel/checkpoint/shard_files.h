@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "core/io/sealed_file.h"
 #include "parallel/checkpoint/manifest.h"
@@ -39,7 +40,7 @@ class ShardFiles : public SaveTarget {
   std::map<int64_t, SealedFile> open_;
 };
 
-// Removes a folder of shards, but for files in it that no save made; says so when something stays.
-void remove_shards(const std::string& folder);
+// Removes a folder of shards, but for files in it that no save made. Why something stays, if so.
+std::error_code remove_shards(const std::string& folder);
 
 }  // namespace troupe::checkpoint

@@ -12,6 +12,9 @@ class Precision : public TinyRun {
     all.insert(all.end(), words.begin(), words.end());
     return all;
   }
+  static std::string instructions_here() {
+    return nlohmann::json::parse(run(alone({"version", "--json"})).out)["instructions"];
+  }
   std::string resolved(const std::string& name) const {
     return read_text(path(name) + "/config.resolved.yaml");
   }
@@ -62,7 +65,14 @@ TEST_F(Precision, TheRanksAgree) {
       const std::vector<std::string> rank = slow ? narrow(words) : words;
       line.insert(line.end(), rank.begin(), rank.end());
     }
-    expect(run(line), "f32 (auto)");
+    const Outcome outcome = run(line);
+    expect(outcome, "f32 (auto)");
+    // Both are named, whichever the leader is.
+    const std::string wide = instructions_here();
+    if (wide == "avx2") continue;
+    const std::string both = fmt::format("f32 (auto) by avx2 (rank {}), {} (rank {})",
+                                         first ? 0 : 1, wide, first ? 1 : 0);
+    EXPECT_EQ(occurrences(outcome.err, both), 1) << both << "\n" << outcome.err;
   }
 }
 

@@ -24,12 +24,15 @@ class Retention : public testing::Test {
   void TearDown() override { log::configure(log::Level::info, 0, true); }
 
   // In shards unless `above` is large.
-  std::string save(int64_t step, int64_t keep, int64_t above = 0) {
+  std::string save(int64_t step, int64_t keep, int64_t above = 0,
+                   std::shared_ptr<checkpoint::SaveWarnings> warnings =
+                       std::make_shared<checkpoint::SaveWarnings>()) {
     const auto world = self_communicator();
     const State state = test::make_state(MeshShape::data_expert(1, 1), 0, Device::cpu(),
                                          static_cast<uint64_t>(step));
     checkpoint::SaveOptions options;
     options.shard_above = above;
+    options.warnings = std::move(warnings);
     return checkpoint::save_step(dir_.path(), step, keep, state, *world, options);
   }
   std::string at(const std::string& name) const {
@@ -113,6 +116,29 @@ TEST_F(Retention, AManifestThatCannotBeReadKeepsAllShards) {
   save(4, 1);
   EXPECT_NO_THROW(checkpoint::verify(at("best.h5")));
   EXPECT_FALSE(fs::exists(at("step-00000002.shards")));
+}
+
+// Every save finds it again.
+TEST_F(Retention, AWarningIsGivenOnceWhileItsCauseLasts) {
+  const auto warnings = std::make_shared<checkpoint::SaveWarnings>();
+  log::configure(log::Level::warning, 0, true);
+  const auto said = [&](int64_t step) {
+    testing::internal::CaptureStderr();
+    save(step, 0, 0, warnings);
+    const std::string text = testing::internal::GetCapturedStderr();
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  EXPECT_EQ(said(1), 0);
+  const std::string good = test::read_file(at("step-00000001.h5"));
+  fs::rename(at("step-00000001.h5"), at("best.h5"));
+  test::write_file(at("best.h5"), good.substr(0, good.size() / 2));
+  EXPECT_EQ(said(2), 1);  // its shards stay
+  EXPECT_EQ(said(3), 0);
+  EXPECT_EQ(said(4), 0);
+  test::write_file(at("best.h5"), good);
+  EXPECT_EQ(said(5), 0);
+  test::write_file(at("best.h5"), good.substr(0, good.size() / 2));
+  EXPECT_EQ(said(6), 1);  // it had been mended
 }
 
 TEST_F(Retention, FilesOfOthersAreNoReasonToKeepShards) {
