@@ -162,6 +162,24 @@ TEST_F(Resume, FromAGivenCheckpoint) {
   expect_equal("whole", "other", 12);
 }
 
+// It has no step of its own, and does not claim any.
+TEST_F(Resume, FromAGivenCheckpointThatIsAtTheEndAlready) {
+  ASSERT_EQ(run(alone(train("whole", {"train.steps=8"}))).code, 0);
+  for (const char* steps : {"8", "5"}) {
+    const Outcome outcome = run(alone(train("other", {"checkpoint.resume=" + checkpoint("whole", 8),
+                                                      std::string("train.steps=") + steps})));
+    expect_code(outcome, 0, "gives " + checkpoint("whole", 8) + ", which is at step 8, and ");
+    expect_code(outcome, 0,
+                std::string(", is ") + steps + ". No step was made in " + path("other"));
+    EXPECT_EQ(occurrences(outcome.err, "has already run"), 0) << outcome.err;
+    EXPECT_EQ(occurrences(outcome.err, "train.steps=16"), 1) << outcome.err;
+  }
+  // One of the run itself is its own end, however it is given.
+  expect_code(
+      run(alone(train("whole", {"checkpoint.resume=" + checkpoint("whole", 8), "train.steps=8"}))),
+      0, "has already run its 8 steps");
+}
+
 // What a scheduler does: the same command again after each stop.
 TEST_F(Resume, FromAGivenCheckpointTheSameCommandGoesOn) {
   ASSERT_EQ(run(alone(train("whole", {}))).code, 0);

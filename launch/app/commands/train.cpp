@@ -134,6 +134,26 @@ std::vector<RecordedInput> fingerprints_of(const RunConfig& config, const Traini
   return fingerprints(inputs, directory.file(kKnownHashesFile), true, *runtime.world(), watch);
 }
 
+// Nothing is left to train behind the checkpoint: one of the run itself, or the one that it was to
+// begin with.
+void say_finished(const RunConfig& config, int64_t step, const std::string& checkpoint,
+                  const RunDirectory& directory) {
+  std::error_code error;
+  const bool own = std::filesystem::equivalent(std::filesystem::path(checkpoint).parent_path(),
+                                               checkpoint::directory_of(directory.path()), error);
+  const int64_t more = 2 * std::max(config.train.steps, step);
+  if (own) {
+    log::info("{} has already run its {} steps ({}). For more: train.steps={}", directory.path(),
+              step, checkpoint, more);
+  } else {
+    log::info(
+        "nothing to train: checkpoint.resume gives {}, which is at step {}, and train.steps, "
+        "counted "
+        "from the beginning, is {}. No step was made in {}. For more: train.steps={}",
+        checkpoint, step, config.train.steps, directory.path(), more);
+  }
+}
+
 int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   RunConfig config = given;
   go_on_as_it_began(config, runtime);
@@ -157,9 +177,7 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   Trainer trainer(config, data, runtime, directory, stop_requested);
   if (!checkpoint.empty()) trainer.resume(checkpoint);
   if (trainer.finished()) {
-    log::info("{} has already run its {} steps ({}). For more: train.steps={}", directory.path(),
-              trainer.completed_steps(), checkpoint,
-              2 * std::max(config.train.steps, trainer.completed_steps()));
+    say_finished(config, trainer.completed_steps(), checkpoint, directory);
     return static_cast<int>(ExitCode::ok);
   }
   on_leader(*runtime.world(), "resolved configuration", [&] {
