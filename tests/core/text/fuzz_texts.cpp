@@ -54,9 +54,28 @@ void change(FuzzRandom& random, std::string& bytes) {
 
 }  // namespace
 
+// Rows as other programs put them into one file: sequences, lists, documents over several lines.
+std::string some_document(FuzzRandom& random) {
+  const std::string a = some_row(random);
+  const std::string b = some_row(random);
+  switch (below(random, 5)) {
+    case 0:
+      return "\x1E" + a + "\n\x1E{\n" + b.substr(1) + "\n";
+    case 1:
+      return "[\n" + a + ",\n" + b + "\n]\n";
+    case 2:
+      return "{\n" + a.substr(1) + "\n{\n" + b.substr(1) + "\n";
+    case 3:
+      return "{\n\"rows\": [" + a + ",\n" + b + "]\n}\n";
+    default:
+      return "{\n\"text\": [\"a\",\n" + a + "]\n}\n";
+  }
+}
+
 std::string mutated_text_file(FuzzRandom& random) {
   std::string text;
-  for (int64_t lines = 1 + below(random, 6); lines > 0; --lines)
+  if (below(random, 4) == 0) text = some_document(random);
+  for (int64_t lines = (text.empty() ? 1 : 0) + below(random, 6); lines > 0; --lines)
     text += (below(random, 8) == 0 ? std::string("a line of text") : some_row(random)) +
             (below(random, 8) == 0 ? "\r\n" : "\n");
   for (int64_t changes = below(random, 3); changes > 0; --changes) change(random, text);
@@ -76,7 +95,7 @@ std::string mutated_text_file(FuzzRandom& random) {
 FuzzOutcome try_text_file(const std::string& bytes, const std::string& path, FuzzRandom& random) {
   write_text(path, bytes);
   TextOptions options;
-  options.format = static_cast<TextFormat>(below(random, 3));
+  options.format = static_cast<TextFormat>(below(random, 4));
   options.invalid_utf8 = static_cast<InvalidUtf8>(below(random, 3));
   options.skip_bad_rows = below(random, 2) == 0;
   options.keep_anything = below(random, 2) == 0;
@@ -84,6 +103,7 @@ FuzzOutcome try_text_file(const std::string& bytes, const std::string& path, Fuz
   try {
     const TextSource source(path, options);
     outcome.first_check = true;
+    EXPECT_FALSE(source.description().empty());
     std::string text;
     const TextReport report = source.visit([&](const TextPiece& piece) { text += piece.text; });
     EXPECT_TRUE(source.has_rows() || source.text_bytes() == static_cast<int64_t>(text.size()));
