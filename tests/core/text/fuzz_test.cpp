@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "core/base/log.h"
 #include "tests/core/text/fixtures.h"
 
 namespace troupe::test {
@@ -33,10 +34,12 @@ TEST(Fuzz, Gpt2Files) {
 
 TEST(Fuzz, TextFiles) {
   const TemporaryDirectory folder;
+  log::configure(log::Level::error, 0, true);
   fuzz("text files", cases(), [&](FuzzRandom& random) {
     const std::string bytes = mutated_text_file(random);
     return try_text_file(bytes, folder / "case", random);
   });
+  log::configure(log::Level::info, 0, true);
 }
 
 // Inputs that failed once, and some that look dangerous; each must be refused or read.

@@ -110,6 +110,7 @@ FuzzOutcome try_text_file(const std::string& bytes, const std::string& path, Fuz
     EXPECT_TRUE(options.invalid_utf8 == InvalidUtf8::keep ||
                 utf8_valid_prefix(text) == text.size());
     EXPECT_TRUE(options.skip_bad_rows || report.skipped_rows == 0);
+    say_what_was_met(source, report);
     outcome.accepted = true;
   } catch (const Error& error) {
     EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(ExitCode::data)) << error.what();
