@@ -12,6 +12,7 @@
 #include "parallel/checkpoint/coverage_plan.h"
 #include "parallel/checkpoint/file_reader.h"
 #include "parallel/checkpoint/file_writer.h"
+#include "parallel/checkpoint/read_ahead.h"
 #include "parallel/checkpoint/stored.h"
 
 namespace troupe::checkpoint {
@@ -243,23 +244,35 @@ Source open_source(const std::string& path, Communicator& world) {
   return source;
 }
 
-// Reads one tensor and hands it out. Returns the failure of rank 0, which keeps sending after one
-// so that no peer waits for ever.
+// All pieces of the tensors in the order in which they are loaded.
+std::vector<ReadAhead::Piece> pieces_of(const CoveragePlan& plan, const Stored& stored,
+                                        int64_t piece_bytes) {
+  std::vector<ReadAhead::Piece> out;
+  for (const TensorPlan& tensor : plan.tensors) {
+    const TensorInfo* entry = stored.find(tensor.name);
+    for_each_piece(tensor.global, size_of(tensor.dtype), piece_bytes, [&](const Box& piece) {
+      out.push_back({entry, piece});
+    });
+  }
+  return out;
+}
+
+// Takes one tensor of `pieces` (rank 0) and hands it out. Returns the failure of rank 0, which
+// keeps sending after one so that no peer waits for ever.
 std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
                                    const LocalParts& local, Communicator& world,
-                                   int64_t piece_bytes) {
+                                   int64_t piece_bytes, std::optional<ReadAhead>& pieces) {
   std::optional<Failure> failure;
   const TensorInfo* entry = source.stored ? source.stored->find(plan.name) : nullptr;
-  std::vector<std::byte> data;
   Hasher hasher;
   Scatterer scatterer(plan, local, world);
   for_each_piece(plan.global, size_of(plan.dtype), piece_bytes, [&](const Box& piece) {
-    if (entry != nullptr) {
-      data.resize(static_cast<size_t>(volume(piece)) * size_of(plan.dtype));
-      if (!failure) failure = attempt([&] { source.stored->read(*entry, piece, data.data()); });
-      hasher.add(data.data(), static_cast<int64_t>(data.size()));
+    std::byte* data = nullptr;
+    if (pieces) {
+      data = pieces->next(failure);
+      hasher.add(data, volume(piece) * static_cast<int64_t>(size_of(plan.dtype)));
     }
-    scatterer.piece(piece, data.data());
+    scatterer.piece(piece, data);
   });
   if (entry != nullptr && !failure && hasher.digest() != entry->digest) {
     failure = attempt([&] { source.stored->blame(*entry, hasher.digest()); });
@@ -291,10 +304,18 @@ void load(const std::string& path, State& state, Communicator& world, const Load
   comparison.finish(path);
 
   const LocalParts local(state);
-  for (const StateTensor& entry : state.tensors) poison(entry);
+  std::optional<ReadAhead> pieces;  // rank 0
+  if (source.stored) {
+    pieces.emplace(*source.stored, pieces_of(plan, *source.stored, options.piece_bytes));
+  }
+  std::multimap<std::string, const StateTensor*> by_name;
+  for (const StateTensor& entry : state.tensors) by_name.emplace(entry.name, &entry);
   std::optional<Failure> failure;
   for (const TensorPlan& tensor : plan.tensors) {
-    auto found = load_tensor(source, tensor, local, world, options.piece_bytes);
+    // Each before its elements come: the disk works meanwhile.
+    const auto [begin, end] = by_name.equal_range(tensor.name);
+    for (auto at = begin; at != end; ++at) poison(*at->second);
+    auto found = load_tensor(source, tensor, local, world, options.piece_bytes, pieces);
     if (!failure) failure = std::move(found);
   }
   try {
