@@ -122,14 +122,19 @@ void run_node(Node* node, Tensor gradient, GradientMap& gradients, Weights weigh
     return;
   }
   if (node->input_gradient) {
+    const Operator scope(node->op, gradient.stream(), TracePart::backward);
     NodeInputs inputs(*node, gradients);
     node->input_gradient(gradient, inputs);
   }
   if (node->weight_gradient) {
     if (weights == Weights::now) {
+      const Operator scope(node->op, gradient.stream(), TracePart::weight_gradient);
       node->weight_gradient(gradient);
     } else {
-      later.add([run = std::move(node->weight_gradient), gradient] { run(gradient); });
+      later.add([run = std::move(node->weight_gradient), gradient, op = node->op] {
+        const Operator scope(op, gradient.stream(), TracePart::weight_gradient);
+        run(gradient);
+      });
     }
   }
   node->consumed = true;
@@ -156,7 +161,7 @@ bool grad_enabled() { return grad_mode().enabled; }
 NoGrad::NoGrad() : previous_(grad_mode().enabled) { grad_mode().enabled = false; }
 NoGrad::~NoGrad() { grad_mode().enabled = previous_; }
 
-Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs,
+Tensor record(const Operator& op, Tensor out, std::span<const Tensor> inputs,
               InputGradient input_gradient, WeightGradient weight_gradient) {
   const bool wanted =
       weight_gradient || std::any_of(inputs.begin(), inputs.end(),
@@ -178,7 +183,7 @@ Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs,
   return out;
 }
 
-Tensor record(const char* op, Tensor out, std::initializer_list<Tensor> inputs,
+Tensor record(const Operator& op, Tensor out, std::initializer_list<Tensor> inputs,
               InputGradient input_gradient, WeightGradient weight_gradient) {
   return record(op, std::move(out), std::span<const Tensor>(inputs.begin(), inputs.size()),
                 std::move(input_gradient), std::move(weight_gradient));
@@ -196,7 +201,7 @@ Tensor leaf(const Tensor& value, std::function<void(Tensor)> receive) {
 }
 
 Tensor on_backward(const char* op, const Tensor& value, std::function<void()> hook) {
-  return record(op, value.detach(), {value},
+  return record(Operator(op, value.stream()), value.detach(), {value},
                 [hook = std::move(hook)](const Tensor& gradient, InputGradients& inputs) {
                   hook();
                   inputs.add(0, gradient);
@@ -297,13 +302,14 @@ Tensor recompute(const std::function<Tensor(std::span<const Tensor>)>& f,
   // A block whose inputs need no gradient still has parameters: its weight half does the replay.
   const bool input_needs =
       std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.needs_gradient(); });
-  if (input_needs) return record("recompute", std::move(out), inputs, replay);
+  const Operator op("recompute", out.stream());
+  if (input_needs) return record(op, std::move(out), inputs, replay);
   class NoInputs : public InputGradients {
     bool needs(int) const override { return false; }
     void add(int, Tensor) override {}
   };
   return record(
-      "recompute", std::move(out), inputs, [](const Tensor&, InputGradients&) {},
+      op, std::move(out), inputs, [](const Tensor&, InputGradients&) {},
       [replay](const Tensor& gradient) {
         NoInputs none;
         replay(gradient, none);

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/device/operator.h"
 #include "core/tensor/tensor.h"
 
 namespace troupe {
@@ -57,11 +58,11 @@ class NoGrad {
 };
 
 // Gives `out` a tape node and returns it, if gradients are enabled and an input needs one or
-// weight_gradient is given; else returns `out` without a tape. op: a string literal, named in
-// messages.
-Tensor record(const char* op, Tensor out, std::span<const Tensor> inputs,
+// weight_gradient is given; else returns `out` without a tape. op: the scope in which `out` was
+// computed; its gradients are scopes of the same name.
+Tensor record(const Operator& op, Tensor out, std::span<const Tensor> inputs,
               InputGradient input_gradient, WeightGradient weight_gradient = {});
-Tensor record(const char* op, Tensor out, std::initializer_list<Tensor> inputs,
+Tensor record(const Operator& op, Tensor out, std::initializer_list<Tensor> inputs,
               InputGradient input_gradient, WeightGradient weight_gradient = {});
 
 // A leaf that asks for a gradient: `receive` gets it, complete, once per backward.

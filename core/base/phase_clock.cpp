@@ -1,5 +1,7 @@
 #include "core/base/phase_clock.h"
 
+#include "core/base/trace.h"
+
 namespace troupe {
 
 const char* name(Phase phase) {
@@ -24,10 +26,16 @@ void PhaseClock::reset() {
 Phase PhaseClock::enter(Phase phase) {
   const auto now = std::chrono::steady_clock::now();
   spent_[static_cast<size_t>(current_)] += now - last_;
+  if (trace_ != nullptr) trace_->add_phase(name(current_), last_, now);
   last_ = now;
   const Phase before = current_;
   current_ = phase;
   return before;
+}
+
+void PhaseClock::set_trace(Trace* trace) {
+  enter(current_);  // what was before belongs to nobody, or to the trace before
+  trace_ = trace;
 }
 
 }  // namespace troupe

@@ -7,6 +7,8 @@
 
 namespace troupe {
 
+class Trace;
+
 enum class Phase : uint8_t { forward, backward, dispatch, comm, optimizer, data, other };
 constexpr int kPhases = 7;
 const char* name(Phase phase);
@@ -19,11 +21,14 @@ class PhaseClock {
   void reset();
   // Starts charging to `phase`, returns the phase charged before.
   Phase enter(Phase phase);
+  // From now on the phases are told to `trace`, too; null: to nobody.
+  void set_trace(Trace* trace);
 
  private:
   std::array<std::chrono::steady_clock::duration, kPhases> spent_{};
   Phase current_ = Phase::other;
   std::chrono::steady_clock::time_point last_;
+  Trace* trace_ = nullptr;
 };
 
 // Charges the time of a scope to a phase; nested scopes take their own time out. A null clock does

@@ -55,7 +55,7 @@ std::shared_ptr<Device> Device::cpu(int threads) {
 
 Device::Device(int threads) : allocator_(std::make_unique<Allocator>()) {
   require(threads >= 1, "a device needs at least one thread, got {}", threads);
-  stream_ = {this, threads};
+  stream_ = {this, threads, nullptr};
 }
 
 Device::~Device() {

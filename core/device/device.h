@@ -15,11 +15,13 @@ namespace troupe {
 enum class DeviceKind : uint8_t { cpu, cuda };
 
 class Device;
+class Trace;
 
 // Runs kernels in order. On CPU it is the rank's thread team.
 struct Stream {
   Device* device = nullptr;
   int threads = 1;
+  Trace* trace = nullptr;  // who is told what runs; null: nobody
 };
 
 // What kernels keep between calls on one device (compiled products, scratch memory).

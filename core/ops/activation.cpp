@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/elementwise.h"
 #include "core/ops/raw.h"
 
@@ -10,14 +11,15 @@ namespace {
 
 using kernels::UnaryOp;
 
-Tensor apply(const char* name, UnaryOp op, const Tensor& x) {
+Tensor apply(const char* name, UnaryOp kind, const Tensor& x) {
+  const Operator op(name, x.stream());
   raw::check_floating(name, x);
   Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
-  kernels::unary(out.stream(), op, x.view(), out.view());
-  return record(name, out, {x}, [name, op, x = Saved(x)](const Tensor& dy, InputGradients& inputs) {
+  kernels::unary(out.stream(), kind, x.view(), out.view());
+  return record(op, out, {x}, [name, kind, x = Saved(x)](const Tensor& dy, InputGradients& inputs) {
     const Tensor& in = x.get(name);
     Tensor dx = Tensor::empty(in.shape(), in.dtype(), in.device());
-    kernels::unary_gradient(dx.stream(), op, in.view(), dy.view(), dx.view());
+    kernels::unary_gradient(dx.stream(), kind, in.view(), dy.view(), dx.view());
     inputs.add(0, dx);
   });
 }
@@ -46,10 +48,11 @@ Tensor softplus(const Tensor& x) { return apply("softplus", UnaryOp::softplus, x
 Tensor normal_cdf(const Tensor& x) { return apply("normal_cdf", UnaryOp::normal_cdf, x); }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
-  raw::check_same_type("swiglu", gate, up);
+  const Operator op("swiglu", gate.stream());
+  raw::check_same_type(op, gate, up);
   Tensor out = Tensor::empty(gate.shape(), gate.dtype(), gate.device());
   kernels::swiglu(out.stream(), gate.view(), up.view(), out.view());
-  return record("swiglu", out, {gate, up},
+  return record(op, out, {gate, up},
                 [gate = Saved(gate), up = Saved(up)](const Tensor& dy, InputGradients& inputs) {
                   const Tensor& g = gate.get("swiglu");
                   const Tensor& u = up.get("swiglu");
@@ -63,13 +66,14 @@ Tensor swiglu(const Tensor& gate, const Tensor& up) {
 }
 
 Tensor swiglu(const Tensor& x) {
-  raw::check_floating("swiglu", x);
+  const Operator op("swiglu", x.stream());
+  raw::check_floating(op, x);
   require(x.rank() > 0 && x.dim(-1) % 2 == 0, "swiglu splits the last dim of {} in two",
           x.shape().text());
   const Tensor gate = half(x, 0);
   Tensor out = Tensor::empty(gate.shape(), x.dtype(), x.device());
   kernels::swiglu(out.stream(), gate.view(), half(x, 1).view(), out.view());
-  return record("swiglu", out, {x}, [x = Saved(x)](const Tensor& dy, InputGradients& inputs) {
+  return record(op, out, {x}, [x = Saved(x)](const Tensor& dy, InputGradients& inputs) {
     const Tensor& in = x.get("swiglu");
     Tensor dx = Tensor::empty(in.shape(), in.dtype(), in.device());
     kernels::swiglu_gradient(dy.stream(), half(in, 0).view(), half(in, 1).view(), dy.view(),

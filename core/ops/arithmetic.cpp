@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/elementwise.h"
 #include "core/ops/raw.h"
 
@@ -27,8 +28,9 @@ Tensor apply_affine(const Tensor& x, double factor, double offset) {
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  raw::check_same_type("add", a, b);
-  return record("add", apply(BinaryOp::add, a, b), {a, b},
+  const Operator op("add", a.stream());
+  raw::check_same_type(op, a, b);
+  return record(op, apply(BinaryOp::add, a, b), {a, b},
                 [sa = a.shape(), sb = b.shape()](const Tensor& dy, InputGradients& inputs) {
                   if (inputs.needs(0)) inputs.add(0, raw::sum_to(dy, sa));
                   if (inputs.needs(1)) inputs.add(1, raw::sum_to(dy, sb));
@@ -36,8 +38,9 @@ Tensor add(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  raw::check_same_type("sub", a, b);
-  return record("sub", apply(BinaryOp::sub, a, b), {a, b},
+  const Operator op("sub", a.stream());
+  raw::check_same_type(op, a, b);
+  return record(op, apply(BinaryOp::sub, a, b), {a, b},
                 [sa = a.shape(), sb = b.shape()](const Tensor& dy, InputGradients& inputs) {
                   if (inputs.needs(0)) inputs.add(0, raw::sum_to(dy, sa));
                   if (inputs.needs(1)) inputs.add(1, apply_affine(raw::sum_to(dy, sb), -1, 0));
@@ -45,8 +48,9 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
-  raw::check_same_type("mul", a, b);
-  return record("mul", apply(BinaryOp::mul, a, b), {a, b},
+  const Operator op("mul", a.stream());
+  raw::check_same_type(op, a, b);
+  return record(op, apply(BinaryOp::mul, a, b), {a, b},
                 [a = Saved(a), b = Saved(b)](const Tensor& dy, InputGradients& inputs) {
                   const Tensor& x = a.get("mul");
                   const Tensor& y = b.get("mul");
@@ -60,8 +64,9 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
-  raw::check_same_type("div", a, b);
-  return record("div", apply(BinaryOp::div, a, b), {a, b},
+  const Operator op("div", a.stream());
+  raw::check_same_type(op, a, b);
+  return record(op, apply(BinaryOp::div, a, b), {a, b},
                 [a = Saved(a), b = Saved(b)](const Tensor& dy, InputGradients& inputs) {
                   const Tensor& x = a.get("div");
                   const Tensor& y = b.get("div");
@@ -75,8 +80,9 @@ Tensor div(const Tensor& a, const Tensor& b) {
 }
 
 Tensor affine(const Tensor& x, double factor, double offset) {
-  raw::check_floating("affine", x);
-  return record("affine", apply_affine(x, factor, offset), {x},
+  const Operator op("affine", x.stream());
+  raw::check_floating(op, x);
+  return record(op, apply_affine(x, factor, offset), {x},
                 [factor](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, apply_affine(dy, factor, 0));
                 });

@@ -6,6 +6,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/attention.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/raw.h"
@@ -88,6 +89,7 @@ Tensor first_visible(int64_t sequences, int64_t queries, const AttentionOptions&
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionOptions& options) {
+  const Operator op("attention", q.stream());
   check(q, k, v, options);
   const double scale = options.scale_for(q.dim(3));
   const Range range = range_of(q, k, options);
@@ -98,7 +100,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
   const Tensor lse = Tensor::empty({q.dim(0), q.dim(2), q.dim(1)}, wide(q.dtype()), q.device());
   kernels::attention(out.stream(), query.view(), key.view(), value.view(), scale, range.mask(),
                      out.view(), lse.view());
-  return record("attention", out, {q, k, v},
+  return record(op, out, {q, k, v},
                 [query = Saved(query), key = Saved(key), value = Saved(value), out = Saved(out),
                  lse, range, scale](const Tensor& dy, InputGradients& inputs) {
                   const Tensor& q = query.get("attention");
@@ -119,6 +121,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
 
 Tensor attention_decode(const Tensor& q, const Tensor& k, const Tensor& v, int64_t window,
                         double scale) {
+  const Operator op("attention_decode", q.stream());
   AttentionOptions options;
   options.window = window;
   options.scale = scale;

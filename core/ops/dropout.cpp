@@ -2,13 +2,15 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/position.h"
 #include "core/ops/raw.h"
 
 namespace troupe {
 
 Tensor dropout(const Tensor& x, double rate, const Random& random, const Tensor& rows) {
-  raw::check_floating("dropout", x);
+  const Operator op("dropout", x.stream());
+  raw::check_floating(op, x);
   require(rate >= 0 && rate < 1, "dropout with rate {}", rate);
   if (rate == 0) return x;
   require(x.rank() > 0 && rows.dtype() == DType::i64 && rows.contiguous() &&
@@ -22,7 +24,7 @@ Tensor dropout(const Tensor& x, double rate, const Random& random, const Tensor&
                      rows.view(), raw::with_shape(out, flat).view());
     return out;
   };
-  return record("dropout", masked(x), {x},
+  return record(op, masked(x), {x},
                 [masked](const Tensor& dy, InputGradients& inputs) { inputs.add(0, masked(dy)); });
 }
 

@@ -1,6 +1,7 @@
 #include "core/ops/embedding.h"
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/rows.h"
 #include "core/ops/raw.h"
 
@@ -38,6 +39,7 @@ Tensor rows_in_part(const Tensor& ids, const Parameter& table) {
 }  // namespace
 
 Tensor embedding(Parameter& table, const Tensor& ids) {
+  const Operator op("embedding", ids.stream());
   require(table.value().rank() == 2 && (ids.dtype() == DType::i32 || ids.dtype() == DType::i64),
           "embedding in {} of shape {} with {} ids", table.name(), table.value().shape().text(),
           name(ids.dtype()));
@@ -51,7 +53,7 @@ Tensor embedding(Parameter& table, const Tensor& ids) {
   Shape shape = ids.shape();
   shape.append(dim);
   return record(
-      "embedding", raw::with_shape(out, shape), {}, [](const Tensor&, InputGradients&) {},
+      op, raw::with_shape(out, shape), {}, [](const Tensor&, InputGradients&) {},
       [&table, flat, dim](const Tensor& dy) {
         const Tensor g = raw::with_shape(raw::contiguous(dy), {flat.elements(), dim});
         const int64_t vocabulary = table.value().dim(0);

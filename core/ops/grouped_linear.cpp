@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/weight_forms.h"
 #include "core/ops/rows_of.h"
@@ -27,6 +28,7 @@ Tensor bank_product(const Tensor& rows, const Counts& counts, const WeightOperan
 }  // namespace
 
 Tensor grouped_linear(const Tensor& x, std::span<const int64_t> rows_per_expert, Parameter& bank) {
+  const Operator op("grouped_linear", x.stream());
   const Shape& shape = bank.value().shape();
   const auto experts = static_cast<int64_t>(rows_per_expert.size());
   require((shape.rank() == 3 && shape[0] == experts) || (shape.rank() == 2 && experts == 1),
@@ -41,7 +43,7 @@ Tensor grouped_linear(const Tensor& x, std::span<const int64_t> rows_per_expert,
   Counts counts(rows_per_expert.begin(), rows_per_expert.end());
   const Tensor rows = rows_of(x);
   return record(
-      "grouped_linear", bank_product(rows, counts, bank.forms().forward()), {x},
+      op, bank_product(rows, counts, bank.forms().forward()), {x},
       [counts, &bank](const Tensor& gradient, InputGradients& inputs) {
         if (!inputs.needs(0)) return;
         inputs.add(0, bank_product(rows_of(gradient), counts, bank.forms().input_gradient()));

@@ -1,6 +1,7 @@
 #include "core/ops/linear.h"
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/elementwise.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/reduce.h"
@@ -50,6 +51,7 @@ void check(const Tensor& x, const Parameter& weight, const Parameter* bias) {
 }  // namespace
 
 Tensor linear(const Tensor& x, Parameter& weight, Parameter* bias) {
+  const Operator op("linear", x.stream());
   check(x, weight, bias);
   weight.use();
   if (bias != nullptr) bias->use();
@@ -58,7 +60,7 @@ Tensor linear(const Tensor& x, Parameter& weight, Parameter* bias) {
   if (bias != nullptr) add_bias(out, *bias);
   const Shape shape = x.shape();
   return record(
-      "linear", shaped_like(out, shape), {x},
+      op, shaped_like(out, shape), {x},
       [shape, &weight](const Tensor& gradient, InputGradients& inputs) {
         if (!inputs.needs(0)) return;
         inputs.add(

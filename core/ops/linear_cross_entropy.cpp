@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/elementwise.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/linear_cross_entropy.h"
@@ -194,6 +195,7 @@ int64_t cross_entropy_chunk(int64_t vocabulary, DType compute) {
 
 Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targets, double scale,
                             const Tensor& weight, const JoinVocabulary& join) {
+  const Operator op(kName, x.stream());
   check(x, head, targets, weight);
   head.use();
   const Tensor inputs = rows_of(x);
@@ -227,7 +229,7 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
     } while (first < tokens);
   }
   return record(
-      kName, weighted_sum(join ? part.nll : nll, targets, coefficient), {x},
+      op, weighted_sum(join ? part.nll : nll, targets, coefficient), {x},
       [gradients](const Tensor& gradient, InputGradients& to) {
         if (to.needs(0)) to.add(0, scaled(gradients->dx, gradient.item()));
         gradients->dx = {};
@@ -240,6 +242,7 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
 
 Tensor token_nll(const Tensor& x, Parameter& head, const Tensor& targets,
                  const JoinVocabulary& join) {
+  const Operator op("token_nll", x.stream());
   check(x, head, targets, {});
   if (join) return join_parts(rows_of(x), head, targets, join).nll;
   return token_losses(rows_of(x), head, targets);

@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/gemm.h"
 
 namespace troupe {
@@ -26,7 +27,8 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
 
 // out = A B with A = op(a), B = op(b): dA = dout B^T, dB = A^T dout.
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  return record("matmul", product(a, transpose_a, b, transpose_b), {a, b},
+  const Operator op("matmul", a.stream());
+  return record(op, product(a, transpose_a, b, transpose_b), {a, b},
                 [left = Saved(a), right = Saved(b), transpose_a, transpose_b](
                     const Tensor& gradient, InputGradients& inputs) {
                   const Tensor& a = left.get("matmul");

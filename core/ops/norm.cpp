@@ -1,6 +1,7 @@
 #include "core/ops/norm.h"
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/norm.h"
 #include "core/ops/raw.h"
 
@@ -28,7 +29,8 @@ Tensor statistic(const Tensor& x) {
 }  // namespace
 
 Tensor rms_norm(const Tensor& x, Parameter& weight, double eps) {
-  check("rms_norm", x, weight);
+  const Operator op("rms_norm", x.stream());
+  check(op, x, weight);
   weight.use();
   const Tensor in = raw::contiguous(x);
   const Tensor r = statistic(x);
@@ -36,7 +38,7 @@ Tensor rms_norm(const Tensor& x, Parameter& weight, double eps) {
   kernels::rms_norm(out.stream(), rows(in), weight.value().view(), eps, rows(out), r.view());
   const Saved saved(in);
   return record(
-      "rms_norm", out, {x},
+      op, out, {x},
       [saved, r, &weight](const Tensor& dy, InputGradients& inputs) {
         if (!inputs.needs(0)) return;
         const Tensor& in = saved.get("rms_norm");
@@ -55,8 +57,9 @@ Tensor rms_norm(const Tensor& x, Parameter& weight, double eps) {
 }
 
 Tensor layer_norm(const Tensor& x, Parameter& weight, Parameter& bias, double eps) {
-  check("layer_norm", x, weight);
-  check("layer_norm", x, bias);
+  const Operator op("layer_norm", x.stream());
+  check(op, x, weight);
+  check(op, x, bias);
   weight.use();
   bias.use();
   const Tensor in = raw::contiguous(x);
@@ -67,7 +70,7 @@ Tensor layer_norm(const Tensor& x, Parameter& weight, Parameter& bias, double ep
                       rows(out), m.view(), r.view());
   const Saved saved(in);
   return record(
-      "layer_norm", out, {x},
+      op, out, {x},
       [saved, m, r, &weight](const Tensor& dy, InputGradients& inputs) {
         if (!inputs.needs(0)) return;
         const Tensor& in = saved.get("layer_norm");

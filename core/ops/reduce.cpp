@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/elementwise.h"
 #include "core/ops/raw.h"
 
@@ -24,7 +25,8 @@ Tensor drop_dim(const Tensor& x, int dim) {
 }
 
 // factor * sum over all elements
-Tensor sum_all(const char* op, const Tensor& x, double factor) {
+Tensor sum_all(const char* name, const Tensor& x, double factor) {
+  const Operator op(name, x.stream());
   raw::check_floating(op, x);
   return record(op, scaled(raw::sum_to(x, {}), factor), {x},
                 [shape = x.shape(), factor](const Tensor& dy, InputGradients& inputs) {
@@ -32,7 +34,8 @@ Tensor sum_all(const char* op, const Tensor& x, double factor) {
                 });
 }
 
-Tensor sum_dim(const char* op, const Tensor& x, int dim, bool keep, double factor) {
+Tensor sum_dim(const char* name, const Tensor& x, int dim, bool keep, double factor) {
+  const Operator op(name, x.stream());
   Shape reduced = x.shape();
   reduced[dim] = 1;
   const Tensor kept = scaled(raw::sum_to(x, reduced), factor);

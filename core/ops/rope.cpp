@@ -4,6 +4,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/position.h"
 #include "core/ops/raw.h"
 
@@ -56,7 +57,8 @@ RopeTable make_rope_table(int64_t positions, int64_t head_dim, double theta, DTy
 }
 
 Tensor rope(const Tensor& x, const RopeTable& table, const Tensor& positions) {
-  raw::check_floating("rope", x);
+  const Operator op("rope", x.stream());
+  raw::check_floating(op, x);
   require(x.rank() >= 2 && x.dim(-1) == 2 * table.cosine.dim(1) &&
               table.cosine.dtype() == wide(x.dtype()),
           "rope of a {} {} with a {} table for heads of {}", name(x.dtype()), x.shape().text(),
@@ -71,7 +73,7 @@ Tensor rope(const Tensor& x, const RopeTable& table, const Tensor& positions) {
     require(position >= 0 && position < table.cosine.dim(0), "rope at position {} of a table of {}",
             position, table.cosine.dim(0));
   }
-  return record("rope", turned(x, table, positions, false), {x},
+  return record(op, turned(x, table, positions, false), {x},
                 [table, positions](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, turned(dy, table, positions, true));
                 });

@@ -4,6 +4,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/rows.h"
 #include "core/ops/raw.h"
 
@@ -118,32 +119,35 @@ Tensor take_gradient(const Tensor& dy, const Tensor& index, const Shape& shape) 
 }  // namespace
 
 Tensor gather_rows(const Tensor& x_TD, const Tensor& rows) {
-  check_rows("gather_rows", x_TD, rows);
+  const Operator op("gather_rows", x_TD.stream());
+  check_rows(op, x_TD, rows);
   const int64_t count = x_TD.dim(0);
-  check_range("gather_rows", rows, -1, count);
-  return record("gather_rows", gather(raw::contiguous(x_TD), rows), {x_TD},
+  check_range(op, rows, -1, count);
+  return record(op, gather(raw::contiguous(x_TD), rows), {x_TD},
                 [rows, count](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, combine(raw::contiguous(dy), group(rows, count), {}));
                 });
 }
 
 Tensor scatter_add_rows(const Tensor& x_RD, const Tensor& rows, int64_t count) {
-  check_rows("scatter_add_rows", x_RD, rows);
+  const Operator op("scatter_add_rows", x_RD.stream());
+  check_rows(op, x_RD, rows);
   require(rows.elements() == x_RD.dim(0), "scatter_add_rows of {} rows with {} indices",
           x_RD.dim(0), rows.elements());
-  return record("scatter_add_rows", combine(raw::contiguous(x_RD), group(rows, count), {}), {x_RD},
+  return record(op, combine(raw::contiguous(x_RD), group(rows, count), {}), {x_RD},
                 [rows](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, gather(raw::contiguous(dy), rows));
                 });
 }
 
 Tensor combine_rows(const Tensor& x_RD, const RowLists& lists, const Tensor& weights) {
-  check_rows("combine_rows", x_RD, lists.rows);
-  check_rows("combine_rows", x_RD, lists.offsets);
-  check_range("combine_rows", lists.rows, 0, x_RD.dim(0));
+  const Operator op("combine_rows", x_RD.stream());
+  check_rows(op, x_RD, lists.rows);
+  check_rows(op, x_RD, lists.offsets);
+  check_range(op, lists.rows, 0, x_RD.dim(0));
   const Tensor x = raw::contiguous(x_RD);
   if (!weights.defined()) {
-    return record("combine_rows", combine(x, lists, {}), {x_RD},
+    return record(op, combine(x, lists, {}), {x_RD},
                   [lists, count = x.dim(0)](const Tensor& dy, InputGradients& inputs) {
                     inputs.add(0, combine_gradient(raw::contiguous(dy), lists, {}, count));
                   });
@@ -152,7 +156,7 @@ Tensor combine_rows(const Tensor& x_RD, const RowLists& lists, const Tensor& wei
           "combine_rows of {} rows with {} entries has {} weights {}", name(x.dtype()),
           lists.rows.elements(), name(weights.dtype()), weights.shape().text());
   const Tensor w = raw::contiguous(weights);
-  return record("combine_rows", combine(x, lists, w), {x_RD, weights},
+  return record(op, combine(x, lists, w), {x_RD, weights},
                 [lists, x = Saved(x), w = Saved(w)](const Tensor& dy, InputGradients& inputs) {
                   const Tensor g = raw::contiguous(dy);
                   const Tensor& rows = x.get("combine_rows");
@@ -170,12 +174,13 @@ Tensor combine_rows(const Tensor& x_RD, const RowLists& lists, const Tensor& wei
 }
 
 Tensor take_along_rows(const Tensor& x, const Tensor& index) {
-  raw::check_floating("take_along_rows", x);
+  const Operator op("take_along_rows", x.stream());
+  raw::check_floating(op, x);
   require(x.rank() == 2 && index.rank() == 2 && index.dtype() == DType::i32 && index.contiguous() &&
               index.dim(0) == x.dim(0),
           "take_along_rows of {} with {} indices {}", x.shape().text(), name(index.dtype()),
           index.shape().text());
-  check_range("take_along_rows", raw::with_shape(index, {index.elements()}), 0, x.dim(1));
+  check_range(op, raw::with_shape(index, {index.elements()}), 0, x.dim(1));
   const Tensor in = raw::contiguous(x);
   const auto by_type = [](DType dtype, auto f64, auto f32, auto bf16) {
     return dtype == DType::f64 ? f64 : dtype == DType::f32 ? f32 : bf16;
@@ -183,7 +188,7 @@ Tensor take_along_rows(const Tensor& x, const Tensor& index) {
   const auto forward = by_type(x.dtype(), take<double>, take<float>, take<BF16>);
   const auto gradient =
       by_type(x.dtype(), take_gradient<double>, take_gradient<float>, take_gradient<BF16>);
-  return record("take_along_rows", forward(in, index), {x},
+  return record(op, forward(in, index), {x},
                 [index, gradient, shape = x.shape()](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, gradient(raw::contiguous(dy), index, shape));
                 });

@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/softmax.h"
 #include "core/ops/raw.h"
 
@@ -22,10 +23,11 @@ void check(const char* op, const Tensor& x) {
 }  // namespace
 
 Tensor softmax(const Tensor& x) {
-  check("softmax", x);
+  const Operator op("softmax", x.stream());
+  check(op, x);
   Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   kernels::softmax(out.stream(), rows(raw::contiguous(x)), rows(out));
-  return record("softmax", out, {x}, [y = Saved(out)](const Tensor& dy, InputGradients& inputs) {
+  return record(op, out, {x}, [y = Saved(out)](const Tensor& dy, InputGradients& inputs) {
     const Tensor& p = y.get("softmax");
     Tensor dx = Tensor::empty(p.shape(), p.dtype(), p.device());
     kernels::softmax_gradient(dx.stream(), rows(p), rows(raw::contiguous(dy)), rows(dx));
@@ -34,20 +36,21 @@ Tensor softmax(const Tensor& x) {
 }
 
 Tensor log_softmax(const Tensor& x) {
-  check("log_softmax", x);
+  const Operator op("log_softmax", x.stream());
+  check(op, x);
   Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   kernels::log_softmax(out.stream(), rows(raw::contiguous(x)), rows(out));
-  return record(
-      "log_softmax", out, {x}, [y = Saved(out)](const Tensor& dy, InputGradients& inputs) {
-        const Tensor& logs = y.get("log_softmax");
-        Tensor dx = Tensor::empty(logs.shape(), logs.dtype(), logs.device());
-        kernels::log_softmax_gradient(dx.stream(), rows(logs), rows(raw::contiguous(dy)), rows(dx));
-        inputs.add(0, dx);
-      });
+  return record(op, out, {x}, [y = Saved(out)](const Tensor& dy, InputGradients& inputs) {
+    const Tensor& logs = y.get("log_softmax");
+    Tensor dx = Tensor::empty(logs.shape(), logs.dtype(), logs.device());
+    kernels::log_softmax_gradient(dx.stream(), rows(logs), rows(raw::contiguous(dy)), rows(dx));
+    inputs.add(0, dx);
+  });
 }
 
 Tensor logsumexp(const Tensor& x) {
-  check("logsumexp", x);
+  const Operator op("logsumexp", x.stream());
+  check(op, x);
   require(x.dim(-1) > 0, "logsumexp of rows without elements");
   Shape shape;
   for (int i = 0; i + 1 < x.rank(); ++i) shape.append(x.dim(i));
@@ -55,7 +58,7 @@ Tensor logsumexp(const Tensor& x) {
   Tensor out = Tensor::empty(shape, x.dtype(), x.device());
   const auto flat = [](const Tensor& t) { return raw::with_shape(t, {t.elements()}).view(); };
   kernels::logsumexp(out.stream(), rows(in), flat(out));
-  return record("logsumexp", out, {x},
+  return record(op, out, {x},
                 [flat, x = Saved(in), y = Saved(out)](const Tensor& dy, InputGradients& inputs) {
                   const Tensor& in = x.get("logsumexp");
                   Tensor dx = Tensor::empty(in.shape(), in.dtype(), in.device());

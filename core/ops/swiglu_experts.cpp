@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/ops/rows_of.h"
 #include "core/ops/swiglu_experts_part.h"
 #include "core/ops/view.h"
@@ -51,6 +52,7 @@ void add_weight(Parameter& weight, Add&& add) {
 
 Tensor swiglu_experts(const Tensor& x, std::span<const int64_t> rows_per_expert,
                       const Tensor& gate_weight, Parameter& gate_up, Parameter& down) {
+  const Operator op(kName, x.stream());
   check(x, rows_per_expert, gate_weight, gate_up, down);
   gate_up.use();
   down.use();
@@ -61,7 +63,7 @@ Tensor swiglu_experts(const Tensor& x, std::span<const int64_t> rows_per_expert,
       std::vector<int64_t>(rows_per_expert.begin(), rows_per_expert.end()));
   Tensor y = part->forward(rows, gate_weight, grad_enabled());
   return record(
-      kName, std::move(y), {x, gate_weight},
+      op, std::move(y), {x, gate_weight},
       [part](const Tensor& gradient, InputGradients& inputs) {
         const auto [dx, dw] = part->gradient(rows_of(gradient), inputs.needs(0), inputs.needs(1));
         if (dx.defined()) inputs.add(0, dx);

@@ -1,6 +1,7 @@
 #include "core/ops/wide_linear.h"
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/wide_linear.h"
 #include "core/ops/linear.h"
 #include "core/ops/raw.h"
@@ -10,6 +11,7 @@ namespace troupe {
 
 Tensor wide_linear(const Tensor& x, Parameter& weight) {
   if (x.dtype() == weight.compute()) return linear(x, weight);
+  const Operator op("wide_linear", x.stream());
   const Shape& shape = weight.value().shape();
   require(shape.rank() == 2 && x.rank() >= 1 && x.dim(-1) == shape[1],
           "wide_linear {}: x of shape {} does not fit the weight {}", weight.name(),
@@ -19,7 +21,7 @@ Tensor wide_linear(const Tensor& x, Parameter& weight) {
   const Tensor out = Tensor::empty({rows.dim(0), shape[0]}, weight.compute(), x.device());
   kernels::wide_linear(out.stream(), rows.view(), weight.compute_value().view(), out.view());
   return record(
-      "wide_linear", shaped_like(out, x.shape()), {x},
+      op, shaped_like(out, x.shape()), {x},
       [shape = x.shape(), narrow = x.dtype(), &weight](const Tensor& gradient,
                                                        InputGradients& inputs) {
         if (!inputs.needs(0)) return;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/device/parallel_for.h"
 #include "core/kernels/weight_forms.h"
 #include "core/optim/adamw.h"
@@ -95,6 +96,7 @@ void Optimizer::begin_step(double lr, double gradient_scale) {
 }
 
 void Optimizer::update_parameters(std::span<const size_t> parameters) {
+  const Operator op("optimizer update", parameters_[0]->value().stream());
   std::vector<Piece> pieces;
   for (size_t i : parameters) {
     parameters_[i]->finish_gradient();

@@ -17,10 +17,11 @@ EngineConfig setup_of(const RunConfig& config, int64_t steps) {
 
 }  // namespace
 
-DrawnSteps::DrawnSteps(const RunConfig& config, RankRuntime& runtime, int64_t steps)
+DrawnSteps::DrawnSteps(const RunConfig& config, const std::shared_ptr<Communicator>& world,
+                       const std::shared_ptr<Device>& device, int64_t steps)
     : config_(config),
-      mesh_(config.parallel, runtime.world()),
-      engine_(setup_of(config, steps), mesh_, runtime.device()) {}
+      mesh_(config.parallel, world),
+      engine_(setup_of(config, steps), mesh_, device) {}
 
 DrawnSteps::Timed DrawnSteps::take(const std::vector<std::vector<Assignment>>& routing) {
   std::vector<TokenBatch> batches;
@@ -29,12 +30,12 @@ DrawnSteps::Timed DrawnSteps::take(const std::vector<std::vector<Assignment>>& r
                                   micro_batch_samples(engine_.config(), mesh_.size(Axis::dp),
                                                       mesh_.coordinate(Axis::dp), micro)));
   }
-  const auto begin = std::chrono::steady_clock::now();
   Timed out;
+  out.begin = std::chrono::steady_clock::now();
   out.result = engine_.step(
       taken_, [&](int64_t micro) { return batches[static_cast<size_t>(micro)]; }, {},
       routing.empty() ? nullptr : &routing);
-  out.spent = std::chrono::steady_clock::now() - begin;
+  out.spent = std::chrono::steady_clock::now() - out.begin;
   ++taken_;
   return out;
 }

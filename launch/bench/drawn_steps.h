@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "launch/config/run_config.h"
-#include "launch/training/rank_runtime.h"
 #include "launch/training/training_engine.h"
 
 namespace troupe {
@@ -13,10 +12,12 @@ namespace troupe {
 class DrawnSteps {
  public:
   // steps: all that will be taken. Collective.
-  DrawnSteps(const RunConfig& config, RankRuntime& runtime, int64_t steps);
+  DrawnSteps(const RunConfig& config, const std::shared_ptr<Communicator>& world,
+             const std::shared_ptr<Device>& device, int64_t steps);
 
   struct Timed {
     StepResult result;
+    std::chrono::steady_clock::time_point begin;
     std::chrono::steady_clock::duration spent;
   };
   // The next step. Its tokens are made before the clock starts: a training run reads them from

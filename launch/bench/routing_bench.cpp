@@ -31,7 +31,8 @@ std::vector<RoutingBench> bench_routings(const RunConfig& config, RankRuntime& r
   }
   const int64_t tokens = config.train.global_batch * config.model.seq_len;
   std::vector<std::string> names{"balanced", "natural", "zipf"};
-  DrawnSteps run(config, runtime, (warmup + steps) * static_cast<int64_t>(names.size()));
+  DrawnSteps run(config, runtime.world(), runtime.device(),
+                 (warmup + steps) * static_cast<int64_t>(names.size()));
   std::vector<Kind> kinds;
   for (const std::string& name : names) {
     kinds.push_back({name, made_up_routing(config, name, run.engine())});

@@ -44,7 +44,7 @@ std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
 }  // namespace
 
 StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
-  DrawnSteps run(config, runtime, warmup + steps);
+  DrawnSteps run(config, runtime.world(), runtime.device(), warmup + steps);
   TrainingEngine& engine = run.engine();
   const auto fresh_totals = [&] {
     return RowTotals(training_flops(config.model, config.train.global_batch),

@@ -260,6 +260,7 @@ Tensor loss_when_known(const BalanceTerm& term, const BalanceInput& input, const
 // One loss of those of all levels; its value comes with theirs.
 Tensor sum_of_levels(const std::vector<Tensor>& losses, ExactBatch* exact) {
   if (losses.size() == 1) return losses.front();
+  const Operator op("balance levels", losses.front().stream());
   const Tensor value = Tensor::zeros(Shape{}, losses.front().dtype(), losses.front().device());
   std::vector<Tensor> parts;
   parts.reserve(losses.size());
@@ -274,7 +275,7 @@ Tensor sum_of_levels(const std::vector<Tensor>& losses, ExactBatch* exact) {
   } else {
     fill({});
   }
-  return record("balance levels", value, std::span<const Tensor>(losses),
+  return record(op, value, std::span<const Tensor>(losses),
                 [n = losses.size()](const Tensor& g, InputGradients& inputs) {
                   for (size_t i = 0; i < n; ++i) inputs.add(static_cast<int>(i), g);
                 });

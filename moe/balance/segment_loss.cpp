@@ -32,8 +32,9 @@ Tensor segment_loss_later(const Tensor& x_TE, Tensor value,
                           std::vector<int32_t> segment_T) {
   require(x_TE.rank() == 2 && x_TE.dim(0) == static_cast<int64_t>(segment_T.size()),
           "segments of {} rows for values of shape {}", segment_T.size(), x_TE.shape().text());
+  const Operator op("balance loss", x_TE.stream());
   const Shape shape = x_TE.shape();
-  return record("balance loss", std::move(value), {x_TE},
+  return record(op, std::move(value), {x_TE},
                 [shape, slope_of = std::move(slope_SE), segment = std::move(segment_T)](
                     const Tensor& g, InputGradients& inputs) {
                   const std::vector<double> slope = slope_of();

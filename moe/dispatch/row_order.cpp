@@ -1,6 +1,7 @@
 #include "moe/dispatch/row_order.h"
 
 #include "core/autograd/tape.h"
+#include "core/device/operator.h"
 #include "core/ops/view.h"
 
 namespace troupe {
@@ -23,14 +24,16 @@ Tensor from_expert_order(const Tensor& rows, const DispatchChunk& chunk) {
 }
 
 Tensor spread_rows(const Tensor& x_TD, const Tensor& rows, const RowLists& uses) {
-  return record("spread_rows", gather_rows(x_TD.detach(), rows), {x_TD},
+  const Operator op("spread_rows", x_TD.stream());
+  return record(op, gather_rows(x_TD.detach(), rows), {x_TD},
                 [uses](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, combine_rows(contiguous(dy), uses));
                 });
 }
 
 Tensor collect_rows(const Tensor& rows_RD, const RowLists& lists, const Tensor& owner) {
-  return record("collect_rows", combine_rows(rows_RD.detach(), lists), {rows_RD},
+  const Operator op("collect_rows", rows_RD.stream());
+  return record(op, combine_rows(rows_RD.detach(), lists), {rows_RD},
                 [owner](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, gather_rows(contiguous(dy), owner));
                 });

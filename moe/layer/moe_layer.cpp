@@ -305,6 +305,7 @@ const MoEConfig& MoELayer::config() const { return impl_->setup.config; }
 const std::string& MoELayer::name() const { return impl_->setup.name; }
 
 Tensor attach_losses(const Tensor& y_TD, std::span<const LossTerm> losses) {
+  const Operator op("attach_losses", y_TD.stream());
   std::vector<Tensor> inputs{y_TD};
   std::vector<Tensor> detached;
   for (const LossTerm& loss : losses) {
@@ -312,7 +313,7 @@ Tensor attach_losses(const Tensor& y_TD, std::span<const LossTerm> losses) {
     detached.push_back(loss.value.detach());
   }
   return record(
-      "attach_losses", y_TD.detach(), inputs,
+      op, y_TD.detach(), inputs,
       [losses = std::move(detached)](const Tensor& g, InputGradients& to) {
         to.add(0, g);
         for (size_t i = 0; i < losses.size(); ++i) {

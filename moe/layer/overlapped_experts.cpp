@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/autograd/tape.h"
+#include "core/device/operator.h"
 #include "core/ops/swiglu_experts_part.h"
 #include "core/ops/view.h"
 #include "moe/dispatch/chunk_moves.h"
@@ -98,6 +99,7 @@ void weight_gradient(Run& run, Parameter& weight, Add&& add) {
 
 Tensor overlapped_experts(const LeavingRows& leaving, const Dispatcher& dispatcher,
                           ExpertBank& bank, PhaseClock* clock) {
+  const Operator op("overlapped_experts", leaving.x_SD.stream());
   auto run = std::make_shared<Run>(
       Run{leaving.plan, dispatcher.groups(), dispatcher.site(), bank, clock, {}});
   bank.gate_up().use();
@@ -106,7 +108,7 @@ Tensor overlapped_experts(const LeavingRows& leaving, const Dispatcher& dispatch
   const Tensor weight = leaving.weight_S1;
   Tensor home = forward(*run, x.detach(), weight.detach());
   return record(
-      "overlapped_experts", std::move(home), {x, weight},
+      op, std::move(home), {x, weight},
       [run](const Tensor& dy, InputGradients& inputs) {
         const Tensor dy_SD = contiguous(dy);
         const Tensor dx = like(dy_SD);

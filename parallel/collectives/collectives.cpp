@@ -6,6 +6,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "parallel/collectives/row_buffers.h"
 
 namespace troupe {
@@ -54,8 +55,9 @@ Tensor scatter(const Tensor& x, Communicator& group, const std::string& site) {
 Tensor all_to_all_rows(const Tensor& x, std::span<const int64_t> send_rows,
                        std::span<const int64_t> recv_rows, Communicator& group,
                        const std::string& site) {
+  const Operator op("all_to_all_rows", x.stream());
   check(x, site);
-  return record("all_to_all_rows", move_rows(x, send_rows, recv_rows, group, site), {x},
+  return record(op, move_rows(x, send_rows, recv_rows, group, site), {x},
                 [there = std::vector<int64_t>(send_rows.begin(), send_rows.end()),
                  back = std::vector<int64_t>(recv_rows.begin(), recv_rows.end()), &group,
                  site](const Tensor& dy, InputGradients& inputs) {
@@ -64,30 +66,33 @@ Tensor all_to_all_rows(const Tensor& x, std::span<const int64_t> send_rows,
 }
 
 Tensor sum_over_group(const Tensor& x, Communicator& group, const std::string& site) {
+  const Operator op("sum_over_group", x.stream());
   check(x, site);
-  return record("sum_over_group", sum(x, group, site), {x},
+  return record(op, sum(x, group, site), {x},
                 [](const Tensor& dy, InputGradients& inputs) { inputs.add(0, dy); });
 }
 
 Tensor copy_to_group(const Tensor& x, Communicator& group, const std::string& site) {
+  const Operator op("copy_to_group", x.stream());
   check(x, site);
-  return record("copy_to_group", x.detach(), {x},
-                [&group, site](const Tensor& dy, InputGradients& inputs) {
-                  inputs.add(0, sum(packed_rows(dy), group, site + " gradient"));
-                });
+  return record(op, x.detach(), {x}, [&group, site](const Tensor& dy, InputGradients& inputs) {
+    inputs.add(0, sum(packed_rows(dy), group, site + " gradient"));
+  });
 }
 
 Tensor all_gather_rows(const Tensor& x, Communicator& group, const std::string& site) {
+  const Operator op("all_gather_rows", x.stream());
   check(x, site);
-  return record("all_gather_rows", gather(x, group, site), {x},
+  return record(op, gather(x, group, site), {x},
                 [&group, site](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, scatter(packed_rows(dy), group, site + " gradient"));
                 });
 }
 
 Tensor reduce_scatter_rows(const Tensor& x, Communicator& group, const std::string& site) {
+  const Operator op("reduce_scatter_rows", x.stream());
   check(x, site);
-  return record("reduce_scatter_rows", scatter(x, group, site), {x},
+  return record(op, scatter(x, group, site), {x},
                 [&group, site](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, gather(packed_rows(dy), group, site + " gradient"));
                 });

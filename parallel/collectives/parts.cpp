@@ -7,6 +7,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "parallel/collectives/row_buffers.h"
 #include "parallel/comm/rank_order_sum.h"
 
@@ -80,9 +81,10 @@ Tensor all_gather_parts(const Tensor& x, std::span<const int64_t> counts, Commun
                         const std::string& site) {
   check(x, counts[static_cast<size_t>(group.rank())], counts, group, site);
   if (group.size() == 1) return x;
+  const Operator op("all_gather_parts", x.stream());
   Counts of(counts.begin(), counts.end());
   Tensor out = gather(x, of, group, site);
-  return record("all_gather_parts", std::move(out), {x},
+  return record(op, std::move(out), {x},
                 [of = std::move(of), &group, site](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, sum(packed_rows(dy), of, group, site + " gradient"));
                 });
@@ -92,9 +94,10 @@ Tensor reduce_scatter_parts(const Tensor& x, std::span<const int64_t> counts, Co
                             const std::string& site) {
   check(x, total(counts), counts, group, site);
   if (group.size() == 1) return x;
+  const Operator op("reduce_scatter_parts", x.stream());
   Counts of(counts.begin(), counts.end());
   Tensor out = sum(x, of, group, site);
-  return record("reduce_scatter_parts", std::move(out), {x},
+  return record(op, std::move(out), {x},
                 [of = std::move(of), &group, site](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, gather(packed_rows(dy), of, group, site + " gradient"));
                 });
@@ -104,9 +107,10 @@ Tensor own_part(const Tensor& x, std::span<const int64_t> counts, Communicator& 
                 const std::string& site) {
   check(x, total(counts), counts, group, site);
   if (group.size() == 1) return x;
+  const Operator op("own_part", x.stream());
   Counts of(counts.begin(), counts.end());
   Tensor out = take_own(x, of, group.rank());
-  return record("own_part", std::move(out), {x},
+  return record(op, std::move(out), {x},
                 [of = std::move(of), &group, site](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, gather(packed_rows(dy), of, group, site + " gradient"));
                 });
@@ -116,10 +120,11 @@ Tensor all_parts(const Tensor& x, std::span<const int64_t> counts, Communicator&
                  const std::string& site) {
   check(x, counts[static_cast<size_t>(group.rank())], counts, group, site);
   if (group.size() == 1) return x;
+  const Operator op("all_parts", x.stream());
   Counts of(counts.begin(), counts.end());
   Tensor out = gather(x, of, group, site);
   return record(
-      "all_parts", std::move(out), {x},
+      op, std::move(out), {x},
       [of = std::move(of), rank = group.rank()](const Tensor& dy, InputGradients& inputs) {
         inputs.add(0, take_own(packed_rows(dy), of, rank));
       });

@@ -192,6 +192,7 @@ Work GroupCommunicator::all_to_all(View in, std::span<const int64_t> send_rows, 
   std::unique_ptr<OneRound> work;
   if (size() > 1) {
     OperationKind kind{CollectiveKind::all_to_all, site, row_bytes};
+    kind.sent = (sent - send_rows[me]) * row_bytes;
     if (group_->shared->options.check_collectives) {
       for (const int64_t rows : send_rows) kind.to.push_back(rows * row_bytes);
       for (const int64_t rows : recv_rows) kind.from.push_back(rows * row_bytes);

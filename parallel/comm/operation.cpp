@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/trace.h"
 #include "parallel/comm/backoff.h"
 #include "parallel/comm/diagnosis.h"
 #include "parallel/comm/rank_report.h"
@@ -142,6 +143,11 @@ Operation::Operation(std::shared_ptr<GroupState> group, const OperationKind& kin
   copy_name(note_.group, group_->name);
   copy_name(note_.site, kind.site);
   ++shared.status.started;
+  if (Trace* trace = shared.trace()) {
+    traced_ =
+        trace->begin_message(kind.site, name(kind.kind), group_->name,
+                             kind.kind == CollectiveKind::all_to_all ? kind.sent : kind.bytes);
+  }
   if (shared.options.check_collectives) {
     check_ = std::make_unique<SignatureCheck>(*group_, kind, note_, sequence_);
   }
@@ -167,6 +173,9 @@ void Operation::go_on() {
   }
   if (!finished_) return;
   RankState& shared = *group_->shared;
+  if (Trace* trace = shared.trace(); trace != nullptr && traced_ != SIZE_MAX) {
+    trace->end_message(traced_);
+  }
   group_->last_finished = note_;
   group_->any_finished = true;
   ++shared.status.finished;

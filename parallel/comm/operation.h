@@ -35,6 +35,7 @@ struct RankState {
   void progress();
   Tensor scratch(int64_t bytes);
   void show_status();
+  Trace* trace() const { return device == nullptr ? nullptr : device->stream().trace; }
 };
 
 // One group of ranks, as this rank sees it.
@@ -108,6 +109,7 @@ struct OperationKind {
   int peer = -1;      // group rank: the root of a broadcast, the other side of a send or receive
   std::vector<int64_t> to{};  // of all_to_all: bytes to and from each rank
   std::vector<int64_t> from{};
+  int64_t sent = 0;  // of all_to_all: bytes to the other ranks
 };
 
 // Base of all operations: registers itself for progress, waits with the deadline.
@@ -161,6 +163,7 @@ class Operation : public Work::Impl {
   std::unique_ptr<Circle> circle_;  // while one is looked for
   std::vector<SeenRank> early_;     // what the others did shortly before the deadline
   bool finished_ = false;
+  size_t traced_ = SIZE_MAX;  // its number in the trace
 };
 
 // One round of transfers.

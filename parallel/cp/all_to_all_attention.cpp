@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/elementwise.h"
 #include "core/ops/raw.h"
 #include "parallel/cp/head_exchange.h"
@@ -34,6 +35,7 @@ Tensor packed_gradients(const HeadSplit& split, const Tensor& x, const Tensor& o
 
 Tensor all_to_all_attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
                             const KeyRange& range, Communicator& group, const std::string& site) {
+  const Operator op("all_to_all_attention", q.stream());
   const HeadSplit split(q.dim(2), k.dim(2), group.size());
   // [B, S, width, hd]
   const Tensor x = heads_for_positions(split.pack(q, k, v), group, site + " heads");
@@ -43,7 +45,7 @@ Tensor all_to_all_attention(const Tensor& q, const Tensor& k, const Tensor& v, d
   kernels::attention(x.stream(), split.part(x, 0).view(), split.part(x, 1).view(),
                      split.part(x, 2).view(), scale, range.mask(), out.view(), lse.view());
   return record(
-      "all_to_all_attention", positions_for_heads(out, group, site + " positions"), {q, k, v},
+      op, positions_for_heads(out, group, site + " positions"), {q, k, v},
       [split, x, out, lse, scale, range, &group, site](const Tensor& dy, InputGradients& inputs) {
         const Tensor dout =
             heads_for_positions(raw::contiguous(dy), group, site + " positions gradient");

@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/kernels/elementwise.h"
 #include "core/ops/raw.h"
 
@@ -131,6 +132,7 @@ class Ring {
 
 Tensor ring_attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
                       std::vector<KeyRange> ranges, Communicator& group, const std::string& site) {
+  const Operator op("ring_attention", q.stream());
   require(ranges.size() == static_cast<size_t>(group.size()),
           "ring_attention \"{}\": ranges of {} ranks in a group of {}", site, ranges.size(),
           group.size());
@@ -140,7 +142,7 @@ Tensor ring_attention(const Tensor& q, const Tensor& k, const Tensor& v, double 
   kernels::copy(v.stream(), v.view(), half(pair, 1).view());
   const Ring ring(scale, std::move(ranges), group, site);
   const Ring::Attended attended = ring.attend(query, pair);
-  return record("ring_attention", attended.out, {q, k, v},
+  return record(op, attended.out, {q, k, v},
                 [ring, query = Saved(query), pair, out = Saved(attended.out), lse = attended.lse](
                     const Tensor& dy, InputGradients& inputs) {
                   const Ring::Gradients d =

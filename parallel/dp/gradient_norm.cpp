@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/device/operator.h"
 #include "core/device/parallel_for.h"
 #include "core/kernels/optimizer.h"
 #include "parallel/dp/gradient_sync.h"
@@ -41,6 +42,7 @@ double GradientSync::gradient_norm() {
   }
   std::vector<double> sums(chunks.size());
   const auto& device = parameters_.at(0)->value().device();
+  const Operator op("gradient norm", device->stream());
   parallel_for(device->stream(), static_cast<int64_t>(chunks.size()), [&](int64_t i) {
     const Chunk& chunk = chunks[static_cast<size_t>(i)];
     sums[static_cast<size_t>(i)] = kernels::sum_of_squares(chunk.dtype, chunk.first, chunk.count);

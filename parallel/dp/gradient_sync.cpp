@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/device/operator.h"
 #include "core/device/parallel_for.h"
 #include "parallel/comm/rank_order_sum.h"
 
@@ -221,6 +222,7 @@ void GradientSync::finish_sum(RunningBucket& bucket) {
 
 // In rank order, as all_reduce_sum does; sums of earlier micro-batches come first.
 void GradientSync::add_arrived(RunningBucket& bucket) {
+  const Operator op("add gradients", bucket.arrived.stream());
   const int64_t count = bucket.own_count();
   const bool more = zero_ >= 2 && bucket.summed;
   const Tensor& to = zero_ >= 2 ? bucket.owned : bucket.memory;

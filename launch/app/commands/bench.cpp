@@ -17,7 +17,9 @@
 #include "launch/app/commands.h"
 #include "launch/app/commands/bench_parts.h"
 #include "launch/app/output.h"
+#include "launch/app/output_file.h"
 #include "launch/bench/step_bench.h"
+#include "launch/bench/trace_events.h"
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
 #include "launch/metrics/text.h"
@@ -40,6 +42,9 @@ constexpr const char* kSummary =
     "moe_nodes: makes hosts out of network namespaces with slow links between them and shows what "
     "crosses, how fast, and what a small model learns, with tokens sent straight to their experts, "
     "once per host, and to one group of experts (smile).";
+
+// So many steps are enough to see in, and a trace of them is some megabytes.
+constexpr int64_t kTracedSteps = 3;
 
 // Speed of the pipeline over that of its schedule with the measured times of the stages.
 double of_simulated(const PipelineReport& pipeline) {
@@ -132,6 +137,27 @@ const std::string& checked_routing(const std::string& word) {
   return word;
 }
 
+// Where --profile writes its trace; checked before anything is measured.
+std::optional<OutputFile> trace_file(const Arguments& arguments, const std::string& routing,
+                                     bool leader) {
+  if (!arguments.flag("profile")) {
+    if (arguments.given("out")) {
+      fail(ExitCode::usage, "bench step: --out names the trace of --profile, which is not given");
+    }
+    return std::nullopt;
+  }
+  if (routing == "all") {
+    fail(ExitCode::usage, "bench step: --profile traces one routing, not all of them");
+  }
+  OutputFile target;
+  target.path = arguments.text("out");
+  target.option = "--out";
+  target.ours = is_trace;
+  target.advice = "Choose another file";
+  if (leader) check_output_file(target);
+  return target;
+}
+
 int bench_step_command(const Arguments& arguments) {
   const ConfigWords words =
       config_words({arguments.positionals.begin() + 1, arguments.positionals.end()});
@@ -149,6 +175,7 @@ int bench_step_command(const Arguments& arguments) {
   agree_on_precision(config, runtime);
   const int64_t warmup = arguments.integer("warmup", 1);
   const int64_t steps = arguments.given("steps") ? arguments.integer("steps", 1) : 15;
+  const std::optional<OutputFile> trace = trace_file(arguments, routing, runtime.leader());
   if (routing == "all") {
     if (runtime.leader()) log::info("running {} steps of each routing", warmup + steps);
     const std::vector<RoutingBench> rows = bench_routings(config, runtime, warmup, steps);
@@ -166,11 +193,20 @@ int bench_step_command(const Arguments& arguments) {
     routed.bench.routing = "natural";
     natural = time_steps(routed, runtime, warmup, steps);
   }
+  std::optional<StepProfile> profile;
+  if (trace) {
+    profile = profile_steps(config, runtime.world(), runtime.device(), warmup,
+                            std::min(steps, kTracedSteps));
+  }
   if (!runtime.leader()) return 0;
+  if (profile) write_output_file(*trace, profile->trace);
   if (arguments.flag("json")) {
-    output::print("{}\n", json_text(step_json(config, bench, natural)));
+    nlohmann::ordered_json out = step_json(config, bench, natural);
+    if (profile) out["profile"] = profile_json(*profile, trace->path);
+    output::print("{}\n", json_text(out));
   } else {
     print_step(config, bench, natural, warmup);
+    if (profile) print_profile(*profile, runtime.size(), trace->path);
   }
   return 0;
 }
@@ -183,7 +219,7 @@ struct Bench {
 };
 
 constexpr std::array kBenches{
-    Bench{"step", "CONFIG", "steps warmup routing", bench_step_command},
+    Bench{"step", "CONFIG", "steps warmup routing profile out", bench_step_command},
     Bench{"gemm", "", "", bench_gemm_command},
     Bench{"generate", "CONFIG|RUN", "tokens repeats", bench_generate_command},
     Bench{"tokenizer", "FOLDER|tokenizer.json|byte", "text repeats", bench_tokenizer_command},
@@ -193,8 +229,8 @@ constexpr std::array kBenches{
 
 // Options and words that this benchmark does not read would be silently without effect.
 void check_use(const Bench& bench, const Arguments& arguments) {
-  for (const char* option : {"steps", "warmup", "routing", "tokens", "text", "dir", "repeats",
-                             "hosts", "ranks-per-host", "rate"}) {
+  for (const char* option : {"steps", "warmup", "routing", "profile", "out", "tokens", "text",
+                             "dir", "repeats", "hosts", "ranks-per-host", "rate"}) {
     const std::string read = fmt::format(" {} ", bench.options);
     if (arguments.given(option) && read.find(fmt::format(" {} ", option)) == std::string::npos) {
       fail(ExitCode::usage, "bench {}: --{} has no effect here{}", bench.name, option,
@@ -218,6 +254,10 @@ int command_bench(std::span<const std::string> args) {
       .option("warmup", "N", "3", "step: steps before them")
       .option("routing", "KIND", "",
               "step: balanced, natural or zipf instead of bench.routing; all: each, in one table")
+      .flag("profile",
+            "step: three more steps: the ten costliest operators as a table, and a trace of what "
+            "each rank and thread did when, for https://ui.perfetto.dev or chrome://tracing")
+      .option("out", "FILE", "trace.json", "step --profile: the trace")
       .option("tokens", "N", "200", "generate: timed tokens of one repetition")
       .option("text", "FILE", "", "tokenizer: this text instead of one drawn from its own tokens")
       .option("dir", "DIR", "", "checkpoint: measure in this directory instead of beside run.dir")
@@ -231,6 +271,7 @@ int command_bench(std::span<const std::string> args) {
       .details(
           "examples:\n  troupe bench step configs/bench/moe_8x2.yaml precision.compute=bf16\n  "
           "troupe bench step configs/bench/moe_8x2.yaml --routing all\n  "
+          "troupe bench step configs/bench/moe_8x2.yaml --profile\n  "
           "troupe bench gemm\n  troupe bench generate runs/shakespeare\n  "
           "troupe bench tokenizer gpt2/ --text book.txt\n  "
           "troupe bench checkpoint configs/bench/moe_8x2.yaml --repeats 3\n  "

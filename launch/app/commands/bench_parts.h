@@ -9,6 +9,7 @@
 #include "launch/app/command_line.h"
 #include "launch/bench/machine_load.h"
 #include "launch/bench/routing_bench.h"
+#include "launch/bench/step_profile.h"
 
 namespace troupe {
 
@@ -26,5 +27,9 @@ std::string shape_text(const kernels::GemmSize& size);
 // Was the machine busy? One line, or the member "machine" of the JSON object.
 void print_load(const MachineLoad& load);
 nlohmann::ordered_json load_json(const MachineLoad& load);
+
+// Another: --profile. The table has the ten costliest operators, the object all of them.
+void print_profile(const StepProfile& profile, int ranks, const std::string& trace);
+nlohmann::ordered_json profile_json(const StepProfile& profile, const std::string& trace);
 
 }  // namespace troupe

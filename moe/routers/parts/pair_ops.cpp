@@ -6,6 +6,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/device/operator.h"
 
 namespace troupe {
 namespace {
@@ -48,6 +49,7 @@ void add_pairs(const T* g, const Offsets& begin, const Indices& expert, int64_t 
 
 Tensor take_pairs(const Tensor& x_TE, std::span<const int64_t> token_begin,
                   std::span<const int32_t> expert) {
+  const Operator op("take_pairs", x_TE.stream());
   require(x_TE.contiguous() && x_TE.rank() == 2 &&
               x_TE.dim(0) + 1 == static_cast<int64_t>(token_begin.size()),
           "pairs of {} tokens taken from scores {}", token_begin.size() - 1, x_TE.shape().text());
@@ -66,7 +68,7 @@ Tensor take_pairs(const Tensor& x_TE, std::span<const int64_t> token_begin,
     }
   });
   const Shape shape = x_TE.shape();
-  return record("take_pairs", std::move(out), {x_TE},
+  return record(op, std::move(out), {x_TE},
                 [shape, begin = std::move(begin), index = std::move(index)](
                     const Tensor& g, InputGradients& inputs) {
                   Tensor dx = Tensor::zeros(shape, g.dtype(), g.device());
@@ -79,6 +81,7 @@ Tensor take_pairs(const Tensor& x_TE, std::span<const int64_t> token_begin,
 }
 
 Tensor normalise_pairs(const Tensor& w_P, std::span<const int64_t> token_begin) {
+  const Operator op("normalise_pairs", w_P.stream());
   Offsets begin(token_begin.begin(), token_begin.end());
   Tensor out = like(w_P);
   by_precision(w_P, [&](auto zero) {
@@ -92,7 +95,7 @@ Tensor normalise_pairs(const Tensor& w_P, std::span<const int64_t> token_begin) 
     });
   });
   return record(
-      "normalise_pairs", out, {w_P},
+      op, out, {w_P},
       [saved_w = Saved(w_P), saved_y = Saved(out), begin](const Tensor& g, InputGradients& inputs) {
         const Tensor& w_in = saved_w.get("normalise_pairs");
         const Tensor& y_out = saved_y.get("normalise_pairs");
@@ -118,6 +121,7 @@ Tensor normalise_pairs(const Tensor& w_P, std::span<const int64_t> token_begin) 
 }
 
 Tensor softmax_pairs(const Tensor& x_P, std::span<const int64_t> token_begin) {
+  const Operator op("softmax_pairs", x_P.stream());
   Offsets begin(token_begin.begin(), token_begin.end());
   Tensor out = like(x_P);
   by_precision(x_P, [&](auto zero) {
@@ -131,7 +135,7 @@ Tensor softmax_pairs(const Tensor& x_P, std::span<const int64_t> token_begin) {
       for (int64_t i = first; i < last; ++i) y[i] /= sum;
     });
   });
-  return record("softmax_pairs", out, {x_P},
+  return record(op, out, {x_P},
                 [saved_y = Saved(out), begin](const Tensor& g, InputGradients& inputs) {
                   const Tensor& y_out = saved_y.get("softmax_pairs");
                   Tensor dx = like(g);
@@ -151,6 +155,7 @@ Tensor softmax_pairs(const Tensor& x_P, std::span<const int64_t> token_begin) {
 }
 
 Tensor take_elements(const Tensor& x_P, std::span<const int32_t> index) {
+  const Operator op("take_elements", x_P.stream());
   Indices chosen(index.begin(), index.end());
   const int64_t n = x_P.dim(0);
   Tensor out = Tensor::empty(Shape{static_cast<int64_t>(chosen.size())}, x_P.dtype(), x_P.device());
@@ -158,7 +163,7 @@ Tensor take_elements(const Tensor& x_P, std::span<const int32_t> index) {
     using T = decltype(zero);
     for (size_t i = 0; i < chosen.size(); ++i) out.data<T>()[i] = x_P.data<T>()[chosen[i]];
   });
-  return record("take_elements", std::move(out), {x_P},
+  return record(op, std::move(out), {x_P},
                 [n, chosen = std::move(chosen)](const Tensor& g, InputGradients& inputs) {
                   Tensor dx = Tensor::zeros(Shape{n}, g.dtype(), g.device());
                   by_precision(g, [&](auto zero) {
@@ -194,6 +199,7 @@ double normal_distribution(double z) { return 0.5 * std::erfc(-z * 0.70710678118
 
 Tensor smooth_load(const Tensor& clean_TE, const Tensor& noisy_TE, const Tensor& std_TE,
                    int64_t k) {
+  const Operator op("smooth_load", clean_TE.stream());
   const int64_t tokens = clean_TE.dim(0);
   const int64_t experts = clean_TE.dim(1);
   if (k >= experts) return Tensor::full(clean_TE.shape(), clean_TE.dtype(), 1.0, clean_TE.device());
@@ -210,7 +216,7 @@ Tensor smooth_load(const Tensor& clean_TE, const Tensor& noisy_TE, const Tensor&
       }
     }
   });
-  return record("smooth_load", std::move(out), {clean_TE, noisy_TE, std_TE},
+  return record(op, std::move(out), {clean_TE, noisy_TE, std_TE},
                 [clean = Saved(clean_TE), noisy = Saved(noisy_TE), deviation = Saved(std_TE),
                  tokens, experts, k](const Tensor& g, InputGradients& inputs) {
                   const Tensor& c = clean.get("smooth_load");

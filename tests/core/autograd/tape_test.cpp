@@ -281,13 +281,13 @@ TEST(Record, ChecksTheGradientThatAnOpGives) {
   Tensor g;
   const Tensor x = watched(vector({1, 2}), g);
   const auto wrong = [&](Tensor gradient) {
-    return record("wrong", vector({1, 2}), {x},
+    return record(Operator("wrong", x.stream()), vector({1, 2}), {x},
                   [gradient](const Tensor&, InputGradients& inputs) { inputs.add(0, gradient); });
   };
   EXPECT_NE(message_of([&] { backward(sum(wrong(vector({1})))); }).find("gradient of leaf"),
             std::string::npos);
-  const auto silent =
-      record("silent", vector({1, 2}), {square(x)}, [](const Tensor&, InputGradients&) {});
+  const auto silent = record(Operator("silent", x.stream()), vector({1, 2}), {square(x)},
+                             [](const Tensor&, InputGradients&) {});
   EXPECT_NE(message_of([&] { backward(sum(silent)); }).find("no gradient reached"),
             std::string::npos);
 }
@@ -304,19 +304,20 @@ TEST(Tape, HooksRunWhereBackwardComesThrough) {
                         [&](const Tensor& gradient) { received = gradient.item(); });
   const Tensor below = on_backward("below", x, note("below"));
   const auto twice = [&](const char* what) {
-    return record(what, Tensor::full({1}, DType::f64, 6.0, device), {below},
-                  [&order, what](const Tensor& gradient, InputGradients& inputs) {
+    return record(Operator(what, device->stream()), Tensor::full({1}, DType::f64, 6.0, device),
+                  {below}, [&order, what](const Tensor& gradient, InputGradients& inputs) {
                     order.emplace_back(what);
                     inputs.add(0, gradient);
                   });
   };
   const Tensor a = twice("a");
-  const Tensor b = record("b", Tensor::full({1}, DType::f64, 12.0, device), {a, below},
-                          [&](const Tensor& gradient, InputGradients& inputs) {
-                            order.emplace_back("b");
-                            inputs.add(0, gradient);
-                            inputs.add(1, gradient);
-                          });
+  const Tensor b =
+      record(Operator("b", device->stream()), Tensor::full({1}, DType::f64, 12.0, device),
+             {a, below}, [&](const Tensor& gradient, InputGradients& inputs) {
+               order.emplace_back("b");
+               inputs.add(0, gradient);
+               inputs.add(1, gradient);
+             });
   const Tensor above = on_backward("above", b, note("above"));
   EXPECT_EQ(above.item(), 12.0);
   backward(above);

@@ -57,7 +57,7 @@ Tensor in_parts(const Tensor& q, const Tensor& k, const Tensor& v, int64_t windo
   const Tensor rounded = Tensor::empty(q.shape(), q.dtype(), q.device());
   kernels::copy(q.stream(), out.view(), rounded.view());
   return record(
-      "attention_in_parts", rounded, {q, k, v},
+      Operator("attention_in_parts", q.stream()), rounded, {q, k, v},
       [=, q = q.detach(), k = k.detach(), v = v.detach()](const Tensor& dy,
                                                           InputGradients& inputs) {
         const Tensor dout = raw::contiguous(dy);

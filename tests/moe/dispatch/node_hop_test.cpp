@@ -89,7 +89,7 @@ Crossing run(const std::vector<int>& node, int64_t tokens, int64_t experts, int6
       out.data<float>()[i] =
           in.data<float>()[i] * weight.data<float>()[r] * factor[static_cast<size_t>(r)];
     }
-    out = record("experts", out, {in, weight},
+    out = record(Operator("experts", in.stream()), out, {in, weight},
                  [in = in.detach(), weight = weight.detach(), factor, dim](const Tensor& g,
                                                                            InputGradients& to) {
                    Tensor gx = Tensor::zeros(in.shape(), in.dtype(), in.device());

@@ -121,14 +121,15 @@ TEST(Collectives, CopyInSumOutIsOneFunction) {
     // y = w * x by hand: an op whose gradient is known.
     std::vector<double> product;
     for (size_t i = 0; i < 4; ++i) product.push_back(x.values()[i] * w.values()[i]);
-    Tensor y = record("times", Tensor::from(product, {4}, DType::f64, device), {shared},
-                      [w, device](const Tensor& dy, InputGradients& inputs) {
-                        std::vector<double> out;
-                        for (size_t i = 0; i < 4; ++i) {
-                          out.push_back(dy.values()[i] * w.values()[i]);
-                        }
-                        inputs.add(0, Tensor::from(out, {4}, DType::f64, device));
-                      });
+    Tensor y =
+        record(Operator("times", device->stream()), Tensor::from(product, {4}, DType::f64, device),
+               {shared}, [w, device](const Tensor& dy, InputGradients& inputs) {
+                 std::vector<double> out;
+                 for (size_t i = 0; i < 4; ++i) {
+                   out.push_back(dy.values()[i] * w.values()[i]);
+                 }
+                 inputs.add(0, Tensor::from(out, {4}, DType::f64, device));
+               });
     const Tensor sum = sum_over_group(y, *world, "out");
     const Tensor ones = Tensor::full({4}, DType::f64, 1.0, device);
     const Tensor roots[] = {sum};

@@ -31,19 +31,19 @@ class Scaling final : public PipelineStage {
     const double factor = place + 2;
     const Tensor out = Tensor::full({3}, DType::f64, in.values()[0] * factor, device_);
     Tensor y = record(
-        "scale", out, {in},
+        Operator("scale", in.stream()), out, {in},
         [factor](const Tensor& g, InputGradients& inputs) {
           inputs.add(0, Tensor::full(g.shape(), g.dtype(), g.values()[0] * factor, g.device()));
         },
         [this, chunk](const Tensor&) { weights.push_back(chunk); });
     if (place + 1 < pipeline_.places()) return y;
     losses.push_back(3.0 * y.values()[0]);
-    return record("sum", Tensor::full({1}, DType::f64, losses.back(), device_), {y},
-                  [micro](const Tensor& g, InputGradients& inputs) {
-                    inputs.add(
-                        0, Tensor::full({3}, DType::f64, g.item() * static_cast<double>(micro + 1),
-                                        g.device()));
-                  });
+    return record(
+        Operator("sum", y.stream()), Tensor::full({1}, DType::f64, losses.back(), device_), {y},
+        [micro](const Tensor& g, InputGradients& inputs) {
+          inputs.add(0, Tensor::full({3}, DType::f64, g.item() * static_cast<double>(micro + 1),
+                                     g.device()));
+        });
   }
   void forwards_done(bool backward_begun) override {
     ++done;
