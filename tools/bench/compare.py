@@ -10,6 +10,10 @@ its memory (and to ask for huge pages). It needs torch, which Troupe and its tes
 
 Runs of the two follow each other in pairs, each pair in the other order than the one before, so that a machine that becomes
 slower slows both. Printed: the tokens/s of both, the ratio of each pair, and a row for the README's table of speeds.
+
+TROUPE_MAX_ISA=avx2 (or avx512, avx512_bf16) caps both: for PyTorch it is handed on as ATEN_CPU_CAPABILITY (its own kernels),
+ONEDNN_MAX_CPU_ISA and MKL_ENABLE_INSTRUCTIONS (its products). Whether that cap holds is measured: products of PyTorch that are
+faster than the multiply-add peak of the capped kind end the comparison.
 """
 import argparse
 import datetime
@@ -20,6 +24,12 @@ import subprocess
 import sys
 import time
 
+# By TROUPE_MAX_ISA. Of MKL's names AVX512_E3 has AVX512_BF16, and no AMX.
+CAPS = {
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI", "MKL_ENABLE_INSTRUCTIONS": "AVX512"},
+    "avx512_bf16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "MKL_ENABLE_INSTRUCTIONS": "AVX512_E3"},
+}
 MALLOC = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=137438953472:glibc.malloc.hugetlb=1"
 
 
@@ -157,12 +167,26 @@ def build_model(shape):
     return Decoder()
 
 
+def product_rate():
+    """FLOPs per second of PyTorch's products in f32: the best of some."""
+    import torch
+
+    size, best = 1024, float("inf")
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    for _ in range(8):
+        begin = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - begin)
+    return 2 * size**3 / best
+
+
 def run_torch(shape, precision, threads, warmup, steps):
     """Milliseconds of each timed step."""
     import torch
 
     torch.set_num_threads(threads)
     torch.manual_seed(1)
+    products = product_rate()
     model = build_model(shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=shape.lr, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     times = []
@@ -179,11 +203,13 @@ def run_torch(shape, precision, threads, warmup, steps):
         loss.item()
         if step >= warmup:
             times.append((time.perf_counter() - begin) * 1e3)
-    return {"times": times, "parameters": sum(p.numel() for p in model.parameters()), "version": torch.__version__}
+    return {"times": times, "products": max(products, product_rate()), "parameters": sum(p.numel() for p in model.parameters()),
+            "version": torch.__version__}
 
 
 def measure_torch(options):
     environment = dict(os.environ, GLIBC_TUNABLES=MALLOC, OMP_NUM_THREADS=str(options.threads))
+    environment.update(CAPS.get(os.environ.get("TROUPE_MAX_ISA", ""), {}))
     out = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--worker"], env=environment, check=True,
                          stdout=subprocess.PIPE, text=True).stdout
     return json.loads(out.splitlines()[-1])
@@ -201,24 +227,23 @@ def read_shape(options):
     return Shape(json.loads(out)["config"])
 
 
-def processor():
-    """The model's name, and the widest instructions that matter for products."""
-    name, flags = platform_words()
-    kinds = (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512_BF16"), ("avx512f", "AVX-512"), ("avx2", "AVX2"))
-    return f"{name} ({next((word for flag, word in kinds if flag in flags), 'no AVX2')})"
+def f32_peak(options):
+    """Multiply-adds in f32 on registers, with the instructions in use: no product is faster."""
+    out = subprocess.run([options.troupe, "bench", "gemm", "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(out)["f32"]["fma_peak"]
 
 
-def platform_words():
-    name, flags = "unknown processor", []
+def processor(kind):
+    """The model's name, and the kind of instructions in use."""
+    name = "unknown processor"
     with open("/proc/cpuinfo", encoding="utf-8") as info:
         for line in info:
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 name = value.strip()
-            elif key.strip() == "flags":
-                flags = value.split()
                 break
-    return name, flags
+    capped = ", capped" if os.environ.get("TROUPE_MAX_ISA") else ""
+    return f"{name} ({kind}{capped})"
 
 
 def main():
@@ -236,7 +261,8 @@ def main():
     if options.worker:
         print(json.dumps(run_torch(shape, options.precision, options.threads, options.warmup, options.steps)))
         return
-    torch_rates, troupe_rates, ratios, fractions = [], [], [], []
+    peak = f32_peak(options)
+    torch_rates, troupe_rates, ratios, fractions, busy = [], [], [], [], 0
     for pair in range(options.pairs):
         measures = [measure_torch, measure_troupe]
         results = {}
@@ -246,15 +272,23 @@ def main():
         torch_rates.append(shape.tokens() / statistics.median(peer["times"]) * 1e3)
         troupe_rates.append(own["tokens_per_s"])
         ratios.append(troupe_rates[-1] / torch_rates[-1])
-        fractions.append(own["gemm_fraction"])
+        fractions.append(own["peak_fraction"])
+        busy += own["machine"]["busy"]
+        if peer["products"] > 1.05 * peak:
+            sys.exit(f"PyTorch multiplies at {peer['products'] / 1e9:.0f} GFLOP/s, above the {peak / 1e9:.0f} of "
+                     f"{own['instructions']}: its instructions are not those of TROUPE_MAX_ISA")
         print(f"pair {pair + 1}: PyTorch {torch_rates[-1]:.0f} tokens/s, Troupe {troupe_rates[-1]:.0f} tokens/s, "
-              f"ratio {ratios[-1]:.2f}", flush=True)
+              f"ratio {ratios[-1]:.2f}; PyTorch's products {peer['products'] / 1e9:.0f} of {peak / 1e9:.0f} GFLOP/s in f32",
+              flush=True)
     name = os.path.splitext(os.path.basename(options.config))[0]
     print(f"PyTorch {peer['version']}, malloc tuned, {peer['parameters'] / 1e6:.0f} M parameters, {options.threads} threads; "
           f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) over {options.pairs} pairs")
-    print("\n| processor | model | precision | Troupe tokens/s | of the rate | PyTorch tokens/s | ratio | date |")
+    if busy:
+        print(f"the machine was busy in {busy} of {options.pairs} runs of Troupe: repeat it on a quiet one")
+    print("\n| processor | model | precision | Troupe tokens/s | of the peak | PyTorch tokens/s | ratio | date |")
     print("|---|---|---|---|---|---|---|---|")
-    print(f"| {processor()}, {options.threads} threads | {name} | {options.precision} | {statistics.median(troupe_rates):,.0f} | "
+    print(f"| {processor(own['instructions'])}, {options.threads} threads | {name} | {options.precision} | "
+          f"{statistics.median(troupe_rates):,.0f} | "
           f"{statistics.median(fractions):.2f} | {statistics.median(torch_rates):,.0f} | {statistics.median(ratios):.2f} "
           f"({min(ratios):.2f} to {max(ratios):.2f}) | {datetime.date.today().isoformat()} |")
 
