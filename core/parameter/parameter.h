@@ -132,7 +132,6 @@ class Parameter final : public UseTracker {
   bool owned_value_placed_ = false;  // owned_value_ is not a part of value_
   Tensor compute_value_;
   uint64_t version_ = 1;
-  uint64_t compute_version_ = 0;
   std::unique_ptr<WeightForms> forms_;
   bool fresh_ = true;
   int pending_ = 0;

@@ -21,8 +21,8 @@ constexpr const char* kNames[] = {"<|endoftext|>",
                                   "<eos_token>",
                                   "<EOS_TOKEN>",
                                   "<|im_end|>",
-                                  "<\xEF\xBD\x9C"
-                                  "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+                                  ("<\xEF\xBD\x9C"
+                                   "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"),
                                   "<|end_of_sentence|>",
                                   "<end_of_text>",
                                   "<eod>",

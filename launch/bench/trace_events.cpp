@@ -16,7 +16,7 @@ constexpr std::string_view kBeginning =
     R"({"otherData": {"made_by": "troupe bench step --profile"},)";
 
 // Track numbers. Those of threads follow.
-enum Track : int { kSteps, kPhases, kLayers, kOperators, kMessages, kFirstThread };
+enum Track : int { steps, phases, layers, operators, messages, first_thread };
 
 class Events {
  public:
@@ -42,7 +42,7 @@ class Events {
   // Messages overlap each other, so they are asynchronous events with a number.
   void message(const MessageSpan& span, size_t number) {
     for (const bool begins : {true, false}) {
-      Json event = base(begins ? "b" : "e", span.name, kMessages);
+      Json event = base(begins ? "b" : "e", span.name, Track::messages);
       event["cat"] = "message";
       event["id"] = fmt::format("{}.{}", rank_, number);
       event["ts"] = microseconds((begins ? span.begin : span.end) - zero_);
@@ -87,8 +87,8 @@ void add_layers(const std::vector<OperatorSpan>& operators, Events& events) {
   const OperatorSpan* last = nullptr;
   const auto close = [&] {
     if (first == nullptr || first->place.layer < 0) return;
-    events.span(kLayers, fmt::format("layer {} {}", first->place.layer, first->place.pass), "layer",
-                first->begin, last->end, {{"micro_batch", first->place.micro_batch}});
+    events.span(Track::layers, fmt::format("layer {} {}", first->place.layer, first->place.pass),
+                "layer", first->begin, last->end, {{"micro_batch", first->place.micro_batch}});
   };
   for (const OperatorSpan& span : operators) {
     if (span.depth > 0) continue;
@@ -117,20 +117,22 @@ std::string full_name(const OperatorSpan& span) {
 std::string trace_events(const Trace& trace, int rank, TraceTime zero) {
   Events events(rank, zero);
   const char* names[] = {"steps", "phases", "layers", "operators", "messages"};
-  for (int track = kSteps; track < kFirstThread; ++track) events.track(track, names[track]);
+  for (int track = Track::steps; track < Track::first_thread; ++track)
+    events.track(track, names[track]);
   for (const PhaseSpan& span : trace.steps()) {
-    events.span(kSteps, span.name, "step", span.begin, span.end);
+    events.span(Track::steps, span.name, "step", span.begin, span.end);
   }
   for (const PhaseSpan& span : trace.phases()) {
-    events.span(kPhases, span.name, "phase", span.begin, span.end);
+    events.span(Track::phases, span.name, "phase", span.begin, span.end);
   }
   add_layers(trace.operators(), events);
   for (const OperatorSpan& span : trace.operators()) {
-    events.span(kOperators, full_name(span), "operator", span.begin, span.end, place_of(span));
+    events.span(Track::operators, full_name(span), "operator", span.begin, span.end,
+                place_of(span));
   }
   for (size_t i = 0; i < trace.messages().size(); ++i) events.message(trace.messages()[i], i);
   for (size_t thread = 0; thread < trace.threads().size(); ++thread) {
-    const int track = kFirstThread + static_cast<int>(thread);
+    const int track = Track::first_thread + static_cast<int>(thread);
     events.track(track, fmt::format("thread {}", thread));
     for (const ThreadSpan& span : trace.threads()[thread]) {
       const std::string name = span.op == SIZE_MAX ? "loop" : full_name(trace.operators()[span.op]);

@@ -18,7 +18,7 @@
 namespace troupe::checkpoint {
 
 struct SaveOptions {
-  std::string config;                // the resolved configuration as text
+  std::string config{};              // the resolved configuration as text
   int64_t piece_bytes = 16LL << 20;  // bound of the memory used for packing and gathering
   int64_t shard_above = 1LL << 30;   // more bytes of tensors: one file for each rank that writes
   // Shared by the saves of a run, so that each warning is given once.

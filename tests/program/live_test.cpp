@@ -93,7 +93,9 @@ TEST_F(Live, OneLineThatFits) {
     EXPECT_EQ(code, 0) << shown;
     expect_live(shown, columns);
     EXPECT_NE(shown.find("val_loss  "), std::string::npos) << shown;
-    if (columns == 120) EXPECT_NE(shown.find("ETA "), std::string::npos) << shown;
+    if (columns == 120) {
+      EXPECT_NE(shown.find("ETA "), std::string::npos) << shown;
+    }
   }
 }
 

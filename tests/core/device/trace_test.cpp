@@ -60,7 +60,9 @@ TEST(Trace, ThreadsAreSeenAtTheirPieces) {
       for (const ThreadSpan& span : thread) {
         (span.op == 0 ? inside : outside) += span.pieces;
         EXPECT_LE(span.begin, span.end);
-        if (span.op == 0) EXPECT_LE(span.end, trace.operators()[0].end);
+        if (span.op == 0) {
+          EXPECT_LE(span.end, trace.operators()[0].end);
+        }
       }
     }
     EXPECT_EQ(inside, 7);

@@ -122,7 +122,9 @@ TEST(HeldOut, ALimitIsSpreadOverAllParts) {
     const auto list = places(held_out);
     std::vector<int64_t> of_part(3, 0);
     for (size_t i = 0; i < list.size(); ++i) {
-      if (i > 0) EXPECT_LT(list[i - 1], list[i]);
+      if (i > 0) {
+        EXPECT_LT(list[i - 1], list[i]);
+      }
       ++of_part[static_cast<size_t>(list[i].first)];
     }
     for (size_t p = 0; p < 3; ++p) {

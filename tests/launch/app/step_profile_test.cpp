@@ -114,7 +114,9 @@ TEST(StepProfile, WritesATraceOfNestedEventsOfEveryRank) {
       sum += cost.ms;
       EXPECT_GE(cost.ms, 0) << cost.name;
       EXPECT_LE(cost.busy, 1) << cost.name;
-      if (i > 0) EXPECT_LE(cost.ms, profile.operators[i - 1].ms);
+      if (i > 0) {
+        EXPECT_LE(cost.ms, profile.operators[i - 1].ms);
+      }
     }
     EXPECT_GT(sum, 0);
     EXPECT_LE(sum, profile.step_ms) << "rank " << rank;

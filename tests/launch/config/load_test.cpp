@@ -329,7 +329,9 @@ TEST(Resolved, LoadsBackToTheSame) {
       const Entry& a = first.sheet.entries()[i];
       const Entry& b = second.sheet.entries()[i];
       EXPECT_EQ(a.path, b.path);
-      if (a.key->kind != ValueKind::path) EXPECT_EQ(a.value, b.value) << a.path;
+      if (a.key->kind != ValueKind::path) {
+        EXPECT_EQ(a.value, b.value) << a.path;
+      }
     }
     EXPECT_EQ(second.data.train[0].path.empty(), false);
     const RunConfig alone = load_config_text(resolved_yaml(first, {.for_checkpoint = true}),

@@ -75,7 +75,9 @@ void check(PipelineSchedule schedule, int stages, int chunks) {
     EXPECT_GE(times.all, times.compute());
     EXPECT_EQ(stage.done, 1);
     EXPECT_EQ(stage.weights.size(), static_cast<size_t>(kMicroBatches * chunks));
-    if (schedule == PipelineSchedule::gpipe) EXPECT_FALSE(stage.begun);
+    if (schedule == PipelineSchedule::gpipe) {
+      EXPECT_FALSE(stage.begun);
+    }
     if (rank + 1 == stages) {
       EXPECT_EQ(stage.losses, std::vector<double>(kMicroBatches, 3.0 * product));
     }
