@@ -96,11 +96,11 @@ function(troupe_test folder)
   troupe_discover_tests(test_${name} ${folder} TIMEOUT ${ARG_TIMEOUT} LABELS ${ARG_LABELS})
 endfunction()
 
-# troupe_mpi_test(mpi/comm RANKS "1;2;4" LINK parallel_comm [SOURCES extra.cpp] [TIMEOUT 120]):
+# troupe_mpi_test(mpi/comm RANKS "1;2;4" LINK parallel_comm [SOURCES extra.cpp] [TIMEOUT 120] [SHARDS 4]):
 # tests/mpi/comm/*.cpp with a gtest main that starts MPI (tests/support/mpi_main.cpp) as test_mpi_comm, run
-# under mpirun once for each number of ranks. Label "mpi".
+# under mpirun once for each number of ranks, in so many parts. Label "mpi".
 function(troupe_mpi_test folder)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "LINK;RANKS;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;SHARDS" "LINK;RANKS;SOURCES" ${ARGN})
   string(REPLACE "/" "_" name ${folder})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cpp)
   if(NOT sources)
@@ -109,13 +109,24 @@ function(troupe_mpi_test folder)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 180)
   endif()
+  if(NOT ARG_SHARDS)
+    set(ARG_SHARDS 1)
+  endif()
   add_executable(test_${name} ${sources} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/mpi_main.cpp)
   target_link_libraries(test_${name} PRIVATE ${ARG_LINK} parallel_comm GTest::gtest)
   troupe_compile_as_test(test_${name})
   target_compile_definitions(test_${name} PRIVATE TROUPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TROUPE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   foreach(ranks ${ARG_RANKS})
-    troupe_add_mpi_run(${folder}/ranks_${ranks} ${ranks} test_${name} ${ARG_TIMEOUT})
+    if(ARG_SHARDS EQUAL 1)
+      troupe_add_mpi_run(${folder}/ranks_${ranks} ${ranks} test_${name} ${ARG_TIMEOUT})
+      continue()
+    endif()
+    foreach(shard RANGE 1 ${ARG_SHARDS})
+      math(EXPR index "${shard} - 1")
+      troupe_add_mpi_run(${folder}/ranks_${ranks}/part_${shard} ${ranks} test_${name} ${ARG_TIMEOUT}
+                         GTEST_TOTAL_SHARDS=${ARG_SHARDS} GTEST_SHARD_INDEX=${index})
+    endforeach()
   endforeach()
 endfunction()
 

@@ -17,7 +17,9 @@ constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<T>());
 template <typename T>
 constexpr int64_t kTileColumns = 2 * kLanes<T>;
 
-template <typename T, int kRows, bool kColumns, bool kPacked>
+// kPacked: ldb is the tile's columns; known to the compiler it is faster. kAhead: B is met once
+// only; its rows are asked for before their turn.
+template <typename T, int kRows, bool kColumns, bool kPacked, bool kAhead>
 HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_RESTRICT c) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
@@ -34,6 +36,10 @@ HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_R
   // Not unrolled the loop takes nearly twice as long on some processors.
 #pragma GCC unroll 4
   for (int64_t k = 0; k < p.depth; ++k, b += ldb) {
+    if constexpr (kAhead) {
+      hwy::Prefetch(b + 16 * ldb);
+      if constexpr (kTileColumns<T> * sizeof(T) > 64) hwy::Prefetch(b + 16 * ldb + kLanes<T>);
+    }
     const V b_left = hn::LoadU(d, b);
     const V b_right = hn::LoadU(d, b + kLanes<T>);
     for (int r = 0; r < kRows; ++r) {
@@ -68,8 +74,8 @@ HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_R
   }
 }
 
-// Rows [from, to) of the next panel come into the L2 cache: this far from the L3 or memory they
-// would come too late when they are asked for by the products.
+// Brings rows [from, to) of the next panel near: asked for only by its products they would come too
+// late from the L3 cache or from memory.
 template <typename T>
 HWY_INLINE void fetch(const PanelProduct<T>& p, int64_t from, int64_t to) {
   constexpr int64_t kLine = 64 / sizeof(T);
@@ -80,18 +86,19 @@ HWY_INLINE void fetch(const PanelProduct<T>& p, int64_t from, int64_t to) {
   }
 }
 
-// The rows that are left: fewer than a tile has.
-template <typename T, int kRows, bool kColumns, bool kPacked>
+// At most as many rows as a tile has.
+template <typename T, int kRows, bool kColumns, bool kPacked, bool kAhead>
 HWY_INLINE void rest(const PanelProduct<T>& p, int64_t rows, const T* a, T* c) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return tile<T, kRows, kColumns, kPacked>(p, a, c);
-    rest<T, kRows - 1, kColumns, kPacked>(p, rows, a, c);
+    if (rows == kRows) return tile<T, kRows, kColumns, kPacked, kAhead>(p, a, c);
+    rest<T, kRows - 1, kColumns, kPacked, kAhead>(p, rows, a, c);
   }
 }
 
 template <typename T, bool kColumns, bool kPacked>
 HWY_INLINE void all_rows(const PanelProduct<T>& p) {
   const T* a = p.a;
+  if (p.rows <= kTileRows) return rest<T, kTileRows, kColumns, kPacked, true>(p, p.rows, a, p.c);
   const int64_t tiles = (p.rows + kTileRows - 1) / kTileRows;
   const int64_t share = p.next == nullptr ? 0 : (p.depth + tiles - 1) / tiles;
   int64_t fetched = 0;
@@ -108,7 +115,7 @@ HWY_INLINE void all_rows(const PanelProduct<T>& p) {
       !kColumns && left > kTileRows && left % kTileRows != 0 && left % kTileRows <= kTileRows / 3;
   while (left >= kTileRows + (even ? kTileRows : 0)) {
     fetch_share();
-    tile<T, kTileRows, kColumns, kPacked>(p, a, p.c + row * p.ldc);
+    tile<T, kTileRows, kColumns, kPacked, false>(p, a, p.c + row * p.ldc);
     a += kTileRows * (kColumns ? p.depth : kDepth);
     row += kTileRows;
     left -= kTileRows;
@@ -116,13 +123,13 @@ HWY_INLINE void all_rows(const PanelProduct<T>& p) {
   if (even) {
     const int64_t half = (left + 1) / 2;
     fetch_share();
-    rest<T, kTileRows - 1, kColumns, kPacked>(p, half, a, p.c + row * p.ldc);
+    rest<T, kTileRows - 1, kColumns, kPacked, false>(p, half, a, p.c + row * p.ldc);
     a += half * kDepth;
     row += half;
     left -= half;
   }
   fetch_share();
-  rest<T, kTileRows - 1, kColumns, kPacked>(p, left, a, p.c + row * p.ldc);
+  rest<T, kTileRows - 1, kColumns, kPacked, false>(p, left, a, p.c + row * p.ldc);
 }
 
 template <typename T>

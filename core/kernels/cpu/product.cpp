@@ -299,32 +299,35 @@ void run_onednn(const Product& product, const void* a, const void* b, void* c) {
                                static_cast<int>(arguments.size()), arguments.data()));
 }
 
-// The depth of row_product.h that gives oneDNN's bits for numbers that show every other order.
-int64_t depth_like_onednn(const Product& product) {
+// The depth of row_product.h that gives oneDNN's bits for a drawn row and this weight; 0 where none
+// does, or where the weight (of zeros, say) does not tell depths apart.
+int64_t depth_like_onednn(const Product& product, const float* weight) {
   const ProductShape& s = product.shape;
-  const int64_t some = std::min<int64_t>(s.n, 64);
   std::vector<float> row(static_cast<size_t>(s.k));
-  std::vector<float> weight(static_cast<size_t>(s.n * s.ldb));
   std::vector<float> expected(static_cast<size_t>(s.n));
+  std::vector<float> found(expected.size());
   uint64_t state = 1;
-  const auto draw = [&state] {
+  for (float& x : row) {
     state = state * 0x9e3779b97f4a7c15ULL + 1;
-    return static_cast<float>(state >> 40) * 0x1p-24F - 0.5F;
-  };
-  for (float& x : row) x = draw();
-  for (int64_t i = 0; i < some * s.ldb; ++i) weight[static_cast<size_t>(i)] = draw();
-  run_onednn(product, row.data(), weight.data(), expected.data());
-  std::vector<float> found(static_cast<size_t>(some));
-  for (const int64_t depth : {s.k, int64_t{1024}, int64_t{512}, int64_t{256}}) {
-    row_product(row.data(), weight.data(), s.ldb, s.k, some, depth, found.data());
-    if (std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) == 0) return depth;
+    x = static_cast<float>(state >> 40) * 0x1p-24F - 0.5F;
   }
-  return 0;
+  run_onednn(product, row.data(), weight, expected.data());
+  int64_t alike = 0;
+  for (const int64_t depth : {s.k, int64_t{1024}, int64_t{512}, int64_t{256}}) {
+    if (depth >= s.k && depth != s.k) continue;
+    row_product(row.data(), weight, s.ldb, s.k, s.n, depth, found.data());
+    if (std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) != 0) continue;
+    if (alike != 0) return 0;
+    alike = depth;
+  }
+  return alike;
 }
 
-int64_t row_depth(const Product& product) {
+int64_t row_depth(const Product& product, const void* weight) {
   if (!product.one_row) return 0;
-  std::call_once(product.row_tried, [&] { product.row_depth = depth_like_onednn(product); });
+  std::call_once(product.row_tried, [&] {
+    product.row_depth = depth_like_onednn(product, static_cast<const float*>(weight));
+  });
   return product.row_depth;
 }
 
@@ -349,7 +352,7 @@ void prepare(Device& device, const ProductShape& family, int64_t count,
 
 void run(const Product& product, const void* a, const void* b, void* c) {
   if (is_empty(product.shape)) return run_empty(product.shape, c);
-  if (const int64_t depth = row_depth(product); depth > 0) {
+  if (const int64_t depth = row_depth(product, b); depth > 0) {
     const ProductShape& s = product.shape;
     return row_product(static_cast<const float*>(a), static_cast<const float*>(b), s.ldb, s.k, s.n,
                        depth, static_cast<float*>(c));

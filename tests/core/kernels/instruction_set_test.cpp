@@ -4,6 +4,8 @@
 #include <hwy/targets.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "core/kernels/cpu/attention_block.h"
@@ -38,6 +40,17 @@ TEST(InstructionSet, AllKernelsUseTheSame) {
       EXPECT_LE(instruction_set(), set);
     }
   }
+}
+
+// Oracle: the name of the maker that the system tells.
+TEST(InstructionSet, Bf16IsFastWithTilesAndOnAvx512OfOthersThanIntel) {
+  const InstructionSet set = instruction_set();
+  std::ifstream file("/proc/cpuinfo");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const bool intel = text.find("GenuineIntel") != std::string::npos;
+  EXPECT_EQ(fast_bf16(),
+            set == InstructionSet::amx || (set == InstructionSet::avx512_bf16 && !intel));
+  EXPECT_EQ(own_products(DType::bf16), !fast_bf16());
 }
 
 }  // namespace

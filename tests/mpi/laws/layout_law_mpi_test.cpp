@@ -10,19 +10,20 @@
 namespace troupe::laws {
 namespace {
 
-TEST(LayoutLawMpi, EqualsOneRank) {
+class LayoutLawMpiOf : public ::testing::TestWithParam<NamedCase> {};
+
+TEST_P(LayoutLawMpiOf, EqualsOneRank) {
   const auto& world = testing::mpi_test_world().communicator();
-  for (const NamedCase& named : law_cases(DType::f64)) {
-    LawCase law{named.engine};
-    const LawResult alone = run_law_on_threads(law, 1);
-    for (const LayoutCase& layout : kLayouts) {
-      if (layout.ranks != world->size()) continue;
-      law.ep = layout.ep;
-      expect_same_training(alone, run_law(law, world),
-                           named.name + ", ep " + std::to_string(layout.ep));
-    }
+  LawCase law{GetParam().engine};
+  const LawResult alone = run_law_on_threads(law, 1);
+  for (const LayoutCase& layout : kLayouts) {
+    if (layout.ranks != world->size()) continue;
+    law.ep = layout.ep;
+    expect_same_training(alone, run_law(law, world), "ep " + std::to_string(layout.ep));
   }
 }
+INSTANTIATE_TEST_SUITE_P(Routers, LayoutLawMpiOf, ::testing::ValuesIn(law_cases(DType::f64)),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(LayoutLawMpi, SameBitsAsThreads) {
   const auto& world = testing::mpi_test_world().communicator();

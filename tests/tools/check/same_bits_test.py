@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """tools/check/same_bits sees a difference where there is one, and only there.
 
-Usage: same_bits_test.py SOURCE_DIR TROUPE. The program is compared with itself, with one whose optimizer is planted to
-be another by a little, and with one that fails.
+Usage: same_bits_test.py SOURCE_DIR TROUPE CASE, one of the names below. The program is compared with itself, with one
+whose optimizer is planted to be another by a little, and with one that fails.
 """
 import pathlib
 import subprocess
@@ -30,8 +30,11 @@ def expect(earlier, later, only, code, said):
 with tempfile.TemporaryDirectory(prefix="troupe-same-bits-test-") as folder:
     other = planted(folder, "other", f'exec {TROUPE} "$@" optimizer.eps=1.000001e-8')
     failing = planted(folder, "failing", "exit 3")
-    expect(TROUPE, TROUPE, "2 threads,cp 2", 0, "All are equal in every bit.")
-    expect(other, TROUPE, "cp 2", 1, "tensors differ")
-    expect(TROUPE, other, "recompute", 1, "tensors differ")  # more than one: every row is compared
-    expect(failing, TROUPE, "cp 2", 2, "training failed (3)")
-    expect(TROUPE, TROUPE, "no such", 2, "no such configuration")
+    cases = {
+        "equal": (TROUPE, TROUPE, "cp 2", 0, "All are equal in every bit."),
+        "earlier_differs": (other, TROUPE, "cp 2", 1, "tensors differ"),
+        "later_differs": (TROUPE, other, "recompute", 1, "tensors differ"),  # more than one: every row is compared
+        "one_fails": (failing, TROUPE, "cp 2", 2, "training failed (3)"),
+        "unknown": (TROUPE, TROUPE, "no such", 2, "no such configuration"),
+    }
+    expect(*cases[sys.argv[3]])
