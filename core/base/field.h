@@ -28,6 +28,7 @@ struct Field {
   double maximum = std::numeric_limits<double>::infinity();
   bool exclusive_minimum = false;    // value must be > minimum rather than >=
   std::vector<std::string> choices;  // for FieldType::choice
+  std::vector<std::string> words;    // accepted besides values of the type: "auto"
   OnResume on_resume = OnResume::fixed;
 };
 

@@ -23,6 +23,7 @@ enum class UnaryOp : uint8_t {
   sigmoid,
   silu,
   gelu,
+  gelu_tanh,
   tanh,
   exp,
   log,

@@ -39,6 +39,7 @@ Tensor squared_relu(const Tensor& x) { return apply("squared_relu", UnaryOp::squ
 Tensor sigmoid(const Tensor& x) { return apply("sigmoid", UnaryOp::sigmoid, x); }
 Tensor silu(const Tensor& x) { return apply("silu", UnaryOp::silu, x); }
 Tensor gelu(const Tensor& x) { return apply("gelu", UnaryOp::gelu, x); }
+Tensor gelu_tanh(const Tensor& x) { return apply("gelu_tanh", UnaryOp::gelu_tanh, x); }
 Tensor tanh(const Tensor& x) { return apply("tanh", UnaryOp::tanh, x); }
 Tensor exp(const Tensor& x) { return apply("exp", UnaryOp::exp, x); }
 Tensor log(const Tensor& x) { return apply("log", UnaryOp::log, x); }

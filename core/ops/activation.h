@@ -10,6 +10,8 @@ Tensor squared_relu(const Tensor& x);  // max(x, 0)^2 (So et al., Primer, 2021)
 Tensor sigmoid(const Tensor& x);
 Tensor silu(const Tensor& x);  // x sigmoid(x)
 Tensor gelu(const Tensor& x);  // x Phi(x), the exact form with erf (Hendrycks and Gimpel, 2016)
+// The form of GPT-2: x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+Tensor gelu_tanh(const Tensor& x);
 Tensor tanh(const Tensor& x);
 Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);   // x > 0

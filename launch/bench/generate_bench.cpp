@@ -25,7 +25,7 @@ struct WeightBytes {
   int64_t all = 0;
 };
 
-WeightBytes weight_bytes(Decoder& model) {
+WeightBytes weight_bytes(Model& model) {
   WeightBytes out;
   for (MoELayer* layer : model.moe_layers()) {
     int64_t bytes = 0;
@@ -39,7 +39,7 @@ WeightBytes weight_bytes(Decoder& model) {
     if (parameter->layout().mesh != MeshKind::experts) out.common += bytes_of(*parameter);
   }
   // Of an embedding table that is not the head too, a token reads one row.
-  const DecoderConfig& config = model.config();
+  const ModelConfig& config = model.config();
   if (!config.tie_embeddings) {
     const int64_t row = config.dim * static_cast<int64_t>(size_of(config.compute));
     out.common -= (config.vocab - 1) * row;
@@ -59,8 +59,8 @@ std::vector<int32_t> drawn(int64_t first, int64_t count, int64_t vocab) {
 }
 
 // One repetition: seconds of the tokens behind the prompt.
-double timed_tokens(Decoder& model, int64_t prompt, int64_t tokens, int64_t repetition) {
-  Decoder::Cache cache = model.make_cache(prompt + tokens);
+double timed_tokens(Model& model, int64_t prompt, int64_t tokens, int64_t repetition) {
+  ModelCache cache = model.make_cache(prompt + tokens);
   const std::vector<int32_t> ids =
       drawn(repetition * (prompt + tokens), prompt + tokens, model.config().vocab);
   model.decode({ids.begin(), ids.begin() + prompt}, cache);
@@ -72,8 +72,8 @@ double timed_tokens(Decoder& model, int64_t prompt, int64_t tokens, int64_t repe
 }
 
 // Mean bytes of the experts that a token was sent to, over all layers.
-double expert_bytes(Decoder& model, const WeightBytes& weights, int64_t prompt, int64_t tokens) {
-  Decoder::Cache cache = model.make_cache(prompt + tokens);
+double expert_bytes(Model& model, const WeightBytes& weights, int64_t prompt, int64_t tokens) {
+  ModelCache cache = model.make_cache(prompt + tokens);
   const std::vector<int32_t> ids = drawn(0, prompt + tokens, model.config().vocab);
   model.decode({ids.begin(), ids.begin() + prompt}, cache);
   double bytes = 0;
@@ -91,8 +91,8 @@ double expert_bytes(Decoder& model, const WeightBytes& weights, int64_t prompt, 
 
 }  // namespace
 
-GenerateBench bench_generate(Decoder& model, Stream& stream, int64_t tokens, int64_t repeats) {
-  const DecoderConfig& config = model.config();
+GenerateBench bench_generate(Model& model, Stream& stream, int64_t tokens, int64_t repeats) {
+  const ModelConfig& config = model.config();
   require(tokens >= 1 && repeats >= 1, "bench of {} tokens, {} times", tokens, repeats);
   GenerateBench out;
   out.prompt_tokens = std::max<int64_t>(config.seq_len / 4, 1);

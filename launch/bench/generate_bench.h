@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "models/families/decoder.h"
+#include "models/model/model.h"
 
 namespace troupe {
 
@@ -25,6 +25,6 @@ struct GenerateBench {
 // Feeds drawn tokens one by one (all of the vocabulary, so that all experts are met) behind a
 // prompt of a quarter of the window; at most a whole window. One repetition comes before those
 // counted. One rank.
-GenerateBench bench_generate(Decoder& model, Stream& stream, int64_t tokens, int64_t repeats);
+GenerateBench bench_generate(Model& model, Stream& stream, int64_t tokens, int64_t repeats);
 
 }  // namespace troupe

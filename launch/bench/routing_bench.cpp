@@ -8,7 +8,7 @@
 #include "launch/bench/made_up_routing.h"
 #include "launch/bench/median.h"
 #include "launch/training/row_totals.h"
-#include "models/families/decoder_size.h"
+#include "models/families/lookup/configured_model.h"
 
 namespace troupe {
 namespace {

@@ -7,7 +7,7 @@
 #include "launch/bench/made_up_routing.h"
 #include "launch/bench/median.h"
 #include "launch/training/row_totals.h"
-#include "models/families/decoder_size.h"
+#include "models/families/lookup/configured_model.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
@@ -25,7 +25,7 @@ void add(const PipelineReport& step, double weight, PipelineReport& sum) {
 
 // The shapes of the model's own products.
 std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
-  const DecoderConfig& model = config.model;
+  const ModelConfig& model = config.model;
   const int64_t tokens = config.train.micro_batch * model.seq_len;
   std::vector<kernels::GemmSize> shapes{{tokens, model.heads * model.head_dim, model.dim},
                                         {tokens, model.vocab, model.dim}};

@@ -7,6 +7,7 @@
 #include "core/tensor/dtype.h"
 #include "launch/config/layout_rules.h"
 #include "launch/config/variants.h"
+#include "models/families/lookup/configured_model.h"
 #include "moe/balance/balance.h"
 
 namespace troupe {
@@ -38,22 +39,29 @@ int64_t integer_or(Sheet& sheet, const std::string& path, const std::string& wor
   return sheet.integer(path);
 }
 
-void build_model(Sheet& sheet, DecoderConfig& model) {
+void build_family(Sheet& sheet, ModelConfig& model) {
+  model.family = sheet.text("model.family");
+  const FamilyDescriptor& family = find_family(model.family);
+  model.options = options_of(sheet, "model", model.family, family_variants());
+  Options resolved = model.options;
+  family.resolve(model, resolved);
+  for (const Field& field : family.fields) {
+    for (const std::string& word : field.words) {
+      const std::string path = "model." + field.name;
+      if (sheet.is_word(path, word)) sheet.resolve(path, resolved.values().at(field.name));
+    }
+  }
+  model.ffn_dim = integer_or(sheet, "model.ffn_dim", "auto", family.ffn_dim(model.dim));
+}
+
+void build_model(Sheet& sheet, ModelConfig& model) {
   model.layers = sheet.integer("model.layers");
   model.dim = sheet.integer("model.dim");
   model.heads = sheet.integer("model.heads");
-  model.kv_heads = integer_or(sheet, "model.kv_heads", "auto", model.heads);
-  model.head_dim =
-      integer_or(sheet, "model.head_dim", "auto", std::max<int64_t>(1, model.dim / model.heads));
-  model.ffn_dim =
-      integer_or(sheet, "model.ffn_dim", "auto", ((8 * model.dim + 2) / 3 + 31) / 32 * 32);
+  build_family(sheet, model);
   model.seq_len = sheet.integer("model.seq_len");
   model.vocab = sheet.is_word("model.vocab", "auto") ? 0 : sheet.integer("model.vocab");
-  model.tie_embeddings = sheet.boolean("model.tie_embeddings");
-  model.rope_theta = sheet.real("model.rope_theta");
   model.norm_eps = sheet.real("model.norm_eps");
-  model.qk_norm = sheet.boolean("model.qk_norm");
-  model.attention_bias = sheet.boolean("model.attention_bias");
   model.dropout = sheet.real("model.dropout");
   model.window = sheet.integer("model.window");
   model.recompute = sheet.text("model.recompute") == "full";
@@ -101,7 +109,7 @@ std::vector<BalanceTerm> balance_terms(const Sheet& sheet) {
 }
 
 // What all layers with experts share; the router is put in per layer.
-MoEConfig common_moe(Sheet& sheet, const DecoderConfig& model) {
+MoEConfig common_moe(Sheet& sheet, const ModelConfig& model) {
   MoEConfig moe;
   moe.experts = sheet.integer("moe.experts");
   moe.ffn_dim = integer_or(sheet, "moe.ffn_dim", "auto", model.ffn_dim);
@@ -122,7 +130,7 @@ MoEConfig common_moe(Sheet& sheet, const DecoderConfig& model) {
   return moe;
 }
 
-void build_moe(Sheet& sheet, DecoderConfig& model) {
+void build_moe(Sheet& sheet, ModelConfig& model) {
   model.moe.assign(static_cast<size_t>(model.layers), std::nullopt);
   if (sheet.is_word("moe", "none")) return;
   const MoEConfig common = common_moe(sheet, model);

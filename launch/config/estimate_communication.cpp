@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <map>
 
-#include "launch/config/bytes.h"
 #include "launch/config/expert_traffic.h"
 #include "launch/config/outgoing.h"
-#include "launch/config/parameter_plan.h"
-#include "models/families/value_units.h"
+#include "models/blocks/bytes.h"
+#include "models/families/lookup/configured_model.h"
 #include "moe/balance/balance.h"
 #include "moe/routers/table.h"
 #include "parallel/cp/context_attention.h"
@@ -65,8 +64,8 @@ class RankTraffic {
       std::vector<std::string> units;
     };
     std::map<std::string, Items> groups;
-    for (const PlannedParameter& parameter :
-         planned_parameters(model_, config_.parallel, at(Axis::pp))) {
+    for (const ParameterSpec& parameter :
+         model_parameters(model_, config_.parallel, at(Axis::pp))) {
       RankGroup over = gradient_ranks(parameter.layout, mesh_, rank_);
       if (over.size() == 1) continue;
       Items& items = groups[over.name];
@@ -82,7 +81,7 @@ class RankTraffic {
       out_.add(zero == 1 || zero == 2 ? "gradients and updated weights" : "gradients", items.group,
                gradient_sync_bytes_to(items.list, mesh_, rank_, kBucketBytes, zero, rounds));
       if (zero < 3) continue;
-      const auto fetches = count_fetches(step_uses(model_, pipeline, at(Axis::pp)));
+      const auto fetches = count_fetches(step_uses(model_units(model_), pipeline, at(Axis::pp)));
       out_.add_each("weights of blocks", items.group,
                     value_bytes_sent(items.list, items.units, mesh_, rank_, fetches) /
                         (items.group.size() - 1));
@@ -213,7 +212,7 @@ class RankTraffic {
   }
 
   const RunConfig& config_;
-  const DecoderConfig& model_;
+  const ModelConfig& model_;
   const MeshShape& mesh_;
   int rank_;
   std::array<int, kAxes> at_;

@@ -5,11 +5,10 @@
 #include "core/kernels/linear_cross_entropy.h"
 #include "core/ops/linear_cross_entropy.h"
 #include "core/optim/optimizer.h"
-#include "launch/config/block_memory.h"
-#include "launch/config/bytes.h"
 #include "launch/config/estimate.h"
-#include "launch/config/parameter_plan.h"
 #include "launch/config/value_memory.h"
+#include "models/blocks/bytes.h"
+#include "models/families/lookup/configured_model.h"
 #include "parallel/dp/ownership.h"
 #include "parallel/pp/schedule.h"
 
@@ -28,7 +27,7 @@ struct HeadMemory {
 };
 
 // vocab: words of this rank.
-HeadMemory head_memory(const DecoderConfig& model, int64_t vocab, int64_t tokens, int threads) {
+HeadMemory head_memory(const ModelConfig& model, int64_t vocab, int64_t tokens, int threads) {
   const int64_t c = bytes_of(model.compute);
   const int64_t w = bytes_of(wide(model.compute));
   const int64_t chunk = std::min(tokens, cross_entropy_chunk(vocab, model.compute));
@@ -75,8 +74,7 @@ StateMemory state_memory(const RunConfig& config, int stage) {
   const int rank = (stage + 1) * (mesh.world() / mesh[Axis::pp]) - 1;
   StateMemory memory;
   std::vector<GradientItem> items;
-  for (const PlannedParameter& parameter :
-       planned_parameters(config.model, config.parallel, stage)) {
+  for (const ParameterSpec& parameter : model_parameters(config.model, config.parallel, stage)) {
     items.push_back(
         {parameter.layout, local_elements(parameter, mesh, rank), wide(parameter.compute)});
   }
@@ -147,18 +145,24 @@ WorstMoment worst_moment(const Pipeline& pipeline, int stage,
   return worst;
 }
 
+MemoryContext memory_context(const RunConfig& config) {
+  return {config.parallel, config.train.micro_batch, config.model.seq_len, config.model.compute};
+}
+
 // The blocks of a stage.
 struct StageBlocks {
   std::vector<ChunkMemory> chunks;
-  BlockMemory worst;     // the most of each kind that one block needs
+  PartMemory worst;      // the most of each kind that one block needs
   int64_t released = 0;  // the most that a block in backward takes beyond its chunk's saved bytes
 };
 
 StageBlocks stage_blocks(const RunConfig& config, const Pipeline& pipeline, int stage) {
-  const DecoderConfig& model = config.model;
-  const int64_t row = stream_memory(config, model.dim);
+  const ModelConfig& model = config.model;
+  const MemoryContext context = memory_context(config);
+  const std::vector<PartMemory> blocks = block_memory(model, context);
+  const int64_t row = context.stream(model.dim);
   StageBlocks out;
-  BlockMemory& worst = out.worst;
+  PartMemory& worst = out.worst;
   for (int chunk = 0; chunk < pipeline.chunks; ++chunk) {
     const int place = pipeline.place(stage, chunk);
     const LayerRange layers = layers_of_place(model.layers, pipeline.places(), place);
@@ -166,7 +170,7 @@ StageBlocks stage_blocks(const RunConfig& config, const Pipeline& pipeline, int 
     ChunkMemory all{place + 1 < pipeline.places() ? row : 0, 0};
     int64_t most = 0;  // while one block goes backward: those after it have given theirs back
     for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
-      const BlockMemory memory = block_memory(config, static_cast<size_t>(layer));
+      const PartMemory& memory = blocks[static_cast<size_t>(layer)];
       all.saved += model.recompute ? row : memory.saved;
       const int64_t again = model.recompute ? memory.saved : 0;
       most = std::max(most, all.saved + again + memory.backward);
@@ -174,6 +178,7 @@ StageBlocks stage_blocks(const RunConfig& config, const Pipeline& pipeline, int 
       worst.backward = std::max(worst.backward, again + memory.backward);
       worst.exchanged = std::max(worst.exchanged, memory.exchanged);
       worst.scratch = std::max(worst.scratch, memory.scratch);
+      worst.tables = std::max(worst.tables, memory.tables);
     }
     out.released = std::max(out.released, most - all.saved);
     out.chunks.push_back(all);
@@ -182,7 +187,7 @@ StageBlocks stage_blocks(const RunConfig& config, const Pipeline& pipeline, int 
 }
 
 MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
-  const DecoderConfig& model = config.model;
+  const ModelConfig& model = config.model;
   const MeshShape& mesh = config.parallel.shape;
   const int zero = config.parallel.zero;
   const StateMemory state = state_memory(config, stage);
@@ -192,7 +197,7 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   const Pipeline pipeline(config.parallel,
                           std::max<int64_t>(1, config.train.global_batch /
                                                    (mesh[Axis::dp] * config.train.micro_batch)));
-  const int64_t row = stream_memory(config, model.dim);
+  const int64_t row = memory_context(config).stream(model.dim);
   const auto [chunks, worst, released] = stage_blocks(config, pipeline, stage);
   const bool last = stage + 1 == pipeline.stages;
   const HeadMemory head = last ? head_memory(model, vocab, tokens, threads) : HeadMemory();
@@ -201,8 +206,7 @@ MemoryEstimate estimate_stage(const RunConfig& config, int threads, int stage) {
   const int64_t in_backward = (kept ? worst.backward : released) + 2 * row;
   const WorstMoment moment = worst_moment(pipeline, stage, chunks, head.tensors + values.in_loss,
                                           in_backward + worst.exchanged + values.in_block);
-  const int64_t tables =
-      model.seq_len * model.head_dim * bytes_of(wide(model.compute)) + tokens * 16;
+  const int64_t tables = worst.tables + tokens * 16;
 
   MemoryEstimate estimate;
   const auto add = [&](const char* name, MemoryKind kind, int64_t bytes) {

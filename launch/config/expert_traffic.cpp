@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "launch/config/routed_rows.h"
+#include "models/blocks/routed_rows.h"
 #include "moe/dispatch/node_hop.h"
 #include "moe/routers/table.h"
 

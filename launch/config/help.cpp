@@ -29,7 +29,7 @@ std::string sentence(std::string text) {
 
 std::string explain(const Key& key) {
   std::string text = key.path;
-  if (!key.variant.empty()) text += fmt::format("   (read by type {})", key.variant);
+  if (!key.variant.empty()) text += fmt::format("   (read by {} {})", key.variant_key, key.variant);
   text += "\n  " + sentence(key.help) + "\n";
   text += fmt::format("  values:    {}{}\n", describe_values(key),
                       key.unit.empty() ? "" : fmt::format(" [{}]", key.unit));

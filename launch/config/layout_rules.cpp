@@ -8,8 +8,8 @@
 #include <numeric>
 #include <set>
 
-#include "launch/config/legal.h"
 #include "launch/config/nearest_shapes.h"
+#include "models/model/legal.h"
 #include "moe/balance/balance.h"
 
 namespace troupe {
@@ -338,7 +338,7 @@ class Rules {
 
 }  // namespace
 
-LayoutSubject layout_subject(const DecoderConfig& model) {
+LayoutSubject layout_subject(const ModelConfig& model) {
   LayoutSubject subject;
   subject.layers = model.layers;
   subject.heads = model.heads;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/families/decoder_config.h"
+#include "models/model/model_config.h"
 #include "parallel/mesh/parallelism.h"
 
 namespace troupe {
@@ -25,7 +25,7 @@ struct LayoutSubject {
   int64_t micro_batch = 0;   // 0 = global_batch / dp
   bool exact_batch = false;  // a balance term waits for the whole batch (global_batch_exact)
 };
-LayoutSubject layout_subject(const DecoderConfig& model);
+LayoutSubject layout_subject(const ModelConfig& model);
 
 struct LayoutProblem {
   std::string key;                 // whose value breaks the rule: "parallel.tp"

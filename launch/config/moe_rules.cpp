@@ -8,9 +8,9 @@
 #include <set>
 
 #include "launch/config/build.h"
-#include "launch/config/legal.h"
 #include "launch/config/scalar.h"
 #include "launch/config/variants.h"
+#include "models/model/legal.h"
 #include "moe/balance/balance.h"
 #include "moe/routers/table.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "launch/config/legal.h"
+#include "models/model/legal.h"
 
 namespace troupe {
 namespace {

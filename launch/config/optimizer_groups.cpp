@@ -9,7 +9,7 @@
 
 #include "core/optim/parameter_groups.h"
 #include "launch/config/nearest.h"
-#include "launch/config/parameter_plan.h"
+#include "models/families/lookup/configured_model.h"
 
 namespace troupe {
 namespace {
@@ -112,7 +112,7 @@ std::vector<GroupCount> count_groups(const RunConfig& config) {
     counts.push_back({group.match, group.lr_scale, group.weight_decay.value_or(decay)});
   }
   counts.push_back({"", 1.0, decay});
-  for (const PlannedParameter& parameter : planned_parameters(config.model, Parallelism())) {
+  for (const ParameterSpec& parameter : model_parameters(config.model, Parallelism())) {
     GroupCount& count = counts[group_of(groups, parameter.name).value_or(groups.size())];
     ++count.parameters;
     count.elements += parameter.layout.global.elements();
@@ -126,7 +126,7 @@ void check_groups(const RunConfig& config, RuleList& rules) {
   if (groups.empty() || sheet.broken("model") || sheet.broken("moe")) return;
   std::vector<std::string> names;
   std::map<size_t, int64_t> taken;
-  for (const PlannedParameter& parameter : planned_parameters(config.model, Parallelism())) {
+  for (const ParameterSpec& parameter : model_parameters(config.model, Parallelism())) {
     names.push_back(parameter.name);
     if (const auto group = group_of(groups, parameter.name)) ++taken[*group];
   }

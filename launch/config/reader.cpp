@@ -93,12 +93,13 @@ void Reader::check_duplicates(const YamlNode& node, const std::string& path) {
   }
 }
 
-// The value of `type` that decides which of the other keys are read; "" when it is unsound.
+// The value of `type` (of `family` in a model) that decides which of the other keys are read; ""
+// when it is unsound.
 std::string Reader::variant_of(const YamlNode* node, const std::vector<SchemaNode>& list) {
   for (const SchemaNode& member : list) {
-    if (member.name != "type" || member.keys.empty()) continue;
+    if ((member.name != "type" && member.name != "family") || member.keys.empty()) continue;
     const Key& key = member.keys.front();
-    const YamlNode* given = node == nullptr ? nullptr : node->find("type");
+    const YamlNode* given = node == nullptr ? nullptr : node->find(member.name);
     if (given == nullptr) {
       return key.has_default ? std::get<std::string>(key.default_value) : std::string();
     }
@@ -160,14 +161,16 @@ void Reader::unknown_key(const std::string& name, const YamlNode& node, const Pl
 void Reader::not_read(const YamlNode& node, const Place& where, const std::string& path,
                       const SchemaNode& schema, const std::string& variant) {
   std::vector<std::string> readers;
+  const std::string& word = schema.keys.front().variant_key;
   for (const Key& key : schema.keys) {
     Problem found;
     const std::optional<FieldValue> value = parse_value(key, node, found);
     if (value && key.has_default && *value == key.default_value) return;
     readers.push_back(key.variant);
   }
-  problem(where, path, brief(node), fmt::format("has no effect: type {} does not read it", variant),
-          fmt::format("remove it, or choose type {}", fmt::join(readers, " or ")));
+  problem(where, path, brief(node),
+          fmt::format("has no effect: {} {} does not read it", word, variant),
+          fmt::format("remove it, or choose {} {}", word, fmt::join(readers, " or ")));
 }
 
 void Reader::members(const YamlNode* node, const std::string& path,

@@ -5,40 +5,21 @@
 #include <filesystem>
 
 #include "launch/config/layout_rules.h"
-#include "launch/config/legal.h"
 #include "launch/config/moe_rules.h"
 #include "launch/config/optimizer_groups.h"
 #include "launch/config/rule_list.h"
 #include "launch/config/size_rules.h"
+#include "models/families/lookup/configured_model.h"
 
 namespace troupe {
 namespace {
 
 void check_model(const RunConfig& config, RuleList& rules) {
-  const DecoderConfig& model = config.model;
-  const Entry* head_dim = config.sheet.find("model.head_dim");
-  if (!head_dim->automatic.empty() && model.dim % model.heads != 0) {
-    rules.add("model.heads", {"model.dim"},
-              fmt::format("head_dim = dim / heads = {} / {} is not a whole number", model.dim,
-                          model.heads),
-              model.dim % 2 == 0
-                  ? fmt::format("legal heads near {} (head_dim even): {}; or give model.head_dim",
-                                model.heads, near_divisors(model.dim / 2, model.heads))
-                  : std::string("give model.head_dim, or an even dim"));
-  } else if (model.head_dim % 2 != 0) {
-    rules.add(
-        "model.head_dim", {"model.dim", "model.heads"},
-        fmt::format(
-            "RoPE turns pairs, so head_dim must be even; it is {}{}", model.head_dim,
-            head_dim->automatic.empty() ? "" : fmt::format(" = {} / {}", model.dim, model.heads)),
-        fmt::format("nearest legal value: {}", model.head_dim + 1));
-  }
-  if (model.heads % model.kv_heads != 0) {
-    rules.add(
-        "model.kv_heads", {"model.heads"},
-        fmt::format("heads must be a multiple of kv_heads: {} = {} x {} + {}", model.heads,
-                    model.heads / model.kv_heads, model.kv_heads, model.heads % model.kv_heads),
-        fmt::format("legal values near it: {}", near_divisors(model.heads, model.kv_heads)));
+  const auto key = [](const std::string& field) { return "model." + field; };
+  for (FamilyProblem& problem : find_family(config.model.family).problems(config.model)) {
+    std::vector<std::string> reads;
+    for (const std::string& field : problem.reads) reads.push_back(key(field));
+    rules.add(key(problem.field), reads, std::move(problem.rule), std::move(problem.fix));
   }
 }
 

@@ -12,7 +12,7 @@
 #include "launch/config/recorded_inputs.h"
 #include "launch/config/recorded_lineage.h"
 #include "launch/config/sheet.h"
-#include "models/families/decoder_config.h"
+#include "models/model/model_config.h"
 #include "parallel/mesh/parallelism.h"
 
 namespace troupe {
@@ -91,7 +91,7 @@ struct RunConfig {
   RunSection run;
   // model and moe. vocab is 0 while it depends on a tokenizer that was not opened: see
   // resolve_vocab().
-  DecoderConfig model;
+  ModelConfig model;
   DataSection data;
   OptimizerSection optimizer;
   ScheduleSection schedule;

@@ -42,8 +42,9 @@ struct Key {
   std::string also;          // other shapes of the place, for messages: "a list of {path, weight}"
   std::string help;
   OnResume on_resume = OnResume::fixed;
-  // Read only when the sibling key `type` has this value; empty = always.
+  // Read only when the sibling key `variant_key` has this value; empty = always.
   std::string variant;
+  std::string variant_key = "type";
 };
 
 // Keys as a tree. A place may take several shapes: a single value (keys not empty), a mapping

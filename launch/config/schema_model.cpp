@@ -1,7 +1,10 @@
 // Keys of run, model and moe.
+#include <fmt/core.h>
+
 #include "launch/config/key_maker.h"
 #include "launch/config/schema_keys.h"
 #include "launch/config/variants.h"
+#include "models/families/table.h"
 
 namespace troupe {
 
@@ -23,27 +26,29 @@ std::vector<Key> run_keys() {
 }
 
 std::vector<Key> model_keys() {
-  return {
-      choice_key("model.family", {"decoder"}, "decoder",
-                 "Kind of model: decoder is a pre-norm decoder of the Llama and Mixtral shape."),
+  const std::vector<Variant> variants = family_variants();
+  std::string kinds;
+  std::string widths;
+  for (const FamilyDescriptor& family : families()) {
+    const char* comma = kinds.empty() ? "" : "; ";
+    kinds += fmt::format("{}{} is {}", comma, family.name, family.help);
+    widths += fmt::format("{}{} ({})", comma, family.ffn_dim_rule, family.name);
+  }
+  std::vector<Key> keys{
+      choice_key("model.family", names(variants), "decoder", "Kind of model: " + kinds + "."),
       integer_key("model.layers", "Number of blocks.").required().from(1).to(4096),
       integer_key("model.dim", "Width of the hidden state.").required().from(1).to(1 << 20),
       integer_key("model.heads", "Attention heads (queries).").required().from(1).to(1 << 16),
-      integer_key("model.kv_heads",
-                  "Heads of keys and values; must divide heads. auto = heads (no grouping).")
-          .words({"auto"})
-          .word("auto")
-          .from(1)
-          .to(1 << 16),
-      integer_key("model.head_dim",
-                  "Width of one head, even (RoPE turns pairs). auto = dim / heads.")
-          .words({"auto"})
-          .word("auto")
-          .from(2)
-          .to(1 << 20),
+  };
+  for (const Variant& variant : variants) {
+    for (const Field& field : variant.fields) {
+      keys.push_back(key_of_field("model", variant.name, field));
+      keys.back().variant_key = "family";
+    }
+  }
+  const std::vector<Key> rest{
       integer_key("model.ffn_dim",
-                  "Hidden width of dense SwiGLU layers. auto = 8/3 dim, rounded up to a multiple "
-                  "of 32.")
+                  "Hidden width of dense layers. auto depends on the family: " + widths + ".")
           .words({"auto"})
           .word("auto")
           .from(1)
@@ -58,13 +63,11 @@ std::vector<Key> model_keys() {
           .word("auto")
           .from(1)
           .to(1 << 28),
-      flag_key("model.tie_embeddings", false, "Use the embedding table as output projection, too."),
-      real_key("model.rope_theta", "Base of the rotary position frequencies.")
-          .value(10000.0)
-          .above(0),
-      real_key("model.norm_eps", "Added to the mean square in RMSNorm.").value(1e-5).above(0).to(1),
-      flag_key("model.qk_norm", false, "RMSNorm on queries and keys of each head before RoPE."),
-      flag_key("model.attention_bias", false, "Biases on the query, key and value projections."),
+      real_key("model.norm_eps",
+               "Added to the mean square in RMSNorm, to the variance in LayerNorm.")
+          .value(1e-5)
+          .above(0)
+          .to(1),
       real_key("model.dropout",
                "Chance that an element of a block's output is dropped in training.")
           .value(0.0)
@@ -85,6 +88,8 @@ std::vector<Key> model_keys() {
           .above(0)
           .to(10),
   };
+  keys.insert(keys.end(), rest.begin(), rest.end());
+  return keys;
 }
 
 Key key_of_field(const std::string& prefix, const std::string& variant, const Field& field) {
@@ -97,6 +102,7 @@ Key key_of_field(const std::string& prefix, const std::string& variant, const Fi
   key.maximum = field.maximum;
   key.exclusive_minimum = field.exclusive_minimum;
   key.choices = field.choices;
+  key.words = field.words;
   key.on_resume = field.on_resume;
   switch (field.type) {
     case FieldType::boolean:

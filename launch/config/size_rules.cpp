@@ -42,7 +42,7 @@ double rows_of_token(const MoEConfig& moe) {
 }  // namespace
 
 void check_sizes(const RunConfig& config, Purpose purpose, RuleList& rules) {
-  const DecoderConfig& model = config.model;
+  const ModelConfig& model = config.model;
   const auto dim = static_cast<double>(model.dim);
   const auto head_dim = static_cast<double>(model.head_dim);
   const double heads = head_dim * static_cast<double>(model.heads + model.kv_heads);

@@ -5,16 +5,15 @@
 
 #include "core/base/error.h"
 #include "core/kernels/weight_forms.h"
-#include "launch/config/bytes.h"
-#include "launch/config/parameter_plan.h"
-#include "models/families/value_units.h"
+#include "models/blocks/bytes.h"
+#include "models/families/lookup/configured_model.h"
 #include "parallel/dp/value_plan.h"
 
 namespace troupe {
 namespace {
 
 // Copies of a matrix in the forms that products read.
-int64_t form_bytes(const PlannedParameter& parameter, const MeshShape& mesh,
+int64_t form_bytes(const ParameterSpec& parameter, const MeshShape& mesh,
                    const std::shared_ptr<Device>& device) {
   if (!parameter.in_products) return 0;
   const Shape local = local_shape(parameter.layout, mesh, coordinates(mesh, mesh.world() - 1));
@@ -50,8 +49,7 @@ ValueMemory value_memory(const RunConfig& config, int stage) {
   Units units;
   std::vector<GradientItem> items;
   std::vector<std::string> names;
-  for (const PlannedParameter& parameter :
-       planned_parameters(config.model, config.parallel, stage)) {
+  for (const ParameterSpec& parameter : model_parameters(config.model, config.parallel, stage)) {
     const int64_t elements = local_elements(parameter, mesh, rank);
     items.push_back({parameter.layout, elements, wide(parameter.compute)});
     names.push_back(value_unit(parameter.name));

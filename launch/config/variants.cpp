@@ -2,9 +2,18 @@
 
 #include "core/optim/optimizer.h"
 #include "core/optim/schedule.h"
+#include "models/families/table.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
+
+std::vector<Variant> family_variants() {
+  std::vector<Variant> variants;
+  for (const FamilyDescriptor& family : families()) {
+    variants.push_back({family.name, family.help, family.fields});
+  }
+  return variants;
+}
 
 std::vector<Variant> router_variants() {
   std::vector<Variant> variants;

@@ -1,4 +1,5 @@
-// Routers, optimizers and schedules as configuration sees them: names, help and field lists.
+// Model families, routers, optimizers and schedules as configuration sees them: names, help and
+// field lists.
 #pragma once
 
 #include <string>
@@ -14,6 +15,7 @@ struct Variant {
   FieldList fields;
 };
 
+std::vector<Variant> family_variants();
 std::vector<Variant> router_variants();
 std::vector<Variant> optimizer_variants();
 std::vector<Variant> schedule_variants();

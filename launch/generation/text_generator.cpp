@@ -12,7 +12,7 @@ namespace {
 // Keeps the cache in step with the window of the text.
 class WindowedDecoder {
  public:
-  WindowedDecoder(Decoder& model, bool cached) : model_(model), cached_(cached) {}
+  WindowedDecoder(Model& model, bool cached) : model_(model), cached_(cached) {}
 
   std::vector<double> logits(const std::vector<int32_t>& text) {
     const auto length = static_cast<int64_t>(text.size());
@@ -36,11 +36,11 @@ class WindowedDecoder {
   }
 
  private:
-  Decoder& model_;
+  Model& model_;
   bool cached_;
   bool ready_ = false;
   int64_t start_ = 0;
-  Decoder::Cache cache_;
+  ModelCache cache_;
 };
 
 }  // namespace
@@ -52,7 +52,7 @@ int64_t window_start(int64_t length, int64_t seq_len) {
   return (length - seq_len + half - 1) / half * half;
 }
 
-GenerationResult generate_text(Decoder& model, const Tokenizer& tokenizer,
+GenerationResult generate_text(Model& model, const Tokenizer& tokenizer,
                                const GenerationRequest& request,
                                const std::function<void(const std::string&)>& emit) {
   const int64_t vocab = model.config().vocab;

@@ -7,7 +7,7 @@
 
 #include "core/text/tokenizer.h"
 #include "launch/generation/token_sampling.h"
-#include "models/families/decoder.h"
+#include "models/model/model.h"
 
 namespace troupe {
 
@@ -31,7 +31,7 @@ struct GenerationResult {
 
 // Calls emit with whole characters as they come. Stops early at a token that the
 // tokenizer says ends a text, which is not shown.
-GenerationResult generate_text(Decoder& model, const Tokenizer& tokenizer,
+GenerationResult generate_text(Model& model, const Tokenizer& tokenizer,
                                const GenerationRequest& request,
                                const std::function<void(const std::string&)>& emit);
 

@@ -4,7 +4,7 @@
 
 namespace troupe {
 
-TokenBatch drawn_batch(const DecoderConfig& model, int64_t step, int64_t global_batch,
+TokenBatch drawn_batch(const ModelConfig& model, int64_t step, int64_t global_batch,
                        const std::vector<int64_t>& samples) {
   TokenBatch batch;
   batch.sequences = static_cast<int64_t>(samples.size());

@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "core/text/batch.h"
-#include "models/families/decoder_config.h"
+#include "models/model/model_config.h"
 
 namespace troupe {
 
 // The samples of one step, drawn uniformly from the vocabulary: a pure function of step, sample and
 // position. Where the model masks documents, the later part of a sequence is one of its own.
-TokenBatch drawn_batch(const DecoderConfig& model, int64_t step, int64_t global_batch,
+TokenBatch drawn_batch(const ModelConfig& model, int64_t step, int64_t global_batch,
                        const std::vector<int64_t>& samples);
 
 }  // namespace troupe

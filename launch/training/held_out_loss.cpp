@@ -28,7 +28,7 @@ void add_window_losses(const TokenBatch& batch, const Tensor& nll_T, double* win
 }
 
 // At least `sequences`, and so many that every group of every layer is whole on one rank.
-int64_t whole_groups(const DecoderConfig& model, int64_t sequences) {
+int64_t whole_groups(const ModelConfig& model, int64_t sequences) {
   int64_t together = 1;
   for (const auto& moe : model.moe) {
     if (moe) together = std::lcm(together, sequences_together(moe->group, model.seq_len));
@@ -45,8 +45,8 @@ void EvaluationProgress::operator()(int64_t done, int64_t batches) {
   line_.show("evaluating", windows_, done, batches);
 }
 
-HeldOutLoss held_out_loss(Decoder& model, const HeldOut& held_out, int64_t at_least,
-                          const Mesh& mesh, const std::shared_ptr<Device>& device,
+HeldOutLoss held_out_loss(Model& model, const HeldOut& held_out, int64_t at_least, const Mesh& mesh,
+                          const std::shared_ptr<Device>& device,
                           const std::function<bool(int64_t, int64_t)>& batch_done) {
   const int64_t sequences = whole_groups(model.config(), at_least);
   Communicator& group = mesh.group(Axis::dp);

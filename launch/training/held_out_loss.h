@@ -6,7 +6,7 @@
 
 #include "core/text/held_out.h"
 #include "launch/metrics/work_line.h"
-#include "models/families/decoder.h"
+#include "models/model/model.h"
 
 namespace troupe {
 
@@ -21,7 +21,7 @@ struct HeldOutLoss {
 // of one forward, more where groups of experts span several. Collective. batch_done: called after
 // each batch of this rank; false, which all ranks must give alike, leaves the rest undone.
 HeldOutLoss held_out_loss(
-    Decoder& model, const HeldOut& held_out, int64_t sequences, const Mesh& mesh,
+    Model& model, const HeldOut& held_out, int64_t sequences, const Mesh& mesh,
     const std::shared_ptr<Device>& device,
     const std::function<bool(int64_t done, int64_t batches)>& batch_done = {});
 

@@ -8,7 +8,7 @@
 
 #include "core/base/phase_clock.h"
 #include "launch/training/batch_tensors.h"
-#include "models/families/decoder.h"
+#include "models/model/model.h"
 #include "parallel/dp/gradient_sync.h"
 #include "parallel/pp/runner.h"
 
@@ -24,7 +24,7 @@ class StageWork final : public PipelineStage {
     const Mesh& mesh;
     std::shared_ptr<Device> device;
     const Pipeline& pipeline;
-    Decoder& model;
+    Model& model;
     GradientSync& sync;
     PhaseClock& clock;
     bool keep_assignments;

@@ -11,13 +11,14 @@
 #include "launch/config/load.h"
 #include "launch/training/known_hashes.h"
 #include "launch/training/training_data.h"
+#include "models/families/lookup/configured_model.h"
 #include "parallel/checkpoint/directory.h"
 
 namespace troupe {
 namespace {
 
 // The largest ep that divides the ranks and the experts of every MoE layer.
-int64_t fitting_ep(const DecoderConfig& model, int64_t ranks) {
+int64_t fitting_ep(const ModelConfig& model, int64_t ranks) {
   int64_t common = ranks;
   for (const auto& moe : model.moe) {
     if (moe) common = std::gcd(common, moe->experts);
@@ -97,8 +98,7 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   if (out.config.data.end_of_text == "auto") out.config.data.end_of_text = "by_name";
   out.tokenizer = fitting_tokenizer(out, runtime);
   out.mesh = std::make_unique<Mesh>(out.config.parallel, runtime.world());
-  out.model =
-      std::make_unique<Decoder>(out.config.model, *out.mesh, runtime.device(), out.config.run.seed);
+  out.model = make_model(out.config.model, *out.mesh, runtime.device(), out.config.run.seed);
   State state;
   for (Parameter* parameter : out.model->parameters()) {
     append_parts(state, "parameters/" + parameter->name(), parameter->layout(), parameter->slice(),

@@ -8,7 +8,7 @@
 #include "launch/config/run_config.h"
 #include "launch/training/input_fingerprints.h"
 #include "launch/training/rank_runtime.h"
-#include "models/families/decoder.h"
+#include "models/model/model.h"
 
 namespace troupe {
 
@@ -18,7 +18,7 @@ struct TrainedModel {
   RunConfig config;  // with the fingerprints of the checkpoint
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Mesh> mesh;
-  std::unique_ptr<Decoder> model;
+  std::unique_ptr<Model> model;
 };
 
 // where: a run directory (its newest usable checkpoint) or a checkpoint file. The configuration is

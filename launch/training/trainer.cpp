@@ -18,7 +18,7 @@
 #include "launch/training/held_out_loss.h"
 #include "launch/training/instructions_of_ranks.h"
 #include "launch/training/machine_rate.h"
-#include "models/families/decoder_size.h"
+#include "models/families/lookup/configured_model.h"
 #include "moe/routers/table.h"
 #include "parallel/checkpoint/directory.h"
 
@@ -27,14 +27,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-bool reads_token_counts(const DecoderConfig& model) {
+bool reads_token_counts(const ModelConfig& model) {
   return std::any_of(model.moe.begin(), model.moe.end(), [](const std::optional<MoEConfig>& moe) {
     return moe && find_router(moe->router)->needs_token_counts;
   });
 }
 
 // Of the whole model, of which a pipeline stage holds some.
-std::vector<ExpertLayer> expert_layers(const DecoderConfig& model) {
+std::vector<ExpertLayer> expert_layers(const ModelConfig& model) {
   std::vector<ExpertLayer> layers;
   for (size_t i = 0; i < model.moe.size(); ++i) {
     if (model.moe[i]) layers.push_back({static_cast<int64_t>(i), model.moe[i]->experts});
@@ -54,8 +54,8 @@ int64_t scalar_step(const State& state) {
   return 0;
 }
 
-std::string describe_model(const DecoderConfig& model) {
-  std::string text = fmt::format("decoder, {} layers, dim {}", model.layers, model.dim);
+std::string describe_model(const ModelConfig& model) {
+  std::string text = fmt::format("{}, {} layers, dim {}", model.family, model.layers, model.dim);
   for (const auto& moe : model.moe) {
     if (moe)
       return text + fmt::format(", {} experts of {}, {}", moe->experts, moe->ffn_dim, moe->router);
@@ -288,7 +288,7 @@ void Trainer::show_banner() {
   const std::string instructions = describe(
       instructions_of_ranks(kernels::instruction_set(), *runtime_.world(), runtime_.device()));
   if (!progress_) return;
-  const DecoderSize size = decoder_size(config_.model);
+  const ModelSize size = model_size(config_.model);
   BannerInfo info;
   info.version = "troupe " TROUPE_VERSION;
   info.run_name = config_.run.name;

@@ -7,7 +7,7 @@
 #include "core/base/error.h"
 #include "launch/training/diverged.h"
 #include "launch/training/stage_work.h"
-#include "models/families/value_units.h"
+#include "models/families/lookup/configured_model.h"
 #include "parallel/dp/sharded_values.h"
 #include "parallel/pp/simulation.h"
 
@@ -26,9 +26,9 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
     : config_(config),
       mesh_(mesh),
       device_(device),
-      model_(config.model, mesh, device, config.seed, config.token_counts),
-      sync_(std::make_unique<GradientSync>(model_.parameters(), mesh)),
-      optimizer_(make_optimizer(config.optimizer, config.optimizer_options, model_.parameters(),
+      model_(make_model(config.model, mesh, device, config.seed, config.token_counts)),
+      sync_(std::make_unique<GradientSync>(model_->parameters(), mesh)),
+      optimizer_(make_optimizer(config.optimizer, config.optimizer_options, model_->parameters(),
                                 config.parameter_groups)) {
   require(config.global_batch % (mesh.size(Axis::dp) * config.micro_batch) == 0,
           "global batch {} is not a multiple of dp {} x micro-batch {}", config.global_batch,
@@ -39,7 +39,7 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
   const TokenSharding sharding(mesh.parallelism(), mesh.coordinates(), config.micro_batch,
                                config.model.seq_len);
   stage_value_ = {static_cast<int64_t>(sharding.stream_rows().size()), config.model.dim};
-  const std::vector<int64_t>& own = model_.moe_layer_numbers();
+  const std::vector<int64_t>& own = model_->moe_layer_numbers();
   term_begin_.push_back(0);
   for (size_t layer = 0; layer < config.model.moe.size(); ++layer) {
     const auto& moe = config.model.moe[layer];
@@ -54,12 +54,8 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
 TrainingEngine::~TrainingEngine() = default;
 
 void TrainingEngine::spread_values() {
-  std::vector<std::string> units;
-  for (const Parameter* parameter : model_.parameters()) {
-    units.push_back(value_unit(parameter->name()));
-  }
-  values_ = std::make_unique<ShardedValues>(model_.parameters(), units, mesh_);
-  model_.keep_values(values_.get());
+  values_ = std::make_unique<ShardedValues>(model_->parameters(), model_->units(), mesh_);
+  model_->keep_values(values_.get());
 }
 
 int64_t TrainingEngine::micro_batches() const {
@@ -180,10 +176,10 @@ StepResult TrainingEngine::attempt(int64_t step,
   result.terms.assign(term_begin_.back(), 0.0);
   sync_->begin_step();
   if (values_) {
-    values_->announce(step_uses(config_.model, runner_->pipeline(), mesh_.coordinate(Axis::pp)));
+    values_->announce(model_->step_uses(runner_->pipeline()));
   }
   StageWork work(
-      {config_, mesh_, device_, runner_->pipeline(), model_, *sync_, clock_, keep_assignments_},
+      {config_, mesh_, device_, runner_->pipeline(), *model_, *sync_, clock_, keep_assignments_},
       step, batch, replay);
   const PipelineTimes times = runner_->run(work, stage_value_, config_.model.compute, &clock_);
   if (values_) values_->announce({});
@@ -201,14 +197,14 @@ StepResult TrainingEngine::attempt(int64_t step,
   if (!result.updated) return result;
   sync_->update(*optimizer_, result.lr, clip_scale(result.grad_norm, config_.clip));
   for (size_t i = 0; i < moe_places_.size(); ++i) {
-    model_.moe_layers()[i]->after_step(result.layers[moe_places_[i]]);
+    model_->moe_layers()[i]->after_step(result.layers[moe_places_[i]]);
   }
   return result;
 }
 
 State TrainingEngine::state() {
   State state;
-  for (Parameter* parameter : model_.parameters()) {
+  for (Parameter* parameter : model_->parameters()) {
     const std::string name = "parameters/" + parameter->name();
     if (parameter->keeps_owned_value_only()) {
       append_range(state, name, parameter->layout(), parameter->slice(), parameter->owned(),
@@ -218,13 +214,13 @@ State TrainingEngine::state() {
     }
   }
   optimizer_->state(state);
-  for (MoELayer* layer : model_.moe_layers()) layer->state(state);
+  for (MoELayer* layer : model_->moe_layers()) layer->state(state);
   return state;
 }
 
 State TrainingEngine::gradients() {
   State state;
-  for (Parameter* parameter : model_.parameters()) {
+  for (Parameter* parameter : model_->parameters()) {
     append_range(state, "gradients/" + parameter->name(), parameter->layout(), parameter->slice(),
                  parameter->owned(), parameter->owned_gradient());
   }
@@ -232,7 +228,7 @@ State TrainingEngine::gradients() {
 }
 
 void TrainingEngine::state_loaded() {
-  for (Parameter* parameter : model_.parameters()) parameter->value_changed();
+  for (Parameter* parameter : model_->parameters()) parameter->value_changed();
 }
 
 }  // namespace troupe

@@ -1,4 +1,4 @@
-// One optimizer step of a decoder over the ranks of a mesh: forward and backward of each
+// One optimizer step of a model over the ranks of a mesh: forward and backward of each
 // micro-batch, gradient sums, clipping, the update, and what routers move after a step. Used by
 // train, bench, selftest and the layout laws.
 #pragma once
@@ -12,14 +12,14 @@
 #include "core/optim/optimizer.h"
 #include "core/optim/schedule.h"
 #include "launch/training/batch_tensors.h"
-#include "models/families/decoder.h"
+#include "models/model/model.h"
 #include "parallel/dp/gradient_sync.h"
 #include "parallel/pp/runner.h"
 
 namespace troupe {
 
 struct EngineConfig {
-  DecoderConfig model;
+  ModelConfig model;
   uint64_t seed = 0;
   std::string optimizer = "adamw";
   Options optimizer_options;  // of the optimizer's field list
@@ -93,7 +93,7 @@ class TrainingEngine {
   StepResult step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
                   StepVote vote = {}, const std::vector<std::vector<Assignment>>* replay = nullptr);
 
-  Decoder& model() { return model_; }
+  Model& model() { return *model_; }
   const Mesh& mesh() const { return mesh_; }
   const EngineConfig& config() const { return config_; }
   PhaseClock& clock() { return clock_; }
@@ -119,7 +119,7 @@ class TrainingEngine {
   EngineConfig config_;
   const Mesh& mesh_;
   std::shared_ptr<Device> device_;
-  Decoder model_;
+  std::unique_ptr<Model> model_;
   std::unique_ptr<GradientSync> sync_;     // says what the optimizer owns
   std::unique_ptr<ShardedValues> values_;  // with zero 3
   std::unique_ptr<Optimizer> optimizer_;

@@ -175,7 +175,7 @@ void record_step(const StepResult& step, LawResult& result) {
 
 EngineConfig small_engine(DType compute, const std::string& router) {
   EngineConfig engine;
-  DecoderConfig& model = engine.model;
+  ModelConfig& model = engine.model;
   model.layers = 2;
   model.dim = 12;
   model.heads = 2;

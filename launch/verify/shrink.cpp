@@ -63,7 +63,7 @@ void shrink_group(int64_t seq_len, int64_t small_seq_len, GroupRule& group) {
   group.tokens = together * part;
 }
 
-void shrink_moe(const DecoderConfig& model, int64_t small_seq_len, int ranks, MoEConfig& moe) {
+void shrink_moe(const ModelConfig& model, int64_t small_seq_len, int ranks, MoEConfig& moe) {
   const int64_t given = moe.experts;
   const RouterDescriptor& router = *find_router(moe.router);
   const bool in_groups = moe.router_options.has("groups");
@@ -82,7 +82,7 @@ void shrink_moe(const DecoderConfig& model, int64_t small_seq_len, int ranks, Mo
 
 }  // namespace
 
-int64_t sequences_together(const DecoderConfig& model) {
+int64_t sequences_together(const ModelConfig& model) {
   int64_t together = 1;
   for (const auto& moe : model.moe) {
     if (moe) together = std::lcm(together, sequences_together(moe->group, model.seq_len));
@@ -119,7 +119,7 @@ int64_t shrink_size(int64_t n, int64_t limit, int64_t least) {
 
 EngineConfig shrink(const EngineConfig& engine, int ranks, int chunks) {
   EngineConfig small = engine;
-  DecoderConfig& model = small.model;
+  ModelConfig& model = small.model;
   shrink_batch(ranks, small);
   model.dim = std::min<int64_t>(model.dim, 16);
   model.head_dim = std::min<int64_t>(model.head_dim, 4);

@@ -23,7 +23,7 @@ namespace troupe {
 EngineConfig shrink(const EngineConfig& engine, int ranks, int chunks = 0);
 
 // Sequences of a micro-batch whose tokens compete for experts: what micro_batch is a multiple of.
-int64_t sequences_together(const DecoderConfig& model);
+int64_t sequences_together(const ModelConfig& model);
 
 // The smallest divisor of n that is at least min(n, least) and has the same divisors up to `limit`.
 int64_t shrink_size(int64_t n, int64_t limit, int64_t least);

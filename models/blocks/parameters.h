@@ -1,4 +1,5 @@
-// How the parameters of a model are laid out and initialised.
+// The parameters of a part of a model, said once as data: sizes, costs, checkpoints and the making
+// of the tensors read these lists.
 #pragma once
 
 #include <memory>
@@ -10,12 +11,29 @@
 
 namespace troupe {
 
-// What every module needs to make its parameters.
-struct ModuleContext {
-  const Mesh* mesh = nullptr;
-  std::shared_ptr<Device> device;
+// What a parameter is to a token.
+enum class ParameterRole : uint8_t {
+  common,  // every token reads all of it
+  table,   // a token looks up one row
+  router,
+  expert  // of routed experts: a token reads those that it is sent to
+};
+
+struct ParameterSpec {
+  std::string name;
+  Layout layout;
   DType compute = DType::f32;
-  uint64_t seed = 0;       // of the initial values
+  Init init;
+  bool decay = false;        // weight decay applies
+  bool in_products = false;  // a matrix of linear ops: may have packed copies
+  ParameterRole role = ParameterRole::common;
+  double active = 1.0;  // of an expert's parameters the share that one token reads
+};
+
+// What the parameters of a part depend on, besides its own configuration.
+struct ParameterContext {
+  Parallelism parallelism;
+  DType compute = DType::f32;
   double init_std = 0.02;  // of matrices
   // Of matrices that write into the residual stream: init_std / sqrt(2 layers).
   double residual_std = 0;
@@ -29,15 +47,41 @@ enum class TpGradient : uint8_t {
   partial  // each its own heads: summed
 };
 
-std::unique_ptr<Parameter> replicated_parameter(const ModuleContext& context,
-                                                const std::string& name, const Shape& shape,
-                                                Init init, bool decay, TpGradient tp);
+// Matrices decay and are in products, vectors (norms, biases) neither.
+ParameterSpec replicated_parameter(const ParameterContext& context, const std::string& name,
+                                   const Shape& shape, Init init, TpGradient tp);
 
 // dim `dim` cut over tp. sections: sizes of parts that are cut one by one (gate|up); empty = one.
-// on_both_ends: the first and the last pipeline stage hold it alike (a tied embedding).
-std::unique_ptr<Parameter> cut_parameter(const ModuleContext& context, const std::string& name,
-                                         const Shape& shape, int dim, Init init, bool decay,
-                                         Cut cut = Cut::block, std::vector<int64_t> sections = {},
-                                         bool on_both_ends = false);
+ParameterSpec cut_parameter(const ParameterContext& context, const std::string& name,
+                            const Shape& shape, int dim, Init init, Cut cut = Cut::block,
+                            std::vector<int64_t> sections = {});
+
+// Elements that a rank holds.
+int64_t local_elements(const ParameterSpec& parameter, const MeshShape& mesh, int rank);
+
+class RopeTables;
+
+// What every module is made from, besides its own configuration.
+struct ModuleContext {
+  const Mesh* mesh = nullptr;
+  std::shared_ptr<Device> device;
+  uint64_t seed = 0;  // of the initial values
+  ParameterContext parameters;
+  std::shared_ptr<RopeTables> rope_tables;
+  std::vector<int64_t> token_counts;  // [vocab] of the training corpus, for hash: balanced
+};
+
+// The parameters that a module owns, in the order of their list.
+class ParameterSet {
+ public:
+  ParameterSet(const std::vector<ParameterSpec>& specs, const ModuleContext& context);
+  // By its whole name; `find` gives null where there is none.
+  Parameter& at(const std::string& name) const;
+  Parameter* find(const std::string& name) const;
+  void append_to(std::vector<Parameter*>& out) const;
+
+ private:
+  std::vector<std::unique_ptr<Parameter>> list_;
+};
 
 }  // namespace troupe

@@ -1,333 +1,138 @@
-#include "models/families/decoder.h"
+// The Llama- and Mixtral-shaped language model: RMSNorm before attention with rotary positions and
+// before SwiGLU or experts.
+#include <fmt/core.h>
 
-#include <cmath>
-#include <numeric>
+#include <algorithm>
 
-#include "core/autograd/tape.h"
-#include "core/base/error.h"
-#include "core/base/random.h"
-#include "core/ops/dropout.h"
-#include "core/ops/embedding.h"
-#include "core/ops/linear.h"
-#include "core/ops/linear_cross_entropy.h"
-#include "core/ops/norm.h"
-#include "core/ops/view.h"
-#include "models/families/value_units.h"
-#include "parallel/pp/schedule.h"
-#include "parallel/tp/vocabulary.h"
+#include "models/blocks/attention.h"
+#include "models/blocks/pre_norm_block.h"
+#include "models/model/family.h"
+#include "models/model/legal.h"
 
 namespace troupe {
 namespace {
 
-BlockConfig block_config(const DecoderConfig& config, size_t layer,
-                         const std::vector<int64_t>& token_counts) {
-  BlockConfig block;
-  block.attention = {config.dim,    config.heads,   config.kv_heads,       config.head_dim,
-                     config.window, config.qk_norm, config.attention_bias, config.norm_eps};
-  block.ffn_dim = config.ffn_dim;
-  block.moe = config.moe.at(layer);
+Field integer_or_auto(std::string name, std::string help, double minimum, double maximum) {
+  Field field =
+      make_field(std::move(name), FieldType::integer, std::string("auto"), std::move(help));
+  field.words = {"auto"};
+  field.minimum = minimum;
+  field.maximum = maximum;
+  return field;
+}
+
+FieldList fields() {
+  Field theta = make_field("rope_theta", FieldType::real, 10000.0,
+                           "Base of the rotary position frequencies.");
+  theta.minimum = 0;
+  theta.exclusive_minimum = true;
+  return {
+      integer_or_auto("kv_heads",
+                      "Heads of keys and values; must divide heads. auto = heads (no grouping).", 1,
+                      1 << 16),
+      integer_or_auto("head_dim", "Width of one head, even (RoPE turns pairs). auto = dim / heads.",
+                      2, 1 << 20),
+      make_field("tie_embeddings", FieldType::boolean, false,
+                 "Use the embedding table as output projection, too."),
+      theta,
+      make_field("qk_norm", FieldType::boolean, false,
+                 "RMSNorm on queries and keys of each head before RoPE."),
+      make_field("attention_bias", FieldType::boolean, false,
+                 "Biases on the query, key and value projections."),
+  };
+}
+
+bool automatic(const ModelConfig& config, const char* field) {
+  return config.options.has(field) &&
+         std::holds_alternative<std::string>(config.options.values().at(field));
+}
+
+void resolve(ModelConfig& config, Options& resolved) {
+  const auto integer = [&](const char* field, int64_t value) {
+    if (automatic(config, field)) resolved.set(field, value);
+    return resolved.integer(field);
+  };
+  config.kv_heads = integer("kv_heads", config.heads);
+  config.head_dim = integer("head_dim", std::max<int64_t>(1, config.dim / config.heads));
+  config.tie_embeddings = resolved.boolean("tie_embeddings");
+  config.rope_theta = resolved.real("rope_theta");
+  config.qk_norm = resolved.boolean("qk_norm");
+  config.attention_bias = resolved.boolean("attention_bias");
+}
+
+std::vector<FamilyProblem> problems(const ModelConfig& model) {
+  std::vector<FamilyProblem> list;
+  const bool divided = automatic(model, "head_dim");
+  if (divided && model.dim % model.heads != 0) {
+    list.push_back(
+        {"heads",
+         {"dim"},
+         fmt::format("head_dim = dim / heads = {} / {} is not a whole number", model.dim,
+                     model.heads),
+         model.dim % 2 == 0
+             ? fmt::format("legal heads near {} (head_dim even): {}; or give model.head_dim",
+                           model.heads, near_divisors(model.dim / 2, model.heads))
+             : std::string("give model.head_dim, or an even dim")});
+  } else if (model.head_dim % 2 != 0) {
+    list.push_back(
+        {"head_dim",
+         {"dim", "heads"},
+         fmt::format("RoPE turns pairs, so head_dim must be even; it is {}{}", model.head_dim,
+                     divided ? fmt::format(" = {} / {}", model.dim, model.heads) : ""),
+         fmt::format("nearest legal value: {}", model.head_dim + 1)});
+  }
+  if (model.heads % model.kv_heads != 0) {
+    list.push_back(
+        {"kv_heads",
+         {"heads"},
+         fmt::format("heads must be a multiple of kv_heads: {} = {} x {} + {}", model.heads,
+                     model.heads / model.kv_heads, model.kv_heads, model.heads % model.kv_heads),
+         fmt::format("legal values near it: {}", near_divisors(model.heads, model.kv_heads))});
+  }
+  return list;
+}
+
+TransformerParts parts(const ModelConfig& config) {
+  AttentionConfig attention;
+  attention.dim = config.dim;
+  attention.heads = config.heads;
+  attention.kv_heads = config.kv_heads;
+  attention.head_dim = config.head_dim;
+  attention.window = config.window;
+  attention.qk_norm = config.qk_norm;
+  attention.bias = config.attention_bias;
+  attention.norm_eps = config.norm_eps;
+  attention.rope_theta = config.rope_theta;
+  attention.seq_len = config.seq_len;
+  PreNormParts block;
+  block.mixer_norm = block.feed_forward_norm = rms_norm_part(config.dim, config.norm_eps);
+  block.mixer = attention_part(attention);
+  block.dim = config.dim;
   block.dropout = config.dropout;
   block.recompute = config.recompute;
-  block.vocab = config.vocab;
-  block.token_counts = token_counts;
-  return block;
-}
-
-// first, first + 1, ...
-Tensor rising(int64_t count, int64_t first, const std::shared_ptr<Device>& device) {
-  std::vector<int32_t> positions(static_cast<size_t>(count));
-  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(first));
-  return Tensor::from(positions, {count}, device);
-}
-
-// The entries [tokens] of the attention rows.
-Tensor attention_part(const Tensor& values, const TokenSharding& sharding) {
-  const std::vector<int32_t>& rows = sharding.attention_rows();
-  if (static_cast<int64_t>(rows.size()) == values.dim(0)) return values;
-  Tensor out = Tensor::empty({static_cast<int64_t>(rows.size())}, DType::i32, values.device());
-  for (size_t i = 0; i < rows.size(); ++i) out.data<int32_t>()[i] = values.data<int32_t>()[rows[i]];
-  return out;
-}
-
-// x; backward beyond it is that of `layer`.
-Tensor backward_enters(const Tensor& x, WorkPlace& place, int layer) {
-  return on_backward("layer", x, [&place, layer] { place.layer = layer; });
-}
-
-// With the values of a unit here that only forward reads.
-template <typename Run>
-Tensor with_unit(ValueKeeper* keeper, const Parameter& parameter, Run&& run) {
-  if (keeper == nullptr) return run();
-  const std::string unit = value_unit(parameter.name());
-  keeper->fetch(unit);
-  Tensor out = run();
-  keeper->release(unit);
-  return out;
+  TransformerParts parts;
+  for (const auto& moe : config.moe) {
+    block.feed_forward =
+        moe ? moe_part(config.dim, *moe, config.vocab) : swiglu_part(config.dim, config.ffn_dim);
+    parts.blocks.push_back(pre_norm_block(block));
+  }
+  parts.norm = rms_norm_part(config.dim, config.norm_eps);
+  return parts;
 }
 
 }  // namespace
 
-Decoder::Decoder(const DecoderConfig& config, const Mesh& mesh,
-                 const std::shared_ptr<Device>& device, uint64_t seed,
-                 const std::vector<int64_t>& token_counts)
-    : config_(config),
-      mesh_(mesh),
-      region_(mesh),
-      device_(device),
-      places_(mesh.size(Axis::pp) * chunks_per_stage(mesh.parallelism())) {
-  require(static_cast<int64_t>(config.moe.size()) == config.layers,
-          "{} layer entries for {} layers", config.moe.size(), config.layers);
-  if (config.layers < places_) {
-    fail(ExitCode::usage,
-         "model.layers = {} is less than the pp {} x virtual_stages {} pieces of the model",
-         config.layers, mesh.size(Axis::pp), chunks_per_stage(mesh.parallelism()));
-  }
-  ModuleContext context;
-  context.mesh = &mesh;
-  context.device = device;
-  context.compute = config.compute;
-  context.seed = seed;
-  context.init_std = config.init_std;
-  // Each block writes twice into the residual stream; its variance should not grow with depth
-  // (GPT-2).
-  context.residual_std = config.init_std / std::sqrt(2.0 * static_cast<double>(config.layers));
-  const int stage = mesh.coordinate(Axis::pp);
-  const bool last_stage = stage + 1 == mesh.size(Axis::pp);
-  if (stage == 0) make_embedding(context);
-  for (int chunk = 0; chunk < chunks_per_stage(mesh.parallelism()); ++chunk) {
-    make_chunk(chunk, context, token_counts);
-  }
-  if (last_stage) {
-    norm_ = replicated_parameter(context, "norm.weight", {config.dim}, {Init::Kind::ones}, false,
-                                 TpGradient::stream);
-    parameters_.push_back(norm_.get());
-    if (config.tie_embeddings && embedding_ == nullptr) make_embedding(context);
-    if (!config.tie_embeddings) {
-      head_ = cut_parameter(context, "head.weight", {config.vocab, config.dim}, 0,
-                            {Init::Kind::normal, config.init_std}, true, Cut::uneven);
-      parameters_.push_back(head_.get());
-    }
-  }
-  rope_table_ =
-      make_rope_table(config.seq_len, config.head_dim, config.rope_theta, config.compute, device);
-}
-
-void Decoder::make_embedding(const ModuleContext& context) {
-  embedding_ = cut_parameter(context, "embedding.weight", {config_.vocab, config_.dim}, 0,
-                             {Init::Kind::normal, config_.init_std}, true, Cut::uneven, {},
-                             config_.tie_embeddings && mesh_.size(Axis::pp) > 1);
-  parameters_.push_back(embedding_.get());
-}
-
-void Decoder::make_chunk(int chunk, const ModuleContext& context,
-                         const std::vector<int64_t>& token_counts) {
-  const int place = chunk * mesh_.size(Axis::pp) + mesh_.coordinate(Axis::pp);
-  const bool wrong = mesh_.parallelism().planted == PlantedBug::stage_order;
-  const LayerRange layers =
-      layers_of_place(config_.layers, places_, wrong ? places_ - 1 - place : place);
-  Chunk made{place, blocks_.size(), blocks_.size(), moe_layers_.size()};
-  for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
-    blocks_.push_back(std::make_unique<DecoderBlock>(
-        block_config(config_, static_cast<size_t>(layer), token_counts),
-        "layers." + std::to_string(layer), context));
-    blocks_.back()->parameters(parameters_);
-    layer_numbers_.push_back(static_cast<int>(layer));
-    if (blocks_.back()->is_moe()) {
-      moe_layers_.push_back(blocks_.back()->moe());
-      moe_layer_numbers_.push_back(layer);
-    }
-  }
-  made.end = blocks_.size();
-  chunks_.push_back(made);
-}
-
-StreamContext Decoder::stream(const TokenContext& tokens) const {
-  StreamContext stream;
-  stream.tokens = tokens;
-  stream.sharding = std::make_shared<const TokenSharding>(mesh_.parallelism(), mesh_.coordinates(),
-                                                          tokens.sequences, tokens.seq_len);
-  const auto rows = static_cast<int64_t>(stream.sharding->attention_rows().size());
-  stream.positions = Tensor::empty({rows}, DType::i32, device_);
-  for (int64_t i = 0; i < rows; ++i)
-    stream.positions.data<int32_t>()[i] = static_cast<int32_t>(stream.sharding->position(i));
-  return stream;
-}
-
-Tensor Decoder::embed(const StreamContext& stream) {
-  const TokenContext& tokens = stream.tokens;
-  const Tensor rows = with_unit(keeper_, *embedding_, [&] {
-    return embedding(*embedding_, attention_part(tokens.token_ids, *stream.sharding));
-  });
-  Tensor x_TD = region_.leave(rows, "embedding");
-  if (!tokens.training || config_.dropout == 0) return x_TD;
-  return dropout(x_TD, config_.dropout, Random(tokens.seed, "dropout", "embedding"),
-                 stream_draws(stream, device_));
-}
-
-template <typename Run>
-Tensor Decoder::with_block(size_t block, const Tensor& x_TD, Run&& run) {
-  if (keeper_ == nullptr) return run(x_TD);
-  const std::string unit = value_unit("layers." + std::to_string(layer_numbers_[block]));
-  ValueKeeper* keeper = keeper_;
-  keeper->fetch(unit);
-  const Tensor y_TD =
-      run(on_backward("values go", x_TD, [keeper, unit] { keeper->release(unit); }));
-  keeper->release(unit);
-  return on_backward("values come", y_TD, [keeper, unit] { keeper->fetch(unit); });
-}
-
-Tensor Decoder::forward_chunk(int index, const Tensor& x_TD, const StreamContext& stream,
-                              std::vector<RoutingRecord>* routing,
-                              const std::vector<Assignment>* replay) {
-  const Chunk& chunk = chunks_.at(static_cast<size_t>(index));
-  WorkPlace& place = mesh_.world().place();
-  const PlaceScope before(place);
-  Tensor value_TD = chunk.place == 0 ? backward_enters(embed(stream), place, -1) : x_TD;
-  size_t moe = chunk.first_moe;
-  for (size_t i = chunk.first; i < chunk.end; ++i) {
-    DecoderBlock& block = *blocks_[i];
-    RoutingRecord record;
-    const Assignment* replayed = block.is_moe() && replay != nullptr ? &replay->at(moe) : nullptr;
-    place.layer = layer_numbers_[i];
-    const auto run = [&](const Tensor& x) {
-      return block.forward(x, stream, rope_table_, record, replayed);
-    };
-    value_TD = backward_enters(with_block(i, value_TD, run), place, layer_numbers_[i]);
-    if (!block.is_moe()) continue;
-    ++moe;
-    if (routing != nullptr) routing->push_back(std::move(record));
-  }
-  return value_TD;
-}
-
-Tensor Decoder::normed(const Tensor& x_TD) {
-  require(norm_ != nullptr, "the head is on the last stage");
-  const Tensor rows =
-      with_unit(keeper_, *norm_, [&] { return rms_norm(x_TD, *norm_, config_.norm_eps); });
-  return region_.enter(rows, "head");
-}
-
-Tensor Decoder::loss(const Tensor& x_TD, const StreamContext& stream, const Tensor& targets) {
-  require(stream.tokens.global_tokens > 0, "a batch without tokens");
-  const Tensor rows = normed(x_TD);
-  return with_unit(keeper_, head(), [&] {
-    return linear_cross_entropy(rows, head(), attention_part(targets, *stream.sharding),
-                                1.0 / static_cast<double>(stream.tokens.predictions()), {},
-                                join_vocabulary(region_));
-  });
-}
-
-DecoderOutput Decoder::forward(const TokenContext& tokens, const Tensor& targets,
-                               const std::vector<Assignment>* replay) {
-  require(places_ == 1, "a pipeline stage has no loss of its own");
-  DecoderOutput out;
-  const StreamContext micro_batch = stream(tokens);
-  out.loss = loss(forward_chunk(0, {}, micro_batch, &out.routing, replay), micro_batch, targets);
-  return out;
-}
-
-Tensor Decoder::through_pipeline(const StreamContext& stream) {
-  Communicator& pipeline = mesh_.group(Axis::pp);
-  const int stages = pipeline.size();
-  Tensor value_TD;
-  for (const Chunk& chunk : chunks_) {
-    if (chunk.place > 0 && stages > 1) {
-      const auto rows = static_cast<int64_t>(stream.sharding->stream_rows().size());
-      value_TD = Tensor::empty({rows, config_.dim}, config_.compute, device_);
-      const int from = (pipeline.rank() + stages - 1) % stages;
-      pipeline.receive(value_TD.view(), from, "stage values").wait();
-    }
-    value_TD = forward_chunk(static_cast<int>(&chunk - chunks_.data()), value_TD, stream);
-    if (!is_last(chunk)) {
-      pipeline.send(value_TD.view(), (pipeline.rank() + 1) % stages, "stage values").wait();
-    }
-  }
-  return value_TD;
-}
-
-void Decoder::announce_forward() const {
-  if (keeper_ == nullptr) return;
-  std::vector<ValueUse> uses;
-  for (const Chunk& chunk : chunks_) {
-    const std::vector<ValueUse> some = forward_uses(config_, places_, chunk.place);
-    uses.insert(uses.end(), some.begin(), some.end());
-  }
-  keeper_->announce(std::move(uses));
-}
-
-Tensor Decoder::nll(const TokenContext& tokens, const Tensor& targets) {
-  NoGrad no_grad;
-  announce_forward();
-  const StreamContext micro_batch = stream(tokens);
-  const Tensor x_TD = through_pipeline(micro_batch);
-  const std::vector<int32_t>& rows = micro_batch.sharding->attention_rows();
-  Communicator& pipeline = mesh_.group(Axis::pp);
-  Tensor nll;
-  if (is_last(chunks_.back())) {
-    const Tensor last = normed(x_TD);
-    nll = with_unit(keeper_, head(), [&] {
-      return token_nll(last, head(), attention_part(targets, *micro_batch.sharding),
-                       join_vocabulary(region_));
-    });
-  } else {
-    nll = Tensor::empty({static_cast<int64_t>(rows.size())}, wide(config_.compute), device_);
-  }
-  if (pipeline.size() > 1) {
-    pipeline.broadcast(nll.view(), pipeline.size() - 1, "token losses").wait();
-  }
-  if (mesh_.size(Axis::cp) == 1) return nll;
-  // Every cp rank holds as many tokens; their losses back into the order of the micro-batch.
-  Communicator& cp = mesh_.group(Axis::cp);
-  Tensor out = Tensor::zeros({tokens.tokens()}, nll.dtype(), device_);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (nll.dtype() == DType::f64) {
-      out.data<double>()[rows[i]] = nll.data<double>()[i];
-    } else {
-      out.data<float>()[rows[i]] = nll.data<float>()[i];
-    }
-  }
-  cp.all_reduce_sum(out.view(), "token losses").wait();
-  return out;
-}
-
-Decoder::Cache Decoder::make_cache(int64_t capacity) const {
-  Cache cache;
-  for (const auto& block : blocks_)
-    cache.layers.push_back(block->attention().make_cache(capacity, device_));
-  return cache;
-}
-
-Tensor Decoder::decode(const std::vector<int32_t>& ids, Cache& cache,
-                       std::vector<RoutingRecord>* routing) {
-  require(places_ == 1, "generation needs the whole model on one stage");
-  NoGrad no_grad;
-  const auto count = static_cast<int64_t>(ids.size());
-  TokenContext tokens;
-  tokens.sequences = 1;
-  tokens.seq_len = count;
-  tokens.token_ids = Tensor::from(std::span<const int32_t>(ids), {count}, device_);
-  tokens.samples = {0};
-  tokens.global_sequences = 1;
-  tokens.global_tokens = count;
-  tokens.micro_batch = 1;
-  tokens.dropless = true;
-  const Tensor positions = rising(count, cache.length, device_);
-  announce_forward();
-  Tensor x_TD =
-      with_unit(keeper_, *embedding_, [&] { return embedding(*embedding_, tokens.token_ids); });
-  for (size_t layer = 0; layer < blocks_.size(); ++layer) {
-    RoutingRecord record;
-    x_TD = with_block(layer, x_TD, [&](const Tensor& x) {
-      return blocks_[layer]->decode(x, tokens, rope_table_, positions, cache.layers[layer], record);
-    });
-    if (routing != nullptr && blocks_[layer]->is_moe()) routing->push_back(std::move(record));
-  }
-  cache.length += count;
-  const Tensor last = narrow(x_TD, 0, count - 1, 1);
-  const Tensor rows =
-      with_unit(keeper_, *norm_, [&] { return rms_norm(last, *norm_, config_.norm_eps); });
-  const Tensor logits = with_unit(keeper_, head(), [&] { return linear(rows, head()); });
-  return cast(reshape(logits, {config_.vocab}), wide(config_.compute));
+FamilyDescriptor family_decoder() {
+  FamilyDescriptor family;
+  family.name = "decoder";
+  family.help = "a pre-norm decoder of the Llama and Mixtral shape";
+  family.fields = fields();
+  family.ffn_dim = [](int64_t dim) { return ((8 * dim + 2) / 3 + 31) / 32 * 32; };
+  family.ffn_dim_rule = "8/3 dim, rounded up to a multiple of 32";
+  family.resolve = resolve;
+  family.problems = problems;
+  family.parts = parts;
+  return family;
 }
 
 }  // namespace troupe

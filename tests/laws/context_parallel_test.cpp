@@ -19,7 +19,7 @@ const char* name_of(CpKind kind) { return kind == CpKind::ring ? "ring" : "all_t
 
 // Sequences of 8 with two documents, 4 heads of 2 key heads.
 void prepare(EngineConfig& engine) {
-  DecoderConfig& model = engine.model;
+  ModelConfig& model = engine.model;
   model.heads = 4;
   model.kv_heads = 2;
   model.head_dim = 4;

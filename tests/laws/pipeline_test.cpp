@@ -24,7 +24,7 @@ LawCase law(const std::string& name) {
   for (const NamedCase& named : law_cases(DType::f64)) {
     if (named.name == name) out.engine = named.engine;
   }
-  DecoderConfig& model = out.engine.model;
+  ModelConfig& model = out.engine.model;
   const auto moe = model.moe.at(1);
   model.layers = 5;
   model.moe = {std::nullopt, moe, std::nullopt, std::nullopt, moe};
@@ -70,7 +70,7 @@ TEST(PipelineLaw, SchedulesGiveTheSameBits) {
 
 TEST(PipelineLaw, InterleavedFillsManyPieces) {
   LawCase one = law("topk_dropless");
-  DecoderConfig& model = one.engine.model;
+  ModelConfig& model = one.engine.model;
   model.layers = 7;
   model.moe.insert(model.moe.end(), 2, std::nullopt);
   check(one, {layout({.pp = 2}, kInterleaved, 3), layout({.pp = 3}, kInterleaved, 2)});

@@ -10,7 +10,7 @@ namespace {
 // Layers 0, 2 and 3 dense, 1 and 4 MoE.
 EngineConfig engine(DType compute) {
   EngineConfig out = small_engine(compute, "topk");
-  DecoderConfig& model = out.model;
+  ModelConfig& model = out.model;
   const auto moe = model.moe.at(1);
   model.layers = 5;
   model.moe = {std::nullopt, moe, std::nullopt, std::nullopt, moe};
@@ -102,7 +102,7 @@ TEST(ShardedValuesLaw, EvaluatesAndGeneratesBetweenSteps) {
         batch.context.micro_batch = model.micro_batch;
         for (double nll : engine.model().nll(batch.context, batch.targets).values())
           values.push_back(nll);
-        Decoder::Cache cache = engine.model().make_cache(6);
+        ModelCache cache = engine.model().make_cache(6);
         for (const std::vector<int32_t>& ids : {std::vector<int32_t>{1, 2, 3}, {4}}) {
           for (double logit : engine.model().decode(ids, cache).values()) values.push_back(logit);
         }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -24,6 +25,33 @@ T normal_density(T x) {
   return T(kInverseSqrt2Pi) * std::exp(T(-0.5) * x * x);
 }
 
+// gelu_tanh(x) = x sigmoid(gelu_tanh_inner(x)), as (1 + tanh(u)) / 2 = sigmoid(2 u).
+constexpr double kGeluRoot = 1.59576912160573071176;  // 2 sqrt(2 / pi)
+constexpr double kGeluCubic = 0.044715;
+
+template <typename T>
+T gelu_tanh_inner(T x) {
+  return T(kGeluRoot) * (x + T(kGeluCubic) * x * x * x);
+}
+// Its derivative from s = sigmoid(gelu_tanh_inner(x)).
+template <typename T>
+T gelu_tanh_slope(T x, T s) {
+  return s + x * s * (T(1) - s) * T(kGeluRoot) * (T(1) + 3 * T(kGeluCubic) * x * x);
+}
+
+// f(x[i], sigmoid(gelu_tanh_inner(x[i])), i) for all i; may overwrite x[i].
+template <typename F>
+void with_gelu_sigmoid(const float* x, int64_t n, F f) {
+  constexpr int64_t kPiece = 256;
+  float s[kPiece];
+  for (int64_t begin = 0; begin < n; begin += kPiece) {
+    const int64_t count = std::min(kPiece, n - begin);
+    for (int64_t i = 0; i < count; ++i) s[i] = gelu_tanh_inner(x[begin + i]);
+    vec::sigmoid(s, s, count);
+    for (int64_t i = 0; i < count; ++i) f(x[begin + i], s[i], begin + i);
+  }
+}
+
 template <typename T>
 T value_of(UnaryOp op, T x) {
   switch (op) {
@@ -37,6 +65,8 @@ T value_of(UnaryOp op, T x) {
       return x * sigmoid_of(x);
     case UnaryOp::gelu:
       return x * normal_cdf_of(x);
+    case UnaryOp::gelu_tanh:
+      return x * sigmoid_of(gelu_tanh_inner(x));
     case UnaryOp::tanh:
       return std::tanh(x);
     case UnaryOp::exp:
@@ -72,6 +102,8 @@ T slope_of(UnaryOp op, T x) {
     }
     case UnaryOp::gelu:
       return normal_cdf_of(x) + x * normal_density(x);
+    case UnaryOp::gelu_tanh:
+      return gelu_tanh_slope(x, sigmoid_of(gelu_tanh_inner(x)));
     case UnaryOp::tanh: {
       const T t = std::tanh(x);
       return T(1) - t * t;
@@ -103,6 +135,8 @@ struct Unary {
         return vec::sigmoid(in[0], out[0], n);
       case UnaryOp::silu:
         return vec::silu(in[0], out[0], n);
+      case UnaryOp::gelu_tanh:
+        return with_gelu_sigmoid(in[0], n, [&](float x, float s, int64_t i) { out[0][i] = x * s; });
       case UnaryOp::exp:
         return vec::exp(in[0], out[0], n);
       default:
@@ -118,6 +152,11 @@ struct UnarySlope {
   }
   void operator()(int64_t n, const float* const* in, float* const* out) const {
     if (op == UnaryOp::silu) return vec::silu_gradient(in[0], in[1], out[0], n);
+    if (op == UnaryOp::gelu_tanh) {
+      return with_gelu_sigmoid(in[0], n, [&](float x, float s, int64_t i) {
+        out[0][i] = in[1][i] * gelu_tanh_slope(x, s);
+      });
+    }
     for (int64_t i = 0; i < n; ++i) out[0][i] = in[1][i] * slope_of(op, in[0][i]);
   }
 };

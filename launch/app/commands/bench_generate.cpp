@@ -12,6 +12,7 @@
 #include "launch/config/load.h"
 #include "launch/training/memory_check.h"
 #include "launch/training/trained_model.h"
+#include "models/families/lookup/configured_model.h"
 
 namespace troupe {
 namespace {
@@ -34,8 +35,8 @@ TrainedModel bench_model(const Arguments& arguments, RankRuntime& runtime) {
   runtime.configure(out.config.runtime);
   out.mesh = std::make_unique<Mesh>(MeshShape::data_expert(1, 1), runtime.world());
   const std::vector<int64_t> counts(static_cast<size_t>(out.config.model.vocab), 1);
-  out.model = std::make_unique<Decoder>(out.config.model, *out.mesh, runtime.device(),
-                                        out.config.run.seed, counts);
+  out.model =
+      make_model(out.config.model, *out.mesh, runtime.device(), out.config.run.seed, counts);
   return out;
 }
 

@@ -15,7 +15,7 @@
 #include "launch/config/resolved.h"
 #include "launch/training/rank_runtime.h"
 #include "launch/training/training_data.h"
-#include "models/families/decoder_size.h"
+#include "models/families/lookup/configured_model.h"
 
 namespace troupe {
 namespace {
@@ -25,7 +25,7 @@ using nlohmann::ordered_json;
 struct Findings {
   RunConfig config;
   std::vector<std::string> warnings;
-  DecoderSize size;
+  ModelSize size;
   MemoryEstimate memory;
   CommunicationEstimate communication;
 };
@@ -127,7 +127,7 @@ int command_check(std::span<const std::string> args) {
     resolve_end_of_text(loaded.config, end_of_text(*tokenizer));
   }
   Findings found;
-  found.size = decoder_size(loaded.config.model);
+  found.size = model_size(loaded.config.model);
   const int threads = loaded.config.runtime.threads;
   found.memory = estimate_memory(
       loaded.config,

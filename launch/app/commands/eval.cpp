@@ -42,7 +42,7 @@ Corpus evaluation_corpus(const TrainedModel& trained, const Arguments& arguments
   return corpus;
 }
 
-void warn_about_the_future(const DecoderConfig& model) {
+void warn_about_the_future(const ModelConfig& model) {
   for (const auto& moe : model.moe) {
     if (moe && sees_the_future(*moe)) {
       log::warning(

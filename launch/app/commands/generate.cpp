@@ -26,7 +26,7 @@ std::string read_standard_input() {
 }
 
 // A router whose groups hold later tokens cannot decide token by token what it decided in training.
-void check_causal(const DecoderConfig& model, bool allowed) {
+void check_causal(const ModelConfig& model, bool allowed) {
   for (size_t layer = 0; layer < model.moe.size(); ++layer) {
     const auto& moe = model.moe[layer];
     if (!moe || !sees_the_future(*moe)) continue;

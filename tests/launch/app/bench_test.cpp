@@ -23,7 +23,7 @@
 #include "launch/job/emulated_hosts.h"
 #include "launch/training/machine_rate.h"
 #include "launch/verify/layout_law.h"
-#include "models/families/decoder_size.h"
+#include "models/families/lookup/configured_model.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/launch/config/support/sound.h"
 
@@ -53,11 +53,11 @@ TEST(Rates, AreThoseOfWorkThatWasDone) {
 // The bytes of a token by hand: every weight once, of the experts only those that it went to.
 TEST(GenerateBench, CountsTheBytesOfAToken) {
   run_ranks(1, [](int, const std::shared_ptr<Communicator>& world) {
-    const DecoderConfig config = laws::small_engine(DType::f32, "topk").model;
+    const ModelConfig config = laws::small_engine(DType::f32, "topk").model;
     const auto device = Device::cpu(1);
     const Mesh mesh(MeshShape::data_expert(1, 1), world);
-    Decoder model(config, mesh, device, 1);
-    const GenerateBench bench = bench_generate(model, device->stream(), 100, 2);
+    const auto model = make_model(config, mesh, device, 1);
+    const GenerateBench bench = bench_generate(*model, device->stream(), 100, 2);
     EXPECT_EQ(bench.prompt_tokens, 2);
     EXPECT_EQ(bench.tokens, 6);  // what the window of 8 leaves
     const MoEConfig& moe = *config.moe[1];
@@ -191,7 +191,7 @@ TEST(BenchSamples, HaveEqualActiveCompute) {
   const auto flops = [](const std::string& name, int64_t& router) {
     const RunConfig config =
         load_config(TROUPE_SOURCE_DIR "/configs/bench/" + name + ".yaml", {}, 1).config;
-    router = decoder_size(config.model).router;
+    router = model_size(config.model).router;
     const double tokens = static_cast<double>(config.train.global_batch * config.model.seq_len);
     return training_flops(config.model, config.train.global_batch) -
            6.0 * static_cast<double>(router) * tokens;

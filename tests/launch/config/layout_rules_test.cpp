@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "core/base/random.h"
-#include "launch/config/legal.h"
+#include "models/model/legal.h"
 
 namespace troupe {
 namespace {
@@ -296,7 +296,7 @@ TEST(LayoutRules, RefuseWhatIsPromisedAndSuggestWhatIsLegal) {
 }
 
 TEST(LayoutRules, TheVocabularyIsNotAsked) {
-  DecoderConfig model;
+  ModelConfig model;
   model.vocab = 257;
   model.moe.assign(4, std::nullopt);
   EXPECT_TRUE(layout_problems(layout(1, 1, 1, 2), layout_subject(model), 2).empty());

@@ -6,7 +6,7 @@
 #include "launch/config/optimizer_groups.h"
 #include "launch/config/resolved.h"
 #include "launch/config/schema.h"
-#include "models/families/decoder_size.h"
+#include "models/families/lookup/configured_model.h"
 #include "tests/launch/config/support/sound.h"
 
 namespace troupe {
@@ -265,7 +265,7 @@ TEST(Load, GroupsOfTheOptimizer) {
   EXPECT_EQ(counts[2].elements, 7 * 64);
   int64_t all = 0;
   for (const GroupCount& count : counts) all += count.elements;
-  EXPECT_EQ(all, decoder_size(config.model).parameters);
+  EXPECT_EQ(all, model_size(config.model).parameters);
 }
 
 TEST(Load, MixturesOfData) {
@@ -287,7 +287,7 @@ TEST(Load, TheDefaultOfEveryKeyIsLegal) {
       std::vector<std::string> overrides{path + "=" + value};
       if (!key.variant.empty()) {
         const std::string section = path.substr(0, path.rfind('.'));
-        overrides.push_back(section + ".type=" + key.variant);
+        overrides.push_back(section + "." + key.variant_key + "=" + key.variant);
         if (key.variant == "expert_choice") overrides.emplace_back("moe.capacity_factor=1");
         overrides.emplace_back("moe.balance=none");
       }

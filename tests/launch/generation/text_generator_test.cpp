@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "launch/training/batch_tensors.h"
+#include "models/families/lookup/configured_model.h"
 #include "moe/routers/table.h"
 #include "parallel/comm/self_communicator.h"
 
@@ -22,8 +23,8 @@ struct Case {
   std::optional<double> capacity = {};
 };
 
-DecoderConfig tiny(const Case& test) {
-  DecoderConfig config;
+ModelConfig tiny(const Case& test) {
+  ModelConfig config;
   config.layers = 2;
   config.dim = 16;
   config.heads = 2;
@@ -56,7 +57,7 @@ class TextGenerator : public ::testing::TestWithParam<Case> {
   TextGenerator()
       : mesh_(MeshShape{}, self_communicator()),
         device_(Device::cpu(1)),
-        model_(tiny(GetParam()), mesh_, device_, 5),
+        model_(make_model(tiny(GetParam()), mesh_, device_, 5)),
         tokenizer_(load_tokenizer("byte")) {}
 
   std::vector<int32_t> greedy(const std::string& prompt, int64_t tokens, bool cached,
@@ -66,7 +67,7 @@ class TextGenerator : public ::testing::TestWithParam<Case> {
     request.tokens = tokens;
     request.sampling.temperature = 0;
     request.cached = cached;
-    return generate_text(model_, *tokenizer_, request,
+    return generate_text(*model_, *tokenizer_, request,
                          [&](const std::string& piece) {
                            if (text != nullptr) *text += piece;
                          })
@@ -75,7 +76,7 @@ class TextGenerator : public ::testing::TestWithParam<Case> {
 
   Mesh mesh_;
   std::shared_ptr<Device> device_;
-  Decoder model_;
+  std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 
@@ -133,7 +134,7 @@ TEST_P(TextGenerator, StopsAtAnyTokenThatEndsATextAndDoesNotShowIt) {
 }
 
 TEST_P(TextGenerator, WeightsThatAreNoNumbersWriteNothing) {
-  Parameter& head = *model_.parameters().back();
+  Parameter& head = *model_->parameters().back();
   ASSERT_EQ(head.value().dtype(), wide(GetParam().compute));
   if (head.value().dtype() == DType::f64) {
     head.value().data<double>()[0] = std::nan("");
@@ -170,12 +171,12 @@ TEST_P(TextGenerator, LogitsAreThoseOfTheLoss) {
   tensors.context.global_tokens = length - 1;
   tensors.context.micro_batch = 1;
   tensors.context.dropless = true;  // as generation is
-  const std::vector<double> nll = model_.nll(tensors.context, tensors.targets).values();
-  Decoder::Cache cache = model_.make_cache(16);
+  const std::vector<double> nll = model_->nll(tensors.context, tensors.targets).values();
+  ModelCache cache = model_->make_cache(16);
   const double tolerance = GetParam().compute == DType::f64 ? 1e-11 : 1e-4;
   for (int64_t i = 0; i + 1 < length; ++i) {
     const auto at = static_cast<size_t>(i);
-    const std::vector<double> logits = model_.decode({ids[at]}, cache).values();
+    const std::vector<double> logits = model_->decode({ids[at]}, cache).values();
     double sum = 0;
     for (const double logit : logits) sum += std::exp(logit);
     EXPECT_NEAR(std::log(sum) - logits[static_cast<size_t>(ids[at + 1])], nll[at], tolerance) << i;

@@ -8,10 +8,9 @@
 #include <mutex>
 
 #include "launch/config/load.h"
-#include "launch/config/parameter_plan.h"
 #include "launch/training/drawn_batch.h"
 #include "launch/training/trainer.h"
-#include "models/families/decoder_size.h"
+#include "models/families/lookup/configured_model.h"
 #include "parallel/checkpoint/async_saver.h"
 #include "parallel/comm/thread_world.h"
 #include "tests/core/io/temporary_directory.h"
@@ -140,20 +139,21 @@ TEST_P(Estimates, ParametersAreThoseOfTheModel) {
   const Case& c = GetParam();
   const RunConfig config = config_with(c.overrides, c.ranks);
   const MeshShape& shape = config.parallel.shape;
-  const std::vector<PlannedParameter> planned = planned_parameters(config.model, config.parallel);
+  const std::vector<ParameterSpec> planned = model_parameters(config.model, config.parallel);
   int64_t global = 0;
-  for (const PlannedParameter& parameter : planned) global += parameter.layout.global.elements();
-  EXPECT_EQ(global, decoder_size(config.model).parameters);
+  for (const ParameterSpec& parameter : planned) global += parameter.layout.global.elements();
+  EXPECT_EQ(global, model_size(config.model).parameters);
   run_ranks(c.ranks, [&](int rank, std::shared_ptr<Communicator> world) {
     const Mesh mesh(config.parallel, std::move(world));
-    const Decoder model(config.model, mesh, Device::cpu(1), 1);
-    ASSERT_EQ(planned.size(), model.parameters().size());
+    const auto model = make_model(config.model, mesh, Device::cpu(1), 1);
+    ASSERT_EQ(planned.size(), model->parameters().size());
     for (size_t i = 0; i < planned.size(); ++i) {
-      const Parameter& real = *model.parameters()[i];
+      const Parameter& real = *model->parameters()[i];
       EXPECT_EQ(planned[i].name, real.name());
       EXPECT_EQ(planned[i].layout.global, real.layout().global) << real.name();
       EXPECT_EQ(planned[i].layout.gradient_partial, real.layout().gradient_partial) << real.name();
       EXPECT_EQ(planned[i].compute, real.compute()) << real.name();
+      EXPECT_EQ(planned[i].decay, real.decays()) << real.name();
       EXPECT_EQ(local_elements(planned[i], shape, rank), real.value().elements()) << real.name();
     }
   });

@@ -181,7 +181,7 @@ TEST(Shrink, NeverMakesALegalLayoutIllegal) {
   int64_t legal = 0;
   for (int round = 0; round < 60; ++round) {
     EngineConfig engine = laws::small_engine(DType::f64, "topk");
-    DecoderConfig& model = engine.model;
+    ModelConfig& model = engine.model;
     model.kv_heads = any({1, 2, 3, 4, 8});
     model.heads = model.kv_heads * any({1, 2, 3, 8});
     model.ffn_dim = any({7, 24, 64, 96});

@@ -4,15 +4,15 @@
 #include <cmath>
 
 #include "core/autograd/tape.h"
-#include "models/families/decoder.h"
+#include "models/families/lookup/configured_model.h"
 #include "moe/routers/table.h"
 #include "parallel/comm/self_communicator.h"
 
 namespace troupe {
 namespace {
 
-DecoderConfig small() {
-  DecoderConfig config;
+ModelConfig small() {
+  ModelConfig config;
   config.layers = 2;
   config.dim = 64;
   config.heads = 4;
@@ -41,9 +41,9 @@ bool ends_with(const std::string& text, const std::string& end) {
 // Projections back into the residual stream are drawn with std / sqrt(2 layers).
 TEST(Decoder, InitialValues) {
   const Mesh mesh(MeshShape{}, self_communicator());
-  Decoder model(small(), mesh, Device::cpu(1), 3);
+  const auto model = make_model(small(), mesh, Device::cpu(1), 3);
   int residual = 0;
-  for (Parameter* parameter : model.parameters()) {
+  for (Parameter* parameter : model->parameters()) {
     const std::string& name = parameter->name();
     const std::vector<double> values = parameter->value().values();
     double sum = 0.0;
@@ -74,12 +74,12 @@ TEST(Decoder, InitialValues) {
 }
 
 TEST(Decoder, DropsInTrainingOnlyAndByStep) {
-  DecoderConfig config = small();
+  ModelConfig config = small();
   const Mesh mesh(MeshShape{}, self_communicator());
   const auto device = Device::cpu(1);
   const auto loss = [&](double dropout, bool training, int64_t step) {
     config.dropout = dropout;
-    Decoder model(config, mesh, device, 3);
+    const auto model = make_model(config, mesh, device, 3);
     std::vector<int32_t> ids(32);
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i * 37 % 128);
     TokenContext tokens;
@@ -92,7 +92,7 @@ TEST(Decoder, DropsInTrainingOnlyAndByStep) {
     tokens.training = training;
     tokens.step = step;
     const NoGrad no_grad;
-    return model.forward(tokens, tokens.token_ids).loss.item();
+    return model->forward(tokens, tokens.token_ids).loss.item();
   };
   const double plain = loss(0.0, true, 0);
   EXPECT_EQ(loss(0.3, false, 0), plain);

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/io/hdf5_file.h"
-#include "models/families/decoder.h"
+#include "models/families/lookup/configured_model.h"
 #include "moe/routers/table.h"
 #include "parallel/comm/self_communicator.h"
 
@@ -35,8 +35,8 @@ std::vector<int64_t> read_integers(Hdf5File& file, const std::string& path, Shap
   return values;
 }
 
-DecoderConfig fixture_config(DType compute) {
-  DecoderConfig config;
+ModelConfig fixture_config(DType compute) {
+  ModelConfig config;
   config.layers = 3;
   config.dim = 12;
   config.heads = 4;
@@ -75,10 +75,10 @@ void check_against_fixture(DType compute, double tolerance) {
   auto file = Hdf5File::open(kFixture);
   auto device = Device::cpu(1);
   const Mesh mesh(MeshShape{}, self_communicator());
-  const DecoderConfig config = fixture_config(compute);
-  Decoder model(config, mesh, device, 1);
+  const ModelConfig config = fixture_config(compute);
+  const auto model = make_model(config, mesh, device, 1);
   Shape shape;
-  for (Parameter* parameter : model.parameters()) {
+  for (Parameter* parameter : model->parameters()) {
     const std::vector<double> values =
         read_doubles(file, "/parameters/" + parameter->name(), shape);
     ASSERT_EQ(shape.elements(), parameter->value().elements()) << parameter->name();
@@ -100,7 +100,7 @@ void check_against_fixture(DType compute, double tolerance) {
   const Tensor target_T =
       Tensor::from(std::vector<int32_t>(targets.begin(), targets.end()), {count}, device);
 
-  const DecoderOutput out = model.forward(tokens, target_T);
+  const ModelOutput out = model->forward(tokens, target_T);
   EXPECT_NEAR(out.loss.item(), read_doubles(file, "/loss", shape)[0], tolerance * 4);
   double balance = 0.0;
   for (const RoutingRecord& record : out.routing) {
@@ -114,7 +114,7 @@ void check_against_fixture(DType compute, double tolerance) {
   }
 
   backward(out.loss);
-  for (Parameter* parameter : model.parameters()) {
+  for (Parameter* parameter : model->parameters()) {
     const std::vector<double> expected =
         read_doubles(file, "/gradients/" + parameter->name(), shape);
     parameter->finish_gradient();

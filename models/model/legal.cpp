@@ -1,4 +1,4 @@
-#include "launch/config/legal.h"
+#include "models/model/legal.h"
 
 #include <fmt/core.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "models/families/value_units.h"
+#include "models/model/value_units.h"
 
 #include <algorithm>
 
@@ -15,36 +15,41 @@ std::string value_unit(const std::string& parameter) {
   return parameter.substr(0, parameter.find('.', first + 1));
 }
 
-std::vector<ValueUse> forward_uses(const DecoderConfig& config, int places, int place) {
+UnitPlan unit_plan(const ModelConfig& config, const TransformerParts& parts) {
+  return {config.layers, parts.positions != nullptr, config.tie_embeddings};
+}
+
+std::vector<ValueUse> forward_uses(const UnitPlan& plan, int places, int place) {
   std::vector<ValueUse> uses;
   if (place == 0) uses.push_back({"embedding"});
-  const LayerRange layers = layers_of_place(config.layers, places, place);
+  if (place == 0 && plan.positions) uses.push_back({"positions"});
+  const LayerRange layers = layers_of_place(plan.layers, places, place);
   for (int64_t layer = layers.begin; layer < layers.end; ++layer)
     uses.push_back({layer_unit(layer)});
   if (place + 1 == places) {
     uses.push_back({kStayingUnit, true});
-    uses.push_back({config.tie_embeddings ? "embedding" : "head"});
+    uses.push_back({plan.tied_head ? "embedding" : "head"});
   }
   return uses;
 }
 
-std::vector<ValueUse> backward_uses(const DecoderConfig& config, int places, int place) {
+std::vector<ValueUse> backward_uses(const UnitPlan& plan, int places, int place) {
   std::vector<ValueUse> uses;
-  const LayerRange layers = layers_of_place(config.layers, places, place);
+  const LayerRange layers = layers_of_place(plan.layers, places, place);
   for (int64_t layer = layers.end; layer-- > layers.begin;) uses.push_back({layer_unit(layer)});
   return uses;
 }
 
-std::vector<ValueUse> step_uses(const DecoderConfig& config, const Pipeline& pipeline, int stage) {
+std::vector<ValueUse> step_uses(const UnitPlan& plan, const Pipeline& pipeline, int stage) {
   std::vector<ValueUse> uses;
   for (const PipelineStep& step : pipeline_steps(pipeline, stage)) {
     const int place = pipeline.place(stage, step.chunk);
     std::vector<ValueUse> some;
     if (step.action == PipelineAction::forward) {
-      some = forward_uses(config, pipeline.places(), place);
+      some = forward_uses(plan, pipeline.places(), place);
     } else if (step.action == PipelineAction::backward ||
                step.action == PipelineAction::input_gradient) {
-      some = backward_uses(config, pipeline.places(), place);
+      some = backward_uses(plan, pipeline.places(), place);
     }
     uses.insert(uses.end(), some.begin(), some.end());
   }

@@ -1,4 +1,4 @@
-#include "launch/config/routed_rows.h"
+#include "models/blocks/routed_rows.h"
 
 #include <algorithm>
 #include <cmath>

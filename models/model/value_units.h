@@ -1,4 +1,4 @@
-// The units in which a decoder uses its values: the embedding, each block, the last norm, the head.
+// The units in which a model uses its values: the embedding, each block, the last norm, the head.
 // Their order in a step is a pure function of the schedule, so that values which are spread over
 // ranks can be on their way before they are used, and `check` can count the bytes.
 #pragma once
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/parameter/value_keeper.h"
-#include "models/families/decoder_config.h"
+#include "models/model/transformer_parts.h"
 #include "parallel/pp/schedule.h"
 
 namespace troupe {
@@ -18,12 +18,20 @@ std::string value_unit(const std::string& parameter);
 // The last norm. It is small and backward reads it again, so its values stay after its first use.
 inline constexpr const char* kStayingUnit = "norm";
 
+// What decides on the units of a model.
+struct UnitPlan {
+  int64_t layers = 0;
+  bool positions = false;  // a table of positions stands beside the embedding
+  bool tied_head = false;  // the head is the embedding's table
+};
+UnitPlan unit_plan(const ModelConfig& config, const TransformerParts& parts);
+
 // Forward of the piece of the model at `place`, of `places`.
-std::vector<ValueUse> forward_uses(const DecoderConfig& config, int places, int place);
+std::vector<ValueUse> forward_uses(const UnitPlan& plan, int places, int place);
 // Its backward. The embedding and the head read no values then, and the norm is still there.
-std::vector<ValueUse> backward_uses(const DecoderConfig& config, int places, int place);
+std::vector<ValueUse> backward_uses(const UnitPlan& plan, int places, int place);
 
 // All uses of one step of training on a pipeline stage, in order.
-std::vector<ValueUse> step_uses(const DecoderConfig& config, const Pipeline& pipeline, int stage);
+std::vector<ValueUse> step_uses(const UnitPlan& plan, const Pipeline& pipeline, int stage);
 
 }  // namespace troupe

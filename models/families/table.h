@@ -1,0 +1,13 @@
+// All model families of this build. The table is written by CMake from the files of
+// models/families: a file `name.cpp` gives `FamilyDescriptor family_name()`.
+#pragma once
+
+#include <vector>
+
+#include "models/model/family.h"
+
+namespace troupe {
+
+const std::vector<FamilyDescriptor>& families();
+
+}  // namespace troupe

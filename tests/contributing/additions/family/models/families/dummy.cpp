@@ -1,0 +1,40 @@
+// A family of attention without rotary positions under RMSNorm.
+#include "models/blocks/attention.h"
+#include "models/blocks/pre_norm_block.h"
+#include "models/model/family.h"
+
+namespace troupe {
+
+FamilyDescriptor family_dummy() {
+  FamilyDescriptor family;
+  family.name = "dummy";
+  family.help = "a model that knows no positions";
+  family.fields = {make_field("dummies", FieldType::boolean, false, "Read by nobody.")};
+  family.ffn_dim = [](int64_t dim) { return 2 * dim; };
+  family.ffn_dim_rule = "2 dim";
+  family.resolve = [](ModelConfig& config, Options&) {
+    config.kv_heads = config.heads;
+    config.head_dim = config.dim / config.heads;
+  };
+  family.problems = [](const ModelConfig&) { return std::vector<FamilyProblem>(); };
+  family.parts = [](const ModelConfig& config) {
+    PreNormParts block;
+    block.mixer_norm = block.feed_forward_norm = rms_norm_part(config.dim, config.norm_eps);
+    block.mixer = attention_part({.dim = config.dim,
+                                  .heads = config.heads,
+                                  .kv_heads = config.kv_heads,
+                                  .head_dim = config.head_dim});
+    block.dim = config.dim;
+    TransformerParts parts;
+    for (const auto& moe : config.moe) {
+      block.feed_forward =
+          moe ? moe_part(config.dim, *moe, config.vocab) : swiglu_part(config.dim, config.ffn_dim);
+      parts.blocks.push_back(pre_norm_block(block));
+    }
+    parts.norm = rms_norm_part(config.dim, config.norm_eps);
+    return parts;
+  };
+  return family;
+}
+
+}  // namespace troupe
