@@ -54,11 +54,25 @@ void PosixFile::write_at(int64_t offset, const void* data, int64_t bytes) {
     if (put < 0) fail_io("write", path_, errno);
     if (put == 0) fail_io("write", path_, ENOSPC);
     done += put;
+    not_started_ += put;
   }
 }
 
 void PosixFile::sync() {
   if (::fsync(descriptor_) != 0) fail_io("sync", path_, errno);
+}
+
+void PosixFile::write_behind() {
+  constexpr int64_t kWindow = 16 << 20;
+  if (not_started_ < kWindow) return;
+  not_started_ = 0;
+  constexpr unsigned kPasses = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE;
+  // An error that is told here is not told by fsync again. Other failures: a system that cannot.
+  if (::sync_file_range(descriptor_, 0, 0, kPasses) != 0 &&
+      (errno == EIO || errno == ENOSPC || errno == EDQUOT)) {
+    fail_io("write", path_, errno);
+  }
+  ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 void PosixFile::close() {

@@ -39,11 +39,12 @@ struct LoadOptions {
   // ("parameters/"). Empty: all of it; then a tensor or scalar that the file has and the state has
   // not is an error.
   std::vector<std::string> prefixes;
-  int64_t piece_bytes = 4LL << 20;  // of two such one is used while the other is read
+  int64_t piece_bytes = 4LL << 20;  // of three such one is used while the others are read
 };
 
 // Fills the tensors and scalars of `state`. Each rank's boxes may be any part of the global tensor.
-// Each tensor is poisoned with NaN before its elements come, and all are when loading fails.
+// A tensor that is not read straight into its place is poisoned with NaN before its elements come,
+// and all are when loading fails.
 // Error(checkpoint): damaged file (tensor, expected and found digest), missing or extra names,
 // another shape or type.
 void load(const std::string& path, State& state, Communicator& world,

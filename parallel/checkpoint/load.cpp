@@ -144,7 +144,7 @@ class Scatterer {
     const bool mine = holder == world_.rank();
     if (mine) filled_ += elements;
     if (holder == 0) {
-      if (mine) copy_region(region, element_, packed(piece, data), target(box));
+      if (mine) take(region, piece, data, target(box));
       return;
     }
     if (!mine && world_.rank() != 0) return;
@@ -158,6 +158,17 @@ class Scatterer {
       copy_region(region, element_, packed(piece, data), packed(region, parcel_.data()));
       world_.send(view, holder, site).wait();
     }
+  }
+  // From the piece, unless it was read into its place.
+  void take(const Box& region, const Box& piece, void* data, const BoxArray& to) {
+    for_each_common_run(
+        region, packed(piece, data), to, [&](int64_t at_piece, int64_t at, int64_t count) {
+          const std::byte* from =
+              static_cast<std::byte*>(data) + static_cast<size_t>(at_piece) * element_;
+          std::byte* out = to.data + static_cast<size_t>(at) * element_;
+          if (from == out) return;
+          std::memcpy(out, from, static_cast<size_t>(count) * element_);
+        });
   }
   BoxArray target(const Box& box) const { return array_of(*local_.find(plan_.name, box)); }
 
@@ -244,14 +255,27 @@ Source open_source(const std::string& path, Communicator& world) {
   return source;
 }
 
+// Where rank 0 holds the whole tensor in the order of the file: there it is read to. Else null.
+std::byte* whole_in_order(const TensorPlan& plan, const LocalParts& local) {
+  const Box all = whole(plan.global);
+  const StateTensor* mine = local.find(plan.name, all);
+  if (mine == nullptr || local.elements(plan.name) != volume(all)) return nullptr;
+  const BoxArray array = array_of(*mine);
+  int runs = 0;
+  for_each_run(array, size_of(plan.dtype), [&](std::byte*, int64_t) { ++runs; });
+  return runs == 1 ? array.data : nullptr;
+}
+
 // All pieces of the tensors in the order in which they are loaded.
 std::vector<ReadAhead::Piece> pieces_of(const CoveragePlan& plan, const Stored& stored,
-                                        int64_t piece_bytes) {
+                                        const LocalParts& local, int64_t piece_bytes) {
   std::vector<ReadAhead::Piece> out;
   for (const TensorPlan& tensor : plan.tensors) {
     const TensorInfo* entry = stored.find(tensor.name);
+    std::byte* into = whole_in_order(tensor, local);
     for_each_piece(tensor.global, size_of(tensor.dtype), piece_bytes, [&](const Box& piece) {
-      out.push_back({entry, piece});
+      out.push_back({entry, piece, into});
+      if (into != nullptr) into += static_cast<size_t>(volume(piece)) * size_of(tensor.dtype);
     });
   }
   return out;
@@ -306,15 +330,17 @@ void load(const std::string& path, State& state, Communicator& world, const Load
   const LocalParts local(state);
   std::optional<ReadAhead> pieces;  // rank 0
   if (source.stored) {
-    pieces.emplace(*source.stored, pieces_of(plan, *source.stored, options.piece_bytes));
+    pieces.emplace(*source.stored, pieces_of(plan, *source.stored, local, options.piece_bytes));
   }
   std::multimap<std::string, const StateTensor*> by_name;
   for (const StateTensor& entry : state.tensors) by_name.emplace(entry.name, &entry);
   std::optional<Failure> failure;
   for (const TensorPlan& tensor : plan.tensors) {
-    // Each before its elements come: the disk works meanwhile.
-    const auto [begin, end] = by_name.equal_range(tensor.name);
-    for (auto at = begin; at != end; ++at) poison(*at->second);
+    // Each before its elements come: the disk works meanwhile. Not what is read into its place.
+    if (!source.stored || whole_in_order(tensor, local) == nullptr) {
+      const auto [begin, end] = by_name.equal_range(tensor.name);
+      for (auto at = begin; at != end; ++at) poison(*at->second);
+    }
     auto found = load_tensor(source, tensor, local, world, options.piece_bytes, pieces);
     if (!failure) failure = std::move(found);
   }

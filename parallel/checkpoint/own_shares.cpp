@@ -46,6 +46,7 @@ void write_box(PosixFile& file, int64_t offset, const Box& in_file, const Box& p
                         file.write_at(offset + at_file * element, data + at_data * element,
                                       count * element);
                       });
+  file.write_behind();
 }
 
 }  // namespace troupe::checkpoint

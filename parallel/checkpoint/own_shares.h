@@ -10,6 +10,10 @@
 
 namespace troupe::checkpoint {
 
+// What is hashed and then written, or read and then hashed, in pieces of this size is still in the
+// cache the second time.
+constexpr int64_t kCachedBytes = 1 << 20;
+
 struct OwnShare {
   size_t tensor = 0;  // in the plan
   size_t share = 0;   // of the tensor

@@ -1,11 +1,13 @@
-// The pieces of a checkpoint's tensors, read on a thread of its own while the piece before is used:
-// the disk works while digests are computed and tensors filled.
+// The pieces of a checkpoint's tensors, read on a thread of its own while the pieces before are
+// used: the disk works while digests are computed and tensors filled.
 #pragma once
 
 #include <array>
+#include <condition_variable>
 #include <cstddef>
-#include <future>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "parallel/checkpoint/agreement.h"
@@ -18,25 +20,35 @@ class ReadAhead {
   struct Piece {
     const TensorInfo* tensor;
     Box box;
+    std::byte* into;  // where its elements shall stand; null: in a buffer, until the next call
   };
-  // Begins to read the first piece. `stored` and what the pieces point to must outlive this.
+  // Begins to read. `stored` and what the pieces point to must outlive this.
   ReadAhead(const Stored& stored, std::vector<Piece> pieces);
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  // The elements of the next piece, until the next call. A failure to read it is put into `failure`
-  // unless that holds one; the elements then are of no meaning.
+  // The elements of the next piece. A failure to read it is put into `failure` unless that holds
+  // one; the elements then are of no meaning.
   std::byte* next(std::optional<Failure>& failure);
 
  private:
-  void begin(size_t piece);
+  void read_all();
+  void read(size_t piece);
 
   const Stored& stored_;
   std::vector<Piece> pieces_;
-  size_t taken_ = 0;
-  std::array<std::vector<std::byte>, 2> buffers_;  // of even and of odd pieces
-  std::future<std::optional<Failure>> reading_;
+  std::vector<size_t> buffered_;  // by piece: how many before it need a buffer
+  // A piece in one is used while the next ones are read into the others.
+  std::array<std::vector<std::byte>, 3> buffers_;
+  std::vector<std::optional<Failure>> failures_;  // by piece
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t read_ = 0;   // pieces that were read
+  size_t taken_ = 0;  // pieces that next() gave
+  bool given_up_ = false;
+  std::thread reader_;
 };
 
 }  // namespace troupe::checkpoint

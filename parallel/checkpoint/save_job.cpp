@@ -254,8 +254,9 @@ void SaveJob::check_tensor(size_t number) {
   Hasher all;
   // Row-major pieces of the tensor have the elements of every share in its own row-major order.
   std::vector<Hasher> parts(gathering_ || tensor.shares.size() < 2 ? 0 : tensor.shares.size());
-  std::vector<std::byte> data;
-  for_each_piece(tensor.global, element, request_.options.piece_bytes, [&](const Box& piece) {
+  std::vector<std::byte>& data = read_back_;
+  const int64_t limit = std::min(request_.options.piece_bytes, kCachedBytes);
+  for_each_piece(tensor.global, element, limit, [&](const Box& piece) {
     data.resize(static_cast<size_t>(volume(piece)) * element);
     target_->read(number, piece, data.data());
     all.add(data.data(), static_cast<int64_t>(data.size()));

@@ -64,6 +64,7 @@ class SaveJob {
   std::vector<std::vector<Digest>> share_digests_;  // as in the plan; none where gathered
   std::vector<int> checkers_;                       // rank by tensor
   std::vector<Digest> digests_;                     // by tensor
+  std::vector<std::byte> read_back_;
 };
 
 // Collective. A whole save at once; the request needs no plan and no scalars.

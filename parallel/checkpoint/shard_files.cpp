@@ -104,7 +104,8 @@ std::vector<Digest> ShardFiles::write(const std::vector<OwnShare>& shares, std::
     const TensorPlan& tensor = request_.plan->tensors[shares[i].tensor];
     const Box& box = tensor.shares[shares[i].share].box;
     Hasher hasher;
-    for_each_packed(box, size_of(tensor.dtype), shares[i].source, request_.options.piece_bytes,
+    for_each_packed(box, size_of(tensor.dtype), shares[i].source,
+                    std::min(request_.options.piece_bytes, kCachedBytes),
                     [&](const Box& piece, const std::byte* data) {
                       hasher.add(data, volume(piece) * static_cast<int64_t>(size_of(tensor.dtype)));
                       write_box(file, writer.offset(i), box, piece, size_of(tensor.dtype), data);

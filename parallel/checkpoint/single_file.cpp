@@ -101,7 +101,8 @@ std::vector<Digest> SingleFile::write(const std::vector<OwnShare>& shares, std::
     const TensorPlan& tensor = request_.plan->tensors[share.tensor];
     Hasher hasher;
     for_each_packed(tensor.shares[share.share].box, size_of(tensor.dtype), share.source,
-                    request_.options.piece_bytes, [&](const Box& piece, const std::byte* data) {
+                    std::min(request_.options.piece_bytes, kCachedBytes),
+                    [&](const Box& piece, const std::byte* data) {
                       hasher.add(data, volume(piece) * static_cast<int64_t>(size_of(tensor.dtype)));
                       put(share.tensor, piece, data);
                     });
