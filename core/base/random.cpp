@@ -32,28 +32,34 @@ using Draws = std::array<T, kDraws>;
 // bits[0] and bits[1]: the two halves of the Philox blocks of kDraws indices from `first` on.
 void philox_blocks(uint64_t first, std::array<uint32_t, 2> key,
                    std::array<Draws<uint64_t>, 2>& bits) {
-  constexpr uint64_t kWord = 0xffffffff;
-  std::array<Draws<uint64_t>, 4> c;  // a word each; the upper halves are of no meaning
-  for (size_t i = 0; i < kDraws; ++i) {
-    c[0][i] = first + i;
-    c[1][i] = (first + i) >> 32;
-    c[2][i] = c[3][i] = 0;
-  }
-  for (int round = 0; round < 10; ++round) {
-    for (size_t i = 0; i < kDraws; ++i) {
-      const uint64_t product0 = (c[0][i] & kWord) * kMultiplier0;
-      const uint64_t product1 = (c[2][i] & kWord) * kMultiplier1;
-      c[0][i] = (product1 >> 32) ^ c[1][i] ^ key[0];
-      c[2][i] = (product0 >> 32) ^ c[3][i] ^ key[1];
-      c[1][i] = product1;
-      c[3][i] = product0;
-    }
+  constexpr size_t kRounds = 10;
+  std::array<std::array<uint32_t, 2>, kRounds> keys;
+  for (auto& round : keys) {
+    round = key;
     key[0] += kWeyl0;
     key[1] += kWeyl1;
   }
+  std::array<Draws<uint32_t>, 4> words;
   for (size_t i = 0; i < kDraws; ++i) {
-    bits[0][i] = c[1][i] << 32 | (c[0][i] & kWord);
-    bits[1][i] = c[3][i] << 32 | (c[2][i] & kWord);
+    auto c0 = static_cast<uint32_t>(first + i), c1 = static_cast<uint32_t>((first + i) >> 32);
+    uint32_t c2 = 0, c3 = 0;
+#pragma GCC unroll 10
+    for (size_t round = 0; round < kRounds; ++round) {
+      const uint64_t product0 = uint64_t{c0} * kMultiplier0;
+      const uint64_t product1 = uint64_t{c2} * kMultiplier1;
+      c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ keys[round][0];
+      c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ keys[round][1];
+      c1 = static_cast<uint32_t>(product1);
+      c3 = static_cast<uint32_t>(product0);
+    }
+    words[0][i] = c0;
+    words[1][i] = c1;
+    words[2][i] = c2;
+    words[3][i] = c3;
+  }
+  for (size_t i = 0; i < kDraws; ++i) {
+    bits[0][i] = uint64_t{words[1][i]} << 32 | words[0][i];
+    bits[1][i] = uint64_t{words[3][i]} << 32 | words[2][i];
   }
 }
 
@@ -107,6 +113,43 @@ void log1p_of_negative(const Draws<double>& x, Draws<double>& out) {
   for (size_t i = 0; i < kDraws; ++i) out[i] = std::log1p(-x[i]);
 }
 
+// The two factors of kDraws normals from index `first` on: radii[i] * cos(angles[i]).
+void radii_and_angles(uint64_t first, std::array<uint32_t, 2> key, Draws<double>& radii,
+                      Draws<double>& angles) {
+  std::array<Draws<uint64_t>, 2> bits;
+  philox_blocks(first, key, bits);
+  for (size_t i = 0; i < kDraws; ++i) angles[i] = to_unit_in_steps(bits[0][i]);
+  log1p_of_negative(angles, radii);
+  for (size_t i = 0; i < kDraws; ++i) {
+    radii[i] = std::sqrt(-2.0 * radii[i]);
+    angles[i] = 6.283185307179586 * to_unit_in_steps(bits[1][i]);
+  }
+}
+
+// cos(x) for x in [0, 6.2832], to within 2^-50.
+double near_cosine(double x) {
+  constexpr double kPiHigh = 3.141592653589793116, kPiLow = 1.2246467991473532e-16;
+  constexpr double kToWhole = 0x1.8p52;
+  const double turns = (x * (1 / kPiHigh) + kToWhole) - kToWhole;  // half ones: 0, 1 or 2
+  const double y = std::fma(-turns, kPiLow, std::fma(-turns, kPiHigh, x));
+  const double z = y * y;
+  // The series of cos(y), y at most pi / 2 but for rounding; what is left out is below 1e-18.
+  double sum = 1 / 620448401733239439360000.0;
+  sum = std::fma(-z, sum, 1 / 1124000727777607680000.0);
+  sum = std::fma(-z, sum, 1 / 2432902008176640000.0);
+  sum = std::fma(-z, sum, 1 / 6402373705728000.0);
+  sum = std::fma(-z, sum, 1 / 20922789888000.0);
+  sum = std::fma(-z, sum, 1 / 87178291200.0);
+  sum = std::fma(-z, sum, 1 / 479001600.0);
+  sum = std::fma(-z, sum, 1 / 3628800.0);
+  sum = std::fma(-z, sum, 1 / 40320.0);
+  sum = std::fma(-z, sum, 1 / 720.0);
+  sum = std::fma(-z, sum, 1 / 24.0);
+  sum = std::fma(-z, sum, 1 / 2.0);
+  sum = std::fma(-z, sum, 1.0);
+  return (2.0 * std::abs(turns - 1.0) - 1.0) * sum;
+}
+
 }  // namespace
 
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
@@ -131,7 +174,7 @@ Random::Random(uint64_t seed, std::string_view purpose, std::string_view name) {
 std::array<uint32_t, 4> Random::block(uint64_t index, uint64_t lane) const {
   return philox4x32({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
                      static_cast<uint32_t>(lane), static_cast<uint32_t>(lane >> 32)},
-                    {static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32)});
+                    key());
 }
 
 uint64_t Random::bits(uint64_t index, uint64_t lane) const {
@@ -155,20 +198,37 @@ double Random::normal(uint64_t index, uint64_t lane) const {
 }
 
 void Random::normals(uint64_t first, std::span<double> out) const {
-  const std::array<uint32_t, 2> key = {static_cast<uint32_t>(key_),
-                                       static_cast<uint32_t>(key_ >> 32)};
-  std::array<Draws<uint64_t>, 2> bits;
-  Draws<double> draws, logs;
+  Draws<double> radii, angles;
   for (size_t done = 0; done < out.size(); done += kDraws) {
-    philox_blocks(first + done, key, bits);
-    for (size_t i = 0; i < kDraws; ++i) draws[i] = to_unit_in_steps(bits[0][i]);
-    log1p_of_negative(draws, logs);
-    for (size_t i = 0; i < kDraws; ++i) {
-      logs[i] = std::sqrt(-2.0 * logs[i]);
-      draws[i] = 6.283185307179586 * to_unit_in_steps(bits[1][i]);
-    }
+    radii_and_angles(first + done, key(), radii, angles);
     const size_t count = std::min(kDraws, out.size() - done);
-    for (size_t i = 0; i < count; ++i) out[done + i] = logs[i] * std::cos(draws[i]);
+    for (size_t i = 0; i < count; ++i) out[done + i] = radii[i] * std::cos(angles[i]);
+  }
+}
+
+void Random::scaled_normals(uint64_t first, double scale, std::span<float> out) const {
+  // Twice what near_cosine, libm's cosine (one unit in the last place) and the products may be off.
+  // A number that rounds to another f32 within that is made of libm's cosine.
+  constexpr double kError = 0x1.0p-48;
+  Draws<double> radii, angles;
+  Draws<float> values;
+  for (size_t done = 0; done < out.size(); done += kDraws) {
+    radii_and_angles(first + done, key(), radii, angles);
+    uint32_t unsure = 0;
+    for (size_t i = 0; i < kDraws; ++i) {
+      const double size = scale * radii[i];
+      const double value = size * near_cosine(angles[i]);
+      const auto below = static_cast<float>(value - size * kError);
+      const auto above = static_cast<float>(value + size * kError);
+      values[i] = below;
+      unsure |= std::bit_cast<uint32_t>(below) ^ std::bit_cast<uint32_t>(above);
+    }
+    if (unsure != 0) {
+      for (size_t i = 0; i < kDraws; ++i)
+        values[i] = static_cast<float>(scale * (radii[i] * std::cos(angles[i])));
+    }
+    std::copy_n(values.begin(), std::min(kDraws, out.size() - done),
+                out.begin() + static_cast<std::ptrdiff_t>(done));
   }
 }
 

@@ -28,8 +28,13 @@ class Random {
   double normal(uint64_t index, uint64_t lane = 0) const;
   // out[i] = normal(first + i), several times as fast.
   void normals(uint64_t first, std::span<double> out) const;
+  // out[i] = scale * normal(first + i), rounded to f32. Several times as fast again.
+  void scaled_normals(uint64_t first, double scale, std::span<float> out) const;
 
  private:
+  std::array<uint32_t, 2> key() const {
+    return {static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32)};
+  }
   uint64_t key_;
 };
 

@@ -1,7 +1,7 @@
 #include "core/parameter/parameter.h"
 
 #include <algorithm>
-#include <array>
+#include <span>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -29,20 +29,14 @@ Bank bank_of(const Shape& shape) {
 
 void draw_row(const Random& random, const Init& init, int64_t first_index, int64_t count, DType to,
               void* row) {
-  constexpr int64_t kAtOnce = 256;
-  std::array<double, kAtOnce> draws;
-  for (int64_t begin = 0; begin < count; begin += kAtOnce) {
-    const int64_t some = std::min(kAtOnce, count - begin);
-    random.normals(static_cast<uint64_t>(first_index + begin),
-                   std::span(draws).first(static_cast<size_t>(some)));
-    for (int64_t i = 0; i < some; ++i) {
-      const double value = init.scale * draws[static_cast<size_t>(i)];
-      if (to == DType::f64) {
-        static_cast<double*>(row)[begin + i] = value;
-      } else {
-        static_cast<float*>(row)[begin + i] = static_cast<float>(value);
-      }
-    }
+  const auto first = static_cast<uint64_t>(first_index);
+  if (to == DType::f64) {
+    const std::span values(static_cast<double*>(row), static_cast<size_t>(count));
+    random.normals(first, values);
+    for (double& value : values) value *= init.scale;
+  } else {
+    random.scaled_normals(first, init.scale,
+                          std::span(static_cast<float*>(row), static_cast<size_t>(count)));
   }
 }
 

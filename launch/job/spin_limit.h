@@ -8,10 +8,13 @@ namespace troupe {
 // threads on two cores beside one busy program, a training step took 2656 ms instead of 409, with a
 // limit 770; generation wrote 46 tokens/s, with a limit 870. Without other programs the limit costs
 // nothing there.
-// libgomp reads its environment before main, so this sets GOMP_SPINCOUNT and starts the program
-// again, with stop requests held back until install_stop_handlers. Does nothing where the user has
-// set GOMP_SPINCOUNT or OMP_WAIT_POLICY, and on machines of more than 16 usable cores, where waking
-// many threads costs more and whose programs seldom share them. Goes on without where it fails.
+// libgomp takes GOMP_SPINCOUNT from the environment when it is loaded, before main. It asks getenv,
+// and that of the program (spin_limit.cpp) answers with the limit. Where the user has set
+// GOMP_SPINCOUNT or OMP_WAIT_POLICY there is none, nor on machines of more than 16 usable cores,
+// where waking many threads costs more and whose programs seldom share them.
+// First thing in main: where a libgomp looked for it in another way, sets GOMP_SPINCOUNT and starts
+// the program again, with stop requests held back until install_stop_handlers. Goes on without
+// where that fails.
 void limit_spinning(char** argv);
 
 }  // namespace troupe

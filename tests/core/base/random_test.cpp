@@ -73,6 +73,23 @@ TEST(Random, ManyNormalsAreThoseDrawnOneByOne) {
   EXPECT_EQ(few, (std::vector<double>{random.normal(9), random.normal(10), 7.0}));
 }
 
+// Also where a number lies so near the middle of two f32 that libm's cosine decides: about one of a
+// million does.
+TEST(Random, ScaledNormalsHaveTheBitsOfOneRoundedAlone) {
+  const Random random(7, "init", "layers.0.ffn.up.weight");
+  const double scale = 0.02 / std::sqrt(8.0);
+  std::vector<double> exact(1 << 22);
+  std::vector<float> many(exact.size());
+  random.normals(3, exact);
+  random.scaled_normals(3, scale, many);
+  for (size_t i = 0; i < many.size(); ++i)
+    ASSERT_EQ(many[i], static_cast<float>(scale * exact[i])) << i;
+  std::vector<float> few(3, 7.0F);
+  random.scaled_normals(9, scale, std::span(few).first(2));
+  EXPECT_EQ(few[1], static_cast<float>(scale * random.normal(10)));
+  EXPECT_EQ(few[2], 7.0F);
+}
+
 TEST(Random, BelowCoversItsRangeEvenly) {
   const Random random(4, "test");
   std::vector<int> counts(7);
