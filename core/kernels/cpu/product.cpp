@@ -313,8 +313,7 @@ int64_t depth_like_onednn(const Product& product, const float* weight) {
   }
   run_onednn(product, row.data(), weight, expected.data());
   int64_t alike = 0;
-  for (const int64_t depth : {s.k, int64_t{1024}, int64_t{512}, int64_t{256}}) {
-    if (depth >= s.k && depth != s.k) continue;
+  for (const int64_t depth : row_depths(s.k)) {
     row_product(row.data(), weight, s.ldb, s.k, s.n, depth, found.data());
     if (std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) != 0) continue;
     if (alike != 0) return 0;

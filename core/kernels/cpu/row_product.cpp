@@ -105,5 +105,13 @@ void row_product(const float* x, const float* w, int64_t ld, int64_t k, int64_t 
   HWY_DYNAMIC_DISPATCH(RowProduct)(x, w, ld, k, n, depth, out);
 }
 
+std::vector<int64_t> row_depths(int64_t k) {
+  std::vector<int64_t> depths{k};
+  for (const int64_t depth : {1024, 512, 256}) {
+    if (depth < k) depths.push_back(depth);
+  }
+  return depths;
+}
+
 }  // namespace troupe::kernels
 #endif

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace troupe::kernels {
 
@@ -11,5 +12,8 @@ namespace troupe::kernels {
 // multiply-adds over `depth` consecutive i from zero, added in their order.
 void row_product(const float* x, const float* w, int64_t ld, int64_t k, int64_t n, int64_t depth,
                  float* out);
+
+// The depths in which oneDNN may sum rows of k numbers, each once.
+std::vector<int64_t> row_depths(int64_t k);
 
 }  // namespace troupe::kernels

@@ -43,5 +43,12 @@ TEST(RowProduct, IsChainsOfMultiplyAddsInOrder) {
   troupe::testing::with_every_width(compare_with_chains);
 }
 
+// Twice the same depth would look like two that give the same bits, and none would be taken.
+TEST(RowProduct, DepthsToTryAreEachOnce) {
+  EXPECT_EQ(row_depths(512), (std::vector<int64_t>{512, 256}));
+  EXPECT_EQ(row_depths(2048), (std::vector<int64_t>{2048, 1024, 512, 256}));
+  EXPECT_EQ(row_depths(100), (std::vector<int64_t>{100}));
+}
+
 }  // namespace
 }  // namespace troupe::kernels
