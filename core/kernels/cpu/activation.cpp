@@ -33,22 +33,28 @@ template <typename T>
 T gelu_tanh_inner(T x) {
   return T(kGeluRoot) * (x + T(kGeluCubic) * x * x * x);
 }
-// Its derivative from s = sigmoid(gelu_tanh_inner(x)).
+// The same and its derivative from m = sigmoid(-|gelu_tanh_inner(x)|), which is exact where the
+// sigmoid itself is near one.
 template <typename T>
-T gelu_tanh_slope(T x, T s) {
-  return s + x * s * (T(1) - s) * T(kGeluRoot) * (T(1) + 3 * T(kGeluCubic) * x * x);
+T gelu_tanh_from(T x, T m) {
+  return x * (x < T(0) ? m : T(1) - m);
+}
+template <typename T>
+T gelu_tanh_slope(T x, T m) {
+  const T s = x < T(0) ? m : T(1) - m;
+  return s + x * m * (T(1) - m) * T(kGeluRoot) * (T(1) + 3 * T(kGeluCubic) * x * x);
 }
 
-// f(x[i], sigmoid(gelu_tanh_inner(x[i])), i) for all i; may overwrite x[i].
+// f(x[i], m, i) for all i; f may overwrite x[i].
 template <typename F>
 void with_gelu_sigmoid(const float* x, int64_t n, F f) {
   constexpr int64_t kPiece = 256;
-  float s[kPiece];
+  float m[kPiece];
   for (int64_t begin = 0; begin < n; begin += kPiece) {
     const int64_t count = std::min(kPiece, n - begin);
-    for (int64_t i = 0; i < count; ++i) s[i] = gelu_tanh_inner(x[begin + i]);
-    vec::sigmoid(s, s, count);
-    for (int64_t i = 0; i < count; ++i) f(x[begin + i], s[i], begin + i);
+    for (int64_t i = 0; i < count; ++i) m[i] = -std::abs(gelu_tanh_inner(x[begin + i]));
+    vec::sigmoid(m, m, count);
+    for (int64_t i = 0; i < count; ++i) f(x[begin + i], m[i], begin + i);
   }
 }
 
@@ -66,7 +72,7 @@ T value_of(UnaryOp op, T x) {
     case UnaryOp::gelu:
       return x * normal_cdf_of(x);
     case UnaryOp::gelu_tanh:
-      return x * sigmoid_of(gelu_tanh_inner(x));
+      return gelu_tanh_from(x, sigmoid_of(-std::abs(gelu_tanh_inner(x))));
     case UnaryOp::tanh:
       return std::tanh(x);
     case UnaryOp::exp:
@@ -103,7 +109,7 @@ T slope_of(UnaryOp op, T x) {
     case UnaryOp::gelu:
       return normal_cdf_of(x) + x * normal_density(x);
     case UnaryOp::gelu_tanh:
-      return gelu_tanh_slope(x, sigmoid_of(gelu_tanh_inner(x)));
+      return gelu_tanh_slope(x, sigmoid_of(-std::abs(gelu_tanh_inner(x))));
     case UnaryOp::tanh: {
       const T t = std::tanh(x);
       return T(1) - t * t;
@@ -136,7 +142,8 @@ struct Unary {
       case UnaryOp::silu:
         return vec::silu(in[0], out[0], n);
       case UnaryOp::gelu_tanh:
-        return with_gelu_sigmoid(in[0], n, [&](float x, float s, int64_t i) { out[0][i] = x * s; });
+        return with_gelu_sigmoid(
+            in[0], n, [&](float x, float m, int64_t i) { out[0][i] = gelu_tanh_from(x, m); });
       case UnaryOp::exp:
         return vec::exp(in[0], out[0], n);
       default:
@@ -153,8 +160,8 @@ struct UnarySlope {
   void operator()(int64_t n, const float* const* in, float* const* out) const {
     if (op == UnaryOp::silu) return vec::silu_gradient(in[0], in[1], out[0], n);
     if (op == UnaryOp::gelu_tanh) {
-      return with_gelu_sigmoid(in[0], n, [&](float x, float s, int64_t i) {
-        out[0][i] = in[1][i] * gelu_tanh_slope(x, s);
+      return with_gelu_sigmoid(in[0], n, [&](float x, float m, int64_t i) {
+        out[0][i] = in[1][i] * gelu_tanh_slope(x, m);
       });
     }
     for (int64_t i = 0; i < n; ++i) out[0][i] = in[1][i] * slope_of(op, in[0][i]);

@@ -76,10 +76,11 @@ INSTANTIATE_TEST_SUITE_P(
     All, UnaryOps,
     ::testing::Values(NamedUnary{"relu", relu, 0}, NamedUnary{"squared_relu", squared_relu, 0},
                       NamedUnary{"sigmoid", sigmoid, 0}, NamedUnary{"silu", silu, 0},
-                      NamedUnary{"gelu", gelu, 0}, NamedUnary{"tanh", tanh, 0},
-                      NamedUnary{"exp", exp, 0}, NamedUnary{"log", log, 2},
-                      NamedUnary{"sqrt", sqrt, 2}, NamedUnary{"square", square, 0},
-                      NamedUnary{"softplus", softplus, 0}, NamedUnary{"normal_cdf", normal_cdf, 0}),
+                      NamedUnary{"gelu", gelu, 0}, NamedUnary{"gelu_tanh", gelu_tanh, 0},
+                      NamedUnary{"tanh", tanh, 0}, NamedUnary{"exp", exp, 0},
+                      NamedUnary{"log", log, 2}, NamedUnary{"sqrt", sqrt, 2},
+                      NamedUnary{"square", square, 0}, NamedUnary{"softplus", softplus, 0},
+                      NamedUnary{"normal_cdf", normal_cdf, 0}),
     [](const auto& info) { return info.param.name; });
 
 struct NamedBinary {
@@ -180,8 +181,21 @@ TEST(Elementwise, ExtremesAndNaN) {
     EXPECT_NEAR(e[4] / std::exp(80.0), 1, 1e-6);
     EXPECT_EQ(e[5], inf);
     EXPECT_TRUE(std::isnan(e[7]));
-    for (Unary op : {relu, squared_relu, silu, gelu, softplus}) {
+    for (Unary op : {relu, squared_relu, silu, gelu, gelu_tanh, softplus}) {
       EXPECT_TRUE(std::isnan(op(x).values()[7]));
+    }
+  }
+}
+
+// The formula of the paper, written with tanh; no rounding of many values beyond their own.
+TEST(Elementwise, GeluTanhIsTheFormula) {
+  for (DType dtype : {DType::f64, DType::f32}) {
+    const Tensor x = random_tensor({1000}, 7, 3, 0, dtype);
+    const std::vector<double> in = x.values();
+    const std::vector<double> out = gelu_tanh(x).values();
+    for (size_t i = 0; i < in.size(); ++i) {
+      const double inner = std::sqrt(2.0 / M_PI) * (in[i] + 0.044715 * in[i] * in[i] * in[i]);
+      EXPECT_NEAR(out[i], 0.5 * in[i] * (1 + std::tanh(inner)), dtype == DType::f64 ? 1e-15 : 1e-6);
     }
   }
 }

@@ -94,6 +94,7 @@ std::vector<Operator> elementwise() {
           unary("sigmoid", sigmoid),
           unary("silu", silu),
           unary("gelu", gelu),
+          unary("gelu_tanh", gelu_tanh),
           unary("tanh", tanh),
           unary("exp", exp),
           unary("log", log, 2.0),

@@ -21,10 +21,12 @@ struct Case {
   DType compute = DType::f32;
   int64_t window = 0;
   std::optional<double> capacity = {};
+  std::string family = "decoder";
 };
 
 ModelConfig tiny(const Case& test) {
   ModelConfig config;
+  config.family = test.family;
   config.layers = 2;
   config.dim = 16;
   config.heads = 2;
@@ -49,6 +51,8 @@ ModelConfig tiny(const Case& test) {
     moe.capacity_factor_eval = test.capacity;
     config.moe[1] = moe;
   }
+  Options options(find_family(config.family).fields);
+  if (config.family != "decoder") find_family(config.family).resolve(config, options);
   return config;
 }
 
@@ -188,6 +192,8 @@ INSTANTIATE_TEST_SUITE_P(Models, TextGenerator,
                                            Case{"topk_f64", "topk", DType::f64},
                                            Case{"window", "topk", DType::f32, 5},
                                            Case{"switch_router", "switch"},
+                                           Case{"gpt2", "", DType::f32, 0, {}, "gpt2"},
+                                           Case{"gpt2_topk", "topk", DType::f64, 0, {}, "gpt2"},
                                            Case{"st_moe", "st_moe"}, Case{"hash", "hash"},
                                            Case{"capacity", "switch", DType::f32, 0, 0.5}),
                          [](const auto& info) { return info.param.name; });

@@ -1,0 +1,107 @@
+// A family whose parts are those of no other trains the same on every layout: gpt2 on 24 layouts of
+// 8 ranks, of all that `troupe verify` runs (what it said of all of them is in
+// certificates/gpt2.json), dense and with experts, with dropout and recompute.
+#include <gtest/gtest.h>
+
+#include "launch/verify/layout_list.h"
+#include "launch/verify/verifier.h"
+#include "models/families/lookup/configured_model.h"
+#include "parallel/comm/thread_world.h"
+#include "tests/support/law_check.h"
+
+namespace troupe::laws {
+namespace {
+
+EngineConfig gpt2_engine(DType compute) {
+  EngineConfig engine = small_engine(compute, "topk");
+  ModelConfig& model = engine.model;
+  const auto moe = model.moe.at(1);
+  model.family = "gpt2";
+  model.layers = 8;
+  model.dim = 16;
+  model.heads = 8;
+  model.seq_len = 16;
+  model.moe.assign(8, std::nullopt);
+  model.moe[2] = model.moe[7] = moe;
+  for (const size_t layer : {2, 7}) {
+    model.moe[layer]->experts = 8;
+    model.moe[layer]->ffn_dim = 8;
+  }
+  Options none;
+  find_family("gpt2").resolve(model, none);
+  engine.global_batch = 8;
+  engine.micro_batch = 1;
+  return engine;
+}
+
+// Evenly out of those that can be.
+std::vector<VerifiedLayout> some_layouts(const EngineConfig& engine, size_t count) {
+  LayoutSubject subject = layout_subject(engine.model);
+  subject.global_batch = engine.global_batch;
+  subject.micro_batch = engine.micro_batch;
+  std::vector<VerifiedLayout> possible;
+  for (VerifiedLayout& layout : all_layouts(subject, {8, false, 0, 2})) {
+    if (layout.refused.empty()) possible.push_back(std::move(layout));
+  }
+  std::vector<VerifiedLayout> some;
+  for (size_t i = 0; i < count; ++i) some.push_back(possible.at(i * possible.size() / count));
+  return some;
+}
+
+class Gpt2Layouts : public testing::TestWithParam<size_t> {};
+
+// Each test checks two layouts, so that none takes long.
+TEST_P(Gpt2Layouts, TrainTheSameModel) {
+  const size_t part = GetParam();
+  VerifyCase verify{gpt2_engine(DType::f64)};
+  verify.steps = 2;
+  verify.engine.model.dropout = part % 2 == 0 ? 0.1 : 0.0;
+  verify.engine.model.recompute = part % 3 == 0;
+  const std::vector<VerifiedLayout> layouts = some_layouts(verify.engine, 24);
+  Verifier verifier(verify);
+  for (size_t i = 2 * part; i < 2 * (part + 1); ++i) {
+    const Verdict verdict = verifier.check(layouts[i], run_on_threads(8, std::chrono::seconds(60)));
+    EXPECT_TRUE(verdict.same(tolerance_of(DType::f64)))
+        << describe(layouts[i]) << ": " << verdict.worst << " in " << verdict.where
+        << verdict.error;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Parts, Gpt2Layouts, testing::Range(size_t{0}, size_t{12}));
+
+// Its table of positions is a unit of its own, and its norms have two parameters: gathered when
+// they are used, in steps, evaluation and generation.
+TEST(Gpt2, HasTheBitsOfZero2UnderZero3) {
+  const EngineConfig config = gpt2_engine(DType::f32);
+  std::array<std::vector<double>, 2> seen;
+  for (const int zero : {2, 3}) {
+    run_ranks(2, [&](int rank, std::shared_ptr<Communicator> world) {
+      const auto device = Device::cpu(1);
+      world->set_device(device);
+      Parallelism layout(MeshShape::of({.dp = 2, .ep = 2}));
+      layout.zero = zero;
+      const Mesh mesh(layout, world);
+      TrainingEngine engine(config, mesh, device);
+      std::vector<double> values;
+      for (int step = 0; step < 2; ++step) {
+        values.push_back(engine.step(step, law_batches(engine, step)).loss);
+        BatchTensors batch = to_tensors(law_batches(engine, step)(0), false, device);
+        batch.context.global_sequences = config.global_batch;
+        batch.context.global_tokens = config.global_batch * config.model.seq_len;
+        batch.context.micro_batch = config.micro_batch;
+        for (double nll : engine.model().nll(batch.context, batch.targets).values())
+          values.push_back(nll);
+        ModelCache cache = engine.model().make_cache(6);
+        for (const std::vector<int32_t>& ids : {std::vector<int32_t>{1, 2, 3}, {4}}) {
+          for (double logit : engine.model().decode(ids, cache).values()) values.push_back(logit);
+        }
+      }
+      if (rank == 1) seen[static_cast<size_t>(zero - 2)] = values;
+    });
+  }
+  EXPECT_FALSE(seen[0].empty());
+  EXPECT_EQ(seen[1], seen[0]);
+}
+
+}  // namespace
+}  // namespace troupe::laws
