@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kMostCores = 16;
 constexpr const char* kName = "GOMP_SPINCOUNT";
-char kSpins[] = "2000";  // about 30 us
+char kSpins[] = "3000";  // about 45 us
 
 bool answered = false;  // libgomp was told the limit
 

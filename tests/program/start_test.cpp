@@ -25,7 +25,7 @@ TEST_F(Start, ThreadsSpinShortly) {
   cpu_set_t cores;
   ASSERT_EQ(sched_getaffinity(0, sizeof(cores), &cores), 0);
   if (CPU_COUNT(&cores) > 16) GTEST_SKIP() << "left alone on large machines";
-  EXPECT_EQ(occurrences(settings({}), "GOMP_SPINCOUNT = '2000'"), 1);
+  EXPECT_EQ(occurrences(settings({}), "GOMP_SPINCOUNT = '3000'"), 1);
 }
 
 TEST_F(Start, WhatTheUserHasSetStays) {

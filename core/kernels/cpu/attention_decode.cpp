@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -6,6 +7,27 @@
 
 namespace troupe::kernels {
 namespace {
+
+constexpr int64_t kRows = 32;  // keys or values that are met together
+
+// Rows that all queries of a group read while they are in the cache.
+template <typename T>
+struct CachedRows {
+  const T* data;
+  int64_t stride;
+
+  // Of one kv head of one sequence, from `first` on: in place, or converted through `buffer`.
+  CachedRows(const View& view, int64_t b, int64_t kv, int64_t first, int64_t count, T* buffer) {
+    const int64_t n = view.dim(3);
+    const auto at = [&](int64_t j) {
+      return b * view.strides[0] + (first + j) * view.strides[1] + kv * view.strides[2];
+    };
+    data = read_row<T>(view, at(0), n, buffer);
+    stride = data == buffer ? n : view.strides[1];
+    for (int64_t j = 1; j < count && data == buffer; ++j)
+      read_row<T>(view, at(j), n, buffer + j * n);
+  }
+};
 
 // One kv head of one sequence: all queries of its group read each key and each value once.
 template <typename T>
@@ -16,8 +38,8 @@ void decode_head(const View& q, const View& k, const View& v, T scale, const Att
   const int64_t n = q.dim(3);
   const int64_t keys = k.dim(1);
   const int64_t group = heads / k.dim(2);
-  T* row = scratch;
-  T* query = row + n;                      // [queries * group, n]
+  T* row = scratch;                        // [kRows, n]
+  T* query = row + kRows * n;              // [queries * group, n]
   T* sums = query + queries * group * n;   // [queries * group, n]
   T* scores = sums + queries * group * n;  // [queries * group, keys]
   const auto* first = mask.first.as<int32_t>() + b * queries;
@@ -30,14 +52,23 @@ void decode_head(const View& q, const View& k, const View& v, T scale, const Att
       for (int64_t i = 0; i < n; ++i) to[i] = scale * from[i];
     }
   }
-  for (int64_t j = 0; j < keys; ++j) {
-    const T* key = read_row<T>(k, b * k.strides[0] + j * k.strides[1] + kv * k.strides[2], n, row);
-    for (int64_t i = 0; i < queries * group; ++i) {
-      const bool seen = j >= first[i / group] && j < end[i / group];
-      scores[i * keys + j] =
-          seen ? vec::dot(query + i * n, key, n) : -std::numeric_limits<T>::infinity();
+  // Calls use(i, rows, stride, begin, stop) for what query i sees of each block: [begin, stop),
+  // which begins at `rows`.
+  const auto for_seen = [&](const View& view, auto use) {
+    for (int64_t j = 0; j < keys; j += kRows) {
+      const int64_t count = std::min(kRows, keys - j);
+      const CachedRows<T> rows(view, b, kv, j, count, row);
+      for (int64_t i = 0; i < queries * group; ++i) {
+        const int64_t begin = std::max<int64_t>(j, first[i / group]);
+        const int64_t stop = std::min<int64_t>(j + count, end[i / group]);
+        if (begin < stop) use(i, rows.data + (begin - j) * rows.stride, rows.stride, begin, stop);
+      }
     }
-  }
+  };
+  std::fill(scores, scores + queries * group * keys, -std::numeric_limits<T>::infinity());
+  for_seen(k, [&](int64_t i, const T* rows, int64_t stride, int64_t begin, int64_t stop) {
+    vec::dots(query + i * n, rows, stride, stop - begin, n, scores + i * keys + begin);
+  });
   for (int64_t i = 0; i < queries * group; ++i) {
     T* p = scores + i * keys;
     const T top = vec::max(p, keys);
@@ -46,14 +77,9 @@ void decode_head(const View& q, const View& k, const View& v, T scale, const Att
     vec::scale(empty ? T(0) : T(1) / total, p, p, keys);
   }
   std::fill(sums, scores, T(0));
-  for (int64_t j = 0; j < keys; ++j) {
-    const T* value =
-        read_row<T>(v, b * v.strides[0] + j * v.strides[1] + kv * v.strides[2], n, row);
-    for (int64_t i = 0; i < queries * group; ++i) {
-      const bool seen = j >= first[i / group] && j < end[i / group];
-      if (seen) vec::axpy(scores[i * keys + j], value, sums + i * n, n);
-    }
-  }
+  for_seen(v, [&](int64_t i, const T* rows, int64_t stride, int64_t begin, int64_t stop) {
+    vec::axpys(scores + i * keys + begin, rows, stride, stop - begin, sums + i * n, n);
+  });
   for (int64_t i = 0; i < queries * group; ++i) {
     const int64_t at = ((b * queries + i / group) * heads + kv * group + i % group) * n;
     write_row<T>(out, at, n, sums + i * n);
@@ -64,7 +90,7 @@ template <typename T>
 void decode_as(Stream& stream, const View& q, const View& k, const View& v, double scale,
                const AttentionMask& mask, const View& out) {
   const int64_t rows = q.dim(1) * (q.dim(2) / k.dim(2));
-  const Scratch<T> scratch(stream, stream.threads, q.dim(3) * (2 * rows + 1) + rows * k.dim(1));
+  const Scratch<T> scratch(stream, stream.threads, q.dim(3) * (2 * rows + kRows) + rows * k.dim(1));
   parallel_for(stream, q.dim(0) * k.dim(2), [&](int64_t piece) {
     decode_head<T>(q, k, v, static_cast<T>(scale), mask, piece / k.dim(2), piece % k.dim(2),
                    scratch.slot(thread_index()), out);

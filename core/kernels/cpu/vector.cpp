@@ -144,21 +144,6 @@ float Sum(const float* x, int64_t n) {
   return total;
 }
 
-float Dot(const float* x, const float* y, int64_t n) {
-  const D d;
-  V a = hn::Zero(d);
-  V b = hn::Zero(d);
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    a = hn::MulAdd(hn::LoadU(d, x + i), hn::LoadU(d, y + i), a);
-    b = hn::MulAdd(hn::LoadU(d, x + i + lanes), hn::LoadU(d, y + i + lanes), b);
-  }
-  float total = hn::GetLane(hn::SumOfLanes(d, hn::Add(a, b)));
-  for (; i < n; ++i) total += x[i] * y[i];
-  return total;
-}
-
 float ExpShifted(const float* x, float shift, float* out, int64_t n) {
   const D d;
   const V s = hn::Set(d, shift);
@@ -281,7 +266,6 @@ HWY_EXPORT(ScaleBF16);
 HWY_EXPORT(AxpyBF16);
 HWY_EXPORT(Max);
 HWY_EXPORT(Sum);
-HWY_EXPORT(Dot);
 HWY_EXPORT(ExpShifted);
 HWY_EXPORT(Rotate);
 HWY_EXPORT(Exp);
@@ -297,7 +281,6 @@ void to_f32(const BF16* in, float* out, int64_t n) { HWY_DYNAMIC_DISPATCH(ToF32)
 void to_bf16(const float* in, BF16* out, int64_t n) { HWY_DYNAMIC_DISPATCH(ToBF16)(in, out, n); }
 float max(const float* x, int64_t n) { return HWY_DYNAMIC_DISPATCH(Max)(x, n); }
 float sum(const float* x, int64_t n) { return HWY_DYNAMIC_DISPATCH(Sum)(x, n); }
-float dot(const float* a, const float* b, int64_t n) { return HWY_DYNAMIC_DISPATCH(Dot)(a, b, n); }
 float exp_shifted(const float* x, float shift, float* out, int64_t n) {
   return HWY_DYNAMIC_DISPATCH(ExpShifted)(x, shift, out, n);
 }
@@ -342,11 +325,6 @@ double max(const double* x, int64_t n) {
 double sum(const double* x, int64_t n) {
   double total = 0;
   for (int64_t i = 0; i < n; ++i) total += x[i];
-  return total;
-}
-double dot(const double* a, const double* b, int64_t n) {
-  double total = 0;
-  for (int64_t i = 0; i < n; ++i) total += a[i] * b[i];
   return total;
 }
 double exp_shifted(const double* x, double shift, double* out, int64_t n) {

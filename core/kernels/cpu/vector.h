@@ -18,6 +18,10 @@ float sum(const float* x, int64_t n);
 double sum(const double* x, int64_t n);
 float dot(const float* a, const float* b, int64_t n);
 double dot(const double* a, const double* b, int64_t n);
+// out[j] = dot(a, rows + j * stride, n) for `count` rows, with the same bits.
+void dots(const float* a, const float* rows, int64_t stride, int64_t count, int64_t n, float* out);
+void dots(const double* a, const double* rows, int64_t stride, int64_t count, int64_t n,
+          double* out);
 // out[i] = exp(x[i] - shift); returns their sum. out may be x.
 float exp_shifted(const float* x, float shift, float* out, int64_t n);
 double exp_shifted(const double* x, double shift, double* out, int64_t n);
@@ -25,6 +29,10 @@ double exp_shifted(const double* x, double shift, double* out, int64_t n);
 void axpy(float a, const float* x, float* y, int64_t n);
 void axpy(float a, const BF16* x, float* y, int64_t n);
 void axpy(double a, const double* x, double* y, int64_t n);
+// axpy(a[j], rows + j * stride, y, n) for `count` rows, one after the other.
+void axpys(const float* a, const float* rows, int64_t stride, int64_t count, float* y, int64_t n);
+void axpys(const double* a, const double* rows, int64_t stride, int64_t count, double* y,
+           int64_t n);
 // out[i] = a * x[i]
 void scale(float a, const float* x, float* out, int64_t n);
 void scale(float a, const BF16* x, float* out, int64_t n);

@@ -107,6 +107,29 @@ TEST(Vector, ReductionsOfEveryLength) {
   });
 }
 
+// Bit for bit: with rows that lie apart, and lengths with and without a rest.
+TEST(Vector, ManyRowsAtOnceAreTheRowsOneByOne) {
+  with_every_width([] {
+    for (const int64_t n : {1, 7, 16, 64, 131}) {
+      const int64_t count = 9, stride = n + 5;
+      const std::vector<float> a = random_floats(static_cast<size_t>(n), 1, 1);
+      const std::vector<float> rows = random_floats(static_cast<size_t>(count * stride), 1, 2);
+      const std::vector<float> factors = random_floats(static_cast<size_t>(count), 1, 3);
+      std::vector<float> dots(static_cast<size_t>(count));
+      vec::dots(a.data(), rows.data(), stride, count, n, dots.data());
+      std::vector<float> sums = a, one_by_one = a;
+      vec::axpys(factors.data(), rows.data(), stride, count, sums.data(), n);
+      for (int64_t j = 0; j < count; ++j) {
+        const float* row = rows.data() + j * stride;
+        EXPECT_EQ(dots[static_cast<size_t>(j)], vec::dot(a.data(), row, n)) << n;
+        for (size_t i = 0; i < a.size(); ++i)
+          one_by_one[i] = std::fma(factors[static_cast<size_t>(j)], row[i], one_by_one[i]);
+      }
+      EXPECT_EQ(sums, one_by_one) << n;
+    }
+  });
+}
+
 TEST(Vector, MaxReportsNaNAtEveryPlace) {
   with_every_width([] {
     for (size_t at = 0; at < 37; ++at) {
