@@ -8,6 +8,7 @@
 #include "core/base/random.h"
 #include "core/kernels/memory_rate.h"
 #include "launch/bench/median.h"
+#include "models/families/lookup/configured_model.h"
 
 namespace troupe {
 namespace {
@@ -38,12 +39,13 @@ WeightBytes weight_bytes(Model& model) {
     out.all += bytes_of(*parameter);
     if (parameter->layout().mesh != MeshKind::experts) out.common += bytes_of(*parameter);
   }
-  // Of an embedding table that is not the head too, a token reads one row.
-  const ModelConfig& config = model.config();
-  if (!config.tie_embeddings) {
-    const int64_t row = config.dim * static_cast<int64_t>(size_of(config.compute));
-    out.common -= (config.vocab - 1) * row;
-    out.all -= (config.vocab - 1) * row;
+  // Of a table that no product reads (an embedding, positions) a token reads one row.
+  for (const ParameterSpec& spec : model_parameters(model.config(), Parallelism())) {
+    if (spec.role != ParameterRole::table || spec.in_products) continue;
+    const Shape& shape = spec.layout.global;
+    const int64_t others = (shape[0] - 1) * shape[1] * static_cast<int64_t>(size_of(spec.compute));
+    out.common -= others;
+    out.all -= others;
   }
   return out;
 }

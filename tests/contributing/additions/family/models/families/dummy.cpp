@@ -18,12 +18,13 @@ FamilyDescriptor family_dummy() {
   };
   family.problems = [](const ModelConfig&) { return std::vector<FamilyProblem>(); };
   family.parts = [](const ModelConfig& config) {
+    AttentionConfig attention;
+    attention.dim = config.dim;
+    attention.heads = attention.kv_heads = config.heads;
+    attention.head_dim = config.head_dim;
     PreNormParts block;
     block.mixer_norm = block.feed_forward_norm = rms_norm_part(config.dim, config.norm_eps);
-    block.mixer = attention_part({.dim = config.dim,
-                                  .heads = config.heads,
-                                  .kv_heads = config.kv_heads,
-                                  .head_dim = config.head_dim});
+    block.mixer = attention_part(attention);
     block.dim = config.dim;
     TransformerParts parts;
     for (const auto& moe : config.moe) {
