@@ -19,7 +19,7 @@ class MoEFeedForward final : public FeedForward {
   Tensor forward(const Tensor& x_TD, const TokenContext& tokens, const TokenSharding* sharding,
                  RoutingRecord& record, const Assignment* replay) override {
     MoEOutput output = layer_.forward(x_TD, tokens, replay, sharding);
-    const Tensor y_TD = attach_losses(output.y_TD, output.losses);
+    Tensor y_TD = attach_losses(output.y_TD, output.losses);
     for (LossTerm& term : output.losses) term.value = term.value.detach();
     record = {std::move(output.losses), std::move(output.stats), std::move(output.assignment)};
     return y_TD;

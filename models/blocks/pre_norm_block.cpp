@@ -92,8 +92,9 @@ class PreNormPart final : public Part<Block> {
   std::vector<ParameterSpec> parameters(const std::string& name,
                                         const ParameterContext& context) const override {
     std::vector<ParameterSpec> list;
+    const std::string begin = name + ".";
     const auto append = [&](const auto& part, const std::string& under) {
-      for (ParameterSpec& spec : part->parameters(name + "." + under, context))
+      for (ParameterSpec& spec : part->parameters(begin + under, context))
         list.push_back(std::move(spec));
     };
     append(parts_.mixer_norm, "attention_norm");
