@@ -15,9 +15,9 @@ using DU = hn::RebindToUnsigned<D>;
 using V = hn::Vec<D>;
 constexpr int64_t kLanes = hn::MaxLanes(D());
 constexpr int kTileVectors = HWY_TARGET == HWY_AVX2 ? 2 : 4;
-constexpr int kTileRows = 4;
 
 struct F32Dot {
+  static constexpr int kTileRows = 6;
   using Word = float;
   using A = V;
   using B = V;
@@ -28,6 +28,7 @@ struct F32Dot {
 
 // Two bf16 products by f32 arithmetic, where the processor has no instruction for them.
 struct BF16Dot {
+  static constexpr int kTileRows = 4;
   using Word = uint32_t;
   struct Pair {
     V low;
@@ -46,44 +47,48 @@ struct BF16Dot {
   }
 };
 
-template <class Dot, int kVectors>
+template <class Dot, int kRows, int kVectors>
 HWY_INLINE void tile(const BlockProduct<typename Dot::Word, float>& p, int64_t row,
                      int64_t column) {
   const D d;
-  V sum[kTileRows][kVectors];
+  V sum[kRows][kVectors];
   float* c = p.c + row * p.ldc + column;
-  for (int r = 0; r < kTileRows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) {
       sum[r][v] = p.accumulate ? hn::LoadU(d, c + r * p.ldc + v * kLanes) : hn::Zero(d);
     }
   }
   const auto* a = p.a + row * p.a_row;
   const auto* b = p.b + column;
+#pragma GCC unroll 2
   for (int64_t w = 0; w < p.words; ++w, a += p.a_word, b += p.ldb) {
     typename Dot::B columns[kVectors];
     for (int v = 0; v < kVectors; ++v) columns[v] = Dot::load(b + v * kLanes);
-    for (int r = 0; r < kTileRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       const auto factor = Dot::broadcast(a[r * p.a_row]);
       for (int v = 0; v < kVectors; ++v) sum[r][v] = Dot::add(factor, columns[v], sum[r][v]);
     }
   }
-  for (int r = 0; r < kTileRows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, c + r * p.ldc + v * kLanes);
   }
+}
+
+template <class Dot, int kVectors>
+HWY_INLINE void all_rows(const BlockProduct<typename Dot::Word, float>& p, int64_t column) {
+  int64_t row = 0;
+  for (; (p.m - row) % Dot::kTileRows != 0; row += 4) tile<Dot, 4, kVectors>(p, row, column);
+  for (; row < p.m; row += Dot::kTileRows) tile<Dot, Dot::kTileRows, kVectors>(p, row, column);
 }
 
 template <class Dot>
 HWY_INLINE void product(const BlockProduct<typename Dot::Word, float>& p) {
   int64_t column = 0;
   for (; column + kTileVectors * kLanes <= p.n; column += kTileVectors * kLanes) {
-    for (int64_t row = 0; row < p.m; row += kTileRows) tile<Dot, kTileVectors>(p, row, column);
+    all_rows<Dot, kTileVectors>(p, column);
   }
-  for (; column + 2 * kLanes <= p.n; column += 2 * kLanes) {
-    for (int64_t row = 0; row < p.m; row += kTileRows) tile<Dot, 2>(p, row, column);
-  }
-  for (; column < p.n; column += kLanes) {
-    for (int64_t row = 0; row < p.m; row += kTileRows) tile<Dot, 1>(p, row, column);
-  }
+  for (; column + 2 * kLanes <= p.n; column += 2 * kLanes) all_rows<Dot, 2>(p, column);
+  for (; column < p.n; column += kLanes) all_rows<Dot, 1>(p, column);
 }
 
 void ProductF32(const BlockProduct<float, float>& p) { product<F32Dot>(p); }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/kernels/cpu/attention_block.h"
+#include "core/kernels/cpu/shuffle.h"
 #include "core/tensor/dtype.h"
 
 namespace troupe::kernels {
@@ -87,6 +88,14 @@ void pack_transposed(const HeadRows<typename P::In>& x, int64_t words, typename 
   const int64_t rows = std::min(x.count, kBlockRows);
   if (rows < kBlockRows || x.size < words * P::kNumbers) {
     std::fill(out, out + words * kBlockRows, typename P::Word());
+  }
+  if constexpr (sizeof(typename P::Word) == sizeof(uint32_t)) {
+    // Whole words: of one number, or of two that lie side by side in every row.
+    if (x.size % P::kNumbers == 0 && x.stride % P::kNumbers == 0 &&
+        reinterpret_cast<uintptr_t>(x.data) % sizeof(uint32_t) == 0) {
+      return transpose_words(reinterpret_cast<const uint32_t*>(x.data), x.stride / P::kNumbers,
+                             rows, words, reinterpret_cast<uint32_t*>(out), kBlockRows);
+    }
   }
   for (int64_t i = 0; i < rows; ++i) {
     const In* row = x.data + i * x.stride;

@@ -1,8 +1,8 @@
 // Writing the packed and transposed forms of product operands.
 //
 // Packed: B [K, N] as N / P panels of P columns, one after the other; a panel is [K][P] in f64 and
-// f32 and [K / 2][P][2] in bf16, rows k and k + 1 side by side. N % P = 0; bf16: K % 2 = 0. P = 64:
-// oneDNN's BA16a64b and BA16a64b2a.
+// f32 and [K / 2][P][2] in bf16, rows k and k + 1 side by side. N % P = 0; bf16: K % 2 = 0. P = 64
+// in bf16: oneDNN's BA16a64b2a.
 #pragma once
 
 #include <cstdint>

@@ -17,28 +17,49 @@ constexpr int64_t kLanes = hn::MaxLanes(hn::ScalableTag<T>());
 template <typename T>
 constexpr int64_t kTileColumns = 2 * kLanes<T>;
 
-// kPacked: ldb is the tile's columns; known to the compiler it is faster. kAhead: B is met once
-// only; its rows are asked for before their turn.
-template <typename T, int kRows, bool kColumns, bool kPacked, bool kAhead>
-HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_RESTRICT c) {
+// Is what is read next asked for along the steps of a tile, or at its begin? With few rows in a
+// tile an instruction more in every step costs more than it gives.
+constexpr bool kSpread = HWY_TARGET != HWY_AVX2;
+
+// What is read next, step bytes of it in a step of the depth. Asked for only when it is read it
+// would come too late from the L3 cache or from memory.
+struct Fetch {
+  const std::byte* from = nullptr;
+  int64_t step = 0;
+};
+
+// kPacked: ldb is the tile's columns; known to the compiler it is faster. kAhead: these rows of B
+// are met for the first time; they are asked for before their turn.
+template <typename T, int kRows, bool kColumns, bool kPacked, bool kAhead, bool kFetch = false>
+HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_RESTRICT c,
+                     const Fetch& fetch = {}) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   V left[kRows];
   V right[kRows];
   for (int r = 0; r < kRows; ++r) left[r] = right[r] = hn::Zero(d);
-  // What is met next: these lines of C at the end, rows of B from further caches before their turn.
+  // These lines of C are met at the end.
   for (int r = 0; r < kRows; ++r) {
     hwy::Prefetch(c + r * p.ldc);
     hwy::Prefetch(c + r * p.ldc + kTileColumns<T> - 1);
   }
   const T* HWY_RESTRICT b = p.b;
   const int64_t ldb = kPacked ? kTileColumns<T> : p.ldb;
+  const std::byte* next = fetch.from;
+  if constexpr (kFetch && !kSpread) {
+    const std::byte* end = next + p.depth * fetch.step;
+    for (; next < end; next += 64) __builtin_prefetch(next, 0, 3);
+  }
   // Not unrolled the loop takes nearly twice as long on some processors.
 #pragma GCC unroll 4
   for (int64_t k = 0; k < p.depth; ++k, b += ldb) {
     if constexpr (kAhead) {
       hwy::Prefetch(b + 16 * ldb);
       if constexpr (kTileColumns<T> * sizeof(T) > 64) hwy::Prefetch(b + 16 * ldb + kLanes<T>);
+    }
+    if constexpr (kFetch && kSpread) {
+      __builtin_prefetch(next, 0, 2);
+      next += fetch.step;
     }
     const V b_left = hn::LoadU(d, b);
     const V b_right = hn::LoadU(d, b + kLanes<T>);
@@ -74,18 +95,6 @@ HWY_INLINE void tile(const PanelProduct<T>& p, const T* HWY_RESTRICT a, T* HWY_R
   }
 }
 
-// Brings rows [from, to) of the next panel near: asked for only by its products they would come too
-// late from the L3 cache or from memory.
-template <typename T>
-HWY_INLINE void fetch(const PanelProduct<T>& p, int64_t from, int64_t to) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t k = from; k < to; ++k) {
-    for (int64_t j = 0; j < kTileColumns<T>; j += kLine) {
-      __builtin_prefetch(p.next + k * p.next_ld + j, 0, 3);
-    }
-  }
-}
-
 // At most as many rows as a tile has.
 template <typename T, int kRows, bool kColumns, bool kPacked, bool kAhead>
 HWY_INLINE void rest(const PanelProduct<T>& p, int64_t rows, const T* a, T* c) {
@@ -98,38 +107,42 @@ HWY_INLINE void rest(const PanelProduct<T>& p, int64_t rows, const T* a, T* c) {
 template <typename T, bool kColumns, bool kPacked>
 HWY_INLINE void all_rows(const PanelProduct<T>& p) {
   const T* a = p.a;
-  if (p.rows <= kTileRows) return rest<T, kTileRows, kColumns, kPacked, true>(p, p.rows, a, p.c);
-  const int64_t tiles = (p.rows + kTileRows - 1) / kTileRows;
-  const int64_t share = p.next == nullptr ? 0 : (p.depth + tiles - 1) / tiles;
-  int64_t fetched = 0;
-  const auto fetch_share = [&] {
-    if (fetched >= p.depth || share == 0) return;
-    const int64_t to = fetched + share < p.depth ? fetched + share : p.depth;
-    fetch(p, fetched, to);
-    fetched = to;
-  };
-  int64_t row = 0;
+  T* c = p.c;
   int64_t left = p.rows;
+  if (left <= kTileRows) return rest<T, kTileRows, kColumns, kPacked, true>(p, left, a, c);
   // A rest of one or two rows would keep few accumulators busy: two tiles share it.
-  const bool even =
-      !kColumns && left > kTileRows && left % kTileRows != 0 && left % kTileRows <= kTileRows / 3;
-  while (left >= kTileRows + (even ? kTileRows : 0)) {
-    fetch_share();
-    tile<T, kTileRows, kColumns, kPacked, false>(p, a, p.c + row * p.ldc);
-    a += kTileRows * (kColumns ? p.depth : kDepth);
-    row += kTileRows;
-    left -= kTileRows;
+  const bool even = !kColumns && left % kTileRows != 0 && left % kTileRows <= kTileRows / 3;
+  const int64_t whole = left / kTileRows - (even ? 1 : 0);
+  const auto next = [&](int64_t rows) {
+    a += rows * (kColumns ? p.depth : kDepth);
+    c += rows * p.ldc;
+    left -= rows;
+  };
+  int64_t tiles = whole;
+  if (kSpread && tiles > 0) {
+    tile<T, kTileRows, kColumns, kPacked, true>(p, a, c);
+    next(kTileRows);
+    --tiles;
+  }
+  if (tiles > 0 && p.next_bytes > 0) {
+    const int64_t steps = tiles * p.depth;
+    Fetch fetch{static_cast<const std::byte*>(p.next), (p.next_bytes + steps - 1) / steps};
+    for (; tiles > 0; --tiles) {
+      tile<T, kTileRows, kColumns, kPacked, false, true>(p, a, c, fetch);
+      fetch.from += p.depth * fetch.step;
+      next(kTileRows);
+    }
+  }
+  for (; tiles > 0; --tiles) {
+    tile<T, kTileRows, kColumns, kPacked, false>(p, a, c);
+    next(kTileRows);
   }
   if (even) {
     const int64_t half = (left + 1) / 2;
-    fetch_share();
-    rest<T, kTileRows - 1, kColumns, kPacked, false>(p, half, a, p.c + row * p.ldc);
-    a += half * kDepth;
-    row += half;
-    left -= half;
+    rest<T, kTileRows - 1, kColumns, kPacked, false>(p, half, a, c);
+    next(half);
   }
-  fetch_share();
-  rest<T, kTileRows - 1, kColumns, kPacked, false>(p, left, a, p.c + row * p.ldc);
+  rest<T, kTileRows - 1, kColumns, kPacked, false>(p, left, a, c);
 }
 
 template <typename T>
@@ -158,8 +171,20 @@ HWY_INLINE hn::Vec<hn::ScalableTag<float>> load(const BF16* from) {
 template <typename In, typename T>
 HWY_INLINE void columns(const In* HWY_RESTRICT a, int64_t lda, int64_t depth, int64_t rows,
                         T* HWY_RESTRICT panels) {
+  const hn::ScalableTag<T> d;
+  constexpr int64_t kVectors = (kTileRows + kLanes<T> - 1) / kLanes<T>;
+  constexpr int64_t kRowsAhead = 4;
   for (int64_t k = 0; k < depth; ++k, a += lda) {
     int64_t row = 0;
+    // Whole vectors, whose ends the next step overwrites: not in the last one.
+    const int64_t end = k + 1 < depth ? rows - kVectors * kLanes<T> : -1;
+    for (; row <= end; row += kTileRows) {
+      T* HWY_RESTRICT to = panels + row * depth + k * kTileRows;
+      hwy::Prefetch(a + kRowsAhead * lda + row);
+      for (int64_t v = 0; v < kVectors; ++v) {
+        hn::StoreU(load(a + row + v * kLanes<T>), d, to + v * kLanes<T>);
+      }
+    }
     for (; row + kTileRows <= rows; row += kTileRows) {
       T* HWY_RESTRICT to = panels + row * depth + k * kTileRows;
       for (int r = 0; r < kTileRows; ++r) to[r] = static_cast<T>(a[row + r]);
@@ -179,27 +204,32 @@ void ColumnsBF16(const BF16* a, int64_t lda, int64_t depth, int64_t rows, float*
 }
 
 template <typename In, typename T>
-HWY_INLINE void copy(const In* b, int64_t ldb, int64_t depth, int64_t columns, T* panel) {
+HWY_INLINE void copy(const In* b, int64_t ldb, int64_t depth, int64_t columns, T* panels) {
   const hn::ScalableTag<T> d;
-  if (columns == kTileColumns<T>) {
-    for (int64_t k = 0; k < depth; ++k) {
-      hn::StoreU(load(b + k * ldb), d, panel + k * kTileColumns<T>);
-      hn::StoreU(load(b + k * ldb + kLanes<T>), d, panel + k * kTileColumns<T> + kLanes<T>);
+  constexpr int64_t kRowsAhead = 8;
+  constexpr int64_t kPanel = kDepth * kTileColumns<T>;
+  for (int64_t k = 0; k < depth; ++k, b += ldb, panels += kTileColumns<T>) {
+    int64_t j = 0;
+    T* panel = panels;
+    for (; j + kTileColumns<T> <= columns; j += kTileColumns<T>, panel += kPanel) {
+      hwy::Prefetch(b + kRowsAhead * ldb + j);
+      hn::StoreU(load(b + j), d, panel);
+      hn::StoreU(load(b + j + kLanes<T>), d, panel + kLanes<T>);
     }
-    return;
+    if (j == columns) continue;
+    for (int64_t i = 0; i < kTileColumns<T>; ++i) {
+      panel[i] = j + i < columns ? static_cast<T>(b[j + i]) : 0;
+    }
   }
-  for (int64_t k = 0; k < depth; ++k, b += ldb, panel += kTileColumns<T>) {
-    for (int64_t j = 0; j < kTileColumns<T>; ++j) panel[j] = j < columns ? static_cast<T>(b[j]) : 0;
-  }
 }
-void CopyF32(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panel) {
-  copy(b, ldb, depth, columns, panel);
+void CopyF32(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panels) {
+  copy(b, ldb, depth, columns, panels);
 }
-void CopyF64(const double* b, int64_t ldb, int64_t depth, int64_t columns, double* panel) {
-  copy(b, ldb, depth, columns, panel);
+void CopyF64(const double* b, int64_t ldb, int64_t depth, int64_t columns, double* panels) {
+  copy(b, ldb, depth, columns, panels);
 }
-void CopyBF16(const BF16* b, int64_t ldb, int64_t depth, int64_t columns, float* panel) {
-  copy(b, ldb, depth, columns, panel);
+void CopyBF16(const BF16* b, int64_t ldb, int64_t depth, int64_t columns, float* panels) {
+  copy(b, ldb, depth, columns, panels);
 }
 
 void WidenPairs(const uint32_t* words, int64_t ld, int64_t pairs, int64_t columns, float* panel) {
@@ -246,14 +276,14 @@ void copy_columns(const double* a, int64_t lda, int64_t depth, int64_t rows, dou
 void copy_columns(const BF16* a, int64_t lda, int64_t depth, int64_t rows, float* panels) {
   HWY_DYNAMIC_DISPATCH(ColumnsBF16)(a, lda, depth, rows, panels);
 }
-void copy_panel(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panel) {
-  HWY_DYNAMIC_DISPATCH(CopyF32)(b, ldb, depth, columns, panel);
+void copy_panels(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panels) {
+  HWY_DYNAMIC_DISPATCH(CopyF32)(b, ldb, depth, columns, panels);
 }
-void copy_panel(const double* b, int64_t ldb, int64_t depth, int64_t columns, double* panel) {
-  HWY_DYNAMIC_DISPATCH(CopyF64)(b, ldb, depth, columns, panel);
+void copy_panels(const double* b, int64_t ldb, int64_t depth, int64_t columns, double* panels) {
+  HWY_DYNAMIC_DISPATCH(CopyF64)(b, ldb, depth, columns, panels);
 }
-void copy_panel(const BF16* b, int64_t ldb, int64_t depth, int64_t columns, float* panel) {
-  HWY_DYNAMIC_DISPATCH(CopyBF16)(b, ldb, depth, columns, panel);
+void copy_panels(const BF16* b, int64_t ldb, int64_t depth, int64_t columns, float* panels) {
+  HWY_DYNAMIC_DISPATCH(CopyBF16)(b, ldb, depth, columns, panels);
 }
 
 void widen_pairs(const uint32_t* words, int64_t ld, int64_t pairs, int64_t columns, float* panel) {

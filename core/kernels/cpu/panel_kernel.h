@@ -35,9 +35,9 @@ struct PanelProduct {
   T* c;
   int64_t ldc;
   bool add;  // to what C holds; it is not read otherwise
-  // The panel that is met next, of as many rows, or null: it is fetched while this one is used.
-  const T* next;
-  int64_t next_ld;
+  // What is read next: brought near while this panel is used.
+  const void* next;
+  int64_t next_bytes;
 };
 void run(const PanelProduct<float>& p);
 void run(const PanelProduct<double>& p);
@@ -47,10 +47,10 @@ void copy_columns(const float* a, int64_t lda, int64_t depth, int64_t rows, floa
 void copy_columns(const double* a, int64_t lda, int64_t depth, int64_t rows, double* panels);
 void copy_columns(const BF16* a, int64_t lda, int64_t depth, int64_t rows, float* panels);
 
-// B [depth, columns] as it lies into a panel, wider columns filled with zeros.
-void copy_panel(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panel);
-void copy_panel(const double* b, int64_t ldb, int64_t depth, int64_t columns, double* panel);
-void copy_panel(const BF16* b, int64_t ldb, int64_t depth, int64_t columns, float* panel);
+// B [depth, columns] as it lies into panels of kDepth rows each, the last filled with zero columns.
+void copy_panels(const float* b, int64_t ldb, int64_t depth, int64_t columns, float* panels);
+void copy_panels(const double* b, int64_t ldb, int64_t depth, int64_t columns, double* panels);
+void copy_panels(const BF16* b, int64_t ldb, int64_t depth, int64_t columns, float* panels);
 // Words of two bf16 numbers of neighbouring rows: two rows of the panel each. columns: of a tile.
 void widen_pairs(const uint32_t* words, int64_t ld, int64_t pairs, int64_t columns, float* panel);
 

@@ -1,5 +1,7 @@
 #include "core/kernels/cpu/panel_product.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
@@ -12,9 +14,18 @@
 namespace troupe::kernels {
 namespace {
 
-constexpr int64_t kBlockOfRows = 264;  // with kDepth it fits the L2 cache; a multiple of any tile
+constexpr int64_t kBlockOfRows = 264;  // a multiple of any tile
 constexpr int64_t kPanelsAtOnce = 4;   // that are packed together, where B lies by rows
 constexpr int64_t kMostTransposed = kMostTileColumns * kDepth;
+
+// Bytes of packed rows of A that stay in the L2 cache beside panels of B and results.
+int64_t bytes_of_rows() {
+  static const int64_t bytes = [] {
+    constexpr long kSmall = 512 << 10;
+    return std::max(sysconf(_SC_LEVEL2_CACHE_SIZE), kSmall) * 3 / 8;
+  }();
+  return bytes;
+}
 
 int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -27,7 +38,7 @@ class Call {
   static int64_t elements(const ProductShape& s) {
     const TileSize tile = tile_size<Real>();
     const int64_t panels = kPanelsAtOnce * kMostTileColumns * kDepth;
-    return kBlockOfRows * kDepth + panels + kMostTransposed + sums(s, tile);
+    return rows_of_block(s) * rows_depth(s) + panels + kMostTransposed + sums(s, tile);
   }
 
   Call(const ProductShape& s, const void* a, const void* b, void* c, void* workspace)
@@ -37,21 +48,29 @@ class Call {
         b_(static_cast<const In*>(b)),
         c_(c),
         rows_(static_cast<Real*>(workspace)),
-        panels_(rows_ + kBlockOfRows * kDepth),
+        panels_(rows_ + rows_of_block(s) * rows_depth(s)),
         transposed_(panels_ + kPanelsAtOnce * kMostTileColumns * kDepth),
         sums_(transposed_ + kMostTransposed),
         narrow_(s.out == DType::bf16) {}
 
+  // Rows of A stay packed for as much of k as the cache holds; a few panels of B meet all of it, so
+  // that their part of C is near when the sums of a further depth are added.
   void run() {
+    const int64_t chunk = rows_depth(s_);
     for (first_row_ = 0; first_row_ < s_.m; first_row_ += kBlockOfRows) {
       row_count_ = std::min(kBlockOfRows, s_.m - first_row_);
-      for (first_k_ = 0; first_k_ < s_.k; first_k_ += kDepth) {
-        depth_ = std::min(kDepth, s_.k - first_k_);
-        pack_rows();
-        int64_t panel = 0;
-        for (int64_t column = 0; column < s_.n; column += tile_.columns, ++panel) {
-          const Panel b = panel_at(column);
-          multiply(panel, column, b);
+      group_ = s_.block > 0 || s_.transpose_b || few_rows() ? 1 : kPanelsAtOnce;
+      for (chunk_ = 0; chunk_ < s_.k; chunk_ += chunk) {
+        chunk_end_ = std::min(chunk_ + chunk, s_.k);
+        for_depths([&] { pack_rows(); });
+        const int64_t columns = group_ * tile_.columns;
+        for (int64_t first = 0; first < s_.n; first += columns) {
+          for_depths([&] {
+            for (int64_t column = first; column < std::min(first + columns, s_.n);
+                 column += tile_.columns) {
+              multiply(column, panel_at(column));
+            }
+          });
         }
       }
     }
@@ -63,11 +82,34 @@ class Call {
     int64_t ld;
   };
 
-  // Sums of bf16 results stay in f32 until all k are added: of one panel, or of all.
+  // In whole tiles.
+  static int64_t rows_of_block(const ProductShape& s) {
+    return up(std::min(kBlockOfRows, s.m), tile_size<Real>().rows);
+  }
+  // How much of k the packed rows cover: a multiple of kDepth.
+  static int64_t rows_depth(const ProductShape& s) {
+    const int64_t step = rows_of_block(s) * kDepth * static_cast<int64_t>(sizeof(Real));
+    return std::min(up(s.k, kDepth), std::max<int64_t>(bytes_of_rows() / step, 1) * kDepth);
+  }
+
+  // Sums of bf16 results stay in f32 until all k are added: of some panels, or of all.
   static int64_t sums(const ProductShape& s, const TileSize& tile) {
     if (s.out != DType::bf16) return 0;
-    return kBlockOfRows * (s.k > kDepth ? up(s.n, tile.columns) : tile.columns);
+    const int64_t some = kPanelsAtOnce * tile.columns;
+    return kBlockOfRows * (s.k > rows_depth(s) ? up(s.n, tile.columns) : some);
   }
+
+  bool few_rows() const { return row_count_ <= tile_.rows; }
+
+  template <typename F>
+  void for_depths(F&& f) {
+    for (first_k_ = chunk_; first_k_ < chunk_end_; first_k_ += kDepth) {
+      depth_ = std::min(kDepth, chunk_end_ - first_k_);
+      f();
+    }
+  }
+  // The packed rows of the depth at hand.
+  Real* rows() const { return rows_ + (first_k_ - chunk_) * rows_of_block(s_); }
 
   void widen(const In* from, Real* to, int64_t count) const {
     if constexpr (kWiden) {
@@ -81,10 +123,12 @@ class Call {
   void pack_rows() {
     if (!s_.transpose_a) {
       const In* from = a_ + first_row_ * s_.lda + first_k_;
-      for (int64_t r = 0; r < row_count_; ++r) widen(from + r * s_.lda, rows_ + r * kDepth, depth_);
+      for (int64_t r = 0; r < row_count_; ++r) {
+        widen(from + r * s_.lda, rows() + r * kDepth, depth_);
+      }
       return;
     }
-    copy_columns(a_ + first_k_ * s_.lda + first_row_, s_.lda, depth_, row_count_, rows_);
+    copy_columns(a_ + first_k_ * s_.lda + first_row_, s_.lda, depth_, row_count_, rows());
   }
 
   // The panel of B that begins at this column, from k first_k_ on.
@@ -108,36 +152,33 @@ class Call {
     return {panels_, tile_.columns};
   }
 
-  // What packed_panel reads after the panel at this column; null at the end of the operand and for
-  // one that is widened first.
-  Panel next_packed(int64_t column) const {
-    if constexpr (kWiden) return {};
-    if (s_.block == 0) return {};
-    column += tile_.columns;
-    int64_t k = first_k_;
-    if (column >= s_.n) {
-      column = 0;
-      k += kDepth;
-      if (k + depth_ > s_.k) return {};
+  // What packed_panel reads after the panel at this column, where that lies in one piece.
+  void show_next(int64_t column, PanelProduct<Real>& p) const {
+    if (s_.block != tile_.columns) return;
+    int64_t k = first_k_ + kDepth;
+    if (k >= chunk_end_) {
+      k = chunk_;
+      column += tile_.columns;
     }
-    const int64_t offset = column % s_.block;
-    return {reinterpret_cast<const Real*>(b_) + (column - offset) * s_.k + k * s_.block + offset,
-            s_.block};
+    if (column >= s_.n) {
+      k = chunk_end_;
+      column = 0;
+    }
+    if (k >= s_.k) return;
+    p.next = b_ + column * s_.k + k * s_.block;
+    p.next_bytes = std::min(kDepth, s_.k - k) * s_.block * static_cast<int64_t>(sizeof(In));
   }
 
   // Several panels are packed while their rows are at hand: a row of B is read once for all.
   Panel panel_by_rows(int64_t column, int64_t columns) {
     const In* from = b_ + first_k_ * s_.ldb + column;
-    const bool few = row_count_ <= tile_.rows;  // packing would cost more than it gives
     if constexpr (!kWiden) {
-      if (few && columns == tile_.columns) return {from, s_.ldb};
+      // Packing for few rows would cost more than it gives.
+      if (few_rows() && columns == tile_.columns) return {from, s_.ldb};
     }
-    const int64_t at_once = few ? 1 : kPanelsAtOnce;
-    const int64_t slot = column / tile_.columns % at_once;
-    for (int64_t p = 0; slot == 0 && p < at_once && column + p * tile_.columns < s_.n; ++p) {
-      const int64_t first = p * tile_.columns;
-      copy_panel(from + first, s_.ldb, depth_, std::min(tile_.columns, s_.n - column - first),
-                 panels_ + first * kDepth);
+    const int64_t slot = column / tile_.columns % group_;
+    if (slot == 0) {
+      copy_panels(from, s_.ldb, depth_, std::min(group_ * tile_.columns, s_.n - column), panels_);
     }
     return {panels_ + slot * tile_.columns * kDepth, tile_.columns};
   }
@@ -166,26 +207,25 @@ class Call {
     }
   }
 
-  void multiply(int64_t panel, int64_t column, const Panel& b) {
+  void multiply(int64_t column, const Panel& b) {
     PanelProduct<Real> p{};
     p.rows = row_count_;
     p.columns = std::min(tile_.columns, s_.n - column);
     p.depth = depth_;
-    p.a = rows_;
+    p.a = rows();
     p.a_columns = s_.transpose_a;
     p.b = b.data;
     p.ldb = b.ld;
-    if (const Panel next = next_packed(column); next.data != nullptr) {
-      p.next = next.data;
-      p.next_ld = next.ld;
-    }
+    show_next(column, p);
     if (!narrow_) {
       p.c = static_cast<Real*>(c_) + first_row_ * s_.ldc + column;
       p.ldc = s_.ldc;
       p.add = first_k_ > 0 || s_.accumulate;
       return kernels::run(p);
     }
-    p.c = sums_ + (s_.k > kDepth ? panel * kBlockOfRows * tile_.columns : 0);
+    const int64_t panel = column / tile_.columns;
+    const bool all_at_once = s_.k <= rows_depth(s_);
+    p.c = sums_ + (all_at_once ? panel % group_ : panel) * kBlockOfRows * tile_.columns;
     p.ldc = tile_.columns;
     p.add = first_k_ > 0;
     kernels::run(p);
@@ -210,14 +250,17 @@ class Call {
   const In* a_;
   const In* b_;
   void* c_;
-  Real* rows_;        // [kBlockOfRows, kDepth]
+  Real* rows_;        // by depths: [rows of the block, kDepth] each
   Real* panels_;      // [kPanelsAtOnce, kDepth, columns of a tile]
   Real* transposed_;  // [columns of a tile, kDepth]
-  Real* sums_;        // [panels or 1, kBlockOfRows, columns of a tile]
+  Real* sums_;        // [panels, kBlockOfRows, columns of a tile]
   bool narrow_;
   int64_t first_row_ = 0;
   int64_t row_count_ = 0;
-  int64_t first_k_ = 0;
+  int64_t group_ = 1;  // panels of B that are packed at once
+  int64_t chunk_ = 0;  // the part of k that rows_ covers
+  int64_t chunk_end_ = 0;
+  int64_t first_k_ = 0;  // the depth at hand
   int64_t depth_ = 0;
 };
 

@@ -15,7 +15,6 @@
 #include "core/base/error.h"
 #include "core/device/parallel_for.h"
 #include "core/kernels/cpu/panel_product.h"
-#include "core/kernels/cpu/row_product.h"
 #include "core/kernels/instruction_set.h"
 
 namespace troupe::kernels {
@@ -39,10 +38,8 @@ class OneThread {
   int before_;
 };
 
-// Panels of kPanelColumns columns: what oneDNN 2.6 itself chooses.
-Format packed_format(DType dtype) {
-  return dtype == DType::bf16 ? Format::BA16a64b2a : Format::BA16a64b;
-}
+// Panels of kPanelColumns columns: what oneDNN 2.6 itself chooses for bf16.
+constexpr Format kPackedFormat = Format::BA16a64b2a;
 
 dnnl::memory::desc plain(int64_t rows, int64_t columns, DType dtype, int64_t ld, bool transposed) {
   const dnnl::memory::dims strides =
@@ -86,11 +83,6 @@ class Product {
   dnnl::matmul primitive;
   dnnl::matmul::primitive_desc description;
   mutable std::vector<std::unique_ptr<Slot>> slots;  // by thread
-  // One row times W^T as it lies, by oneDNN: the depth with which row_product.h gives the same
-  // bits, found when it first runs; 0 = there is none.
-  bool one_row = false;
-  mutable std::once_flag row_tried;
-  mutable int64_t row_depth = 0;
 };
 
 namespace {
@@ -199,32 +191,20 @@ bool is_fast(const dnnl::matmul::primitive_desc& description) {
   return std::string_view(description.impl_info_str()).substr(0, 3) == "brg";
 }
 
-// Can the library's code be fast for operands of this type?
-bool library_has(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return instruction_set() >= InstructionSet::avx512;
-    case DType::bf16:
-      return fast_bf16();
-    default:
-      return false;
-  }
-}
+// Is the library's code faster than own for operands of this type?
+bool library_has(DType dtype) { return dtype == DType::bf16 && fast_bf16(); }
 
 void Cache::make_onednn(Product& product) {
   const ProductShape& s = product.shape;
   const OneThread one_thread;
   const auto a = plain(s.m, s.k, s.in, s.lda, s.transpose_a);
   const auto c = plain(s.m, s.n, s.out, s.ldc, false);
-  const auto b = s.block > 0
-                     ? dnnl::memory::desc({s.k, s.n}, onednn_type(s.in), packed_format(s.in))
-                     : plain(s.k, s.n, s.in, s.ldb, s.transpose_b);
+  const auto b = s.block > 0 ? dnnl::memory::desc({s.k, s.n}, onednn_type(s.in), kPackedFormat)
+                             : plain(s.k, s.n, s.in, s.ldb, s.transpose_b);
   product.description = {dnnl::matmul::desc(a, b, c), attributes(s.accumulate), engine_};
   if (!is_fast(product.description)) return;
   product.primitive = dnnl::matmul(product.description);
   product.by_library = true;
-  product.one_row = s.m == 1 && s.transpose_b && s.block == 0 && !s.accumulate &&
-                    s.in == DType::f32 && s.out == DType::f32;
 }
 
 const Product& Cache::find_locked(const ProductShape& shape) {
@@ -246,8 +226,8 @@ int Cache::block(DType dtype, int64_t k, int64_t n) {
     const bool pairs = dtype != DType::bf16 || k % 2 == 0;
     return n % columns == 0 && pairs ? static_cast<int>(columns) : 0;
   }
-  const int64_t group = dtype == DType::bf16 ? 32 : 16;
-  if (k % group != 0 || n % kPanelColumns != 0) return 0;
+  constexpr int64_t kGroup = 32;
+  if (k % kGroup != 0 || n % kPanelColumns != 0) return 0;
   std::lock_guard lock(mutex_);
   ProductShape key;
   key.k = k;
@@ -261,7 +241,7 @@ int Cache::block(DType dtype, int64_t k, int64_t n) {
                          dnnl::memory::desc({k, n}, type, Format::any),
                          dnnl::memory::desc({128, n}, type, Format::ab)),
       attributes(false), engine_);
-  const dnnl::memory::desc packed({k, n}, type, packed_format(dtype));
+  const dnnl::memory::desc packed({k, n}, type, kPackedFormat);
   const int block = is_fast(wanted) && packed == wanted.weights_desc() ? kPanelColumns : 0;
   blocks_[key] = block;
   return block;
@@ -299,37 +279,6 @@ void run_onednn(const Product& product, const void* a, const void* b, void* c) {
                                static_cast<int>(arguments.size()), arguments.data()));
 }
 
-// The depth of row_product.h that gives oneDNN's bits for a drawn row and this weight; 0 where none
-// does, or where the weight (of zeros, say) does not tell depths apart.
-int64_t depth_like_onednn(const Product& product, const float* weight) {
-  const ProductShape& s = product.shape;
-  std::vector<float> row(static_cast<size_t>(s.k));
-  std::vector<float> expected(static_cast<size_t>(s.n));
-  std::vector<float> found(expected.size());
-  uint64_t state = 1;
-  for (float& x : row) {
-    state = state * 0x9e3779b97f4a7c15ULL + 1;
-    x = static_cast<float>(state >> 40) * 0x1p-24F - 0.5F;
-  }
-  run_onednn(product, row.data(), weight, expected.data());
-  int64_t alike = 0;
-  for (const int64_t depth : row_depths(s.k)) {
-    row_product(row.data(), weight, s.ldb, s.k, s.n, depth, found.data());
-    if (std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) != 0) continue;
-    if (alike != 0) return 0;
-    alike = depth;
-  }
-  return alike;
-}
-
-int64_t row_depth(const Product& product, const void* weight) {
-  if (!product.one_row) return 0;
-  std::call_once(product.row_tried, [&] {
-    product.row_depth = depth_like_onednn(product, static_cast<const float*>(weight));
-  });
-  return product.row_depth;
-}
-
 void run_own(Cache& cache, const ProductShape& shape, const void* a, const void* b, void* c) {
   auto* workspace = static_cast<std::byte*>(cache.workspace(panel_workspace_bytes(shape)));
   panel_product(shape, a, b, c, workspace);
@@ -351,11 +300,6 @@ void prepare(Device& device, const ProductShape& family, int64_t count,
 
 void run(const Product& product, const void* a, const void* b, void* c) {
   if (is_empty(product.shape)) return run_empty(product.shape, c);
-  if (const int64_t depth = row_depth(product, b); depth > 0) {
-    const ProductShape& s = product.shape;
-    return row_product(static_cast<const float*>(a), static_cast<const float*>(b), s.ldb, s.k, s.n,
-                       depth, static_cast<float*>(c));
-  }
   if (product.by_library) return run_onednn(product, a, b, c);
   run_own(*product.cache, product.shape, a, b, c);
 }

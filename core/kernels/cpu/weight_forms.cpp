@@ -20,8 +20,6 @@ WeightForms::WeightForms(int64_t experts, int64_t out, int64_t in, DType compute
                          const std::shared_ptr<Device>& device)
     : experts_(experts), out_(out), in_(in), compute_(compute), device_(device) {
   forward_.block = kernels::packed_block(*device, compute, in, out);
-  // In f32 the library reads W nearly as fast as it lies (0 to 7 %) in x W^T: one copy is enough.
-  if (compute == DType::f32 && forward_.block == kernels::kPanelColumns) forward_.block = 0;
   input_gradient_.block = kernels::packed_block(*device, compute, out, in);
 }
 
