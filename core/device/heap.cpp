@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <new>
 
 namespace troupe {
@@ -22,15 +23,38 @@ int class_of(size_t bytes) {
   return 8 + (exponent - 9) * 8 + static_cast<int>(bytes >> (exponent - 3) & 7);
 }
 
-// Address space at `wish` if that is free, else anywhere; null when there is no more.
-std::byte* map(std::byte* wish, size_t bytes) {
+std::byte* map_anywhere(std::byte* wish, size_t bytes) {
   void* found =
       mmap(wish, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (found == MAP_FAILED) return nullptr;
+  return found == MAP_FAILED ? nullptr : static_cast<std::byte*>(found);
+}
+
+size_t above_huge_page(const std::byte* at) { return reinterpret_cast<uintptr_t>(at) % kHugePage; }
+
+// Where huge pages begin: what stands between them would be small pages, half of 4 MiB.
+std::byte* map_aligned(size_t bytes) {
+  std::byte* found = map_anywhere(nullptr, bytes + kHugePage);
+  if (found == nullptr) return nullptr;
+  const size_t lower = (kHugePage - above_huge_page(found)) % kHugePage;
+  if (lower > 0) munmap(found, lower);
+  munmap(found + lower + bytes, kHugePage - lower);
+  return found + lower;
+}
+
+// Address space at `wish` if that is free, else anywhere; null when there is no more.
+std::byte* map(std::byte* wish, size_t bytes) {
+  std::byte* found = map_anywhere(wish, bytes);
+  if (found == nullptr || bytes < kHugePage) return found;
+  if (above_huge_page(found) != 0) {
+    if (std::byte* aligned = map_aligned(bytes); aligned != nullptr) {
+      munmap(found, bytes);
+      found = aligned;
+    }
+  }
   // Passes over weights and moments are bound by page walks otherwise (measured in a virtual
   // machine: 2.5 times the time). Only a wish.
-  if (bytes >= kHugePage) madvise(found, bytes, MADV_HUGEPAGE);
-  return static_cast<std::byte*>(found);
+  madvise(found, bytes, MADV_HUGEPAGE);
+  return found;
 }
 
 void unmap(std::byte* begin, size_t bytes) {
