@@ -18,17 +18,9 @@ function(troupe_router_table)
 namespace troupe {
 
 @declarations@
-const std::vector<RouterDescriptor>& routers() {
-  static const std::vector<RouterDescriptor> table = {
+std::deque<RouterDescriptor> routers_of_this_build() {
+  return {
 @entries@  };
-  return table;
-}
-
-const RouterDescriptor* find_router(const std::string& name) {
-  for (const RouterDescriptor& router : routers()) {
-    if (router.name == name) return &router;
-  }
-  return nullptr;
 }
 
 }  // namespace troupe

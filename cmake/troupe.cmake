@@ -2,11 +2,13 @@
 # arrows of ARCHITECTURE.md.
 
 add_library(troupe_flags INTERFACE)
-target_compile_options(troupe_flags INTERFACE -march=x86-64-v3 -mtune=generic -Wall -Wextra -Wpedantic
-                       -fno-math-errno $<$<CONFIG:Release>:-O3>)
-target_include_directories(troupe_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_features(troupe_flags INTERFACE cxx_std_20)
+target_compile_options(troupe_flags INTERFACE -march=x86-64-v3
+                       $<BUILD_INTERFACE:-mtune=generic;-Wall;-Wextra;-Wpedantic;-fno-math-errno>
+                       $<BUILD_INTERFACE:$<$<CONFIG:Release>:-O3>>)
+target_include_directories(troupe_flags INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
+target_include_directories(troupe_flags SYSTEM INTERFACE $<INSTALL_INTERFACE:include/troupe>)
 if(TROUPE_OPENMP)
-  find_package(OpenMP REQUIRED COMPONENTS CXX)
   target_link_libraries(troupe_flags INTERFACE OpenMP::OpenMP_CXX)
 endif()
 if(TROUPE_SANITIZE)
@@ -15,12 +17,16 @@ if(TROUPE_SANITIZE)
   target_link_options(troupe_flags INTERFACE -fsanitize=${TROUPE_SANITIZE})
 endif()
 
-# troupe_library(core/ops DEPS core/parameter LINK fmt::fmt)
+# troupe_library(core/io DEPS core/tensor LINK fmt::fmt WITHOUT hdf5): WITHOUT names folders inside that are libraries of
+# their own.
 function(troupe_library folder)
-  cmake_parse_arguments(ARG "" "" "DEPS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;LINK;WITHOUT" ${ARGN})
   string(REPLACE "/" "_" name ${folder})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  foreach(inner ${ARG_WITHOUT})
+    list(FILTER sources EXCLUDE REGEX "/${folder}/${inner}/")
+  endforeach()
   string(REPLACE "/" "_" dependencies "${ARG_DEPS}")
   if(sources)
     add_library(${name} STATIC ${sources})
@@ -29,6 +35,38 @@ function(troupe_library folder)
     add_library(${name} INTERFACE)
     target_link_libraries(${name} INTERFACE troupe_flags ${dependencies} ${ARG_LINK})
   endif()
+  if(NOT folder MATCHES "^launch/")
+    set_property(GLOBAL APPEND PROPERTY TROUPE_LIBRARIES ${name})
+  endif()
+endfunction()
+
+# troupe_install_libraries(): all below launch, with their headers, as the package Troupe: one target for each layer
+# (Troupe::core, Troupe::parallel, Troupe::moe, Troupe::models), which are what programs link.
+function(troupe_install_libraries)
+  include(GNUInstallDirs)
+  include(CMakePackageConfigHelpers)
+  get_property(libraries GLOBAL PROPERTY TROUPE_LIBRARIES)
+  set(layers core parallel moe models)
+  set(below "")
+  foreach(layer ${layers})
+    set(own ${libraries})
+    list(FILTER own INCLUDE REGEX "^${layer}_")
+    add_library(troupe_${layer} INTERFACE)
+    target_link_libraries(troupe_${layer} INTERFACE ${own} ${below})
+    set(below troupe_${layer})
+    set_target_properties(troupe_${layer} PROPERTIES EXPORT_NAME ${layer})
+    install(DIRECTORY ${layer} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/troupe FILES_MATCHING PATTERN "*.h")
+  endforeach()
+  list(TRANSFORM layers PREPEND troupe_)
+  install(TARGETS ${libraries} ${layers} troupe_flags EXPORT TroupeTargets
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/troupe)
+  set(package ${CMAKE_INSTALL_LIBDIR}/cmake/Troupe)
+  install(EXPORT TroupeTargets NAMESPACE Troupe:: DESTINATION ${package})
+  configure_package_config_file(cmake/TroupeConfig.cmake.in ${CMAKE_BINARY_DIR}/TroupeConfig.cmake
+                                INSTALL_DESTINATION ${package})
+  write_basic_package_version_file(${CMAKE_BINARY_DIR}/TroupeConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${CMAKE_BINARY_DIR}/TroupeConfig.cmake ${CMAKE_BINARY_DIR}/TroupeConfigVersion.cmake
+                cmake/dependencies.cmake DESTINATION ${package})
 endfunction()
 
 # For code in which no time is spent (launch, tests): linked last, so that its -O1 holds.
@@ -113,7 +151,7 @@ function(troupe_mpi_test folder)
     set(ARG_SHARDS 1)
   endif()
   add_executable(test_${name} ${sources} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/mpi_main.cpp)
-  target_link_libraries(test_${name} PRIVATE ${ARG_LINK} parallel_comm GTest::gtest)
+  target_link_libraries(test_${name} PRIVATE ${ARG_LINK} parallel_comm_mpi GTest::gtest)
   troupe_compile_as_test(test_${name})
   target_compile_definitions(test_${name} PRIVATE TROUPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TROUPE_BINARY_DIR="${CMAKE_BINARY_DIR}")

@@ -4,7 +4,7 @@
 #include <mutex>
 
 #include "core/base/error.h"
-#include "core/device/heap.h"
+#include "core/device/cpu/heap.h"
 
 namespace troupe {
 namespace {

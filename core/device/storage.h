@@ -18,19 +18,19 @@ class Storage {
         bytes_(bytes),
         kind_(kind),
         data_(device_->allocate(bytes, kind)) {}
-  ~Storage() { drop(); }
+  ~Storage() { free(); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
   void* data() const { return data_; }  // null while the memory is given back
   bool held() const { return data_ != nullptr; }
   // Gives the memory back; the contents are lost.
-  void drop() {
+  void free() {
     if (held()) device_->release(data_, bytes_, kind_);
     data_ = nullptr;
   }
   // Takes memory again, contents undefined.
-  void hold() {
+  void allocate() {
     if (!held()) data_ = device_->allocate(bytes_, kind_);
   }
   size_t bytes() const { return bytes_; }

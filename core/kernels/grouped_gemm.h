@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/device/device.h"
-#include "core/kernels/weight_forms.h"
+#include "core/kernels/cpu/packed_weights.h"
 #include "core/tensor/view.h"
 
 namespace troupe::kernels {

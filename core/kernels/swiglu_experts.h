@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/device/device.h"
+#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/grouped_gemm.h"
-#include "core/kernels/weight_forms.h"
 #include "core/tensor/view.h"
 
 namespace troupe::kernels {

@@ -6,11 +6,11 @@
 
 #include "core/base/error.h"
 #include "core/device/operator.h"
+#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/elementwise.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/linear_cross_entropy.h"
-#include "core/kernels/product.h"
-#include "core/kernels/weight_forms.h"
 #include "core/ops/rows_of.h"
 
 namespace troupe {

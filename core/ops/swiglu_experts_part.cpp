@@ -1,9 +1,9 @@
 #include "core/ops/swiglu_experts_part.h"
 
 #include "core/base/error.h"
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/swiglu_experts.h"
-#include "core/kernels/weight_forms.h"
 
 namespace troupe {
 namespace {

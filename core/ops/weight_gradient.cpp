@@ -1,7 +1,7 @@
 #include "core/ops/weight_gradient.h"
 
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/grouped_gemm.h"
-#include "core/kernels/product.h"
 
 namespace troupe {
 

@@ -4,9 +4,9 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/device/operator.h"
-#include "core/device/parallel_for.h"
-#include "core/kernels/weight_forms.h"
+#include "core/kernels/cpu/packed_weights.h"
 #include "core/optim/adamw.h"
 #include "core/optim/sgd.h"
 
@@ -32,7 +32,7 @@ bool owns_all(const Parameter& parameter) {
 void append_pieces(size_t index, Parameter& parameter, std::vector<Piece>& pieces) {
   const FlatRange& owned = parameter.owned();
   if (owned.count == 0) return;
-  WeightForms* forms = parameter.existing_forms();
+  PackedWeights* forms = parameter.existing_forms();
   if (forms == nullptr || !owns_all(parameter)) {
     for (int64_t begin = owned.begin; begin < owned.end(); begin += kPieceElements) {
       pieces.push_back({index, begin, std::min(kPieceElements, owned.end() - begin), -1});
@@ -42,7 +42,7 @@ void append_pieces(size_t index, Parameter& parameter, std::vector<Piece>& piece
   const Shape& shape = parameter.value().shape();
   const int64_t row = shape.rank() > 0 ? shape[-1] : 1;
   for (int64_t panel = 0; panel < forms->panels(); ++panel) {
-    const WeightForms::Panel rows = forms->panel(panel);
+    const PackedWeights::Panel rows = forms->panel(panel);
     pieces.push_back({index, rows.first_row * row, rows.rows * row, panel});
   }
 }
@@ -112,7 +112,7 @@ void Optimizer::update_parameters(std::span<const size_t> parameters) {
   for (size_t i : parameters) {
     Parameter& parameter = *parameters_[i];
     parameter.value_changed();
-    WeightForms* forms = parameter.existing_forms();
+    PackedWeights* forms = parameter.existing_forms();
     if (forms != nullptr && owns_all(parameter)) forms->written(parameter.version());
   }
 }

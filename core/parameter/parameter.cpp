@@ -5,9 +5,9 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/elementwise.h"
-#include "core/kernels/weight_forms.h"
 
 namespace troupe {
 namespace {
@@ -137,11 +137,11 @@ const Tensor& Parameter::compute_value() {
   return compute_value_;
 }
 
-WeightForms& Parameter::forms() {
+PackedWeights& Parameter::forms() {
   if (!forms_) {
     const Bank bank = bank_of(slice_.shape);
     forms_ =
-        std::make_unique<WeightForms>(bank.experts, bank.out, bank.in, compute_, value_.device());
+        std::make_unique<PackedWeights>(bank.experts, bank.out, bank.in, compute_, value_.device());
   }
   forms_->refresh(value_, version_);
   return *forms_;

@@ -14,7 +14,7 @@
 namespace troupe {
 
 class Random;
-class WeightForms;  // core/kernels/weight_forms.h: packed copies, one per orientation
+class PackedWeights;  // core/kernels/cpu/packed_weights.h: packed copies, one per orientation
 
 // How the initial value is drawn: a pure function of (seed, name, global index).
 struct Init {
@@ -48,16 +48,16 @@ class Parameter final : public UseTracker {
 
   // The main value (f32, or f64 under f64), local shape. After writing to it call value_changed().
   // Where it is spread over ranks its memory is there only while somebody keeps it
-  // (core/parameter/value_keeper.h); shape, type and device can be asked for always.
+  // (core/parameter/parameter_gatherer.h); shape, type and device can be asked for always.
   const Tensor& value() const { return value_; }
   void value_changed() { ++version_; }
   uint64_t version() const { return version_; }
   // The value in the compute type, without a tape. Refreshed when the version changed.
   const Tensor& compute_value();
   // The packed forms of a matrix parameter, refreshed when the version changed.
-  WeightForms& forms();
+  PackedWeights& forms();
   // The packed forms as they are, not refreshed; null if no op has asked for them yet.
-  WeightForms* existing_forms() { return forms_.get(); }
+  PackedWeights* existing_forms() { return forms_.get(); }
   // Gives the memory of all forms back; they are made again when asked for.
   void drop_forms();
 
@@ -132,7 +132,7 @@ class Parameter final : public UseTracker {
   bool owned_value_placed_ = false;  // owned_value_ is not a part of value_
   Tensor compute_value_;
   uint64_t version_ = 1;
-  std::unique_ptr<WeightForms> forms_;
+  std::unique_ptr<PackedWeights> forms_;
   bool fresh_ = true;
   int pending_ = 0;
   std::function<void(Parameter&)> sink_;

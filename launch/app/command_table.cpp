@@ -8,14 +8,14 @@
 #include <new>
 
 #include "core/base/error.h"
-#include "core/kernels/instruction_set.h"
+#include "core/kernels/cpu/instruction_set.h"
 #include "launch/app/commands.h"
 #include "launch/app/failure.h"
 #include "launch/app/output.h"
 #include "launch/config/help.h"
 #include "launch/config/nearest.h"
 #include "launch/job/stop_request.h"
-#include "parallel/checkpoint/agreement.h"
+#include "parallel/comm/agreement.h"
 #include "parallel/comm/rank_report.h"
 
 namespace troupe {
@@ -100,7 +100,7 @@ int run_command(std::span<const std::string> words) {
   } catch (const RankReport& error) {
     report_failure(error.what(), error.speaks() ? Speaker::this_rank : Speaker::another);
     return static_cast<int>(error.code());
-  } catch (const checkpoint::AgreedError& error) {
+  } catch (const AgreedError& error) {
     report_failure(error.what(), error.speaks() ? Speaker::this_rank : Speaker::another);
     return static_cast<int>(error.code());
   } catch (const Error& error) {

@@ -7,8 +7,9 @@
 #include <array>
 #include <map>
 
-#include "launch/config/estimate.h"
-#include "launch/config/layout_text.h"
+#include "launch/config/run_cost.h"
+#include "models/cost/estimate.h"
+#include "models/layouts/layout_text.h"
 
 namespace troupe {
 namespace {
@@ -96,7 +97,7 @@ std::vector<LinkTraffic> link_traffic(const RunConfig& config) {
   std::map<std::string, Sum> sums;
   for (int rank = 0; rank < config.parallel.shape.world(); ++rank) {
     std::map<std::string, int64_t> own;
-    for (const CommunicationPart& part : communication_of_rank(config, rank).parts) {
+    for (const CommunicationPart& part : communication_of_rank(cost_inputs(config), rank).parts) {
       own[part.group] += part.bytes;
       sums[part.group].parts[part.name] += part.bytes;
       sums[part.group].between += part.between_nodes;
@@ -139,7 +140,7 @@ std::string traffic_table(const RunConfig& config) {
     total += link.total;
     between += link.between_nodes;
   }
-  const int64_t heaviest = estimate_communication(config).bytes_per_step;
+  const int64_t heaviest = estimate_communication(cost_inputs(config)).bytes_per_step;
   text += traffic_row("all", heaviest, total, between, "");
   if (config.parallel.ranks_per_node == 0) {
     text += "parallel.ranks_per_node: auto: all ranks are taken to be on one node\n";

@@ -12,12 +12,13 @@
 #include "core/io/disk_rate.h"
 #include "launch/bench/guarded_directory.h"
 #include "launch/bench/median.h"
+#include "launch/config/engine_config.h"
 #include "launch/config/resolved.h"
-#include "launch/training/drawn_batch.h"
 #include "launch/training/trainer.h"
-#include "parallel/checkpoint/agreement.h"
+#include "models/engine/drawn_batch.h"
 #include "parallel/checkpoint/async_saver.h"
 #include "parallel/checkpoint/checkpoint.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe {
 namespace {
@@ -32,11 +33,11 @@ constexpr int64_t kPlain = 5;   // steps before each save
 class BenchDirectory {
  public:
   BenchDirectory(const std::string& wanted, Communicator& world) : leader_(world.rank() == 0) {
-    const auto failure = checkpoint::attempt([&] {
+    const auto failure = attempt([&] {
       if (leader_) make(wanted);
     });
-    checkpoint::agree(failure, world, "bench directory");
-    path_ = checkpoint::broadcast_text(path_, 0, world, "bench directory");
+    agree(failure, world, "bench directory");
+    path_ = broadcast_text(path_, 0, world, "bench directory");
   }
   BenchDirectory(const BenchDirectory&) = delete;
   BenchDirectory& operator=(const BenchDirectory&) = delete;
@@ -138,7 +139,7 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
     out.file_bytes = static_cast<int64_t>(fs::file_size(file));
     if (runtime.leader()) forget_cached(file);
     loads.push_back(seconds_of(world, [&] { checkpoint::load(file, state, world); }));
-    const auto failure = checkpoint::attempt([&] {
+    const auto failure = attempt([&] {
       if (!runtime.leader()) return;
       forget_cached(file);
       const auto begin = Clock::now();
@@ -148,7 +149,7 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
       writes.push_back(rate.write);
       reads.push_back(rate.read);
     });
-    checkpoint::agree(failure, world, "bench disk");
+    agree(failure, world, "bench disk");
     log::info("saved and loaded {} of {}: {:.1f} MB in {:.1f} and {:.1f} s", i + 1, repeats,
               static_cast<double>(out.file_bytes) / 1e6, saves.back(), loads.back());
   }

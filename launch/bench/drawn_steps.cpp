@@ -1,7 +1,8 @@
 #include "launch/bench/drawn_steps.h"
+#include "launch/config/engine_config.h"
 
-#include "launch/training/drawn_batch.h"
 #include "launch/training/trainer.h"
+#include "models/engine/drawn_batch.h"
 
 namespace troupe {
 namespace {

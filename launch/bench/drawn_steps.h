@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "launch/config/run_config.h"
-#include "launch/training/training_engine.h"
+#include "models/engine/training_engine.h"
 
 namespace troupe {
 

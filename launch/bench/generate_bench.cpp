@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
-#include "core/kernels/memory_rate.h"
+#include "core/kernels/cpu/memory_rate.h"
 #include "launch/bench/median.h"
 #include "models/families/lookup/configured_model.h"
 

@@ -1,4 +1,5 @@
 #include "launch/bench/nodes_bench.h"
+#include "launch/config/engine_config.h"
 
 #include <algorithm>
 #include <chrono>
@@ -8,8 +9,9 @@
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "launch/bench/median.h"
-#include "launch/training/held_out_loss.h"
 #include "launch/training/trainer.h"
+#include "models/engine/held_out_loss.h"
+#include "models/engine/sampled_batches.h"
 #include "moe/dispatch/placement.h"
 #include "moe/layer/moe_layer.h"
 #include "moe/routers/table.h"
@@ -55,20 +57,20 @@ void set_router(MoEConfig& moe, const Kind& kind, int64_t top_k, int nodes) {
 class Meter {
  public:
   Meter(const Mesh& mesh, const char* what) : mesh_(mesh) {
-    mesh.world().barrier(what).wait();
+    mesh.all().barrier(what).wait();
     before_ = mesh.world().sent();
     begin_ = Clock::now();
   }
   // Adds to the row what this rank has sent since; returns milliseconds until all ranks were here.
   double stop(NodesRow& row) const {
     const std::vector<Sent>& sent = mesh_.world().sent();
-    for (int rank = 0; rank < mesh_.world().size(); ++rank) {
-      if (mesh_.node(rank) == mesh_.node(mesh_.world().rank())) continue;
+    for (int rank = 0; rank < mesh_.all().size(); ++rank) {
+      if (mesh_.node(rank) == mesh_.node(mesh_.all().rank())) continue;
       const auto r = static_cast<size_t>(rank);
       row.bytes += static_cast<double>(sent[r].bytes - before_[r].bytes);
       row.messages += static_cast<double>(sent[r].messages - before_[r].messages);
     }
-    mesh_.world().barrier("end of a measurement").wait();
+    mesh_.all().barrier("end of a measurement").wait();
     return std::chrono::duration<double, std::milli>(Clock::now() - begin_).count();
   }
 
@@ -135,8 +137,8 @@ class LayerCase : public Case {
   std::vector<double> experts_elsewhere;
 
  private:
-  static MoELayerSetup setup(const Kind& kind, int64_t top_k, int nodes) {
-    MoELayerSetup out;
+  static MoELayerInputs setup(const Kind& kind, int64_t top_k, int nodes) {
+    MoELayerInputs out;
     out.config.experts = NodesLayer::kExperts;
     out.config.ffn_dim = NodesLayer::kFfnDim;
     set_router(out.config, kind, top_k, nodes);
@@ -146,13 +148,13 @@ class LayerCase : public Case {
     return out;
   }
   void count_rows(const Assignment& assignment) {
-    const Placement placement = Placement::identity(NodesLayer::kExperts, mesh_.world().size());
+    const Placement placement = Placement::identity(NodesLayer::kExperts, mesh_.all().size());
     const std::vector<int32_t> token = assignment.pair_tokens();
     std::set<std::pair<int32_t, int32_t>> ranks;
     double experts = 0;
     for (size_t i = 0; i < token.size(); ++i) {
       const int32_t home = placement.home[static_cast<size_t>(assignment.expert[i])].rank;
-      if (mesh_.node(home) == mesh_.node(mesh_.world().rank())) continue;
+      if (mesh_.node(home) == mesh_.node(mesh_.all().rank())) continue;
       ++experts;
       ranks.emplace(token[i], home);
     }
@@ -179,18 +181,8 @@ class ModelCase : public Case {
   }
 
   void step(int64_t number, TrainingData& data) {
-    const int64_t base = number * engine_->config().global_batch;
-    const int64_t predictions = data.sampler->predictions(base, engine_->config().global_batch);
-    const auto batch = [&](int64_t micro) {
-      std::vector<int64_t> samples = micro_batch_samples(engine_->config(), mesh_.size(Axis::dp),
-                                                         mesh_.coordinate(Axis::dp), micro);
-      for (int64_t& sample : samples) sample += base;
-      TokenBatch out = data.sampler->batch(samples, base);
-      out.step_predictions = predictions;
-      return out;
-    };
     const Meter meter(mesh_, "training step");
-    engine_->step(number, batch);
+    engine_->step(number, sampled_batches(*engine_, *data.sampler, number));
     times.push_back(meter.stop(row));
   }
 

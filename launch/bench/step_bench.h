@@ -8,7 +8,7 @@
 #include "launch/config/run_config.h"
 #include "launch/training/machine_rate.h"
 #include "launch/training/rank_runtime.h"
-#include "launch/training/training_engine.h"
+#include "models/engine/training_engine.h"
 
 namespace troupe {
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <map>
 
+#include "core/base/step_position.h"
 #include "launch/bench/drawn_steps.h"
 #include "launch/bench/made_up_routing.h"
 #include "launch/bench/trace_events.h"
-#include "parallel/comm/work_place.h"
 
 namespace troupe {
 namespace {
@@ -15,7 +15,7 @@ double milliseconds(TraceTime begin, TraceTime end) {
   return std::chrono::duration<double, std::milli>(end - begin).count();
 }
 
-TracePlace trace_place(const WorkPlace& place) {
+TracePlace trace_place(const StepPosition& place) {
   const auto pass = [&] {
     switch (place.pass) {
       case Pass::forward:
@@ -119,7 +119,8 @@ StepProfile profile_steps(const RunConfig& config, const std::shared_ptr<Communi
   DrawnSteps run(config, world, device, warmup + steps);
   const auto routing = made_up_routing(config, config.bench.routing, run.engine());
   for (int64_t step = 0; step < warmup; ++step) run.take(routing);
-  Trace trace(device->stream().threads, [&world] { return trace_place(world->place()); });
+  Trace trace(device->stream().threads,
+              [&world] { return trace_place(world->world().position()); });
   world->barrier("trace begins").wait();
   const TraceTime zero = std::chrono::steady_clock::now();
   StepProfile out;

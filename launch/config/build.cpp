@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 #include "core/tensor/dtype.h"
-#include "launch/config/layout_rules.h"
 #include "launch/config/variants.h"
 #include "models/families/lookup/configured_model.h"
+#include "models/layouts/layout_rules.h"
 #include "moe/balance/balance.h"
 
 namespace troupe {
@@ -19,14 +19,14 @@ DType dtype_of(const std::string& name) {
   return DType::f32;
 }
 
-// The options of the chosen type: what of its field list the sheet holds under `path`.
-Options options_of(const Sheet& sheet, const std::string& path, const std::string& type,
+// The options of the chosen type: what of its field list the values holds under `path`.
+Options options_of(const ConfigValues& values, const std::string& path, const std::string& type,
                    const std::vector<Variant>& variants) {
   for (const Variant& variant : variants) {
     if (variant.name != type) continue;
     Options options(variant.fields);
     for (const Field& field : variant.fields) {
-      const Entry* entry = sheet.find(path + "." + field.name);
+      const ConfigValue* entry = values.find(path + "." + field.name);
       if (entry != nullptr) options.set(field.name, entry->value);
     }
     return options;
@@ -34,59 +34,60 @@ Options options_of(const Sheet& sheet, const std::string& path, const std::strin
   return {};
 }
 
-int64_t integer_or(Sheet& sheet, const std::string& path, const std::string& word, int64_t value) {
-  if (sheet.is_word(path, word)) sheet.resolve(path, value);
-  return sheet.integer(path);
+int64_t integer_or(ConfigValues& values, const std::string& path, const std::string& word,
+                   int64_t value) {
+  if (values.is_word(path, word)) values.resolve(path, value);
+  return values.integer(path);
 }
 
-void build_family(Sheet& sheet, ModelConfig& model) {
-  model.family = sheet.text("model.family");
+void build_family(ConfigValues& values, ModelConfig& model) {
+  model.family = values.text("model.family");
   const FamilyDescriptor& family = find_family(model.family);
-  model.options = options_of(sheet, "model", model.family, family_variants());
+  model.options = options_of(values, "model", model.family, family_variants());
   Options resolved = model.options;
   family.resolve(model, resolved);
   for (const Field& field : family.fields) {
     for (const std::string& word : field.words) {
       const std::string path = "model." + field.name;
-      if (sheet.is_word(path, word)) sheet.resolve(path, resolved.values().at(field.name));
+      if (values.is_word(path, word)) values.resolve(path, resolved.values().at(field.name));
     }
   }
-  model.ffn_dim = integer_or(sheet, "model.ffn_dim", "auto", family.ffn_dim(model.dim));
+  model.ffn_dim = integer_or(values, "model.ffn_dim", "auto", family.ffn_dim(model.dim));
 }
 
-void build_model(Sheet& sheet, ModelConfig& model) {
-  model.layers = sheet.integer("model.layers");
-  model.dim = sheet.integer("model.dim");
-  model.heads = sheet.integer("model.heads");
-  build_family(sheet, model);
-  model.seq_len = sheet.integer("model.seq_len");
-  model.vocab = sheet.is_word("model.vocab", "auto") ? 0 : sheet.integer("model.vocab");
-  model.norm_eps = sheet.real("model.norm_eps");
-  model.dropout = sheet.real("model.dropout");
-  model.window = sheet.integer("model.window");
-  model.recompute = sheet.text("model.recompute") == "full";
-  model.mask_documents = sheet.boolean("data.mask_documents");
-  model.init_std = sheet.real("model.init_std");
+void build_model(ConfigValues& values, ModelConfig& model) {
+  model.layers = values.integer("model.layers");
+  model.dim = values.integer("model.dim");
+  model.heads = values.integer("model.heads");
+  build_family(values, model);
+  model.seq_len = values.integer("model.seq_len");
+  model.vocab = values.is_word("model.vocab", "auto") ? 0 : values.integer("model.vocab");
+  model.norm_eps = values.real("model.norm_eps");
+  model.dropout = values.real("model.dropout");
+  model.window = values.integer("model.window");
+  model.recompute = values.text("model.recompute") == "full";
+  model.mask_documents = values.boolean("data.mask_documents");
+  model.init_std = values.real("model.init_std");
   // By this processor; the ranks of a job agree on it later.
-  if (sheet.is_word("precision.compute", "auto")) {
-    sheet.resolve("precision.compute", std::string(kernels::hardware_bf16() ? "bf16" : "f32"));
+  if (values.is_word("precision.compute", "auto")) {
+    values.resolve("precision.compute", std::string(kernels::hardware_bf16() ? "bf16" : "f32"));
   }
-  model.compute = dtype_of(sheet.text("precision.compute"));
+  model.compute = dtype_of(values.text("precision.compute"));
 }
 
-std::optional<double> capacity(const Sheet& sheet, const std::string& path) {
-  if (sheet.is_word(path, "none")) return std::nullopt;
-  return sheet.real(path);
+std::optional<double> capacity(const ConfigValues& values, const std::string& path) {
+  if (values.is_word(path, "none")) return std::nullopt;
+  return values.real(path);
 }
 
-GroupRule group_rule(const Sheet& sheet) {
+GroupRule group_rule(const ConfigValues& values) {
   GroupRule group;
-  if (sheet.has("moe.group.sequences")) {
+  if (values.has("moe.group.sequences")) {
     group.kind = GroupRule::Kind::across_batch;
-    group.sequences = sheet.integer("moe.group.sequences");
-  } else if (!sheet.is_word("moe.group", "sequence")) {
+    group.sequences = values.integer("moe.group.sequences");
+  } else if (!values.is_word("moe.group", "sequence")) {
     group.kind = GroupRule::Kind::tokens;
-    group.tokens = sheet.integer("moe.group");
+    group.tokens = values.integer("moe.group");
   }
   return group;
 }
@@ -98,56 +99,56 @@ BalanceScope scope_of(const std::string& name) {
   return BalanceScope::sequence;
 }
 
-std::vector<BalanceTerm> balance_terms(const Sheet& sheet) {
+std::vector<BalanceTerm> balance_terms(const ConfigValues& values) {
   std::vector<BalanceTerm> terms;
-  for (int i = 0; i < sheet.count("moe.balance"); ++i) {
+  for (int i = 0; i < values.count("moe.balance"); ++i) {
     const std::string path = fmt::format("moe.balance[{}].", i);
-    terms.push_back(BalanceTerm{sheet.text(path + "type"), sheet.real(path + "coef"),
-                                scope_of(sheet.text(path + "scope"))});
+    terms.push_back(BalanceTerm{values.text(path + "type"), values.real(path + "coef"),
+                                scope_of(values.text(path + "scope"))});
   }
   return terms;
 }
 
 // What all layers with experts share; the router is put in per layer.
-MoEConfig common_moe(Sheet& sheet, const ModelConfig& model) {
+MoEConfig common_moe(ConfigValues& values, const ModelConfig& model) {
   MoEConfig moe;
-  moe.experts = sheet.integer("moe.experts");
-  moe.ffn_dim = integer_or(sheet, "moe.ffn_dim", "auto", model.ffn_dim);
-  moe.capacity_factor = capacity(sheet, "moe.capacity_factor");
-  if (sheet.is_word("moe.capacity_factor_eval", "same")) {
-    sheet.resolve("moe.capacity_factor_eval", sheet.find("moe.capacity_factor")->value);
+  moe.experts = values.integer("moe.experts");
+  moe.ffn_dim = integer_or(values, "moe.ffn_dim", "auto", model.ffn_dim);
+  moe.capacity_factor = capacity(values, "moe.capacity_factor");
+  if (values.is_word("moe.capacity_factor_eval", "same")) {
+    values.resolve("moe.capacity_factor_eval", values.find("moe.capacity_factor")->value);
   }
-  moe.capacity_factor_eval = capacity(sheet, "moe.capacity_factor_eval");
-  moe.min_capacity = sheet.integer("moe.min_capacity");
-  moe.priority = sheet.text("moe.priority") == "gate" ? Priority::gate : Priority::position;
-  moe.shared_experts = sheet.integer("moe.shared_experts");
-  moe.shared_ffn_dim = integer_or(sheet, "moe.shared_ffn_dim", "auto", moe.ffn_dim);
-  moe.balance = balance_terms(sheet);
-  moe.group = group_rule(sheet);
-  const std::string& precision = sheet.text("moe.router_precision");
+  moe.capacity_factor_eval = capacity(values, "moe.capacity_factor_eval");
+  moe.min_capacity = values.integer("moe.min_capacity");
+  moe.priority = values.text("moe.priority") == "gate" ? Priority::gate : Priority::position;
+  moe.shared_experts = values.integer("moe.shared_experts");
+  moe.shared_ffn_dim = integer_or(values, "moe.shared_ffn_dim", "auto", moe.ffn_dim);
+  moe.balance = balance_terms(values);
+  moe.group = group_rule(values);
+  const std::string& precision = values.text("moe.router_precision");
   moe.router_precision = precision == "auto" ? wide(model.compute) : dtype_of(precision);
-  moe.overlap = static_cast<int>(sheet.integer("moe.overlap"));
+  moe.overlap = static_cast<int>(values.integer("moe.overlap"));
   return moe;
 }
 
-void build_moe(Sheet& sheet, ModelConfig& model) {
+void build_moe(ConfigValues& values, ModelConfig& model) {
   model.moe.assign(static_cast<size_t>(model.layers), std::nullopt);
-  if (sheet.is_word("moe", "none")) return;
-  const MoEConfig common = common_moe(sheet, model);
+  if (values.is_word("moe", "none")) return;
+  const MoEConfig common = common_moe(values, model);
   const std::vector<Variant> variants = router_variants();
   const auto put = [&](int64_t layer, const std::string& path) {
     if (layer < 0 || layer >= model.layers) return;
     MoEConfig moe = common;
-    moe.router = sheet.text(path + ".type");
-    moe.router_options = options_of(sheet, path, moe.router, variants);
+    moe.router = values.text(path + ".type");
+    moe.router_options = options_of(values, path, moe.router, variants);
     model.moe[static_cast<size_t>(layer)] = std::move(moe);
   };
-  const int routers = sheet.count("moe.router");
-  for (const int64_t layer : moe_layer_numbers(sheet, model.layers)) {
+  const int routers = values.count("moe.router");
+  for (const int64_t layer : moe_layer_numbers(values, model.layers)) {
     if (routers == 0) put(layer, "moe.router");
     for (int i = 0; i < routers; ++i) {
       const std::string path = fmt::format("moe.router[{}]", i);
-      const std::vector<double>& served = sheet.list(path + ".layers");
+      const std::vector<double>& served = values.list(path + ".layers");
       if (std::find(served.begin(), served.end(), static_cast<double>(layer)) != served.end()) {
         put(layer, path);
       }
@@ -163,22 +164,22 @@ void build_moe(Sheet& sheet, ModelConfig& model) {
   }
 }
 
-void build_data(const Sheet& sheet, DataSection& data) {
-  data.tokenizer = sheet.text("data.tokenizer");
-  if (sheet.has("data.train")) data.train.push_back({sheet.text("data.train"), 1.0});
-  for (int i = 0; i < sheet.count("data.train"); ++i) {
+void build_data(const ConfigValues& values, DataConfig& data) {
+  data.tokenizer = values.text("data.tokenizer");
+  if (values.has("data.train")) data.train.push_back({values.text("data.train"), 1.0});
+  for (int i = 0; i < values.count("data.train"); ++i) {
     const std::string path = fmt::format("data.train[{}].", i);
-    data.train.push_back({sheet.text(path + "path"), sheet.real(path + "weight")});
+    data.train.push_back({values.text(path + "path"), values.real(path + "weight")});
   }
-  if (!sheet.is_word("data.val", "none")) data.val = sheet.text("data.val");
-  data.val_fraction = data.val.empty() ? sheet.real("data.val_fraction") : 0.0;
-  data.text.field = sheet.text("data.field");
-  data.text.format = text_format(sheet.text("data.format"));
-  data.text.invalid_utf8 = invalid_utf8(sheet.text("data.invalid_utf8"));
+  if (!values.is_word("data.val", "none")) data.val = values.text("data.val");
+  data.val_fraction = data.val.empty() ? values.real("data.val_fraction") : 0.0;
+  data.text.field = values.text("data.field");
+  data.text.format = text_format(values.text("data.format"));
+  data.text.invalid_utf8 = invalid_utf8(values.text("data.invalid_utf8"));
   data.text.keep_anything = data.text.invalid_utf8 == InvalidUtf8::keep &&
-                            sheet.find("data.invalid_utf8")->place.source != Source::none;
-  data.end_of_text = sheet.text("data.end_of_text");
-  if (!sheet.is_word("data.separator", "none")) data.separator = sheet.text("data.separator");
+                            values.find("data.invalid_utf8")->place.source != Source::none;
+  data.end_of_text = values.text("data.end_of_text");
+  if (!values.is_word("data.separator", "none")) data.separator = values.text("data.separator");
 }
 
 PipelineSchedule schedule_of(const std::string& name) {
@@ -188,8 +189,8 @@ PipelineSchedule schedule_of(const std::string& name) {
   return PipelineSchedule::one_f_one_b;
 }
 
-void build_parallel(Sheet& sheet, Parallelism& parallel, int world) {
-  const auto degree = [&](const char* key) { return static_cast<int>(sheet.integer(key)); };
+void build_parallel(ConfigValues& values, Parallelism& parallel, int world) {
+  const auto degree = [&](const char* key) { return static_cast<int>(values.integer(key)); };
   MeshShape& shape = parallel.shape;
   shape[Axis::tp] = degree("parallel.tp");
   shape[Axis::cp] = degree("parallel.cp");
@@ -198,38 +199,39 @@ void build_parallel(Sheet& sheet, Parallelism& parallel, int world) {
   shape[Axis::etp] = degree("parallel.etp");
   const int64_t others = int64_t{shape[Axis::tp]} * shape[Axis::cp] * shape[Axis::pp];
   shape[Axis::dp] = static_cast<int>(
-      integer_or(sheet, "parallel.dp", "auto", std::max<int64_t>(1, world / others)));
+      integer_or(values, "parallel.dp", "auto", std::max<int64_t>(1, world / others)));
   shape.derive_edp();
-  if (sheet.is_word("parallel.sp", "auto")) sheet.resolve("parallel.sp", shape[Axis::tp] > 1);
-  parallel.sp = sheet.boolean("parallel.sp");
+  if (values.is_word("parallel.sp", "auto")) values.resolve("parallel.sp", shape[Axis::tp] > 1);
+  parallel.sp = values.boolean("parallel.sp");
   parallel.virtual_stages = degree("parallel.virtual_stages");
   parallel.zero = degree("parallel.zero");
-  parallel.schedule = schedule_of(sheet.text("parallel.schedule"));
-  parallel.cp_kind = sheet.text("parallel.cp_kind") == "ring" ? CpKind::ring : CpKind::all_to_all;
-  parallel.ep_kind = sheet.text("parallel.ep_kind") == "flat" ? EpKind::flat : EpKind::hierarchical;
-  if (!sheet.is_word("parallel.ranks_per_node", "auto")) {
-    parallel.ranks_per_node = static_cast<int>(sheet.integer("parallel.ranks_per_node"));
+  parallel.schedule = schedule_of(values.text("parallel.schedule"));
+  parallel.cp_kind = values.text("parallel.cp_kind") == "ring" ? CpKind::ring : CpKind::all_to_all;
+  parallel.ep_kind =
+      values.text("parallel.ep_kind") == "flat" ? EpKind::flat : EpKind::hierarchical;
+  if (!values.is_word("parallel.ranks_per_node", "auto")) {
+    parallel.ranks_per_node = static_cast<int>(values.integer("parallel.ranks_per_node"));
   }
 }
 
-void build_optimizer(const Sheet& sheet, RunConfig& config) {
-  config.optimizer.type = sheet.text("optimizer.type");
+void build_optimizer(const ConfigValues& values, RunConfig& config) {
+  config.optimizer.type = values.text("optimizer.type");
   config.optimizer.options =
-      options_of(sheet, "optimizer", config.optimizer.type, optimizer_variants());
-  config.optimizer.lr = sheet.real("optimizer.lr");
+      options_of(values, "optimizer", config.optimizer.type, optimizer_variants());
+  config.optimizer.lr = values.real("optimizer.lr");
   config.optimizer.clip =
-      sheet.is_word("optimizer.clip", "none") ? 0 : sheet.real("optimizer.clip");
-  for (int i = 0; i < sheet.count("optimizer.groups"); ++i) {
+      values.is_word("optimizer.clip", "none") ? 0 : values.real("optimizer.clip");
+  for (int i = 0; i < values.count("optimizer.groups"); ++i) {
     const std::string path = fmt::format("optimizer.groups[{}].", i);
-    ParameterGroup group{sheet.text(path + "match"), sheet.real(path + "lr_scale"), {}};
-    if (!sheet.is_word(path + "weight_decay", "same")) {
-      group.weight_decay = sheet.real(path + "weight_decay");
+    ParameterGroup group{values.text(path + "match"), values.real(path + "lr_scale"), {}};
+    if (!values.is_word(path + "weight_decay", "same")) {
+      group.weight_decay = values.real(path + "weight_decay");
     }
     config.optimizer.groups.push_back(std::move(group));
   }
-  config.schedule.type = sheet.text("schedule.type");
+  config.schedule.type = values.text("schedule.type");
   config.schedule.options =
-      options_of(sheet, "schedule", config.schedule.type, schedule_variants());
+      options_of(values, "schedule", config.schedule.type, schedule_variants());
 }
 
 std::string stem_of(const std::string& file) {
@@ -240,64 +242,64 @@ std::string stem_of(const std::string& file) {
   return stem.empty() ? "run" : stem;
 }
 
-void build_run(Sheet& sheet, RunSection& run) {
-  if (sheet.is_word("run.name", "auto")) sheet.resolve("run.name", stem_of(sheet.file));
-  run.name = sheet.text("run.name");
-  if (sheet.is_word("run.dir", "auto")) sheet.resolve("run.dir", "runs/" + run.name);
-  run.dir = sheet.text("run.dir");
-  run.seed = static_cast<uint64_t>(sheet.integer("run.seed"));
+void build_run(ConfigValues& values, RunIdentityConfig& run) {
+  if (values.is_word("run.name", "auto")) values.resolve("run.name", stem_of(values.file));
+  run.name = values.text("run.name");
+  if (values.is_word("run.dir", "auto")) values.resolve("run.dir", "runs/" + run.name);
+  run.dir = values.text("run.dir");
+  run.seed = static_cast<uint64_t>(values.integer("run.seed"));
 }
 
-void build_machine(const Sheet& sheet, RunConfig& config) {
-  config.checkpoint.every = sheet.integer("checkpoint.every");
-  config.checkpoint.keep = sheet.integer("checkpoint.keep");
-  config.checkpoint.resume = sheet.text("checkpoint.resume");
-  config.checkpoint.shard_above = sheet.integer("checkpoint.shard_above");
-  config.checkpoint.async = sheet.boolean("checkpoint.async");
-  config.eval.every = sheet.integer("eval.every");
-  config.eval.tokens = sheet.is_word("eval.tokens", "all") ? 0 : sheet.integer("eval.tokens");
-  config.logging.every = sheet.integer("logging.every");
-  config.logging.tensorboard = sheet.boolean("logging.tensorboard");
-  if (!sheet.is_word("runtime.threads", "auto")) {
-    config.runtime.threads = static_cast<int>(sheet.integer("runtime.threads"));
+void build_machine(const ConfigValues& values, RunConfig& config) {
+  config.checkpoint.every = values.integer("checkpoint.every");
+  config.checkpoint.keep = values.integer("checkpoint.keep");
+  config.checkpoint.resume = values.text("checkpoint.resume");
+  config.checkpoint.shard_above = values.integer("checkpoint.shard_above");
+  config.checkpoint.async = values.boolean("checkpoint.async");
+  config.eval.every = values.integer("eval.every");
+  config.eval.tokens = values.is_word("eval.tokens", "all") ? 0 : values.integer("eval.tokens");
+  config.logging.every = values.integer("logging.every");
+  config.logging.tensorboard = values.boolean("logging.tensorboard");
+  if (!values.is_word("runtime.threads", "auto")) {
+    config.runtime.threads = static_cast<int>(values.integer("runtime.threads"));
   }
-  config.runtime.timeout = std::chrono::milliseconds(sheet.integer("runtime.timeout"));
-  config.runtime.check_collectives = sheet.boolean("runtime.check_collectives");
-  config.bench.routing = sheet.text("bench.routing");
+  config.runtime.timeout = std::chrono::milliseconds(values.integer("runtime.timeout"));
+  config.runtime.check_collectives = values.boolean("runtime.check_collectives");
+  config.bench.routing = values.text("bench.routing");
 }
 
 }  // namespace
 
-std::vector<int64_t> moe_layer_numbers(const Sheet& sheet, int64_t layers) {
+std::vector<int64_t> moe_layer_numbers(const ConfigValues& values, int64_t layers) {
   std::vector<int64_t> numbers;
-  if (sheet.is_word("moe", "none")) return numbers;
-  if (sheet.has("moe.layers")) {
-    for (const double layer : sheet.list("moe.layers")) {
+  if (values.is_word("moe", "none")) return numbers;
+  if (values.has("moe.layers")) {
+    for (const double layer : values.list("moe.layers")) {
       numbers.push_back(static_cast<int64_t>(layer));
     }
     return numbers;
   }
-  const int64_t every = sheet.integer("moe.layers.every");
-  const int64_t first = sheet.integer("moe.layers.first_dense");
+  const int64_t every = values.integer("moe.layers.every");
+  const int64_t first = values.integer("moe.layers.first_dense");
   for (int64_t layer = first + every - 1; layer < layers; layer += every) numbers.push_back(layer);
   return numbers;
 }
 
-RunConfig build_config(Sheet sheet, int world) {
+RunConfig build_config(ConfigValues values, int world) {
   RunConfig config;
-  build_run(sheet, config.run);
-  build_model(sheet, config.model);
-  build_moe(sheet, config.model);
-  build_data(sheet, config.data);
-  build_optimizer(sheet, config);
-  build_parallel(sheet, config.parallel, world);
-  config.train.steps = sheet.integer("train.steps");
-  config.train.global_batch = sheet.integer("train.global_batch");
+  build_run(values, config.run);
+  build_model(values, config.model);
+  build_moe(values, config.model);
+  build_data(values, config.data);
+  build_optimizer(values, config);
+  build_parallel(values, config.parallel, world);
+  config.train.steps = values.integer("train.steps");
+  config.train.global_batch = values.integer("train.global_batch");
   config.train.micro_batch =
-      integer_or(sheet, "train.micro_batch", "auto",
+      integer_or(values, "train.micro_batch", "auto",
                  std::max<int64_t>(1, config.train.global_batch / config.parallel.shape[Axis::dp]));
-  build_machine(sheet, config);
-  config.sheet = std::move(sheet);
+  build_machine(values, config);
+  config.values = std::move(values);
   return config;
 }
 

@@ -40,14 +40,14 @@ std::string read_config_file(const std::string& file) {
   return text;
 }
 
-int smallest_world(const Sheet& sheet) {
-  const int64_t tokens = sheet.integer("parallel.tp") * sheet.integer("parallel.cp");
-  const int64_t pp = sheet.integer("parallel.pp");
-  const int64_t sharing = sheet.integer("parallel.ep") * sheet.integer("parallel.etp");
+int smallest_world(const ConfigValues& values) {
+  const int64_t tokens = values.integer("parallel.tp") * values.integer("parallel.cp");
+  const int64_t pp = values.integer("parallel.pp");
+  const int64_t sharing = values.integer("parallel.ep") * values.integer("parallel.etp");
   // The ranks of a stage are a multiple of cp x tp and of ep x etp.
-  const int64_t stage = sheet.is_word("parallel.dp", "auto")
+  const int64_t stage = values.is_word("parallel.dp", "auto")
                             ? std::lcm(tokens, sharing)
-                            : sheet.integer("parallel.dp") * tokens;
+                            : values.integer("parallel.dp") * tokens;
   return static_cast<int>(std::min<int64_t>(stage * pp, 1 << 24));
 }
 
@@ -63,9 +63,9 @@ std::string as_text(const std::string& assignment) {
 }
 
 // File and command line merged, without the rules between values.
-Sheet merged_sheet(const std::string& text, const std::string& file,
-                   const std::vector<std::string>& overrides, const Environment& environment,
-                   std::vector<Problem>& found) {
+ConfigValues merged_sheet(const std::string& text, const std::string& file,
+                          const std::vector<std::string>& overrides, const Environment& environment,
+                          std::vector<Problem>& found) {
   YamlNode root;
   try {
     root = parse_yaml(without_record(text), Source::file);
@@ -82,9 +82,9 @@ Sheet merged_sheet(const std::string& text, const std::string& file,
 }
 
 // A stored configuration that does not know a key was made when this held.
-void set_what_held(Sheet& sheet) {
-  if (sheet.find("data.format")->place.source == Source::none)
-    sheet.replace("data.format", std::string("by_name"));
+void set_what_held(ConfigValues& values) {
+  if (values.find("data.format")->place.source == Source::none)
+    values.replace("data.format", std::string("by_name"));
 }
 
 }  // namespace
@@ -93,12 +93,12 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
                               const std::vector<std::string>& overrides, int world, Purpose purpose,
                               const Environment& environment) {
   std::vector<Problem> found;
-  Sheet sheet = merged_sheet(text, file, overrides, environment, found);
-  if (sheet.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
-  if (world == 0) world = smallest_world(sheet);
-  std::vector<std::string> missing = find_moved_files(sheet, text);
-  if (!recorded_folder(text).empty()) set_what_held(sheet);
-  LoadedConfig loaded{build_config(std::move(sheet), world), {}};
+  ConfigValues values = merged_sheet(text, file, overrides, environment, found);
+  if (values.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
+  if (world == 0) world = smallest_world(values);
+  std::vector<std::string> missing = find_moved_files(values, text);
+  if (!recorded_folder(text).empty()) set_what_held(values);
+  LoadedConfig loaded{build_config(std::move(values), world), {}};
   loaded.config.data.missing = std::move(missing);
   for (Problem& problem : problems(loaded.config, world, purpose)) {
     found.push_back(std::move(problem));
@@ -145,28 +145,28 @@ std::chrono::milliseconds runtime_timeout(const std::string& file,
                                           const std::vector<std::string>& overrides) {
   try {
     std::vector<Problem> told_later;
-    const Sheet sheet =
+    const ConfigValues values =
         merged_sheet(read_config_file(file), file, overrides, process_environment, told_later);
-    if (!sheet.entries().empty()) {
-      return std::chrono::milliseconds(sheet.integer("runtime.timeout"));
+    if (!values.entries().empty()) {
+      return std::chrono::milliseconds(values.integer("runtime.timeout"));
     }
   } catch (const Error&) {
     // load_config() tells it.
   }
-  return RuntimeSection{}.timeout;
+  return RuntimeConfig{}.timeout;
 }
 
 void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab) {
   if (config.model.vocab != 0) return;
   config.model.vocab = tokenizer_vocab;
-  config.sheet.resolve("model.vocab", tokenizer_vocab);
+  config.values.resolve("model.vocab", tokenizer_vocab);
 }
 
 void set_compute(RunConfig& config, DType compute) {
   config.model.compute = compute;
-  config.sheet.replace("precision.compute", std::string(name(compute)));
-  if (config.sheet.has("moe.router_precision") &&
-      config.sheet.text("moe.router_precision") != "auto") {
+  config.values.replace("precision.compute", std::string(name(compute)));
+  if (config.values.has("moe.router_precision") &&
+      config.values.text("moe.router_precision") != "auto") {
     return;
   }
   for (auto& moe : config.model.moe) {
@@ -175,8 +175,8 @@ void set_compute(RunConfig& config, DType compute) {
 }
 
 void resolve_end_of_text(RunConfig& config, const std::string& end) {
-  if (config.sheet.is_word("data.end_of_text", "auto"))
-    config.sheet.resolve("data.end_of_text", end);
+  if (config.values.is_word("data.end_of_text", "auto"))
+    config.values.resolve("data.end_of_text", end);
 }
 
 }  // namespace troupe

@@ -59,6 +59,6 @@ void resolve_end_of_text(RunConfig& config, const std::string& end);
 void set_compute(RunConfig& config, DType compute);
 
 // The ranks that `world` = 0 stands for.
-int smallest_world(const Sheet& sheet);
+int smallest_world(const ConfigValues& values);
 
 }  // namespace troupe

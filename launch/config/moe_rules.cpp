@@ -24,20 +24,20 @@ struct RouterEntry {
   Options options;
 };
 
-std::vector<RouterEntry> router_entries(const Sheet& sheet) {
+std::vector<RouterEntry> router_entries(const ConfigValues& values) {
   std::vector<std::string> paths;
-  for (int i = 0; i < sheet.count("moe.router"); ++i) {
+  for (int i = 0; i < values.count("moe.router"); ++i) {
     paths.push_back(fmt::format("moe.router[{}]", i));
   }
   if (paths.empty()) paths.emplace_back("moe.router");
   std::vector<RouterEntry> entries;
   for (const std::string& path : paths) {
-    RouterEntry entry{path, sheet.text(path + ".type"), {}};
+    RouterEntry entry{path, values.text(path + ".type"), {}};
     const RouterDescriptor* router = find_router(entry.type);
     if (router == nullptr) continue;
     entry.options = Options(router->fields);
     for (const Field& field : router->fields) {
-      if (const Entry* value = sheet.find(path + "." + field.name)) {
+      if (const ConfigValue* value = values.find(path + "." + field.name)) {
         entry.options.set(field.name, value->value);
       }
     }
@@ -46,8 +46,8 @@ std::vector<RouterEntry> router_entries(const Sheet& sheet) {
   return entries;
 }
 
-bool changed(const Sheet& sheet, const std::string& key) {
-  const Entry* entry = sheet.find(key);
+bool changed(const ConfigValues& values, const std::string& key) {
+  const ConfigValue* entry = values.find(key);
   return entry != nullptr && entry->place.source != Source::none && entry->automatic.empty() &&
          entry->value != entry->key->default_value;
 }
@@ -55,9 +55,9 @@ bool changed(const Sheet& sheet, const std::string& key) {
 // Layer numbers exist, are given once, and the routers of a list cover them exactly once.
 void check_layers(const RunConfig& config, const std::vector<RouterEntry>& routers,
                   RuleList& rules) {
-  const Sheet& sheet = config.sheet;
+  const ConfigValues& values = config.values;
   const int64_t layers = config.model.layers;
-  const std::vector<int64_t> numbers = moe_layer_numbers(sheet, layers);
+  const std::vector<int64_t> numbers = moe_layer_numbers(values, layers);
   std::set<int64_t> moe;
   for (const int64_t layer : numbers) {
     if (layer >= layers) {
@@ -71,28 +71,28 @@ void check_layers(const RunConfig& config, const std::vector<RouterEntry>& route
     }
   }
   if (moe.empty()) {
-    const bool list = sheet.has("moe.layers");
-    const bool sparse = !list && sheet.integer("moe.layers.every") > layers;
-    rules.add(
-        list     ? "moe.layers"
-        : sparse ? "moe.layers.every"
-                 : "moe.layers.first_dense",
-        {"moe.layers", "model.layers"},
-        list ? std::string("no layer has experts")
-             : fmt::format(
-                   "no layer has experts: the first would be {} + {} - 1 = {}, and "
-                   "layers are 0 to {}",
-                   sheet.integer("moe.layers.first_dense"), sheet.integer("moe.layers.every"),
-                   sheet.integer("moe.layers.first_dense") + sheet.integer("moe.layers.every") - 1,
-                   layers - 1),
-        "write `moe: none` for a dense model");
+    const bool list = values.has("moe.layers");
+    const bool sparse = !list && values.integer("moe.layers.every") > layers;
+    rules.add(list     ? "moe.layers"
+              : sparse ? "moe.layers.every"
+                       : "moe.layers.first_dense",
+              {"moe.layers", "model.layers"},
+              list ? std::string("no layer has experts")
+                   : fmt::format("no layer has experts: the first would be {} + {} - 1 = {}, and "
+                                 "layers are 0 to {}",
+                                 values.integer("moe.layers.first_dense"),
+                                 values.integer("moe.layers.every"),
+                                 values.integer("moe.layers.first_dense") +
+                                     values.integer("moe.layers.every") - 1,
+                                 layers - 1),
+              "write `moe: none` for a dense model");
     return;
   }
-  if (sheet.count("moe.router") == 0) return;
+  if (values.count("moe.router") == 0) return;
   std::map<int64_t, std::string> served;
   for (const RouterEntry& router : routers) {
     const std::string key = router.path + ".layers";
-    for (const double number : sheet.list(key)) {
+    for (const double number : values.list(key)) {
       const auto layer = static_cast<int64_t>(number);
       if (moe.count(layer) == 0) {
         rules.add(key, {"moe.layers", "model.layers"},
@@ -123,7 +123,7 @@ void add_router_problem(const RouterEntry& entry, const std::string& text, RuleL
   std::string rule = text;
   if (text.rfind("router.", 0) == 0) {
     const std::string option = text.substr(7, text.find(' ') - 7);
-    if (rules.sheet().has(entry.path + "." + option)) {
+    if (rules.values().has(entry.path + "." + option)) {
       key = entry.path + "." + option;
       rule = text.substr(text.find(' ') + 1);
     }
@@ -133,8 +133,8 @@ void add_router_problem(const RouterEntry& entry, const std::string& text, RuleL
 
 void check_routers(const RunConfig& config, const std::vector<RouterEntry>& routers,
                    RuleList& rules) {
-  const Sheet& sheet = config.sheet;
-  const int64_t experts = sheet.integer("moe.experts");
+  const ConfigValues& values = config.values;
+  const int64_t experts = values.integer("moe.experts");
   bool capacity_read = false;
   bool precision_read = false;
   std::string types;
@@ -146,10 +146,10 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
     if (router.choices != nullptr && router.choices(entry.options) > experts) {
       const int64_t k = router.choices(entry.options);
       const std::string top_k = entry.path + ".top_k";
-      rules.add(sheet.has(top_k) ? top_k : entry.path + ".type",
+      rules.add(values.has(top_k) ? top_k : entry.path + ".type",
                 {entry.path + ".type", "moe.experts"},
                 fmt::format("chooses {} experts for each token, and moe.experts = {}", k, experts),
-                fmt::format("nearest legal value: {}", sheet.has(top_k)
+                fmt::format("nearest legal value: {}", values.has(top_k)
                                                            ? fmt::format("{}", experts)
                                                            : fmt::format("moe.experts: {}", k)));
     } else if (router.problem != nullptr) {
@@ -157,20 +157,20 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
         add_router_problem(entry, text, rules);
       }
     }
-    if (router.needs_capacity && sheet.is_word("moe.capacity_factor", "none")) {
+    if (router.needs_capacity && values.is_word("moe.capacity_factor", "none")) {
       rules.add("moe.capacity_factor", {entry.path + ".type"},
                 fmt::format("router {} fills each expert up to its capacity, so it cannot be "
                             "dropless (none)",
                             entry.type),
                 "write a number: 1.0 gives each token one expert on average");
-    } else if (router.needs_capacity && sheet.is_word("moe.capacity_factor_eval", "none")) {
+    } else if (router.needs_capacity && values.is_word("moe.capacity_factor_eval", "none")) {
       rules.add("moe.capacity_factor_eval", {entry.path + ".type"},
                 fmt::format("router {} fills each expert up to its capacity, in evaluation too",
                             entry.type),
                 "write a number, or same");
     }
     const std::string renormalize = entry.path + ".renormalize";
-    if (changed(sheet, renormalize) && entry.options.has("score") &&
+    if (changed(values, renormalize) && entry.options.has("score") &&
         entry.options.text("score") == "softmax_after") {
       rules.add(renormalize, {entry.path},
                 "has no effect: score softmax_after makes the chosen weights sum to 1",
@@ -178,7 +178,7 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
     }
   }
   const auto ineffective = [&](const char* key) {
-    if (!changed(sheet, key)) return;
+    if (!changed(values, key)) return;
     rules.add(key, {"moe.router"}, fmt::format("has no effect: router {} does not read it", types),
               "remove it");
   };
@@ -187,7 +187,7 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
     ineffective("moe.priority");
   }
   if (!precision_read) ineffective("moe.router_precision");
-  if (config.model.compute == DType::f64 && sheet.text("moe.router_precision") == "f32") {
+  if (config.model.compute == DType::f64 && values.text("moe.router_precision") == "f32") {
     rules.add("moe.router_precision", {"precision.compute"},
               "the router uses the wider of f32 and precision.compute, which is f64",
               "nearest legal value: f64 (or auto)");
@@ -196,14 +196,14 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
 
 void check_balance(const RunConfig& config, const std::vector<RouterEntry>& routers,
                    RuleList& rules) {
-  const Sheet& sheet = config.sheet;
+  const ConfigValues& values = config.values;
   std::map<std::pair<std::string, std::string>, int> seen;
-  for (int i = 0; i < sheet.count("moe.balance"); ++i) {
+  for (int i = 0; i < values.count("moe.balance"); ++i) {
     const std::string path = fmt::format("moe.balance[{}]", i);
     BalanceTerm term;
-    term.type = sheet.text(path + ".type");
-    term.coef = sheet.real(path + ".coef");
-    const auto [at, fresh] = seen.emplace(std::pair(term.type, sheet.text(path + ".scope")), i);
+    term.type = values.text(path + ".type");
+    term.coef = values.real(path + ".coef");
+    const auto [at, fresh] = seen.emplace(std::pair(term.type, values.text(path + ".scope")), i);
     if (!fresh) {
       rules.add(
           path + ".type", {path, fmt::format("moe.balance[{}]", at->second)},
@@ -238,10 +238,10 @@ void check_balance(const RunConfig& config, const std::vector<RouterEntry>& rout
 }
 
 void check_groups(const RunConfig& config, RuleList& rules) {
-  const Sheet& sheet = config.sheet;
+  const ConfigValues& values = config.values;
   const int64_t micro = config.train.micro_batch;
-  if (sheet.has("moe.group.sequences")) {
-    const int64_t sequences = sheet.integer("moe.group.sequences");
+  if (values.has("moe.group.sequences")) {
+    const int64_t sequences = values.integer("moe.group.sequences");
     if (micro % sequences != 0) {
       rules.add(
           "moe.group.sequences", {"train", "parallel"},
@@ -252,8 +252,8 @@ void check_groups(const RunConfig& config, RuleList& rules) {
     }
     return;
   }
-  if (sheet.is_word("moe.group", "sequence")) return;
-  const int64_t tokens = sheet.integer("moe.group");
+  if (values.is_word("moe.group", "sequence")) return;
+  const int64_t tokens = values.integer("moe.group");
   const int64_t all = micro * config.model.seq_len;
   if (all % tokens != 0) {
     rules.add(
@@ -273,9 +273,9 @@ void check_capacity_factor(const RunConfig& config, const std::vector<RouterEntr
       std::any_of(routers.begin(), routers.end(),
                   [](const RouterEntry& entry) { return find_router(entry.type)->needs_capacity; });
   if (!experts_choose) return;
-  const int64_t experts = config.sheet.integer("moe.experts");
+  const int64_t experts = config.values.integer("moe.experts");
   for (const char* key : {"moe.capacity_factor", "moe.capacity_factor_eval"}) {
-    const Entry* entry = config.sheet.find(key);
+    const ConfigValue* entry = config.values.find(key);
     const auto* factor = std::get_if<double>(&entry->value);
     if (factor == nullptr || *factor <= static_cast<double>(experts) || !entry->automatic.empty()) {
       continue;
@@ -290,8 +290,8 @@ void check_capacity_factor(const RunConfig& config, const std::vector<RouterEntr
 }  // namespace
 
 void check_moe(const RunConfig& config, Purpose purpose, RuleList& rules) {
-  if (config.sheet.is_word("moe", "none")) return;
-  const std::vector<RouterEntry> routers = router_entries(config.sheet);
+  if (config.values.is_word("moe", "none")) return;
+  const std::vector<RouterEntry> routers = router_entries(config.values);
   check_layers(config, routers, rules);
   check_routers(config, routers, rules);
   check_balance(config, routers, rules);

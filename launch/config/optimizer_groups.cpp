@@ -122,8 +122,8 @@ std::vector<GroupCount> count_groups(const RunConfig& config) {
 
 void check_groups(const RunConfig& config, RuleList& rules) {
   const std::vector<ParameterGroup>& groups = config.optimizer.groups;
-  const Sheet& sheet = rules.sheet();
-  if (groups.empty() || sheet.broken("model") || sheet.broken("moe")) return;
+  const ConfigValues& values = rules.values();
+  if (groups.empty() || values.broken("model") || values.broken("moe")) return;
   std::vector<std::string> names;
   std::map<size_t, int64_t> taken;
   for (const ParameterSpec& parameter : model_parameters(config.model, Parallelism())) {

@@ -28,7 +28,7 @@ std::vector<std::string> key_parts(const std::string& key) {
 }
 
 // A section given as a whole stands on the command line, not where the file had it.
-void place_member(YamlNode& parent, const YamlNode* member, const Place& place) {
+void place_member(YamlNode& parent, const YamlNode* member, const SourceLocation& place) {
   for (size_t i = 0; i < parent.keys.size(); ++i) {
     if (&parent.items[i] == member) parent.key_places[i] = place;
   }
@@ -37,7 +37,7 @@ void place_member(YamlNode& parent, const YamlNode* member, const Place& place) 
 // The member or element of `node` named by one part of an override's key; made when absent. Null
 // when a list has no such element.
 YamlNode* step_into(YamlNode& node, const std::string& part) {
-  const Place place{Source::command_line, 0, 0};
+  const SourceLocation place{Source::command_line, 0, 0};
   const bool index = part[0] == '[';
   if (node.is_sequence() != index) return nullptr;
   if (index) {
@@ -125,7 +125,7 @@ void explain_quotes(const std::string& text, Problem& problem) {
 // What stands behind the '='. Only what begins like a list, a mapping, a quoted text or a tag is
 // read as YAML; anything else is the text itself, to the last character. A section may be null.
 YamlNode value_of(const std::string& key, const std::string& text) {
-  const Place place{Source::command_line, 0, 0};
+  const SourceLocation place{Source::command_line, 0, 0};
   YamlNode value;
   if (!begins_yaml(text)) {
     check_utf8(text, Source::command_line);
@@ -145,7 +145,7 @@ YamlNode value_of(const std::string& key, const std::string& text) {
 
 void apply_override(YamlNode& root, const std::string& assignment, std::vector<Problem>& problems,
                     std::vector<std::string>& seen) {
-  const Place place{Source::command_line, 0, 0};
+  const SourceLocation place{Source::command_line, 0, 0};
   const size_t equals = assignment.find('=');
   const std::string key = assignment.substr(0, equals);
   if (equals == std::string::npos || key.empty()) {

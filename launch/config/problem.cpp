@@ -7,7 +7,7 @@
 
 namespace troupe {
 
-std::string text(const Place& place) {
+std::string text(const SourceLocation& place) {
   switch (place.source) {
     case Source::file:
       if (place.line == 0) return "file";

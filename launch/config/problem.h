@@ -10,17 +10,17 @@ namespace troupe {
 
 enum class Source : uint8_t { none, file, command_line, automatic };
 
-struct Place {
+struct SourceLocation {
   Source source = Source::none;
   int line = 0;  // from 1; 0 = no position
   int column = 0;
 };
 
 // "3:5" (LINE:COLUMN of the file, which a list names once), "command line", "default" or "auto".
-std::string text(const Place& place);
+std::string text(const SourceLocation& place);
 
 struct Problem {
-  Place place;
+  SourceLocation place;
   std::string key;    // dotted, in full; empty for the file as a whole
   std::string value;  // as written; empty when there is none
   std::string rule;   // what is broken, with its arithmetic

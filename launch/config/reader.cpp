@@ -33,36 +33,37 @@ const Key* key_of(const SchemaNode& node, const std::string& variant) {
 
 class Reader {
  public:
-  Reader(Sheet& sheet, std::vector<Problem>& problems, const PathReading& paths)
-      : sheet_(sheet), problems_(problems), paths_(paths) {}
+  Reader(ConfigValues& values, std::vector<Problem>& problems, const PathReading& paths)
+      : values_(values), problems_(problems), paths_(paths) {}
 
   // A mapping (or nothing) against the members of a place, then its defaults, in schema order.
   void members(const YamlNode* node, const std::string& path, const std::vector<SchemaNode>& list,
-               const Place& place);
+               const SourceLocation& place);
 
  private:
   void place(const YamlNode* node, const std::string& path, const SchemaNode& schema,
-             const std::string& variant, const Place& parent);
-  void leaf(const YamlNode* node, const std::string& path, const Key& key, const Place& parent);
+             const std::string& variant, const SourceLocation& parent);
+  void leaf(const YamlNode* node, const std::string& path, const Key& key,
+            const SourceLocation& parent);
   void elements(const YamlNode& node, const std::string& path, const SchemaNode& schema);
   std::string variant_of(const YamlNode* node, const std::vector<SchemaNode>& list);
-  void unknown_key(const std::string& name, const YamlNode& node, const Place& where,
+  void unknown_key(const std::string& name, const YamlNode& node, const SourceLocation& where,
                    const std::string& path, const std::vector<SchemaNode>& list);
   void check_duplicates(const YamlNode& node, const std::string& path);
-  void not_read(const YamlNode& node, const Place& where, const std::string& path,
+  void not_read(const YamlNode& node, const SourceLocation& where, const std::string& path,
                 const SchemaNode& schema, const std::string& variant);
   bool wrong_shape(const YamlNode& node, const std::string& path, const SchemaNode& schema);
-  void problem(const Place& place, const std::string& key, const std::string& value,
+  void problem(const SourceLocation& place, const std::string& key, const std::string& value,
                std::string rule, std::string fix = {}) {
     problems_.push_back(Problem{place, key, value, std::move(rule), std::move(fix)});
   }
 
   // Puts variables into a path and says where it stands. False after writing into `found`.
-  bool read_path(const YamlNode& node, Entry& entry, Problem& found) const;
+  bool read_path(const YamlNode& node, ConfigValue& entry, Problem& found) const;
   // A harmless value where none could be read.
   void placeholder(const std::string& path, const Key& key);
 
-  Sheet& sheet_;
+  ConfigValues& values_;
   std::vector<Problem>& problems_;
   const PathReading& paths_;
   bool silent_ = false;  // below a place of the wrong shape: nothing is missing there
@@ -77,8 +78,8 @@ void Reader::placeholder(const std::string& path, const Key& key) {
     if (key.kind == ValueKind::path || key.kind == ValueKind::text) value = std::string("?");
     if (key.kind == ValueKind::integer_list) value = std::vector<double>{};
   }
-  sheet_.mark_broken(path);
-  sheet_.add(Entry{path, &key, std::move(value), {}, Place{}, {}});
+  values_.mark_broken(path);
+  values_.add(ConfigValue{path, &key, std::move(value), {}, SourceLocation{}, {}});
 }
 
 void Reader::check_duplicates(const YamlNode& node, const std::string& path) {
@@ -111,7 +112,7 @@ std::string Reader::variant_of(const YamlNode* node, const std::vector<SchemaNod
   return {};
 }
 
-void Reader::unknown_key(const std::string& name, const YamlNode& node, const Place& where,
+void Reader::unknown_key(const std::string& name, const YamlNode& node, const SourceLocation& where,
                          const std::string& path, const std::vector<SchemaNode>& list) {
   const std::string full = join(path, name);
   if (name == "<<") {
@@ -158,7 +159,7 @@ void Reader::unknown_key(const std::string& name, const YamlNode& node, const Pl
 }
 
 // A key of another type than the chosen one: an error unless it has its default.
-void Reader::not_read(const YamlNode& node, const Place& where, const std::string& path,
+void Reader::not_read(const YamlNode& node, const SourceLocation& where, const std::string& path,
                       const SchemaNode& schema, const std::string& variant) {
   std::vector<std::string> readers;
   const std::string& word = schema.keys.front().variant_key;
@@ -174,10 +175,10 @@ void Reader::not_read(const YamlNode& node, const Place& where, const std::strin
 }
 
 void Reader::members(const YamlNode* node, const std::string& path,
-                     const std::vector<SchemaNode>& list, const Place& where) {
+                     const std::vector<SchemaNode>& list, const SourceLocation& where) {
   const std::string variant = variant_of(node, list);
   if (node != nullptr) {
-    sheet_.set_section(path, where);
+    values_.set_section(path, where);
     check_duplicates(*node, path);
     std::set<std::string> done;
     for (size_t i = 0; i < node->keys.size(); ++i) {
@@ -194,7 +195,7 @@ void Reader::members(const YamlNode* node, const std::string& path,
   }
   for (const SchemaNode& member : list) {
     const YamlNode* given = node == nullptr ? nullptr : node->find(member.name);
-    Place parent = where;
+    SourceLocation parent = where;
     if (given != nullptr) {
       const auto at = std::find(node->keys.begin(), node->keys.end(), member.name);
       parent = node->key_places[static_cast<size_t>(at - node->keys.begin())];
@@ -221,7 +222,7 @@ bool Reader::wrong_shape(const YamlNode& node, const std::string& path, const Sc
 }
 
 void Reader::place(const YamlNode* node, const std::string& path, const SchemaNode& schema,
-                   const std::string& variant, const Place& parent) {
+                   const std::string& variant, const SourceLocation& parent) {
   const Key* key = key_of(schema, variant);
   if (!schema.keys.empty() && key == nullptr) return;  // of another variant: reported by members
   if (node == nullptr) {
@@ -237,7 +238,7 @@ void Reader::place(const YamlNode* node, const std::string& path, const SchemaNo
   if (wrong_shape(*node, path, schema)) {
     const bool before = silent_;
     silent_ = true;
-    sheet_.mark_broken(path);
+    values_.mark_broken(path);
     if (key != nullptr) {
       placeholder(path, *key);
     } else {
@@ -261,11 +262,11 @@ void Reader::elements(const YamlNode& node, const std::string& path, const Schem
   if (node.items.empty()) {
     const Key* key = key_of(schema, "");
     if (key != nullptr && key->has_default) {  // "[]" means none
-      sheet_.add(Entry{path, key, key->default_value, "[]", node.place, {}});
+      values_.add(ConfigValue{path, key, key->default_value, "[]", node.place, {}});
     } else {
       problem(node.place, path, "[]", "the list is empty",
               fmt::format("see `troupe help {}`", schema.path));
-      sheet_.mark_broken(path);
+      values_.mark_broken(path);
       if (key != nullptr) placeholder(path, *key);
       if (key == nullptr) members(nullptr, path, schema.children, node.place);
     }
@@ -277,7 +278,7 @@ void Reader::elements(const YamlNode& node, const std::string& path, const Schem
     if (!item.is_mapping()) {
       problem(item.place, here, brief(item), "must be a mapping of keys",
               fmt::format("see `troupe help {}`", schema.path));
-      sheet_.mark_broken(here);
+      values_.mark_broken(here);
       const bool before = silent_;
       silent_ = true;
       members(nullptr, here, schema.elements, item.place);
@@ -288,7 +289,7 @@ void Reader::elements(const YamlNode& node, const std::string& path, const Schem
   }
 }
 
-bool Reader::read_path(const YamlNode& node, Entry& entry, Problem& found) const {
+bool Reader::read_path(const YamlNode& node, ConfigValue& entry, Problem& found) const {
   const ValueKind kind = entry.key->kind;
   if ((kind != ValueKind::path && kind != ValueKind::run_path) || entry.word()) return true;
   const bool in_file = node.place.source == Source::file;
@@ -300,7 +301,7 @@ bool Reader::read_path(const YamlNode& node, Entry& entry, Problem& found) const
     path = std::move(*expanded);
   }
   if (kind == ValueKind::path && in_file && std::filesystem::path(path).is_relative()) {
-    const std::filesystem::path folder = std::filesystem::path(sheet_.file).parent_path();
+    const std::filesystem::path folder = std::filesystem::path(values_.file).parent_path();
     path = (folder / path).lexically_normal().string();
   }
   entry.value = path;
@@ -309,7 +310,7 @@ bool Reader::read_path(const YamlNode& node, Entry& entry, Problem& found) const
 }
 
 void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
-                  const Place& parent) {
+                  const SourceLocation& parent) {
   if (node == nullptr) {
     if (key.required) {
       placeholder(path, key);
@@ -317,7 +318,7 @@ void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
       problem(parent, path, "", fmt::format("is required ({})", describe_values(key)),
               fmt::format("meaning: {}", key.help));
     } else if (key.has_default) {
-      sheet_.add(Entry{path, &key, key.default_value, {}, Place{}, {}});
+      values_.add(ConfigValue{path, &key, key.default_value, {}, SourceLocation{}, {}});
     }
     return;
   }
@@ -329,32 +330,32 @@ void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
     placeholder(path, key);
     return;
   }
-  Entry entry{path, &key, std::move(*value), brief(*node), node->place, {}};
+  ConfigValue entry{path, &key, std::move(*value), brief(*node), node->place, {}};
   if (!read_path(*node, entry, found)) {
     problems_.push_back(std::move(found));
     placeholder(path, key);
     return;
   }
-  sheet_.add(std::move(entry));
+  values_.add(std::move(entry));
 }
 
 }  // namespace
 
-Sheet read_sheet(const YamlNode& root, const std::string& file, std::vector<Problem>& problems,
-                 const PathReading& paths) {
-  Sheet sheet;
-  sheet.file = file;
-  const Place start{Source::file, root.place.line == 0 ? 1 : root.place.line,
-                    root.place.column == 0 ? 1 : root.place.column};
+ConfigValues read_sheet(const YamlNode& root, const std::string& file,
+                        std::vector<Problem>& problems, const PathReading& paths) {
+  ConfigValues values;
+  values.file = file;
+  const SourceLocation start{Source::file, root.place.line == 0 ? 1 : root.place.line,
+                             root.place.column == 0 ? 1 : root.place.column};
   if (!root.is_mapping()) {
     problems.push_back(
         Problem{start, "", "",
                 root.is_null() ? "the file is empty" : "the file is not a mapping of sections",
                 "begin with `version: 1`, then `model:` and the other sections"});
-    return sheet;
+    return values;
   }
-  Reader(sheet, problems, paths).members(&root, "", schema().children, start);
-  return sheet;
+  Reader(values, problems, paths).members(&root, "", schema().children, start);
+  return values;
 }
 
 }  // namespace troupe

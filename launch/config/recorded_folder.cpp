@@ -53,14 +53,14 @@ std::string without_record(const std::string& text) {
   return out;
 }
 
-std::vector<std::string> find_moved_files(Sheet& sheet, const std::string& text) {
+std::vector<std::string> find_moved_files(ConfigValues& values, const std::string& text) {
   std::vector<std::string> missing;
   const fs::path recorded = recorded_folder(text);
   if (recorded.empty()) return missing;
   const fs::path here =
-      (fs::current_path() / fs::path(sheet.file).parent_path()).lexically_normal();
-  const std::vector<Entry> entries = sheet.entries();
-  for (const Entry& entry : entries) {
+      (fs::current_path() / fs::path(values.file).parent_path()).lexically_normal();
+  const std::vector<ConfigValue> entries = values.entries();
+  for (const ConfigValue& entry : entries) {
     if (entry.key->kind != ValueKind::path || entry.word() || entry.place.source != Source::file) {
       continue;
     }
@@ -70,7 +70,7 @@ std::vector<std::string> find_moved_files(Sheet& sheet, const std::string& text)
     const std::string original =
         (recorded / expected.lexically_relative(here)).lexically_normal().string();
     if (exists(original)) {
-      sheet.replace(entry.path, original);
+      values.replace(entry.path, original);
     } else if (original != expected) {
       missing.push_back(fmt::format("{}: found neither {} nor, from where the run was before, {}",
                                     entry.path, value, original));

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/config/sheet.h"
+#include "launch/config/config_values.h"
 
 namespace troupe {
 
@@ -27,6 +27,6 @@ bool is_stored(const std::string& text);
 // moved together with its data finds the copy, a run that moved alone the original. Returns one
 // sentence for each file that is in neither place; those keep their value. `text` is the
 // configuration.
-std::vector<std::string> find_moved_files(Sheet& sheet, const std::string& text);
+std::vector<std::string> find_moved_files(ConfigValues& values, const std::string& text);
 
 }  // namespace troupe

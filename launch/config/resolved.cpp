@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_file_path(const Entry& entry) {
+bool is_file_path(const ConfigValue& entry) {
   return entry.key->kind == ValueKind::path && !entry.word();
 }
 
@@ -33,7 +33,7 @@ std::string relative_to(const std::string& path, const std::string& folder) {
 }
 
 // A file that is called like one of the key's words stays a file.
-std::string path_from(const std::string& folder, const Entry& entry) {
+std::string path_from(const std::string& folder, const ConfigValue& entry) {
   const std::string path = relative_to(std::get<std::string>(entry.value), folder);
   const std::vector<std::string>& words = entry.key->words;
   const bool word = std::find(words.begin(), words.end(), path) != words.end();
@@ -96,32 +96,32 @@ void open_levels(const std::vector<Part>& before, const std::vector<Part>& now, 
 }  // namespace
 
 std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& options) {
-  const Sheet& sheet = config.sheet;
+  const ConfigValues& values = config.values;
   std::string folder = options.folder;
   if (folder.empty()) folder = config.run.dir + (options.for_checkpoint ? "/checkpoints" : "");
   std::string out;
   if (!options.for_checkpoint) {
     out += "# Every value of this configuration, with where it comes from: LINE:COLUMN of\n";
-    out += "# " + escape_bytes(sheet.file) + "\n";
+    out += "# " + escape_bytes(values.file) + "\n";
   }
   out += stored_mark();
   out += folder_record(folder.empty() ? "." : folder);
   out += input_lines(config.inputs);
   out += lineage_lines(config.lineage);
   std::vector<Part> before;
-  for (const Entry& entry : sheet.entries()) {
+  for (const ConfigValue& entry : values.entries()) {
     if (options.for_checkpoint && belongs_to_job(entry.path, config)) continue;
     const std::vector<Part> parts = split(entry.path);
     std::string indent;
     open_levels(before, parts, out, indent);
     before = parts;
     const std::string value =
-        is_file_path(entry) ? format_text(path_from(folder, entry)) : Sheet::shown(entry);
+        is_file_path(entry) ? format_text(path_from(folder, entry)) : ConfigValues::shown(entry);
     const std::string line = indent + parts.back().name + ": " + value;
     if (options.for_checkpoint) {
       out += line + "\n";
     } else {
-      out += fmt::format("{:<44}  # {}\n", line, escape_bytes(sheet.origin(entry)));
+      out += fmt::format("{:<44}  # {}\n", line, escape_bytes(values.origin(entry)));
     }
   }
   return out;
@@ -129,12 +129,12 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
 
 std::string config_hash(const RunConfig& config) {
   std::string canonical;
-  for (const Entry& entry : config.sheet.entries()) {
+  for (const ConfigValue& entry : config.values.entries()) {
     if (entry.key->on_resume == OnResume::may_change) continue;
     if (entry.path == "train.micro_batch" && !micro_batch_matters(config)) continue;
     const std::string value = is_file_path(entry)
                                   ? fs::path(std::get<std::string>(entry.value)).filename().string()
-                                  : Sheet::shown(entry);
+                                  : ConfigValues::shown(entry);
     canonical += entry.path + "=" + value + "\n";
   }
   return fmt::format("{:016x}", XXH3_64bits(canonical.data(), canonical.size()));
@@ -142,11 +142,11 @@ std::string config_hash(const RunConfig& config) {
 
 std::string resolved_json(const RunConfig& config) {
   nlohmann::ordered_json all;
-  for (const Entry& entry : config.sheet.entries()) {
+  for (const ConfigValue& entry : config.values.entries()) {
     nlohmann::ordered_json item;
     std::visit([&](const auto& value) { item["value"] = value; }, entry.value);
-    if (entry.key->kind == ValueKind::duration) item["value"] = Sheet::shown(entry);
-    item["origin"] = config.sheet.origin(entry, /*with_file=*/true);
+    if (entry.key->kind == ValueKind::duration) item["value"] = ConfigValues::shown(entry);
+    item["origin"] = config.values.origin(entry, /*with_file=*/true);
     all[entry.path] = std::move(item);
   }
   return json_text(std::move(all));

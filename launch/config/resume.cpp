@@ -7,7 +7,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/optim/schedule.h"
+#include "core/optim/lr_schedule.h"
 #include "launch/config/scalar.h"
 
 namespace troupe {
@@ -15,18 +15,20 @@ namespace {
 
 constexpr const char* kAbsent = "(absent)";
 
-std::string shown(const Entry* entry) { return entry == nullptr ? kAbsent : Sheet::shown(*entry); }
+std::string shown(const ConfigValue* entry) {
+  return entry == nullptr ? kAbsent : ConfigValues::shown(*entry);
+}
 
 // What two values are compared by: paths by the file that they name.
-std::string identity(const Entry* entry) {
+std::string identity(const ConfigValue* entry) {
   if (entry == nullptr) return kAbsent;
-  if (entry->key->kind != ValueKind::path || entry->word()) return Sheet::shown(*entry);
+  if (entry->key->kind != ValueKind::path || entry->word()) return ConfigValues::shown(*entry);
   std::error_code error;
   const std::filesystem::path path(std::get<std::string>(entry->value));
   return std::filesystem::weakly_canonical(std::filesystem::absolute(path), error).string();
 }
 
-bool may_change(const std::string& path, const Entry* entry, const RunConfig& stored,
+bool may_change(const std::string& path, const ConfigValue* entry, const RunConfig& stored,
                 const RunConfig& now) {
   if (path == "train.micro_batch") {
     return !micro_batch_matters(stored) && !micro_batch_matters(now);
@@ -35,7 +37,7 @@ bool may_change(const std::string& path, const Entry* entry, const RunConfig& st
 }
 
 // Both name a file whose bytes are known: those count, not the path.
-bool compared_by_bytes(const Entry* before, const Entry* after, const RunConfig& stored,
+bool compared_by_bytes(const ConfigValue* before, const ConfigValue* after, const RunConfig& stored,
                        const RunConfig& now) {
   if (before == nullptr || after == nullptr || before->word() || after->word()) return false;
   const auto known = [&](const RunConfig& config) {
@@ -46,7 +48,7 @@ bool compared_by_bytes(const Entry* before, const Entry* after, const RunConfig&
 }
 
 // A word whose rule needs an open tokenizer: nothing to compare yet.
-bool unresolved(const Entry* entry) {
+bool unresolved(const ConfigValue* entry) {
   return entry != nullptr &&
          ((entry->path == "model.vocab" && entry->word()) ||
           (entry->path == "data.end_of_text" && std::get<std::string>(entry->value) == "auto"));
@@ -74,14 +76,14 @@ std::vector<Change> changes(const RunConfig& stored, const RunConfig& now) {
   std::vector<std::string> paths;
   std::set<std::string> seen;
   for (const RunConfig* config : {&now, &stored}) {
-    for (const Entry& entry : config->sheet.entries()) {
+    for (const ConfigValue& entry : config->values.entries()) {
       if (seen.insert(entry.path).second) paths.push_back(entry.path);
     }
   }
   std::vector<Change> list;
   for (const std::string& path : paths) {
-    const Entry* before = stored.sheet.find(path);
-    const Entry* after = now.sheet.find(path);
+    const ConfigValue* before = stored.values.find(path);
+    const ConfigValue* after = now.values.find(path);
     if (compared_by_bytes(before, after, stored, now)) {
       for (InputChange& change : input_changes(stored.inputs, now.inputs, path)) {
         list.push_back({path, std::move(change.before), std::move(change.after), false});
@@ -97,8 +99,8 @@ std::vector<Change> changes(const RunConfig& stored, const RunConfig& now) {
 
 std::vector<std::string> keep_what_held(const RunConfig& stored, RunConfig& now) {
   if (stored.data.text.format != TextFormat::by_name) return {};
-  if (now.sheet.find("data.format")->place.source != Source::none) return {};
-  now.sheet.replace("data.format", std::string("by_name"));
+  if (now.values.find("data.format")->place.source != Source::none) return {};
+  now.values.replace("data.format", std::string("by_name"));
   now.data.text.format = TextFormat::by_name;
   return {
       "the run began before data.format was a key: it goes on by the names of files, without "
@@ -111,7 +113,7 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
   std::string refused;
   int count = 0;
   if (stored.inputs.empty() && !now.inputs.empty()) {
-    warnings.push_back(unknown_inputs(stored.sheet.file));
+    warnings.push_back(unknown_inputs(stored.values.file));
   }
   for (const Change& change : changes(stored, now)) {
     if (change.allowed) continue;
@@ -120,7 +122,7 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
                                      change.key, change.before, change.after));
       continue;
     }
-    const Entry* entry = now.sheet.find(change.key);
+    const ConfigValue* entry = now.values.find(change.key);
     refused += fmt::format("\n  {}: {}: was {}, is {}",
                            entry == nullptr ? "not given" : text(entry->place), change.key,
                            change.before, change.after);
@@ -132,7 +134,7 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
          "resume (places in {}){}\n  put the old value or file back, choose another run.dir, or "
          "pass "
          "--force",
-         now.run.dir, count, count == 1 ? "" : "s", now.sheet.file, refused);
+         now.run.dir, count, count == 1 ? "" : "s", now.values.file, refused);
   }
   if (stored.train.steps != now.train.steps && step < now.train.steps) {
     const double before = learning_rate(stored, step);

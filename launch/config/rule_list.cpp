@@ -4,18 +4,19 @@ namespace troupe {
 
 void RuleList::add(const std::string& key, const std::vector<std::string>& reads, std::string rule,
                    std::string fix) {
-  if (sheet_.broken(key)) return;
+  if (values_.broken(key)) return;
   for (const std::string& read : reads) {
-    if (sheet_.broken(read)) return;
+    if (values_.broken(read)) return;
   }
   Problem problem;
   problem.key = key;
-  if (const Entry* entry = sheet_.find(key)) {
+  if (const ConfigValue* entry = values_.find(key)) {
     problem.place = entry->place;
     problem.value = entry->given;
     if (entry->given.empty()) {
-      problem.place = sheet_.nearest_place(key);
-      problem.value = Sheet::shown(*entry) + (entry->automatic.empty() ? " (default)" : " (auto)");
+      problem.place = values_.nearest_place(key);
+      problem.value =
+          ConfigValues::shown(*entry) + (entry->automatic.empty() ? " (default)" : " (auto)");
     }
   }
   problem.rule = std::move(rule);

@@ -5,22 +5,22 @@
 #include <utility>
 #include <vector>
 
-#include "launch/config/sheet.h"
+#include "launch/config/config_values.h"
 
 namespace troupe {
 
 class RuleList {
  public:
-  explicit RuleList(const Sheet& sheet) : sheet_(sheet) {}
+  explicit RuleList(const ConfigValues& values) : values_(values) {}
   // key: whose value breaks the rule; reads: the other keys that the rule looks at. When one of
   // them has a problem of its own, nothing is added.
   void add(const std::string& key, const std::vector<std::string>& reads, std::string rule,
            std::string fix);
-  const Sheet& sheet() const { return sheet_; }
+  const ConfigValues& values() const { return values_; }
   std::vector<Problem> take() { return std::move(problems_); }
 
  private:
-  const Sheet& sheet_;
+  const ConfigValues& values_;
   std::vector<Problem> problems_;
 };
 

@@ -4,12 +4,12 @@
 
 #include <filesystem>
 
-#include "launch/config/layout_rules.h"
 #include "launch/config/moe_rules.h"
 #include "launch/config/optimizer_groups.h"
 #include "launch/config/rule_list.h"
 #include "launch/config/size_rules.h"
 #include "models/families/lookup/configured_model.h"
+#include "models/layouts/layout_rules.h"
 
 namespace troupe {
 namespace {
@@ -25,10 +25,10 @@ void check_model(const RunConfig& config, RuleList& rules) {
 
 void check_layout(const RunConfig& config, int world, Purpose purpose, RuleList& rules) {
   const Parallelism& parallel = config.parallel;
-  LayoutSubject subject = layout_subject(config.model);
+  LayoutInputs subject = layout_inputs(config.model);
   if (purpose == Purpose::train) {
     subject.global_batch = config.train.global_batch;
-    const bool automatic = !config.sheet.find("train.micro_batch")->automatic.empty();
+    const bool automatic = !config.values.find("train.micro_batch")->automatic.empty();
     subject.micro_batch = automatic ? 0 : config.train.micro_batch;
   }
   for (const LayoutProblem& problem : layout_problems(parallel, subject, world)) {
@@ -38,12 +38,12 @@ void check_layout(const RunConfig& config, int world, Purpose purpose, RuleList&
 
 void check_data(const RunConfig& config, RuleList& rules) {
   const auto changed = [&](const char* key) {
-    const Entry* entry = config.sheet.find(key);
+    const ConfigValue* entry = config.values.find(key);
     return entry->place.source != Source::none && entry->value != entry->key->default_value;
   };
   // 0 says in words what data.val means: nothing of the training text is held out.
   if (!config.data.val.empty() && changed("data.val_fraction") &&
-      config.sheet.real("data.val_fraction") != 0) {
+      config.values.real("data.val_fraction") != 0) {
     rules.add("data.val_fraction", {"data.val"}, "has no effect: data.val names the held-out text",
               "remove one of them");
   }
@@ -72,7 +72,7 @@ void check_paths(const RunConfig& config, RuleList& rules) {
 }  // namespace
 
 std::vector<Problem> problems(const RunConfig& config, int world, Purpose purpose) {
-  RuleList rules(config.sheet);
+  RuleList rules(config.values);
   check_model(config, rules);
   check_sizes(config, purpose, rules);
   check_moe(config, purpose, rules);

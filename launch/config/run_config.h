@@ -9,15 +9,15 @@
 #include "core/base/field.h"
 #include "core/optim/parameter_groups.h"
 #include "core/text/text_options.h"
+#include "launch/config/config_values.h"
 #include "launch/config/recorded_inputs.h"
 #include "launch/config/recorded_lineage.h"
-#include "launch/config/sheet.h"
 #include "models/model/model_config.h"
 #include "parallel/mesh/parallelism.h"
 
 namespace troupe {
 
-struct RunSection {
+struct RunIdentityConfig {
   std::string name;
   std::string dir;  // relative to the working directory
   uint64_t seed = 1234;
@@ -28,7 +28,7 @@ struct DataSource {
   double weight = 1.0;
 };
 
-struct DataSection {
+struct DataConfig {
   std::string tokenizer;  // "byte" or a path
   std::vector<DataSource> train;
   std::string val;                   // empty = the last val_fraction of train
@@ -40,7 +40,7 @@ struct DataSection {
   std::vector<std::string> missing;
 };
 
-struct OptimizerSection {
+struct OptimizerConfig {
   std::string type = "adamw";
   Options options;  // of the optimizer's field list
   double lr = 1e-3;
@@ -48,18 +48,18 @@ struct OptimizerSection {
   std::vector<ParameterGroup> groups;
 };
 
-struct ScheduleSection {
+struct ScheduleConfig {
   std::string type = "cosine";
   Options options;  // of the schedule's field list
 };
 
-struct TrainSection {
+struct TrainConfig {
   int64_t steps = 0;
   int64_t global_batch = 0;  // sequences
   int64_t micro_batch = 0;   // sequences of one forward on one data rank
 };
 
-struct CheckpointSection {
+struct CheckpointConfig {
   int64_t every = 200;              // 0 = only the last step
   int64_t keep = 3;                 // 0 = all
   std::string resume = "auto";      // auto | never | a path
@@ -67,41 +67,41 @@ struct CheckpointSection {
   int64_t shard_above = 1LL << 30;  // bytes of tensors
 };
 
-struct EvalSection {
+struct EvalConfig {
   int64_t every = 200;  // 0 = never
   int64_t tokens = 0;   // 0 = the whole held-out part
 };
 
-struct LoggingSection {
+struct LoggingConfig {
   int64_t every = 10;
   bool tensorboard = true;
 };
 
-struct RuntimeSection {
+struct RuntimeConfig {
   int threads = 0;  // 0 = auto
   std::chrono::milliseconds timeout{600000};
   bool check_collectives = false;
 };
 
-struct BenchSection {
+struct BenchConfig {
   std::string routing = "natural";  // natural | balanced | zipf
 };
 
 struct RunConfig {
-  RunSection run;
+  RunIdentityConfig run;
   // model and moe. vocab is 0 while it depends on a tokenizer that was not opened: see
   // resolve_vocab().
   ModelConfig model;
-  DataSection data;
-  OptimizerSection optimizer;
-  ScheduleSection schedule;
-  TrainSection train;
+  DataConfig data;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  TrainConfig train;
   Parallelism parallel;  // dp, edp and sp resolved
-  CheckpointSection checkpoint;
-  EvalSection eval;
-  LoggingSection logging;
-  RuntimeSection runtime;
-  BenchSection bench;
+  CheckpointConfig checkpoint;
+  EvalConfig eval;
+  LoggingConfig logging;
+  RuntimeConfig runtime;
+  BenchConfig bench;
 
   // Of the files that were read for it; empty until they were.
   std::vector<RecordedInput> inputs;
@@ -109,7 +109,7 @@ struct RunConfig {
   std::vector<Ancestor> lineage;
 
   // Every value with its origin: for messages, the resolved file and comparison on resume.
-  Sheet sheet;
+  ConfigValues values;
 };
 
 }  // namespace troupe

@@ -1,7 +1,7 @@
 #include "launch/config/variants.h"
 
+#include "core/optim/lr_schedule.h"
 #include "core/optim/optimizer.h"
-#include "core/optim/schedule.h"
 #include "models/families/table.h"
 #include "moe/routers/table.h"
 

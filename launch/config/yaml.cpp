@@ -16,7 +16,7 @@
 namespace troupe {
 namespace {
 
-[[noreturn]] void refuse(const Place& place, std::string rule, std::string fix = {}) {
+[[noreturn]] void refuse(const SourceLocation& place, std::string rule, std::string fix = {}) {
   throw YamlError(Problem{place, "", "", std::move(rule), std::move(fix)});
 }
 
@@ -70,7 +70,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   bool has_root() const { return root_.has_value(); }
   YamlNode take() { return std::move(*root_); }
-  const Place& document() const { return document_; }
+  const SourceLocation& document() const { return document_; }
 
  private:
   struct Open {
@@ -88,11 +88,11 @@ class TreeBuilder final : public YAML::EventHandler {
 
   int depth() const { return static_cast<int>(stack_.size()); }
 
-  Place place(const YAML::Mark& mark) const {
-    if (source_ != Source::file) return Place{source_, 0, 0};
-    return Place{source_, mark.line + 1, mark.column + 1};
+  SourceLocation place(const YAML::Mark& mark) const {
+    if (source_ != Source::file) return SourceLocation{source_, 0, 0};
+    return SourceLocation{source_, mark.line + 1, mark.column + 1};
   }
-  [[noreturn]] static void too_deep(const Place& where) {
+  [[noreturn]] static void too_deep(const SourceLocation& where) {
     refuse(where, fmt::format("nested deeper than {} levels", kMaxYamlDepth));
   }
 
@@ -156,7 +156,7 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   Source source_;
-  Place document_;
+  SourceLocation document_;
   std::vector<Open> stack_;
   std::map<YAML::anchor_t, Anchored> anchors_;
   std::optional<YamlNode> root_;
@@ -169,7 +169,8 @@ void check_characters(const std::string& text, Source source) {
   int column = 1;
   bool indentation = true;
   const auto here = [&] {
-    return source == Source::file ? Place{source, line, column} : Place{source, 0, 0};
+    return source == Source::file ? SourceLocation{source, line, column}
+                                  : SourceLocation{source, 0, 0};
   };
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -237,12 +238,12 @@ YamlNode* YamlNode::find(std::string_view key) {
 void check_utf8(const std::string& text, Source source) {
   const bool file = source == Source::file;
   if (text.rfind("\xff\xfe", 0) == 0 || text.rfind("\xfe\xff", 0) == 0) {
-    refuse(file ? Place{source, 1, 1} : Place{source, 0, 0}, "the text is UTF-16",
+    refuse(file ? SourceLocation{source, 1, 1} : SourceLocation{source, 0, 0}, "the text is UTF-16",
            "save it as UTF-8");
   }
   const size_t valid = utf8_valid_prefix(text);
   if (valid == text.size()) return;
-  Place place{source, 0, 0};
+  SourceLocation place{source, 0, 0};
   if (file) {
     const size_t line = text.rfind('\n', valid == 0 ? 0 : valid - 1);
     place.line = 1 + static_cast<int>(std::count(
@@ -254,7 +255,8 @@ void check_utf8(const std::string& text, Source source) {
 }
 
 YamlNode parse_yaml(const std::string& text, Source source) {
-  const Place start = source == Source::file ? Place{source, 1, 1} : Place{source, 0, 0};
+  const SourceLocation start =
+      source == Source::file ? SourceLocation{source, 1, 1} : SourceLocation{source, 0, 0};
   if (text.size() > kMaxYamlBytes) {
     refuse(start, fmt::format("{} bytes are more than a configuration may have ({})", text.size(),
                               kMaxYamlBytes));
@@ -274,7 +276,7 @@ YamlNode parse_yaml(const std::string& text, Source source) {
     }
     return root;
   } catch (const YAML::Exception& error) {
-    Place place{source, 0, 0};
+    SourceLocation place{source, 0, 0};
     if (source == Source::file && !error.mark.is_null()) {
       place.line = error.mark.line + 1;
       place.column = error.mark.column + 1;

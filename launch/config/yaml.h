@@ -23,9 +23,9 @@ struct YamlNode {
   std::string text;     // of a scalar
   bool quoted = false;  // a scalar in quotes or a block scalar: always text
   std::string tag;      // an explicit tag ("!!str"); empty without one
-  Place place;
+  SourceLocation place;
   std::vector<std::string> keys;  // of a mapping, in order, duplicates kept
-  std::vector<Place> key_places;
+  std::vector<SourceLocation> key_places;
   std::vector<YamlNode> items;  // values of a mapping, elements of a sequence
 
   bool is_scalar() const { return kind == Kind::scalar; }

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 #include "core/tensor/tensor.h"
 #include "launch/config/load.h"
 
@@ -10,7 +10,7 @@ namespace troupe {
 namespace {
 
 bool automatic(const RunConfig& config) {
-  const Entry* entry = config.sheet.find("precision.compute");
+  const ConfigValue* entry = config.values.find("precision.compute");
   return entry != nullptr && !entry->automatic.empty();
 }
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "launch/training/training_engine.h"
+#include "models/engine/training_engine.h"
 
 namespace troupe {
 

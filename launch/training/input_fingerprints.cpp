@@ -11,7 +11,7 @@
 #include "core/io/atomic_file.h"
 #include "launch/config/scalar.h"
 #include "launch/training/file_hashing.h"
-#include "parallel/checkpoint/agreement.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe {
 namespace {
@@ -39,8 +39,7 @@ std::vector<FileToHash> files_of(const std::vector<Input>& inputs) {
 
 // The lowest rank of each host, in rank order.
 std::vector<int> readers(Communicator& world) {
-  const std::vector<std::string> nodes =
-      checkpoint::gather_texts(std::to_string(world.node()), world, kSite);
+  const std::vector<std::string> nodes = gather_texts(std::to_string(world.node()), world, kSite);
   std::vector<int> ranks;
   for (size_t rank = 0; rank < nodes.size(); ++rank) {
     if (std::find(nodes.begin(), nodes.end(), nodes[rank]) ==
@@ -54,10 +53,7 @@ std::vector<int> readers(Communicator& world) {
 bool any_rank(bool mine, Communicator& world) {
   uint8_t vote = mine ? 1 : 0;
   std::vector<uint8_t> votes(static_cast<size_t>(world.size()));
-  world
-      .all_gather(checkpoint::bytes_view(&vote, 1),
-                  checkpoint::bytes_view(votes.data(), world.size()), kSite)
-      .wait();
+  world.all_gather(bytes_view(&vote, 1), bytes_view(votes.data(), world.size()), kSite).wait();
   return std::any_of(votes.begin(), votes.end(), [](uint8_t each) { return each != 0; });
 }
 
@@ -68,14 +64,14 @@ std::unique_ptr<FileHashing> hash_together(
     const HashingWatch& watch) {
   constexpr std::chrono::milliseconds kSlice(500);
   std::unique_ptr<FileHashing> work;
-  checkpoint::agree(checkpoint::attempt([&] { work = begin(); }), world, kSite);
+  agree(attempt([&] { work = begin(); }), world, kSite);
   for (bool busy = true; busy;) {
     bool mine = false;
-    checkpoint::agree(checkpoint::attempt([&] {
-                        if (work) mine = !work->advance(kSlice);
-                        if (watch) watch(work ? work->done() : 0, work ? work->total() : 0);
-                      }),
-                      world, kSite);
+    agree(attempt([&] {
+            if (work) mine = !work->advance(kSlice);
+            if (watch) watch(work ? work->done() : 0, work ? work->total() : 0);
+          }),
+          world, kSite);
     busy = any_rank(mine, world);
   }
   return work;
@@ -137,7 +133,7 @@ std::vector<Input> tokenizer_inputs(const RunConfig& config, const Tokenizer& to
 
 std::vector<Input> text_inputs(const RunConfig& config, const RunData& data) {
   std::vector<Input> inputs;
-  const bool single = config.sheet.has("data.train");
+  const bool single = config.values.has("data.train");
   for (size_t i = 0; i < data.train.parts.size(); ++i) {
     const CorpusPart& part = data.train.parts[i];
     inputs.push_back(
@@ -174,7 +170,7 @@ std::vector<RecordedInput> fingerprints(const std::vector<Input>& inputs, const 
   if (reading.size() > 1) {
     // A file with the leader's stamp is the leader's file, on a disk that both see.
     const std::string of_leader =
-        checkpoint::broadcast_text(leader ? hashing->known_now().text() : "", 0, world, kSite);
+        broadcast_text(leader ? hashing->known_now().text() : "", 0, world, kSite);
     const bool mine =
         !leader && std::find(reading.begin(), reading.end(), world.rank()) != reading.end();
     std::unique_ptr<FileHashing> own = hash_together(
@@ -185,14 +181,14 @@ std::vector<RecordedInput> fingerprints(const std::vector<Input>& inputs, const 
         world, watch);
     if (mine) hashing = std::move(own);
   }
-  checkpoint::agree(checkpoint::attempt([&] {
-                      if (leader && keep && !known.empty()) {
-                        write_file_atomically(known, hashing->known_now().text());
-                      }
-                    }),
-                    world, kSite);
-  const std::vector<std::string> all = checkpoint::gather_texts(
-      hashing ? input_lines(recorded(inputs, *hashing)) : "", world, kSite);
+  agree(attempt([&] {
+          if (leader && keep && !known.empty()) {
+            write_file_atomically(known, hashing->known_now().text());
+          }
+        }),
+        world, kSite);
+  const std::vector<std::string> all =
+      gather_texts(hashing ? input_lines(recorded(inputs, *hashing)) : "", world, kSite);
   const std::vector<RecordedInput> first = recorded_inputs(all.front());
   for (const int rank : reading) {
     compare_hosts(first, recorded_inputs(all[static_cast<size_t>(rank)]), rank);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/device/device.h"
-#include "core/kernels/instruction_set.h"
+#include "core/kernels/cpu/instruction_set.h"
 #include "parallel/comm/communicator.h"
 
 namespace troupe {

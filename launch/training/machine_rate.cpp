@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "core/kernels/fma_peak.h"
+#include "core/kernels/cpu/fma_peak.h"
 #include "core/tensor/tensor.h"
 
 namespace troupe {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/kernels/gemm_rate.h"
+#include "core/kernels/cpu/gemm_rate.h"
 #include "core/tensor/dtype.h"
 #include "parallel/comm/communicator.h"
 

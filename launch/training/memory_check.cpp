@@ -7,7 +7,8 @@
 #include <string>
 
 #include "core/base/error.h"
-#include "launch/config/estimate.h"
+#include "launch/config/run_cost.h"
+#include "models/cost/estimate.h"
 
 namespace troupe {
 
@@ -67,8 +68,8 @@ namespace {
 
 // What spreads the weights of this model over more ranks.
 const char* more_ranks(const RunConfig& config) {
-  return config.sheet.is_word("moe", "none") ? "parallel.tp, parallel.pp or parallel.zero"
-                                             : "parallel.ep";
+  return config.values.is_word("moe", "none") ? "parallel.tp, parallel.pp or parallel.zero"
+                                              : "parallel.ep";
 }
 
 std::string without_copy(const MemoryEstimate& estimate) {
@@ -85,7 +86,7 @@ int64_t check_memory(const RunConfig& config, const RankRuntime& runtime) {
 }
 
 int64_t check_memory(const RunConfig& config, int threads, int local_ranks) {
-  const MemoryEstimate estimate = estimate_memory(config, threads);
+  const MemoryEstimate estimate = estimate_memory(cost_inputs(config), threads);
   const int64_t per_rank = estimate.total_bytes;
   const int64_t here = per_rank * local_ranks;
   const int64_t available = machine_memory();

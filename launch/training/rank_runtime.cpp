@@ -8,8 +8,8 @@
 #include "core/base/log.h"
 #include "core/base/usable_cores.h"
 #include "launch/config/load.h"
-#include "parallel/checkpoint/agreement.h"
-#include "parallel/comm/mpi_world.h"
+#include "parallel/comm/agreement.h"
+#include "parallel/comm/mpi/mpi_world.h"
 #include "parallel/comm/self_communicator.h"
 
 namespace troupe {
@@ -23,7 +23,7 @@ Environment leaders_environment(const std::string& config_file,
     for (const auto& [name, value] : path_variables(config_file, overrides))
       block += name + "=" + value + '\0';
   }
-  block = checkpoint::broadcast_text(block, 0, world, "variables of paths");
+  block = broadcast_text(block, 0, world, "variables of paths");
   std::map<std::string, std::string> values;
   for (size_t at = 0; at < block.size();) {
     const std::string entry(block.c_str() + at);
@@ -44,12 +44,12 @@ int automatic_threads(int local_ranks) {
   return std::max(usable_cores() / std::max(local_ranks, 1), 1);
 }
 
-RankRuntime::RankRuntime() : RankRuntime(RuntimeSection{}.timeout) {}
+RankRuntime::RankRuntime() : RankRuntime(RuntimeConfig{}.timeout) {}
 
 // One rank alone waits for nobody, and its configuration may be a pipe, which is read once.
 RankRuntime::RankRuntime(const std::string& config_file, const std::vector<std::string>& overrides)
     : RankRuntime(started_by_mpi() ? runtime_timeout(config_file, overrides)
-                                   : RuntimeSection{}.timeout) {
+                                   : RuntimeConfig{}.timeout) {
   if (size() > 1) environment_ = leaders_environment(config_file, overrides, *world_);
 }
 
@@ -66,9 +66,9 @@ RankRuntime::RankRuntime(std::chrono::milliseconds timeout) {
   log::configure(log::Level::info, rank(), leader());
 }
 
-void RankRuntime::configure(const RuntimeSection& section) {
-  world_->set_timeout(section.timeout);
-  world_->set_check_collectives(section.check_collectives);
+void RankRuntime::configure(const RuntimeConfig& section) {
+  world_->world().set_timeout(section.timeout);
+  world_->world().set_check_collectives(section.check_collectives);
   threads_ = section.threads > 0 ? section.threads : automatic_threads(local_ranks_);
   const int cores = usable_cores();
   if (cores < threads_) {
@@ -79,7 +79,7 @@ void RankRuntime::configure(const RuntimeSection& section) {
                     cores, cores == 1 ? "" : "s", threads_, cores));
   }
   device_ = Device::cpu(threads_);
-  world_->set_device(device_);
+  world_->world().set_device(device_);
 }
 
 RankRuntime::~RankRuntime() = default;

@@ -13,7 +13,7 @@
 namespace troupe {
 
 class MpiWorld;
-struct RuntimeSection;
+struct RuntimeConfig;
 
 class RankRuntime {
  public:
@@ -29,7 +29,7 @@ class RankRuntime {
 
   // Makes the device and sets what ranks do when they wait for each other, once the configuration
   // is known. On all ranks, between operations. threads 0 = automatic (see automatic_threads).
-  void configure(const RuntimeSection& section);
+  void configure(const RuntimeConfig& section);
 
   const std::shared_ptr<Communicator>& world() const { return world_; }
   const std::shared_ptr<Device>& device() const { return device_; }

@@ -5,9 +5,9 @@
 
 #include "core/base/log.h"
 #include "launch/config/scalar.h"
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/content.h"
 #include "parallel/checkpoint/directory.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe {
 namespace {
@@ -71,7 +71,7 @@ ResumePoint find_resume_point(const RunConfig& config, const RunDirectory& direc
     own = checkpoint::newest_to_resume(directory.path(), world);
   } else {
     on_leader(world, kSite, [&] { own = newest_descendant(resume, directory.path()); });
-    own = checkpoint::broadcast_text(own, 0, world, kSite);
+    own = broadcast_text(own, 0, world, kSite);
   }
   point.checkpoint = own.empty() && resume != "auto" ? checkpoint::resolve(resume, world) : own;
   if (point.checkpoint.empty()) return point;
@@ -84,7 +84,7 @@ ResumePoint find_resume_point(const RunConfig& config, const RunDirectory& direc
     }
     lines = lineage_lines(lineage);
   });
-  point.lineage = recorded_lineage(checkpoint::broadcast_text(lines, 0, world, kSite));
+  point.lineage = recorded_lineage(broadcast_text(lines, 0, world, kSite));
   return point;
 }
 

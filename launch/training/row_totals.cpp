@@ -65,7 +65,7 @@ StepMetrics RowTotals::take(int64_t step, const StepResult& result, TrainingEngi
   fill_routing(result, row);
 
   // What differs between ranks: peak memory and the rows that each rank's experts computed.
-  Communicator& world = engine.mesh().world();
+  Communicator& world = engine.mesh().all();
   std::vector<int64_t> own{device.memory().total.peak};
   own.insert(own.end(), result.own_rows.begin(), result.own_rows.end());
   const std::vector<int64_t> all = gather(world, own, device.shared_from_this());

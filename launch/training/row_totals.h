@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "launch/metrics/step_metrics.h"
-#include "launch/training/training_engine.h"
+#include "models/engine/training_engine.h"
 
 namespace troupe {
 

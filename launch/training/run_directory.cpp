@@ -5,7 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
-#include "parallel/checkpoint/agreement.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe {
 namespace {
@@ -80,7 +80,7 @@ void refuse_foreign(const fs::path& path) {
 }  // namespace
 
 void on_leader(Communicator& world, const std::string& site, const std::function<void()>& f) {
-  checkpoint::agree(world.rank() == 0 ? checkpoint::attempt(f) : std::nullopt, world, site);
+  agree(world.rank() == 0 ? attempt(f) : std::nullopt, world, site);
 }
 
 RunDirectory::RunDirectory(const std::string& path, bool fresh, Communicator& world)

@@ -29,7 +29,7 @@ int64_t fitting_ep(const ModelConfig& model, int64_t ranks) {
 RunConfig config_for(const std::string& text, const std::string& place, int ranks) {
   std::vector<std::string> layout{"parallel={dp: 1}"};
   const RunConfig alone = load_config_text(text, place, layout, 1, Purpose::eval).config;
-  const int64_t ep = alone.sheet.is_word("moe", "none") ? 1 : fitting_ep(alone.model, ranks);
+  const int64_t ep = alone.values.is_word("moe", "none") ? 1 : fitting_ep(alone.model, ranks);
   layout = {fmt::format("parallel={{dp: {}, ep: {}}}", ranks, ep)};
   return load_config_text(text, place, layout, ranks, Purpose::eval).config;
 }
@@ -92,7 +92,7 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
     log::warning("{}", unknown_inputs(out.checkpoint));
   }
   // A checkpoint does not know how long ranks may wait; the command does.
-  out.config.runtime.timeout = runtime.world()->timeout();
+  out.config.runtime.timeout = runtime.world()->world().timeout();
   runtime.configure(out.config.runtime);
   // Stored before the key was there: rows were ended by a token of these names.
   if (out.config.data.end_of_text == "auto") out.config.data.end_of_text = "by_name";

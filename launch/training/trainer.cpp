@@ -8,17 +8,21 @@
 
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
-#include "core/kernels/instruction_set.h"
-#include "launch/config/estimate.h"
-#include "launch/config/layout_text.h"
+#include "core/kernels/cpu/instruction_set.h"
+#include "launch/config/engine_config.h"
 #include "launch/config/resolved.h"
+#include "launch/config/run_cost.h"
 #include "launch/metrics/text.h"
 #include "launch/training/automatic_precision.h"
 #include "launch/training/diverged.h"
-#include "launch/training/held_out_loss.h"
+#include "launch/training/evaluation_progress.h"
 #include "launch/training/instructions_of_ranks.h"
 #include "launch/training/machine_rate.h"
+#include "models/cost/estimate.h"
+#include "models/engine/held_out_loss.h"
+#include "models/engine/sampled_batches.h"
 #include "models/families/lookup/configured_model.h"
+#include "models/layouts/layout_text.h"
 #include "moe/routers/table.h"
 #include "parallel/checkpoint/directory.h"
 
@@ -65,23 +69,6 @@ std::string describe_model(const ModelConfig& model) {
 
 }  // namespace
 
-EngineConfig engine_config(const RunConfig& config) {
-  EngineConfig engine;
-  engine.model = config.model;
-  engine.seed = config.run.seed;
-  engine.optimizer = config.optimizer.type;
-  engine.optimizer_options = config.optimizer.options;
-  engine.lr = config.optimizer.lr;
-  engine.clip = config.optimizer.clip;
-  engine.parameter_groups = config.optimizer.groups;
-  engine.schedule = config.schedule.type;
-  engine.schedule_options = config.schedule.options;
-  engine.steps = config.train.steps;
-  engine.global_batch = config.train.global_batch;
-  engine.micro_batch = config.train.micro_batch;
-  return engine;
-}
-
 Trainer::Trainer(const RunConfig& config, TrainingData& data, RankRuntime& runtime,
                  RunDirectory& directory, std::function<bool()> stop_requested)
     : config_(config),
@@ -107,16 +94,7 @@ void Trainer::resume(const std::string& checkpoint) {
 }
 
 StepResult Trainer::train_step(int64_t step) {
-  const int64_t base = step * config_.train.global_batch;
-  const int64_t predictions = data_.sampler->predictions(base, config_.train.global_batch);
-  auto batch = [&](int64_t micro) {
-    std::vector<int64_t> samples = micro_batch_samples(engine_.config(), mesh_.size(Axis::dp),
-                                                       mesh_.coordinate(Axis::dp), micro);
-    for (int64_t& sample : samples) sample += base;
-    TokenBatch out = data_.sampler->batch(samples, base);
-    out.step_predictions = predictions;
-    return out;
-  };
+  const auto batch = sampled_batches(engine_, *data_.sampler, step);
   const auto begin = Clock::now();
   StepResult result =
       engine_.attempt(step, batch, {.stop = stop_requested_(), .ready = saver_.ready()});
@@ -306,7 +284,8 @@ void Trainer::show_banner() {
   info.resume_step = completed_;
   info.resume_from = resumed_from_;
   info.threads = runtime_.threads();
-  info.memory_estimate_bytes = estimate_memory(config_, runtime_.threads()).total_bytes;
+  info.memory_estimate_bytes =
+      estimate_memory(cost_inputs(config_), runtime_.threads()).total_bytes;
   info.warnings = runtime_.warnings();
   progress_->message(banner(info));
 }

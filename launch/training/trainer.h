@@ -14,13 +14,10 @@
 #include "launch/training/row_totals.h"
 #include "launch/training/run_directory.h"
 #include "launch/training/training_data.h"
-#include "launch/training/training_engine.h"
+#include "models/engine/training_engine.h"
 #include "parallel/checkpoint/async_saver.h"
 
 namespace troupe {
-
-// The engine's part of a configuration, without token counts.
-EngineConfig engine_config(const RunConfig& config);
 
 class Trainer {
  public:

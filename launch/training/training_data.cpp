@@ -59,18 +59,18 @@ std::string end_of_text(const Tokenizer& tokenizer) {
 bool keep_end_of_text(RunConfig& now, const RunConfig& stored, bool force) {
   if (stored.data.end_of_text != "auto") return false;
   const std::string before = end_of_text(*load_tokenizer(now.data.tokenizer, {"by_name"}));
-  const Entry* entry = now.sheet.find("data.end_of_text");
-  const std::string& here = now.sheet.text("data.end_of_text");
+  const ConfigValue* entry = now.values.find("data.end_of_text");
+  const std::string& here = now.values.text("data.end_of_text");
   if (before == here) return false;
   if (entry->automatic.empty()) {
     if (force) return false;
     fail(ExitCode::usage,
          "data.end_of_text is {}, but the run in {} began without that key and with {}: take the "
          "key out, choose another run.dir, or pass --force",
-         Sheet::shown(*entry), now.run.dir, before);
+         ConfigValues::shown(*entry), now.run.dir, before);
   }
   now.data.end_of_text = before;
-  now.sheet.replace("data.end_of_text", before);
+  now.values.replace("data.end_of_text", before);
   return true;
 }
 

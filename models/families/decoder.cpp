@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "models/blocks/attention.h"
-#include "models/blocks/pre_norm_block.h"
 #include "models/model/family.h"
 #include "models/model/legal.h"
+#include "models/parts/attention.h"
+#include "models/parts/pre_norm_block.h"
 
 namespace troupe {
 namespace {

@@ -3,10 +3,10 @@
 // of the embedding.
 #include <fmt/core.h>
 
-#include "models/blocks/attention.h"
-#include "models/blocks/pre_norm_block.h"
 #include "models/model/family.h"
 #include "models/model/legal.h"
+#include "models/parts/attention.h"
+#include "models/parts/pre_norm_block.h"
 
 namespace troupe {
 namespace {

@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
-#include "core/parameter/value_keeper.h"
-#include "models/blocks/block.h"
+#include "core/parameter/parameter_gatherer.h"
 #include "models/model/model_config.h"
-#include "parallel/pp/schedule.h"
+#include "models/parts/block.h"
+#include "parallel/pp/pipeline_schedule.h"
 
 namespace troupe {
 
@@ -34,15 +34,16 @@ class Model {
   // --- training: this pipeline stage holds one piece of the model per chunk ---
 
   // What all pieces of the model know about a micro-batch: the whole one of this data rank.
-  virtual StreamContext stream(const TokenContext& tokens) const = 0;
+  virtual MicroBatchContext stream(const TokenContext& tokens) const = 0;
   // Chunk `chunk` of this stage. x_TD: stream rows, the value of the piece before; not read by the
   // first piece. routing: gets one record per MoE layer of the chunk. replay: one Assignment per
   // MoE layer of this rank, taken instead of routing.
-  virtual Tensor forward_chunk(int chunk, const Tensor& x_TD, const StreamContext& stream,
+  virtual Tensor forward_chunk(int chunk, const Tensor& x_TD, const MicroBatchContext& stream,
                                std::vector<RoutingRecord>* routing = nullptr,
                                const std::vector<Assignment>* replay = nullptr) = 0;
   // Of the value of the last piece: norm, head, and the loss of `forward`.
-  virtual Tensor loss(const Tensor& x_TD, const StreamContext& stream, const Tensor& targets) = 0;
+  virtual Tensor loss(const Tensor& x_TD, const MicroBatchContext& stream,
+                      const Tensor& targets) = 0;
   // On one stage only. tokens: the whole micro-batch of this data rank. targets: i32 [B * S],
   // negative where nothing is predicted. The loss is divided by tokens.predictions(), so the shares
   // of all ranks and micro-batches only sum. Backward of `loss` also runs the balance terms.
@@ -77,9 +78,9 @@ class Model {
   virtual std::vector<std::string> units() const = 0;
   virtual std::vector<ValueUse> step_uses(const Pipeline& pipeline) const = 0;
   // Tells whoever keeps values that are spread over ranks which units are used when; null: all
-  // values are here. The keeper must outlive the uses. Forward, backward and the loss are for a
+  // values are here. The gatherer must outlive the uses. Forward, backward and the loss are for a
   // caller who has announced the uses of all of them; nll and decode announce their own.
-  virtual void keep_values(ValueKeeper* keeper) = 0;
+  virtual void keep_values(ParameterGatherer* gatherer) = 0;
 
  protected:
   Model() = default;

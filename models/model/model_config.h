@@ -1,4 +1,4 @@
-// The configuration of a model, as plain data (launch/config fills it from YAML).
+// The configuration of a model, as plain data.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,8 @@
 #include "core/ops/linear.h"
 #include "core/ops/linear_cross_entropy.h"
 #include "core/ops/view.h"
-#include "models/blocks/rope_tables.h"
-#include "parallel/pp/schedule.h"
+#include "models/parts/rope_tables.h"
+#include "parallel/pp/pipeline_schedule.h"
 #include "parallel/tp/vocabulary.h"
 
 namespace troupe {
@@ -34,7 +34,7 @@ Tensor attention_rows(const Tensor& values, const TokenSharding& sharding) {
 }
 
 // x; backward beyond it is that of `layer`.
-Tensor backward_enters(const Tensor& x, WorkPlace& place, int layer) {
+Tensor backward_enters(const Tensor& x, StepPosition& place, int layer) {
   return on_backward("layer", x, [&place, layer] { place.layer = layer; });
 }
 
@@ -101,7 +101,7 @@ void Transformer::make_chunk(int chunk, const TransformerParts& parts,
   const int place = chunk * mesh_.size(Axis::pp) + mesh_.coordinate(Axis::pp);
   const bool wrong = mesh_.parallelism().planted == PlantedBug::stage_order;
   const LayerRange layers =
-      layers_of_place(config_.layers, places_, wrong ? places_ - 1 - place : place);
+      layers_of_virtual_stage(config_.layers, places_, wrong ? places_ - 1 - place : place);
   Chunk made{place, blocks_.size(), blocks_.size(), moe_layers_.size()};
   for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
     blocks_.push_back(parts.blocks.at(static_cast<size_t>(layer))
@@ -127,8 +127,8 @@ std::vector<ValueUse> Transformer::step_uses(const Pipeline& pipeline) const {
   return troupe::step_uses(unit_plan_, pipeline, mesh_.coordinate(Axis::pp));
 }
 
-StreamContext Transformer::stream(const TokenContext& tokens) const {
-  StreamContext stream;
+MicroBatchContext Transformer::stream(const TokenContext& tokens) const {
+  MicroBatchContext stream;
   stream.tokens = tokens;
   stream.sharding = std::make_shared<const TokenSharding>(mesh_.parallelism(), mesh_.coordinates(),
                                                           tokens.sequences, tokens.seq_len);
@@ -139,7 +139,7 @@ StreamContext Transformer::stream(const TokenContext& tokens) const {
   return stream;
 }
 
-Tensor Transformer::embed(const StreamContext& stream) {
+Tensor Transformer::embed(const MicroBatchContext& stream) {
   const TokenContext& tokens = stream.tokens;
   const Tensor rows = with_unit("embedding", [&] {
     return embedding(*embedding_, attention_rows(tokens.token_ids, *stream.sharding));
@@ -155,31 +155,31 @@ Tensor Transformer::embed(const StreamContext& stream) {
 
 template <typename Run>
 Tensor Transformer::with_unit(const char* unit, Run&& run) {
-  if (keeper_ == nullptr) return run();
-  keeper_->fetch(unit);
+  if (gatherer_ == nullptr) return run();
+  gatherer_->gather(unit);
   Tensor out = run();
-  keeper_->release(unit);
+  gatherer_->release(unit);
   return out;
 }
 
 template <typename Run>
 Tensor Transformer::with_block(size_t block, const Tensor& x_TD, Run&& run) {
-  if (keeper_ == nullptr) return run(x_TD);
+  if (gatherer_ == nullptr) return run(x_TD);
   const std::string unit = value_unit("layers." + std::to_string(layer_numbers_[block]));
-  ValueKeeper* keeper = keeper_;
-  keeper->fetch(unit);
+  ParameterGatherer* gatherer = gatherer_;
+  gatherer->gather(unit);
   const Tensor y_TD =
-      run(on_backward("values go", x_TD, [keeper, unit] { keeper->release(unit); }));
-  keeper->release(unit);
-  return on_backward("values come", y_TD, [keeper, unit] { keeper->fetch(unit); });
+      run(on_backward("values go", x_TD, [gatherer, unit] { gatherer->release(unit); }));
+  gatherer->release(unit);
+  return on_backward("values come", y_TD, [gatherer, unit] { gatherer->gather(unit); });
 }
 
-Tensor Transformer::forward_chunk(int index, const Tensor& x_TD, const StreamContext& stream,
+Tensor Transformer::forward_chunk(int index, const Tensor& x_TD, const MicroBatchContext& stream,
                                   std::vector<RoutingRecord>* routing,
                                   const std::vector<Assignment>* replay) {
   const Chunk& chunk = chunks_.at(static_cast<size_t>(index));
-  WorkPlace& place = mesh_.world().place();
-  const PlaceScope before(place);
+  StepPosition& place = mesh_.world().position();
+  const PositionScope before(place);
   require(chunk.place == 0 || x_TD.defined(), "a later piece of the model without a value");
   Tensor value_TD = chunk.place == 0 ? backward_enters(embed(stream), place, -1) : x_TD;
   size_t moe = chunk.first_moe;
@@ -204,7 +204,8 @@ Tensor Transformer::normed(const Tensor& x_TD) {
   return region_.enter(rows, "head");
 }
 
-Tensor Transformer::loss(const Tensor& x_TD, const StreamContext& stream, const Tensor& targets) {
+Tensor Transformer::loss(const Tensor& x_TD, const MicroBatchContext& stream,
+                         const Tensor& targets) {
   require(stream.tokens.global_tokens > 0, "a batch without tokens");
   const Tensor rows = normed(x_TD);
   return with_unit(head_unit(), [&] {
@@ -214,7 +215,7 @@ Tensor Transformer::loss(const Tensor& x_TD, const StreamContext& stream, const 
   });
 }
 
-Tensor Transformer::through_pipeline(const StreamContext& stream) {
+Tensor Transformer::through_pipeline(const MicroBatchContext& stream) {
   Communicator& pipeline = mesh_.group(Axis::pp);
   const int stages = pipeline.size();
   Tensor value_TD;
@@ -235,19 +236,19 @@ Tensor Transformer::through_pipeline(const StreamContext& stream) {
 }
 
 void Transformer::announce_forward() const {
-  if (keeper_ == nullptr) return;
+  if (gatherer_ == nullptr) return;
   std::vector<ValueUse> uses;
   for (const Chunk& chunk : chunks_) {
     const std::vector<ValueUse> some = forward_uses(unit_plan_, places_, chunk.place);
     uses.insert(uses.end(), some.begin(), some.end());
   }
-  keeper_->announce(std::move(uses));
+  gatherer_->announce(std::move(uses));
 }
 
 Tensor Transformer::nll(const TokenContext& tokens, const Tensor& targets) {
   NoGrad no_grad;
   announce_forward();
-  const StreamContext micro_batch = stream(tokens);
+  const MicroBatchContext micro_batch = stream(tokens);
   const Tensor x_TD = through_pipeline(micro_batch);
   const std::vector<int32_t>& rows = micro_batch.sharding->attention_rows();
   Communicator& pipeline = mesh_.group(Axis::pp);

@@ -21,11 +21,11 @@ class Transformer final : public Model {
               const std::shared_ptr<Device>& device, uint64_t seed,
               const std::vector<int64_t>& token_counts);
 
-  StreamContext stream(const TokenContext& tokens) const override;
-  Tensor forward_chunk(int chunk, const Tensor& x_TD, const StreamContext& stream,
+  MicroBatchContext stream(const TokenContext& tokens) const override;
+  Tensor forward_chunk(int chunk, const Tensor& x_TD, const MicroBatchContext& stream,
                        std::vector<RoutingRecord>* routing,
                        const std::vector<Assignment>* replay) override;
-  Tensor loss(const Tensor& x_TD, const StreamContext& stream, const Tensor& targets) override;
+  Tensor loss(const Tensor& x_TD, const MicroBatchContext& stream, const Tensor& targets) override;
   Tensor nll(const TokenContext& tokens, const Tensor& targets) override;
   ModelCache make_cache(int64_t capacity) const override;
   Tensor decode(const std::vector<int32_t>& ids, ModelCache& cache,
@@ -37,7 +37,7 @@ class Transformer final : public Model {
   const std::vector<int64_t>& moe_layer_numbers() const override { return moe_layer_numbers_; }
   std::vector<std::string> units() const override;
   std::vector<ValueUse> step_uses(const Pipeline& pipeline) const override;
-  void keep_values(ValueKeeper* keeper) override { keeper_ = keeper; }
+  void keep_values(ParameterGatherer* gatherer) override { gatherer_ = gatherer; }
 
  private:
   struct Chunk {
@@ -49,7 +49,7 @@ class Transformer final : public Model {
   void make_embedding(const ModuleContext& context);
   void make_chunk(int chunk, const TransformerParts& parts, const ModuleContext& context);
   bool is_last(const Chunk& chunk) const { return chunk.place + 1 == places_; }
-  Tensor embed(const StreamContext& stream);
+  Tensor embed(const MicroBatchContext& stream);
   // Forward of all chunks.
   void announce_forward() const;
   // run(x) with the values of a block here, in forward and in backward.
@@ -61,7 +61,7 @@ class Transformer final : public Model {
   // Attention rows after the last norm.
   Tensor normed(const Tensor& x_TD);
   // The value of the last piece, on the last stage only: goes through the whole pipeline.
-  Tensor through_pipeline(const StreamContext& stream);
+  Tensor through_pipeline(const MicroBatchContext& stream);
   const char* head_unit() const { return config_.tie_embeddings ? "embedding" : "head"; }
 
   ModelConfig config_;
@@ -79,7 +79,7 @@ class Transformer final : public Model {
   Parameter* embedding_ = nullptr;
   Parameter* head_ = nullptr;
   std::vector<Parameter*> parameters_;
-  ValueKeeper* keeper_ = nullptr;
+  ParameterGatherer* gatherer_ = nullptr;
   std::vector<MoELayer*> moe_layers_;
   std::vector<int64_t> moe_layer_numbers_;
   std::vector<int> layer_numbers_;  // of blocks_

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "parallel/pp/schedule.h"
+#include "parallel/pp/pipeline_schedule.h"
 
 namespace troupe {
 
@@ -49,7 +49,7 @@ std::vector<ParameterSpec> transformer_parameters(const ModelConfig& config,
   }
   for (int chunk = 0; chunk < chunks; ++chunk) {
     const LayerRange layers =
-        layers_of_place(config.layers, stages * chunks, chunk * stages + stage);
+        layers_of_virtual_stage(config.layers, stages * chunks, chunk * stages + stage);
     for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
       append(parts.blocks.at(static_cast<size_t>(layer))
                  ->parameters(fmt::format("layers.{}", layer), context));

@@ -3,10 +3,10 @@
 
 #include <vector>
 
-#include "models/blocks/block.h"
-#include "models/blocks/norm.h"
-#include "models/blocks/positions.h"
 #include "models/model/model_config.h"
+#include "models/parts/block.h"
+#include "models/parts/norm.h"
+#include "models/parts/positions.h"
 
 namespace troupe {
 

@@ -23,7 +23,7 @@ std::vector<ValueUse> forward_uses(const UnitPlan& plan, int places, int place) 
   std::vector<ValueUse> uses;
   if (place == 0) uses.push_back({"embedding"});
   if (place == 0 && plan.positions) uses.push_back({"positions"});
-  const LayerRange layers = layers_of_place(plan.layers, places, place);
+  const LayerRange layers = layers_of_virtual_stage(plan.layers, places, place);
   for (int64_t layer = layers.begin; layer < layers.end; ++layer)
     uses.push_back({layer_unit(layer)});
   if (place + 1 == places) {
@@ -35,7 +35,7 @@ std::vector<ValueUse> forward_uses(const UnitPlan& plan, int places, int place) 
 
 std::vector<ValueUse> backward_uses(const UnitPlan& plan, int places, int place) {
   std::vector<ValueUse> uses;
-  const LayerRange layers = layers_of_place(plan.layers, places, place);
+  const LayerRange layers = layers_of_virtual_stage(plan.layers, places, place);
   for (int64_t layer = layers.end; layer-- > layers.begin;) uses.push_back({layer_unit(layer)});
   return uses;
 }
@@ -43,13 +43,13 @@ std::vector<ValueUse> backward_uses(const UnitPlan& plan, int places, int place)
 std::vector<ValueUse> step_uses(const UnitPlan& plan, const Pipeline& pipeline, int stage) {
   std::vector<ValueUse> uses;
   for (const PipelineStep& step : pipeline_steps(pipeline, stage)) {
-    const int place = pipeline.place(stage, step.chunk);
+    const int place = pipeline.virtual_stage(stage, step.chunk);
     std::vector<ValueUse> some;
     if (step.action == PipelineAction::forward) {
-      some = forward_uses(plan, pipeline.places(), place);
+      some = forward_uses(plan, pipeline.virtual_stage_count(), place);
     } else if (step.action == PipelineAction::backward ||
                step.action == PipelineAction::input_gradient) {
-      some = backward_uses(plan, pipeline.places(), place);
+      some = backward_uses(plan, pipeline.virtual_stage_count(), place);
     }
     uses.insert(uses.end(), some.begin(), some.end());
   }

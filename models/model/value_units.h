@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "core/parameter/value_keeper.h"
+#include "core/parameter/parameter_gatherer.h"
 #include "models/model/transformer_parts.h"
-#include "parallel/pp/schedule.h"
+#include "parallel/pp/pipeline_schedule.h"
 
 namespace troupe {
 

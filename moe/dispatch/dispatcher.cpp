@@ -22,8 +22,8 @@ Dispatcher::Dispatcher(Placement placement, const ExpertGroups& groups, std::str
           placement_.ranks, groups_.ep.size());
 }
 
-LeavingRows Dispatcher::leave(const Tensor& x_TD, const Assignment& assignment,
-                              PhaseClock* clock) const {
+PermutedRows Dispatcher::permute(const Tensor& x_TD, const Assignment& assignment,
+                                 PhaseClock* clock) const {
   require(x_TD.dim(0) == assignment.tokens, "{} tokens assigned, {} given", assignment.tokens,
           x_TD.dim(0));
   PhaseScope scope(clock, Phase::dispatch);
@@ -36,7 +36,8 @@ LeavingRows Dispatcher::leave(const Tensor& x_TD, const Assignment& assignment,
           gather_rows(w, index_tensor(plan->row_pair, x_TD.device())), plan};
 }
 
-Tensor Dispatcher::home(const Tensor& rows_SD, const DispatchPlan& plan, PhaseClock* clock) const {
+Tensor Dispatcher::unpermute(const Tensor& rows_SD, const DispatchPlan& plan,
+                             PhaseClock* clock) const {
   PhaseScope scope(clock, Phase::dispatch);
   return collect_rows(rows_SD, token_lists(plan, rows_SD.device()),
                       index_tensor(plan.row_token, rows_SD.device()));
@@ -50,7 +51,7 @@ const DispatchChunk& Dispatcher::only_chunk(const DispatchPlan& plan) const {
 DispatchedRows Dispatcher::dispatch(const Tensor& x_TD, const Assignment& assignment,
                                     PhaseClock* clock) const {
   PhaseScope scope(clock, Phase::dispatch);
-  const LeavingRows leaving = leave(x_TD, assignment, clock);
+  const PermutedRows leaving = permute(x_TD, assignment, clock);
   const DispatchChunk& chunk = only_chunk(*leaving.plan);
   const auto move = [&](Tensor rows, const std::string& what) {
     rows = exchange_rows(rows, chunk.send_rows, chunk.recv_rows, groups_.ep, site_ + what, clock);
@@ -73,7 +74,7 @@ Tensor Dispatcher::combine(const Tensor& rows_RD, const DispatchPlan& plan,
   rows = sum_parts(rows, chunk.part_rows, groups_.etp, site_ + " combine of parts", clock);
   rows =
       exchange_rows(rows, chunk.recv_rows, chunk.send_rows, groups_.ep, site_ + " combine", clock);
-  Tensor out = home(rows, plan, clock);
+  Tensor out = unpermute(rows, plan, clock);
   charge_backward(std::vector<Tensor>{out}, std::vector<Tensor>{rows_RD}, clock, Phase::dispatch);
   return out;
 }

@@ -21,7 +21,7 @@ struct DispatchedRows {
 };
 
 // Rows about to leave, in the order of the plan.
-struct LeavingRows {
+struct PermutedRows {
   Tensor x_SD;
   Tensor weight_S1;  // wide type of x
   std::shared_ptr<const DispatchPlan> plan;
@@ -50,9 +50,10 @@ class Dispatcher {
 
   // What dispatch does before rows travel, with the exchange of counts, and what combine does when
   // they are home (moe/dispatch/chunk_moves.h moves them in between).
-  LeavingRows leave(const Tensor& x_TD, const Assignment& assignment,
-                    PhaseClock* clock = nullptr) const;
-  Tensor home(const Tensor& rows_SD, const DispatchPlan& plan, PhaseClock* clock = nullptr) const;
+  PermutedRows permute(const Tensor& x_TD, const Assignment& assignment,
+                       PhaseClock* clock = nullptr) const;
+  Tensor unpermute(const Tensor& rows_SD, const DispatchPlan& plan,
+                   PhaseClock* clock = nullptr) const;
 
   const Placement& placement() const { return placement_; }
   const ExpertGroups& groups() const { return groups_; }

@@ -32,14 +32,15 @@ Parameter make(const std::string& name, const Layout& layout, const Mesh& mesh, 
 
 }  // namespace
 
-ExpertBank::ExpertBank(const ExpertSetup& setup, const Mesh& mesh,
+ExpertBank::ExpertBank(const ExpertInputs& inputs, const Mesh& mesh,
                        const std::shared_ptr<Device>& device)
-    : gate_up_(make(setup.name + ".gate_up",
-                    gate_up_layout(bank_layout({setup.experts, 2 * setup.ffn_dim, setup.dim}, 1), 1,
-                                   setup.ffn_dim),
-                    mesh, setup.compute, setup.init_std, device)),
-      down_(make(setup.name + ".down", bank_layout({setup.experts, setup.dim, setup.ffn_dim}, 2),
-                 mesh, setup.compute, setup.down_init_std, device)) {}
+    : gate_up_(make(inputs.name + ".gate_up",
+                    gate_up_layout(bank_layout({inputs.experts, 2 * inputs.ffn_dim, inputs.dim}, 1),
+                                   1, inputs.ffn_dim),
+                    mesh, inputs.compute, inputs.init_std, device)),
+      down_(make(inputs.name + ".down",
+                 bank_layout({inputs.experts, inputs.dim, inputs.ffn_dim}, 2), mesh, inputs.compute,
+                 inputs.down_init_std, device)) {}
 
 Tensor ExpertBank::forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
                            const Tensor& weight_R) {
@@ -51,16 +52,18 @@ void ExpertBank::parameters(const std::function<void(Parameter&)>& visit) {
   visit(down_);
 }
 
-SharedExperts::SharedExperts(const ExpertSetup& setup, const Mesh& mesh,
+SharedExperts::SharedExperts(const ExpertInputs& inputs, const Mesh& mesh,
                              const std::shared_ptr<Device>& device)
-    : name_(setup.name),
+    : name_(inputs.name),
       region_(mesh),
-      gate_up_(make(setup.name + ".gate_up",
-                    gate_up_layout(shared_layout({2 * setup.experts * setup.ffn_dim, setup.dim}, 0),
-                                   0, setup.experts * setup.ffn_dim),
-                    mesh, setup.compute, setup.init_std, device)),
-      down_(make(setup.name + ".down", shared_layout({setup.dim, setup.experts * setup.ffn_dim}, 1),
-                 mesh, setup.compute, setup.down_init_std, device)) {}
+      gate_up_(
+          make(inputs.name + ".gate_up",
+               gate_up_layout(shared_layout({2 * inputs.experts * inputs.ffn_dim, inputs.dim}, 0),
+                              0, inputs.experts * inputs.ffn_dim),
+               mesh, inputs.compute, inputs.init_std, device)),
+      down_(make(inputs.name + ".down",
+                 shared_layout({inputs.dim, inputs.experts * inputs.ffn_dim}, 1), mesh,
+                 inputs.compute, inputs.down_init_std, device)) {}
 
 Tensor SharedExperts::forward(const Tensor& x_TD) {
   const Tensor rows = region_.enter(x_TD, name_ + " in");

@@ -13,7 +13,7 @@
 
 namespace troupe {
 
-struct ExpertSetup {
+struct ExpertInputs {
   int64_t experts = 0;
   int64_t dim = 0;
   int64_t ffn_dim = 0;
@@ -27,7 +27,7 @@ class ExpertBank {
  public:
   // gate_up [E, 2F, D] (sections gate | up) and down [E, D, F], cut over ep in dim 0 and over etp
   // in F; the gradient is partial over edp, whose ranks hold the same experts and other tokens.
-  ExpertBank(const ExpertSetup& setup, const Mesh& mesh, const std::shared_ptr<Device>& device);
+  ExpertBank(const ExpertInputs& inputs, const Mesh& mesh, const std::shared_ptr<Device>& device);
   // rows sorted by local expert, weighted by their gate weights: [R, D] -> [R, D]. With etp each
   // rank gives a part of the sum over F.
   Tensor forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
@@ -45,7 +45,8 @@ class ExpertBank {
 // width experts * ffn_dim. gate_up [2F, D], down [D, F], on the attention mesh: F is cut over tp.
 class SharedExperts {
  public:
-  SharedExperts(const ExpertSetup& setup, const Mesh& mesh, const std::shared_ptr<Device>& device);
+  SharedExperts(const ExpertInputs& inputs, const Mesh& mesh,
+                const std::shared_ptr<Device>& device);
   // Stream rows in and out.
   Tensor forward(const Tensor& x_TD);
   void parameters(const std::function<void(Parameter&)>& visit);

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 
 namespace troupe {
 namespace {

@@ -21,45 +21,45 @@
 namespace troupe {
 namespace {
 
-std::unique_ptr<Router> make_router(const MoELayerSetup& setup,
+std::unique_ptr<Router> make_router(const MoELayerInputs& inputs,
                                     const std::shared_ptr<Device>& device) {
-  const RouterDescriptor* descriptor = find_router(setup.config.router);
-  require(descriptor != nullptr, "no router named {}", setup.config.router);
-  RouterSetup router;
-  router.experts = setup.config.experts;
-  router.dim = setup.dim;
-  router.name = setup.name + ".router";
-  router.precision = setup.config.router_precision;
-  router.init_std = setup.init_std;
-  router.seed = setup.seed;
-  router.vocab = setup.vocab;
-  router.token_counts = setup.token_counts;
+  const RouterDescriptor* descriptor = find_router(inputs.config.router);
+  require(descriptor != nullptr, "no router named {}", inputs.config.router);
+  RouterInputs router;
+  router.experts = inputs.config.experts;
+  router.dim = inputs.dim;
+  router.name = inputs.name + ".router";
+  router.precision = inputs.config.router_precision;
+  router.init_std = inputs.init_std;
+  router.seed = inputs.seed;
+  router.vocab = inputs.vocab;
+  router.token_counts = inputs.token_counts;
   router.device = device;
-  return descriptor->make(setup.config.router_options, router);
+  return descriptor->make(inputs.config.router_options, router);
 }
 
 // Null where rows go straight to the ranks of their experts.
-std::unique_ptr<NodeHop> make_node_hop(const MoELayerSetup& setup, const Mesh& mesh) {
+std::unique_ptr<NodeHop> make_node_hop(const MoELayerInputs& inputs, const Mesh& mesh) {
   std::vector<int> nodes = mesh.ep_nodes();
   if (*std::max_element(nodes.begin(), nodes.end()) == 0) return nullptr;
-  return std::make_unique<NodeHop>(Placement::identity(setup.config.experts, mesh.size(Axis::ep)),
-                                   std::move(nodes), mesh.group(Axis::ep), setup.name);
+  return std::make_unique<NodeHop>(Placement::identity(inputs.config.experts, mesh.size(Axis::ep)),
+                                   std::move(nodes), mesh.group(Axis::ep), inputs.name);
 }
 
-Dispatcher make_dispatcher(const MoELayerSetup& setup, const Mesh& mesh, const NodeHop* hop) {
+Dispatcher make_dispatcher(const MoELayerInputs& inputs, const Mesh& mesh, const NodeHop* hop) {
   Placement placement = hop != nullptr
                             ? hop->placement_on_node()
-                            : Placement::identity(setup.config.experts, mesh.size(Axis::ep));
+                            : Placement::identity(inputs.config.experts, mesh.size(Axis::ep));
   return {std::move(placement),
           {mesh.ep_node_group(), mesh.group(Axis::etp)},
-          setup.name,
-          mesh.size(Axis::ep) > 1 ? setup.config.overlap : 1};
+          inputs.name,
+          mesh.size(Axis::ep) > 1 ? inputs.config.overlap : 1};
 }
 
-ExpertSetup expert_setup(const MoELayerSetup& setup, const std::string& part, int64_t experts,
-                         int64_t ffn_dim) {
-  return {experts,        setup.dim,          ffn_dim, setup.name + "." + part, setup.compute,
-          setup.init_std, setup.down_init_std};
+ExpertInputs expert_setup(const MoELayerInputs& inputs, const std::string& part, int64_t experts,
+                          int64_t ffn_dim) {
+  return {experts,         inputs.dim,          ffn_dim, inputs.name + "." + part, inputs.compute,
+          inputs.init_std, inputs.down_init_std};
 }
 
 // For tests: the experts of the last token are not called.
@@ -72,8 +72,8 @@ void lose_last_token(Assignment& assignment) {
 }  // namespace
 
 struct MoELayer::Impl {
-  Impl(const MoELayerSetup& given, const Mesh& on, const std::shared_ptr<Device>& device)
-      : setup(given),
+  Impl(const MoELayerInputs& given, const Mesh& on, const std::shared_ptr<Device>& device)
+      : inputs(given),
         mesh(on),
         token_group(mesh.group(Axis::cp, Axis::tp)),
         router(make_router(given, device)),
@@ -81,7 +81,7 @@ struct MoELayer::Impl {
         dispatcher(make_dispatcher(given, mesh, node_hop.get())),
         bank(expert_setup(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
              device) {
-    const MoEConfig& config = setup.config;
+    const MoEConfig& config = inputs.config;
     require(config.overlap >= 1, "moe.overlap {}: 1 or more", config.overlap);
     if (config.shared_experts > 0) {
       shared = std::make_unique<SharedExperts>(
@@ -108,10 +108,10 @@ struct MoELayer::Impl {
   Tensor on_node(const Tensor& own_TD, const Assignment& assignment, PhaseClock* clock,
                  int64_t& rows) {
     if (mesh.size(Axis::ep) > 1) {
-      const LeavingRows leaving = dispatcher.leave(own_TD, assignment, clock);
+      const PermutedRows leaving = dispatcher.permute(own_TD, assignment, clock);
       rows = leaving.plan->computed();
       const Tensor done = overlapped_experts(leaving, dispatcher, bank, clock);
-      return dispatcher.home(done, *leaving.plan, clock);
+      return dispatcher.unpermute(done, *leaving.plan, clock);
     }
     // Nothing travels over ep, so there is nothing to overlap.
     const DispatchedRows at = dispatcher.dispatch(own_TD, assignment, clock);
@@ -123,7 +123,7 @@ struct MoELayer::Impl {
   // none: nothing is dropped (and experts that choose have no capacity to go by).
   std::optional<double> factor(const TokenContext& context) const {
     if (context.dropless && !router->limits_itself()) return std::nullopt;
-    return context.training ? setup.config.capacity_factor : setup.config.capacity_factor_eval;
+    return context.training ? inputs.config.capacity_factor : inputs.config.capacity_factor_eval;
   }
 
   // x: own rows.
@@ -132,7 +132,7 @@ struct MoELayer::Impl {
     PhaseScope scope(context.clock, Phase::dispatch);
     const std::optional<double> limit = factor(context);
     Groups groups;
-    if (limit && replay == nullptr) groups = make_groups(setup.config.group, context);
+    if (limit && replay == nullptr) groups = make_groups(inputs.config.group, context);
     RouterInput input{x_TD, context, &groups, limit, {}, {}};
     if (sharding != nullptr) {
       input.held = sharding->own_rows();
@@ -144,7 +144,7 @@ struct MoELayer::Impl {
     if (replay != nullptr) {
       assignment.kept = replay->kept;
     } else if (limit && !router->limits_itself()) {
-      drop_over_capacity(setup.config, *router, groups, *limit, routing);
+      drop_over_capacity(inputs.config, *router, groups, *limit, routing);
     }
     const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};
     charge_backward(outputs, std::span<const Tensor>(&x_TD, 1), context.clock, Phase::dispatch);
@@ -153,7 +153,7 @@ struct MoELayer::Impl {
 
   // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
   Tensor whole(const Tensor& rows, const TokenSharding& sharding) const {
-    const std::string site = setup.name + " router rows";
+    const std::string site = inputs.name + " router rows";
     // Every rank takes the gradient of its own rows: all of them have computed the same.
     const Tensor gathered = summed_under_cp()
                                 ? all_gather_parts(rows, sharding.own_counts(), token_group, site)
@@ -170,7 +170,7 @@ struct MoELayer::Impl {
   }
 
   // What this rank dispatches: the pairs of its own tokens.
-  Assignment own_part(const Assignment& assignment, const TokenSharding& sharding) const {
+  Assignment own_assignment(const Assignment& assignment, const TokenSharding& sharding) const {
     std::vector<int32_t> pairs;
     Assignment own = take_tokens(assignment, sharding.own_rows(), pairs);
     const auto count = static_cast<int64_t>(pairs.size());
@@ -188,7 +188,7 @@ struct MoELayer::Impl {
   }
 
   std::vector<BalanceTerm> balance_terms() const {
-    std::vector<BalanceTerm> terms = setup.config.balance;
+    std::vector<BalanceTerm> terms = inputs.config.balance;
     if (planted(PlantedBug::balance_scale_under_tp)) {
       for (BalanceTerm& term : terms) term.coef /= mesh.size(Axis::tp);
     }
@@ -200,7 +200,7 @@ struct MoELayer::Impl {
     return router->balance_by_first_choice() ? stats.first : stats.selected;
   }
 
-  MoELayerSetup setup;
+  MoELayerInputs inputs;
   const Mesh& mesh;
   Communicator& token_group;  // the ranks over which a micro-batch is spread
   std::unique_ptr<Router> router;
@@ -213,14 +213,14 @@ struct MoELayer::Impl {
   std::unique_ptr<PreviousBatch> previous;  // where a balance term reads it
 };
 
-MoELayer::MoELayer(const MoELayerSetup& setup, const Mesh& mesh,
+MoELayer::MoELayer(const MoELayerInputs& inputs, const Mesh& mesh,
                    const std::shared_ptr<Device>& device)
-    : impl_(std::make_unique<Impl>(setup, mesh, device)) {
+    : impl_(std::make_unique<Impl>(inputs, mesh, device)) {
   parameters([&](Parameter& parameter) {
     // Then whoever spreads the values draws them.
     if (value_is_sharded(parameter.layout(), mesh.parallelism()))
-      parameter.value().storage()->drop();
-    parameter.initialize(setup.seed);
+      parameter.value().storage()->free();
+    parameter.initialize(inputs.seed);
   });
 }
 
@@ -232,28 +232,29 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   if (sharding != nullptr && sharding->whole()) sharding = nullptr;
   const int64_t stream =
       sharding == nullptr ? context.tokens() : static_cast<int64_t>(sharding->stream_rows().size());
-  require(x_TD.rank() == 2 && x_TD.dim(0) == stream && x_TD.dim(1) == layer.setup.dim,
-          "{} given {} for {} tokens of width {}", layer.setup.name, x_TD.shape().text(), stream,
-          layer.setup.dim);
+  require(x_TD.rank() == 2 && x_TD.dim(0) == stream && x_TD.dim(1) == layer.inputs.dim,
+          "{} given {} for {} tokens of width {}", layer.inputs.name, x_TD.shape().text(), stream,
+          layer.inputs.dim);
   const bool sliced = layer.sliced(sharding);
   Communicator& tp = layer.mesh.group(Axis::tp);
   const Tensor own_TD =
-      sliced ? own_part(x_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " own rows")
+      sliced ? slice_rows(x_TD, sharding->own_counts_over_tp(), tp, layer.inputs.name + " own rows")
              : x_TD;
   const Routing routing = layer.route(own_TD, context, sharding, replay);
   MoEOutput out;
   int64_t rows = 0;
-  out.y_TD = layer.through_experts(
-      own_TD,
-      sharding == nullptr ? routing.assignment : layer.own_part(routing.assignment, *sharding),
-      context.clock, rows);
+  out.y_TD = layer.through_experts(own_TD,
+                                   sharding == nullptr
+                                       ? routing.assignment
+                                       : layer.own_assignment(routing.assignment, *sharding),
+                                   context.clock, rows);
   if (sliced) {
     out.y_TD =
-        all_parts(out.y_TD, sharding->own_counts_over_tp(), tp, layer.setup.name + " all rows");
+        all_parts(out.y_TD, sharding->own_counts_over_tp(), tp, layer.inputs.name + " all rows");
   }
   if (layer.shared) out.y_TD = add(out.y_TD, layer.shared->forward(x_TD));
   PhaseScope scope(context.clock, Phase::dispatch);
-  if (context.training && !layer.setup.config.balance.empty()) {
+  if (context.training && !layer.inputs.config.balance.empty()) {
     const BatchLoad previous = layer.previous ? layer.previous->load() : BatchLoad{};
     out.losses = balance_losses(layer.balance_terms(),
                                 {routing, context, previous, layer.router->choices(),
@@ -267,7 +268,7 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
 }
 
 bool MoELayer::needs_batch_before_backward() const {
-  const auto& terms = impl_->setup.config.balance;
+  const auto& terms = impl_->inputs.config.balance;
   return std::any_of(terms.begin(), terms.end(), waits_for_batch);
 }
 
@@ -294,15 +295,15 @@ void MoELayer::parameters(const std::function<void(Parameter&)>& visit) {
 
 void MoELayer::state(State& state) {
   impl_->router->state(state);
-  if (impl_->previous) impl_->previous->state(impl_->setup.name, state);
+  if (impl_->previous) impl_->previous->state(impl_->inputs.name, state);
 }
 
 void MoELayer::observe_routing(std::function<void(const Routing&)> observer) {
   impl_->observer = std::move(observer);
 }
 
-const MoEConfig& MoELayer::config() const { return impl_->setup.config; }
-const std::string& MoELayer::name() const { return impl_->setup.name; }
+const MoEConfig& MoELayer::config() const { return impl_->inputs.config; }
+const std::string& MoELayer::name() const { return impl_->inputs.name; }
 
 Tensor attach_losses(const Tensor& y_TD, std::span<const LossTerm> losses) {
   const Operator op("attach_losses", y_TD.stream());

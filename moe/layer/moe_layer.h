@@ -19,7 +19,7 @@
 namespace troupe {
 
 // What a MoE layer is made from.
-struct MoELayerSetup {
+struct MoELayerInputs {
   MoEConfig config;
   int64_t dim = 0;
   std::string name;                   // "layers.3.moe"
@@ -43,7 +43,7 @@ class MoELayer {
  public:
   // Collective over nothing: every rank makes its own part. Throws Error(usage) when the experts do
   // not divide over ep.
-  MoELayer(const MoELayerSetup& setup, const Mesh& mesh, const std::shared_ptr<Device>& device);
+  MoELayer(const MoELayerInputs& inputs, const Mesh& mesh, const std::shared_ptr<Device>& device);
   ~MoELayer();
   MoELayer(const MoELayer&) = delete;
   MoELayer& operator=(const MoELayer&) = delete;

@@ -97,7 +97,7 @@ void weight_gradient(Run& run, Parameter& weight, Add&& add) {
 
 }  // namespace
 
-Tensor overlapped_experts(const LeavingRows& leaving, const Dispatcher& dispatcher,
+Tensor overlapped_experts(const PermutedRows& leaving, const Dispatcher& dispatcher,
                           ExpertBank& bank, PhaseClock* clock) {
   const Operator op("overlapped_experts", leaving.x_SD.stream());
   auto run = std::make_shared<Run>(

@@ -11,7 +11,7 @@ namespace troupe {
 
 // Leaving rows -> the experts' results of them, home again in the same order: [S, D]. Collective
 // over ep and etp. The dispatcher's groups and the bank outlive backward.
-Tensor overlapped_experts(const LeavingRows& leaving, const Dispatcher& dispatcher,
+Tensor overlapped_experts(const PermutedRows& leaving, const Dispatcher& dispatcher,
                           ExpertBank& bank, PhaseClock* clock);
 
 }  // namespace troupe

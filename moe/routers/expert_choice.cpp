@@ -16,8 +16,8 @@ namespace {
 
 class ExpertChoice final : public Router {
  public:
-  explicit ExpertChoice(const RouterSetup& setup)
-      : experts_(setup.experts), weight_(router_matrix(setup, "weight", setup.init_std)) {}
+  explicit ExpertChoice(const RouterInputs& inputs)
+      : experts_(inputs.experts), weight_(router_matrix(inputs, "weight", inputs.init_std)) {}
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
     Routing out;
@@ -98,8 +98,8 @@ RouterDescriptor router_expert_choice() {
   RouterDescriptor out;
   out.name = "expert_choice";
   out.help = "each expert takes the capacity_factor * tokens / experts tokens that suit it best";
-  out.make = [](const Options&, const RouterSetup& setup) -> std::unique_ptr<Router> {
-    return std::make_unique<ExpertChoice>(setup);
+  out.make = [](const Options&, const RouterInputs& inputs) -> std::unique_ptr<Router> {
+    return std::make_unique<ExpertChoice>(inputs);
   };
   out.choices = [](const Options&) { return int64_t{0}; };
   out.problem = [](const Options&, int64_t) { return std::string(); };

@@ -12,9 +12,9 @@ namespace troupe {
 namespace {
 
 // Ids by falling count, each to the expert with the smallest total so far; ties to the lowest.
-std::vector<int32_t> balanced_table(const RouterSetup& setup) {
-  const auto vocab = static_cast<size_t>(setup.vocab);
-  std::vector<int64_t> counts = setup.token_counts;
+std::vector<int32_t> balanced_table(const RouterInputs& inputs) {
+  const auto vocab = static_cast<size_t>(inputs.vocab);
+  std::vector<int64_t> counts = inputs.token_counts;
   require(counts.empty() || counts.size() == vocab, "counts of {} token ids, vocabulary of {}",
           counts.size(), vocab);
   counts.resize(vocab, 0);
@@ -23,8 +23,8 @@ std::vector<int32_t> balanced_table(const RouterSetup& setup) {
   std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
     return counts[static_cast<size_t>(a)] > counts[static_cast<size_t>(b)];
   });
-  std::vector<int64_t> total(static_cast<size_t>(setup.experts), 0);
-  std::vector<int64_t> ids_held(static_cast<size_t>(setup.experts), 0);
+  std::vector<int64_t> total(static_cast<size_t>(inputs.experts), 0);
+  std::vector<int64_t> ids_held(static_cast<size_t>(inputs.experts), 0);
   std::vector<int32_t> table(vocab);
   for (const int32_t id : ids) {
     size_t best = 0;
@@ -39,16 +39,16 @@ std::vector<int32_t> balanced_table(const RouterSetup& setup) {
   return table;
 }
 
-std::vector<int32_t> make_table(const Options& options, const RouterSetup& setup) {
-  require(setup.vocab > 0, "a hash router needs the vocabulary's size");
+std::vector<int32_t> make_table(const Options& options, const RouterInputs& inputs) {
+  require(inputs.vocab > 0, "a hash router needs the vocabulary's size");
   const std::string& kind = options.text("kind");
-  if (kind == "balanced") return balanced_table(setup);
-  const Random random(static_cast<uint64_t>(options.integer("seed")), "router hash", setup.name);
-  std::vector<int32_t> table(static_cast<size_t>(setup.vocab));
+  if (kind == "balanced") return balanced_table(inputs);
+  const Random random(static_cast<uint64_t>(options.integer("seed")), "router hash", inputs.name);
+  std::vector<int32_t> table(static_cast<size_t>(inputs.vocab));
   for (size_t id = 0; id < table.size(); ++id) {
     const uint64_t expert = kind == "modulo"
-                                ? id % static_cast<uint64_t>(setup.experts)
-                                : random.below(id, static_cast<uint64_t>(setup.experts));
+                                ? id % static_cast<uint64_t>(inputs.experts)
+                                : random.below(id, static_cast<uint64_t>(inputs.experts));
     table[id] = static_cast<int32_t>(expert);
   }
   return table;
@@ -56,10 +56,10 @@ std::vector<int32_t> make_table(const Options& options, const RouterSetup& setup
 
 class Hash final : public Router {
  public:
-  Hash(const Options& options, const RouterSetup& setup)
-      : name_(setup.name), experts_(setup.experts), precision_(setup.precision) {
-    const std::vector<int32_t> table = make_table(options, setup);
-    table_ = Tensor::from(std::span<const int32_t>(table), Shape{setup.vocab}, setup.device);
+  Hash(const Options& options, const RouterInputs& inputs)
+      : name_(inputs.name), experts_(inputs.experts), precision_(inputs.precision) {
+    const std::vector<int32_t> table = make_table(options, inputs);
+    table_ = Tensor::from(std::span<const int32_t>(table), Shape{inputs.vocab}, inputs.device);
   }
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
@@ -118,8 +118,8 @@ RouterDescriptor router_hash() {
   out.name = "hash";
   out.help = "the expert is a fixed function of the token id";
   out.fields = fields();
-  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
-    return std::make_unique<Hash>(options, setup);
+  out.make = [](const Options& options, const RouterInputs& inputs) -> std::unique_ptr<Router> {
+    return std::make_unique<Hash>(options, inputs);
   };
   out.choices = [](const Options&) { return int64_t{1}; };
   out.problem = [](const Options& options, int64_t) -> std::string {

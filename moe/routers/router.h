@@ -79,7 +79,7 @@ class Router {
 };
 
 // What a router is made from.
-struct RouterSetup {
+struct RouterInputs {
   int64_t experts = 0;
   int64_t dim = 0;
   std::string name;  // "layers.3.moe.router": parameters, state and random draws are keyed by it
@@ -101,7 +101,7 @@ struct RouterDescriptor {
   std::string name;  // as in YAML
   std::string help;
   FieldList fields;
-  std::unique_ptr<Router> (*make)(const Options& options, const RouterSetup& setup) = nullptr;
+  std::unique_ptr<Router> (*make)(const Options& options, const RouterInputs& inputs) = nullptr;
   // Experts per token (0: experts choose, capacity_factor on average).
   int64_t (*choices)(const Options& options) = nullptr;
   // Options that do not fit together or to the number of experts, in words; empty when sound.
@@ -112,7 +112,7 @@ struct RouterDescriptor {
   // Its matrices, in the order of Router::parameters; null = "weight" with a row for each expert,
   // if it has parameters (see router_matrices in table.h).
   std::vector<RouterMatrix> (*matrices)(const Options& options, int64_t experts) = nullptr;
-  bool needs_token_counts = false;  // may read RouterSetup::token_counts
+  bool needs_token_counts = false;  // may read RouterInputs::token_counts
   // Balance terms ("switch", "z", "importance", "load") that give no gradient here, with the
   // reason.
   std::string (*balance_problem)(const std::string& term, const Options& options) = nullptr;

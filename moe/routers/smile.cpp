@@ -14,9 +14,9 @@
 namespace troupe {
 namespace {
 
-RouterSetup with_rows(RouterSetup setup, int64_t rows) {
-  setup.experts = rows;
-  return setup;
+RouterInputs with_rows(RouterInputs inputs, int64_t rows) {
+  inputs.experts = rows;
+  return inputs;
 }
 
 // [T, G] and [T, M] -> [T, G * M], each of the first plus each of the second.
@@ -30,18 +30,18 @@ Tensor outer_sum(const Tensor& groups_TG, const Tensor& inner_TM) {
 
 class Smile final : public Router {
  public:
-  Smile(const Options& options, const RouterSetup& setup)
-      : experts_(setup.experts),
+  Smile(const Options& options, const RouterInputs& inputs)
+      : experts_(inputs.experts),
         groups_(options.integer("groups")),
-        inner_(setup.experts / groups_),
+        inner_(inputs.experts / groups_),
         top_k_(options.integer("top_k")),
         renormalize_(options.boolean("renormalize")),
-        weight_(router_matrix(with_rows(setup, inner_), "weight", setup.init_std)) {
+        weight_(router_matrix(with_rows(inputs, inner_), "weight", inputs.init_std)) {
     require(groups_ * inner_ == experts_ && top_k_ <= inner_, "top_k {} of {} experts in {} groups",
             top_k_, experts_, groups_);
     // With one group there is nothing to decide above: this is topk.
     if (groups_ > 1)
-      group_weight_ = router_matrix(with_rows(setup, groups_), "group", setup.init_std);
+      group_weight_ = router_matrix(with_rows(inputs, groups_), "group", inputs.init_std);
   }
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
@@ -139,8 +139,8 @@ RouterDescriptor router_smile() {
   out.name = "smile";
   out.help = "each token goes to its most probable group of experts, there to the k best of them";
   out.fields = fields();
-  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
-    return std::make_unique<Smile>(options, setup);
+  out.make = [](const Options& options, const RouterInputs& inputs) -> std::unique_ptr<Router> {
+    return std::make_unique<Smile>(options, inputs);
   };
   out.choices = [](const Options& options) { return options.integer("top_k"); };
   out.matrices = [](const Options& options, int64_t experts) {

@@ -14,11 +14,11 @@ namespace {
 
 class StMoe final : public Router {
  public:
-  StMoe(const Options& options, const RouterSetup& setup)
-      : name_(setup.name),
-        experts_(setup.experts),
+  StMoe(const Options& options, const RouterInputs& inputs)
+      : name_(inputs.name),
+        experts_(inputs.experts),
         threshold_(options.real("second_threshold")),
-        weight_(router_matrix(setup, "weight", setup.init_std)) {}
+        weight_(router_matrix(inputs, "weight", inputs.init_std)) {}
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
     Routing out;
@@ -121,8 +121,8 @@ RouterDescriptor router_st_moe() {
   out.name = "st_moe";
   out.help = "two experts per token, the second one kept at random, first choices placed first";
   out.fields = {threshold};
-  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
-    return std::make_unique<StMoe>(options, setup);
+  out.make = [](const Options& options, const RouterInputs& inputs) -> std::unique_ptr<Router> {
+    return std::make_unique<StMoe>(options, inputs);
   };
   out.choices = [](const Options&) { return int64_t{2}; };
   out.problem = [](const Options&, int64_t) { return std::string(); };

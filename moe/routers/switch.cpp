@@ -13,13 +13,13 @@ namespace {
 
 class Switch final : public Router {
  public:
-  Switch(const Options& options, const RouterSetup& setup)
-      : name_(setup.name),
-        experts_(setup.experts),
+  Switch(const Options& options, const RouterInputs& inputs)
+      : name_(inputs.name),
+        experts_(inputs.experts),
         jitter_(options.real("jitter")),
-        weight_(router_matrix(setup, "weight", setup.init_std)),
-        bias_(options.real("bias_update"), setup.experts, setup.name, setup.precision,
-              setup.device) {}
+        weight_(router_matrix(inputs, "weight", inputs.init_std)),
+        bias_(options.real("bias_update"), inputs.experts, inputs.name, inputs.precision,
+              inputs.device) {}
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
     Tensor x_TD = cast(input.x_TD, weight_->compute());
@@ -69,8 +69,8 @@ RouterDescriptor router_switch() {
   out.name = "switch";
   out.help = "each token goes to its most probable expert, with input jitter";
   out.fields = {jitter, bias_update_field()};
-  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
-    return std::make_unique<Switch>(options, setup);
+  out.make = [](const Options& options, const RouterInputs& inputs) -> std::unique_ptr<Router> {
+    return std::make_unique<Switch>(options, inputs);
   };
   out.choices = [](const Options&) { return int64_t{1}; };
   out.problem = [](const Options&, int64_t) { return std::string(); };

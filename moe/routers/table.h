@@ -1,7 +1,9 @@
-// All routers of this build. The table is written by CMake from the files of moe/routers: a file
-// `name.cpp` gives `RouterDescriptor router_name()`.
+// All routers: those of this build, and what a program adds that uses the library. The table of the
+// build is written by CMake from the files of moe/routers: a file `name.cpp` gives
+// `RouterDescriptor router_name()`.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -9,7 +11,10 @@
 
 namespace troupe {
 
-const std::vector<RouterDescriptor>& routers();
+const std::deque<RouterDescriptor>& routers();
+// A router of the program's own, under a name that is free: else Error(usage). Before models are
+// made, and by one thread.
+void add_router(RouterDescriptor router);
 // Null when there is none of this name.
 const RouterDescriptor* find_router(const std::string& name);
 

@@ -25,18 +25,18 @@ constexpr double kNoiseFloor = 1e-2;
 
 class TopK final : public Router {
  public:
-  TopK(const Options& options, const RouterSetup& setup)
-      : name_(setup.name),
-        experts_(setup.experts),
+  TopK(const Options& options, const RouterInputs& inputs)
+      : name_(inputs.name),
+        experts_(inputs.experts),
         top_k_(options.integer("top_k")),
         score_(score_of(options.text("score"))),
         renormalize_(options.boolean("renormalize")),
         scale_(options.real("scale")),
-        weight_(router_matrix(setup, "weight", setup.init_std)),
-        bias_(options.real("bias_update"), setup.experts, setup.name, setup.precision,
-              setup.device) {
+        weight_(router_matrix(inputs, "weight", inputs.init_std)),
+        bias_(options.real("bias_update"), inputs.experts, inputs.name, inputs.precision,
+              inputs.device) {
     require(top_k_ >= 1 && top_k_ <= experts_, "top_k {} of {} experts", top_k_, experts_);
-    if (options.text("noise") == "learned") noise_ = router_matrix(setup, "noise", 0.0);
+    if (options.text("noise") == "learned") noise_ = router_matrix(inputs, "noise", 0.0);
   }
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
@@ -151,8 +151,8 @@ RouterDescriptor router_topk() {
   out.name = "topk";
   out.help = "each token goes to the experts with its k largest logits";
   out.fields = fields();
-  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
-    return std::make_unique<TopK>(options, setup);
+  out.make = [](const Options& options, const RouterInputs& inputs) -> std::unique_ptr<Router> {
+    return std::make_unique<TopK>(options, inputs);
   };
   out.choices = [](const Options& options) { return options.integer("top_k"); };
   out.matrices = [](const Options& options, int64_t experts) {

@@ -6,8 +6,8 @@
 #include <map>
 
 #include "core/base/error.h"
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/boxes.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe::checkpoint {
 namespace {

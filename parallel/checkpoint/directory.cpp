@@ -10,10 +10,10 @@
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
 #include "core/io/open_elsewhere.h"
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/own_files.h"
 #include "parallel/checkpoint/retention.h"
 #include "parallel/checkpoint/save_job.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe::checkpoint {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/io/atomic_file.h"
-#include "core/io/hdf5_file.h"
+#include "core/io/hdf5/hdf5_file.h"
 #include "core/io/seal.h"
 #include "core/parameter/state.h"
 

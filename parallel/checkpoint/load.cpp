@@ -6,7 +6,6 @@
 
 #include "core/base/error.h"
 #include "core/io/sealed_file.h"
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/boxes.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/coverage_plan.h"
@@ -14,6 +13,7 @@
 #include "parallel/checkpoint/file_writer.h"
 #include "parallel/checkpoint/read_ahead.h"
 #include "parallel/checkpoint/stored.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe::checkpoint {
 namespace {

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/stored.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe::checkpoint {
 

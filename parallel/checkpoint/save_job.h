@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/save_target.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe::checkpoint {
 

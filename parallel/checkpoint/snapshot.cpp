@@ -1,6 +1,6 @@
 #include "parallel/checkpoint/snapshot.h"
 
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 
 namespace troupe::checkpoint {
 namespace {

@@ -103,11 +103,11 @@ Tensor reduce_scatter_parts(const Tensor& x, std::span<const int64_t> counts, Co
                 });
 }
 
-Tensor own_part(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
-                const std::string& site) {
+Tensor slice_rows(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
+                  const std::string& site) {
   check(x, total(counts), counts, group, site);
   if (group.size() == 1) return x;
-  const Operator op("own_part", x.stream());
+  const Operator op("slice_rows", x.stream());
   Counts of(counts.begin(), counts.end());
   Tensor out = take_own(x, of, group.rank());
   return record(op, std::move(out), {x},

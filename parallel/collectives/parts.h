@@ -25,8 +25,8 @@ Tensor reduce_scatter_parts(const Tensor& x, std::span<const int64_t> counts, Co
 
 // This rank's part of an x that all ranks hold alike; the gradient is gathered, so that all ranks
 // hold it alike again.
-Tensor own_part(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
-                const std::string& site);
+Tensor slice_rows(const Tensor& x, std::span<const int64_t> counts, Communicator& group,
+                  const std::string& site);
 // All parts, on every rank. The gradient is this rank's part of a gradient that all ranks hold
 // alike: use where what follows is done by all ranks alike, or touches each row on the rank that
 // gave it.

@@ -1,7 +1,5 @@
 #include "parallel/comm/backoff.h"
 
-#include <sched.h>
-
 #include <thread>
 
 #include "parallel/comm/transport.h"
@@ -25,12 +23,6 @@ void Backoff::pause() {
     std::this_thread::yield();
   }
   waited_ = std::chrono::steady_clock::now() - started_;
-}
-
-int process_cores() {
-  cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return 1;
-  return CPU_COUNT(&mask);
 }
 
 }  // namespace troupe

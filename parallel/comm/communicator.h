@@ -5,11 +5,10 @@
 // - Sums are added in rank order (rank 0 first), never by MPI_SUM: pieces are exchanged and added.
 // - Views are contiguous and stay alive and untouched until the Work is complete.
 // - Every wait has a deadline; passing it throws Error(distributed) that names what was awaited.
-// - When a rank fails, poison() makes every wait of its peers throw "rank N failed: ..." instead of
-// hanging.
+// - When a rank fails, World::poison() makes every wait of its peers throw "rank N failed: ..."
+// instead of hanging.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,7 +18,7 @@
 
 #include "core/base/error.h"
 #include "core/tensor/view.h"
-#include "parallel/comm/work_place.h"
+#include "parallel/comm/world.h"
 
 namespace troupe {
 
@@ -43,13 +42,6 @@ struct Traffic {
 // Payload only: a barrier counts calls and no bytes.
 using TrafficKey = std::pair<CollectiveKind, std::string>;
 using TrafficTable = std::map<TrafficKey, Traffic>;
-
-// What one rank has sent to another one, in all groups: messages as the transport carries them, and
-// their bytes.
-struct Sent {
-  int64_t messages = 0;
-  int64_t bytes = 0;
-};
 
 // A running operation. Move-only; destroying one that was not waited for waits for it.
 class Work {
@@ -113,26 +105,9 @@ class Communicator {
   // Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
 
-  // Lets the running operations of this rank advance, in all groups of its world. Every wait does
-  // so too, so ranks may wait for their works in any order.
-  virtual void progress() = 0;
-  // The deadline of every wait in all groups of this rank's world.
-  virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
-  virtual std::chrono::milliseconds timeout() const = 0;
-  // Before each operation of any group of this rank's world its ranks compare what they are about
-  // to do; the first difference throws Error(distributed). Set alike on all ranks, between
-  // operations.
-  virtual void set_check_collectives(bool check) = 0;
-  // Where this rank is in its step: the same for all groups of its world.
-  virtual WorkPlace& place() = 0;
-  // From now on `device` provides the scratch memory of all groups of this rank's world, and counts
-  // it as communication.
-  virtual void set_device(const std::shared_ptr<Device>& device) = 0;
-  // This rank has failed: waits of its peers, in every group of the same world, throw Error(code).
-  virtual void poison(const std::string& cause, ExitCode code = ExitCode::distributed) = 0;
+  // What this rank's groups share.
+  virtual World& world() = 0;
   virtual const TrafficTable& traffic() const = 0;
-  // By rank of the world, of all groups of this rank's world together.
-  virtual const std::vector<Sent>& sent() const = 0;
 };
 
 }  // namespace troupe

@@ -38,8 +38,8 @@ char* offset(const View& view, int64_t bytes) { return static_cast<char*>(view.d
 
 }  // namespace
 
-std::shared_ptr<Communicator> GroupCommunicator::world(std::unique_ptr<Transport> transport,
-                                                       const CommOptions& options) {
+std::shared_ptr<Communicator> GroupCommunicator::of_all(std::unique_ptr<Transport> transport,
+                                                        const CommOptions& options) {
   auto group = std::make_shared<GroupState>();
   group->shared = std::make_shared<RankState>();
   group->members.resize(static_cast<size_t>(transport->size()));
@@ -49,7 +49,7 @@ std::shared_ptr<Communicator> GroupCommunicator::world(std::unique_ptr<Transport
   group->shared->options = options;
   group->shared->device = Device::cpu(1);
   group->shared->used_ids.set(0);
-  group->shared->sent.resize(static_cast<size_t>(transport->size()));
+  group->shared->sent_to.resize(static_cast<size_t>(transport->size()));
   group->shared->transport = std::move(transport);
   return std::make_shared<GroupCommunicator>(std::move(group));
 }
@@ -303,22 +303,6 @@ std::unique_ptr<Communicator> GroupCommunicator::split(int color, int key,
   group->name = name;
   group->shared = group_->shared;
   return std::make_unique<GroupCommunicator>(std::move(group));
-}
-
-void GroupCommunicator::set_timeout(std::chrono::milliseconds timeout) {
-  group_->shared->options.timeout = timeout;
-}
-
-void GroupCommunicator::set_check_collectives(bool check) {
-  group_->shared->options.check_collectives = check;
-}
-
-void GroupCommunicator::set_device(const std::shared_ptr<Device>& device) {
-  group_->shared->device = device;
-}
-
-void GroupCommunicator::poison(const std::string& cause, ExitCode code) {
-  group_->shared->transport->poison(cause, code);
 }
 
 }  // namespace troupe

@@ -9,8 +9,8 @@ class GroupCommunicator final : public Communicator {
  public:
   explicit GroupCommunicator(std::shared_ptr<GroupState> group) : group_(std::move(group)) {}
   // The group of all ranks of the transport.
-  static std::shared_ptr<Communicator> world(std::unique_ptr<Transport> transport,
-                                             const CommOptions& options);
+  static std::shared_ptr<Communicator> of_all(std::unique_ptr<Transport> transport,
+                                              const CommOptions& options);
 
   int rank() const override { return group_->rank; }
   int size() const override { return group_->size(); }
@@ -27,15 +27,8 @@ class GroupCommunicator final : public Communicator {
   Work send(View data, int to, const std::string& site) override;
   Work receive(View data, int from, const std::string& site) override;
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override;
-  void progress() override { group_->shared->progress(); }
-  void set_timeout(std::chrono::milliseconds timeout) override;
-  std::chrono::milliseconds timeout() const override { return group_->shared->options.timeout; }
-  void set_check_collectives(bool check) override;
-  WorkPlace& place() override { return group_->shared->place; }
-  void set_device(const std::shared_ptr<Device>& device) override;
-  void poison(const std::string& cause, ExitCode code) override;
+  World& world() override { return *group_->shared; }
   const TrafficTable& traffic() const override { return traffic_; }
-  const std::vector<Sent>& sent() const override { return group_->shared->sent; }
 
  private:
   void count(CollectiveKind kind, const std::string& site, int64_t bytes);

@@ -88,7 +88,7 @@ void Exchange::start(const Message& message) {
   Transport& transport = *group_->shared->transport;
   const int peer = group_->members[static_cast<size_t>(message.peer)];
   if (message.is_send && counted_) {
-    Sent& sent = group_->shared->sent[static_cast<size_t>(peer)];
+    Sent& sent = group_->shared->sent_to[static_cast<size_t>(peer)];
     ++sent.messages;
     sent.bytes += message.bytes;
   }
@@ -138,7 +138,7 @@ Operation::Operation(std::shared_ptr<GroupState> group, const OperationKind& kin
   note_.key = key_of(*group_, kind);
   note_.number = shared.transport->board()->own().counts().begin(note_.key);
   note_.kind = kind.kind;
-  note_.place = shared.place;
+  note_.position = shared.at;
   note_.group_size = group_->size();
   copy_name(note_.group, group_->name);
   copy_name(note_.site, kind.site);

@@ -21,18 +21,25 @@ constexpr int kMaxGroups = 1024;
 using GroupIds = std::bitset<kMaxGroups>;
 
 // What all groups of one rank share.
-struct RankState {
+struct RankState final : World {
   std::unique_ptr<Transport> transport;
   CommOptions options;
   std::shared_ptr<Device> device;
   std::vector<Operation*> active;  // in the order in which they were started
   GroupIds used_ids;               // of the groups that this rank is in
-  std::vector<Sent> sent;          // to each rank of the world
-  WorkPlace place;
+  std::vector<Sent> sent_to;       // each rank of the world
+  StepPosition at;
   RankStatus status;  // as last shown on the board
 
   // Lets every active operation go on.
-  void progress();
+  void progress() override;
+  void set_timeout(std::chrono::milliseconds timeout) override { options.timeout = timeout; }
+  std::chrono::milliseconds timeout() const override { return options.timeout; }
+  void set_check_collectives(bool check) override { options.check_collectives = check; }
+  StepPosition& position() override { return at; }
+  void set_device(const std::shared_ptr<Device>& own) override { device = own; }
+  void poison(const std::string& cause, ExitCode code) override { transport->poison(cause, code); }
+  const std::vector<Sent>& sent() const override { return sent_to; }
   Tensor scratch(int64_t bytes);
   void show_status();
   Trace* trace() const { return device == nullptr ? nullptr : device->stream().trace; }

@@ -35,7 +35,7 @@ uint32_t key_of_peer(uint32_t key, int rank) {
 
 std::string OperationNote::text() const {
   return fmt::format("{} \"{}\" in group {} of {} ranks (operation {}){}", troupe::name(kind),
-                     site.data(), group.data(), group_size, number, place.text());
+                     site.data(), group.data(), group_size, number, position.text());
 }
 
 int64_t steady_ms() {

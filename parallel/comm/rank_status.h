@@ -30,7 +30,7 @@ struct OperationNote {
   uint32_t key = 0;
   uint32_t number = 0;  // of this key, from 0
   CollectiveKind kind = CollectiveKind::barrier;
-  WorkPlace place;
+  StepPosition position;
   int32_t group_size = 0;
   std::array<char, 28> group{};
   std::array<char, 104> site{};

@@ -25,7 +25,7 @@ class SelfTransport final : public Transport {
 }  // namespace
 
 std::shared_ptr<Communicator> self_communicator(const CommOptions& options) {
-  return GroupCommunicator::world(std::make_unique<SelfTransport>(), options);
+  return GroupCommunicator::of_all(std::make_unique<SelfTransport>(), options);
 }
 
 }  // namespace troupe

@@ -54,7 +54,4 @@ class Transport {
   virtual bool may_spin() const = 0;
 };
 
-// Cores that this process may run on.
-int process_cores();
-
 }  // namespace troupe

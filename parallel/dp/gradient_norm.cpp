@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/device/cpu/parallel_for.h"
 #include "core/device/operator.h"
-#include "core/device/parallel_for.h"
 #include "core/kernels/optimizer.h"
 #include "parallel/dp/gradient_sync.h"
 
@@ -23,7 +23,7 @@ struct Chunk {
 
 double GradientSync::gradient_norm() {
   std::vector<Chunk> chunks;
-  const auto at = coordinates(mesh_.shape(), mesh_.world().rank());
+  const auto at = coordinates(mesh_.shape(), mesh_.all().rank());
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = *parameters_[i];
     const bool experts = parameter.layout().mesh == MeshKind::experts;
@@ -49,7 +49,7 @@ double GradientSync::gradient_norm() {
   });
   double total = 0;
   for (double sum : sums) total += sum;
-  mesh_.world()
+  mesh_.all()
       .all_reduce_sum({&total, DType::f64, {1}, {1}, DeviceKind::cpu}, "gradient norm")
       .wait();
   return std::sqrt(total);

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/device/operator.h"
-#include "core/device/parallel_for.h"
 #include "parallel/comm/rank_order_sum.h"
 
 namespace troupe {
@@ -247,7 +247,7 @@ void GradientSync::update(Optimizer& optimizer, double lr, double gradient_scale
     optimizer.update_parameters(bucket.plan.parameters);
     // Where values are spread, too, whoever uses them gathers them.
     if (parameters_[bucket.plan.parameters[0]]->keeps_owned_value_only()) continue;
-    for (Work& work : hand_round(bucket)) travelling.push_back(std::move(work));
+    for (Work& work : broadcast_updated(bucket)) travelling.push_back(std::move(work));
   }
   std::vector<size_t> alone;
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -261,7 +261,7 @@ void GradientSync::update(Optimizer& optimizer, double lr, double gradient_scale
 }
 
 // Each owner's parts go to the others, straight from place to place.
-std::vector<Work> GradientSync::hand_round(const RunningBucket& bucket) {
+std::vector<Work> GradientSync::broadcast_updated(const RunningBucket& bucket) {
   std::vector<Work> works;
   for (int owner = 0; owner < bucket.group->size(); ++owner) {
     for (const OwnedPart& part : parts_of(bucket, owner)) {

@@ -12,7 +12,7 @@
 //         those of zero 0. gradient() of a parameter is a sum in the owned range only.
 // zero 2: as zero 1, and gradients are summed after every micro-batch. The memory of a bucket is
 //         given back as soon as it is summed: owned_gradient() stays, gradient() does not.
-// zero 3: as zero 2, and values are sharded (parallel/dp/sharded_values.h), so none is handed
+// zero 3: as zero 2, and values are sharded (parallel/dp/sharded_parameters.h), so none is handed
 // round.
 #pragma once
 
@@ -86,7 +86,7 @@ class GradientSync {
   void start(RunningBucket& bucket);
   void finish_sum(RunningBucket& bucket);
   void add_arrived(RunningBucket& bucket);
-  std::vector<Work> hand_round(const RunningBucket& bucket);
+  std::vector<Work> broadcast_updated(const RunningBucket& bucket);
 
   // What tests plant (parallel/mesh/planted_bug.h).
   bool planted(PlantedBug bug) const { return mesh_.parallelism().planted == bug; }

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/parameter/value_keeper.h"
+#include "core/parameter/parameter_gatherer.h"
 #include "parallel/dp/ownership.h"
 #include "parallel/mesh/parallelism.h"
 

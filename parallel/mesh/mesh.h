@@ -25,7 +25,9 @@ class Mesh {
   int size(Axis axis) const { return shape()[axis]; }
   const std::array<int, kAxes>& coordinates() const { return coordinates_; }
   int coordinate(Axis axis) const { return coordinates_[static_cast<size_t>(axis)]; }
-  Communicator& world() const { return *world_; }
+  // Of all ranks.
+  Communicator& all() const { return *world_; }
+  World& world() const { return world_->world(); }
   Communicator& group(Axis axis) const;
   // The ranks that differ from this one on these two axes of one folding only, in rank order.
   Communicator& group(Axis a, Axis b) const;

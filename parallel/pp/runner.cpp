@@ -23,8 +23,8 @@ class Inbox {
 
   Tensor take(const Shape& shape, DType type, const std::shared_ptr<Device>& device) {
     while (!left_.empty() && coming_.size() < 2) {
-      PlaceScope place(group_.place());
-      place->micro_batch = static_cast<int32_t>(left_.front());
+      PositionScope position(group_.world().position());
+      position->micro_batch = static_cast<int32_t>(left_.front());
       Tensor to = Tensor::empty(shape, type, device);
       Work work = group_.receive(to.view(), from_, site_);
       coming_.push_back({std::move(to), std::move(work)});
@@ -135,9 +135,9 @@ class Run {
   };
 
   void one(const PipelineStep& step) {
-    PlaceScope place(values_.place());
-    place->micro_batch = static_cast<int32_t>(step.micro_batch);
-    place->pass = pass_of(step.action);
+    PositionScope position(values_.world().position());
+    position->micro_batch = static_cast<int32_t>(step.micro_batch);
+    position->pass = pass_of(step.action);
     InFlight& at = in_flight_[{step.chunk, step.micro_batch}];
     switch (step.action) {
       case PipelineAction::receive_value:
@@ -195,7 +195,8 @@ class Run {
       at.input = Tensor();
     }
     at.value = stage_.forward(step.chunk, step.micro_batch, x);
-    const bool last = pipeline_.place(rank_, step.chunk) + 1 == pipeline_.places();
+    const bool last =
+        pipeline_.virtual_stage(rank_, step.chunk) + 1 == pipeline_.virtual_stage_count();
     require(last || (at.value.shape() == shape_ && at.value.dtype() == type_),
             "a stage gave {} where {} was announced", at.value.shape().text(), shape_.text());
   }

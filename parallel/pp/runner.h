@@ -8,7 +8,7 @@
 #include "core/base/phase_clock.h"
 #include "core/tensor/tensor.h"
 #include "parallel/mesh/mesh.h"
-#include "parallel/pp/schedule.h"
+#include "parallel/pp/pipeline_schedule.h"
 
 namespace troupe {
 

@@ -80,7 +80,7 @@ class Simulation {
   bool advance(int s) {
     Stage& on = stage(s);
     const PipelineStep& step = on.steps[on.at];
-    const int place = pipeline_.place(s, step.chunk);
+    const int place = pipeline_.virtual_stage(s, step.chunk);
     const ChunkTime& time = times_[static_cast<size_t>(place)];
     switch (step.action) {
       case PipelineAction::forward:
@@ -126,8 +126,8 @@ double SimulatedRun::bubble() const {
 }
 
 SimulatedRun simulate(const Pipeline& pipeline, std::span<const ChunkTime> times) {
-  require(times.size() == static_cast<size_t>(pipeline.places()), "{} times for {} chunks",
-          times.size(), pipeline.places());
+  require(times.size() == static_cast<size_t>(pipeline.virtual_stage_count()),
+          "{} times for {} chunks", times.size(), pipeline.virtual_stage_count());
   return Simulation(pipeline, times).run();
 }
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "parallel/pp/schedule.h"
+#include "parallel/pp/pipeline_schedule.h"
 
 namespace troupe {
 

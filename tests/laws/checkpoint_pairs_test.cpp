@@ -5,9 +5,9 @@
 #include <array>
 #include <mutex>
 
-#include "launch/verify/layout_law.h"
+#include "models/verify/layout_run.h"
 #include "parallel/checkpoint/checkpoint.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/core/io/temporary_directory.h"
 
 namespace troupe::laws {
@@ -54,7 +54,7 @@ void on_ranks(const Case& on, F body) {
   layout.zero = on.zero;
   run_ranks(layout.shape.world(), [&](int, std::shared_ptr<Communicator> world) {
     const auto device = Device::cpu(1);
-    world->set_device(device);
+    world->world().set_device(device);
     const Mesh mesh(layout, world);
     TrainingEngine engine(tiny(on), mesh, device);
     body(engine, *world);

@@ -1,7 +1,7 @@
 // Sequences cut over cp change nothing: both kinds, alone and with tensor and expert parallelism.
 #include <gtest/gtest.h>
 
-#include "launch/verify/layout_law.h"
+#include "models/verify/layout_run.h"
 #include "tests/support/law_cases.h"
 #include "tests/support/law_check.h"
 
@@ -32,7 +32,7 @@ void prepare(EngineConfig& engine) {
 class ContextParallel : public ::testing::TestWithParam<NamedCase> {};
 
 TEST_P(ContextParallel, F64) {
-  LawCase law{GetParam().engine};
+  LayoutRun law{GetParam().engine};
   prepare(law.engine);
   law.steps = 2;
   const LawResult alone = run_law_on_threads(law, 1);
@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(Routers, ContextParallel, ::testing::ValuesIn(law_cases
 // 2 x 2 x 2 with and without sp, more key heads than cp can part, and one key head for all.
 TEST(ContextParallelShapes, ThreeAxesAndAnyHeads) {
   for (const auto& [heads, kv_heads] : {std::pair{8, 2}, std::pair{12, 4}, std::pair{4, 1}}) {
-    LawCase law{small_engine(DType::f64, "topk")};
+    LayoutRun law{small_engine(DType::f64, "topk")};
     prepare(law.engine);
     law.engine.model.heads = heads;
     law.engine.model.kv_heads = kv_heads;
@@ -75,7 +75,7 @@ TEST(ContextParallelShapes, ThreeAxesAndAnyHeads) {
 TEST(ContextParallelBits, RepetitionAndThreads) {
   for (DType compute : {DType::f32, DType::bf16}) {
     for (CpKind kind : {CpKind::ring, CpKind::all_to_all}) {
-      LawCase law{small_engine(compute, "topk")};
+      LayoutRun law{small_engine(compute, "topk")};
       prepare(law.engine);
       law.steps = 2;
       law.layout = layout(kind, {.cp = 2, .tp = 2, .ep = 2, .etp = 2}, true);

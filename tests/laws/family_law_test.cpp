@@ -3,10 +3,10 @@
 // certificates/gpt2.json), dense and with experts, with dropout and recompute.
 #include <gtest/gtest.h>
 
-#include "launch/verify/layout_list.h"
-#include "launch/verify/verifier.h"
 #include "models/families/lookup/configured_model.h"
-#include "parallel/comm/thread_world.h"
+#include "models/verify/layout_list.h"
+#include "models/verify/verifier.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/support/law_check.h"
 
 namespace troupe::laws {
@@ -36,7 +36,7 @@ EngineConfig gpt2_engine(DType compute) {
 
 // Evenly out of those that can be.
 std::vector<VerifiedLayout> some_layouts(const EngineConfig& engine, size_t count) {
-  LayoutSubject subject = layout_subject(engine.model);
+  LayoutInputs subject = layout_inputs(engine.model);
   subject.global_batch = engine.global_batch;
   subject.micro_batch = engine.micro_batch;
   std::vector<VerifiedLayout> possible;
@@ -77,7 +77,7 @@ TEST(Gpt2, HasTheBitsOfZero2UnderZero3) {
   for (const int zero : {2, 3}) {
     run_ranks(2, [&](int rank, std::shared_ptr<Communicator> world) {
       const auto device = Device::cpu(1);
-      world->set_device(device);
+      world->world().set_device(device);
       Parallelism layout(MeshShape::of({.dp = 2, .ep = 2}));
       layout.zero = zero;
       const Mesh mesh(layout, world);

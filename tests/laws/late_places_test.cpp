@@ -7,9 +7,9 @@
 #include <numeric>
 #include <thread>
 
-#include "launch/training/held_out_loss.h"
-#include "launch/verify/layout_law.h"
-#include "parallel/comm/thread_world.h"
+#include "models/engine/held_out_loss.h"
+#include "models/verify/layout_run.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe::laws {
 namespace {
@@ -38,7 +38,7 @@ std::string said(const Parallelism& layout, bool recompute, const Rank1& prepare
       TrainingEngine engine(config, mesh, Device::cpu(1));
       if (rank == 1) prepare(engine);
       world->barrier("start").wait();
-      world->set_timeout(rank == 0 ? kDeadline : std::chrono::minutes(2));
+      world->world().set_timeout(rank == 0 ? kDeadline : std::chrono::minutes(2));
       try {
         go(engine);
       } catch (...) {
@@ -63,7 +63,7 @@ void expect_said(const std::string& text, std::initializer_list<const char*> par
 void step_with_a_late_batch(TrainingEngine& engine) {
   const auto batches = law_batches(engine);
   engine.step(0, [&](int64_t micro) {
-    if (micro == 1 && engine.mesh().world().rank() == 1) fall_behind();
+    if (micro == 1 && engine.mesh().all().rank() == 1) fall_behind();
     return batches(micro);
   });
 }

@@ -2,8 +2,8 @@
 // threads.
 #include <gtest/gtest.h>
 
-#include "launch/verify/difference.h"
-#include "launch/verify/layout_law.h"
+#include "models/verify/difference.h"
+#include "models/verify/layout_run.h"
 #include "tests/support/law_cases.h"
 
 namespace troupe::laws {
@@ -16,7 +16,7 @@ std::string layout_name(const LayoutCase& layout) {
 }
 
 TEST_P(LayoutLaw, F64) {
-  LawCase law{GetParam().engine};
+  LayoutRun law{GetParam().engine};
   const LawResult alone = run_law_on_threads(law, 1);
   for (const LayoutCase& layout : kLayouts) {
     SCOPED_TRACE(layout_name(layout));
@@ -43,7 +43,7 @@ class LayoutLawF32 : public ::testing::TestWithParam<NamedCase> {};
 // rounding.
 TEST_P(LayoutLawF32, Replayed) {
   for (const char* optimizer : {"sgd", "adamw"}) {
-    LawCase law{GetParam().engine};
+    LayoutRun law{GetParam().engine};
     law.steps = 1;
     law.engine.optimizer = optimizer;
     law.engine.optimizer_options = Options(optimizer_fields(optimizer));

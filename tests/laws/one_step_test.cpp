@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "launch/verify/layout_law.h"
+#include "models/verify/layout_run.h"
 
 namespace troupe::laws {
 namespace {
@@ -16,7 +16,7 @@ bool decays(const std::string& name) {
 class OneStep : public ::testing::TestWithParam<double> {};
 
 TEST_P(OneStep, ClipsByTheGlobalNormAndDecaysMatricesOnly) {
-  LawCase law{small_engine(DType::f64, "topk")};
+  LayoutRun law{small_engine(DType::f64, "topk")};
   law.engine.model.qk_norm = true;
   law.engine.model.attention_bias = true;
   law.engine.clip = GetParam();
@@ -32,7 +32,7 @@ TEST_P(OneStep, ClipsByTheGlobalNormAndDecaysMatricesOnly) {
     law.ep = ranks;
     const LawResult after = run_law_on_threads(law, ranks);
     double squares = 0.0;
-    for (const Named& gradient : after.gradients) {
+    for (const NamedTensor& gradient : after.gradients) {
       for (const double g : gradient.values) squares += g * g;
     }
     const double norm = std::sqrt(squares);
@@ -42,7 +42,7 @@ TEST_P(OneStep, ClipsByTheGlobalNormAndDecaysMatricesOnly) {
     EXPECT_EQ(scale < 1.0, clip == 0.5) << "norm " << norm;
     ASSERT_EQ(before.parameters.size(), after.gradients.size());
     for (size_t i = 0; i < before.parameters.size(); ++i) {
-      const Named& value = before.parameters[i];
+      const NamedTensor& value = before.parameters[i];
       ASSERT_EQ(value.name, after.gradients[i].name);
       ASSERT_EQ(value.name, after.parameters[i].name);
       const double kept = decays(value.name) ? 1.0 - 0.03 * 0.5 : 1.0;

@@ -1,7 +1,7 @@
 // Groups of parameters are chosen by global names: no layout changes what they do.
 #include <gtest/gtest.h>
 
-#include "launch/verify/difference.h"
+#include "models/verify/difference.h"
 #include "tests/support/law_check.h"
 
 namespace troupe::laws {
@@ -23,7 +23,7 @@ EngineConfig grouped_engine(const std::string& optimizer) {
 }
 
 LawResult run(const EngineConfig& engine, const Parallelism& layout) {
-  LawCase law{engine};
+  LayoutRun law{engine};
   law.steps = 3;
   law.layout = layout;
   return run_law_on_threads(law, layout.shape.world());

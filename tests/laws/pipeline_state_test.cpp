@@ -4,10 +4,10 @@
 
 #include <filesystem>
 
-#include "launch/training/batch_tensors.h"
-#include "launch/verify/layout_law.h"
+#include "models/engine/batch_tensors.h"
+#include "models/verify/layout_run.h"
 #include "parallel/checkpoint/checkpoint.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe::laws {
 namespace {
@@ -89,7 +89,7 @@ TEST(PipelineState, CheckpointsGoFromAnyStagesToAny) {
   with_engine(stages(2, 2, PipelineSchedule::interleaved, 2), [&](TrainingEngine& engine) {
     engine.step(0, law_batches(engine, 0));
     engine.step(1, law_batches(engine, 1));
-    checkpoint::save(first, engine.state(), engine.mesh().world());
+    checkpoint::save(first, engine.state(), engine.mesh().all());
   });
   const std::string expected = contents_hash(first);
   EXPECT_NE(expected.find("layers.3."), std::string::npos);
@@ -100,9 +100,9 @@ TEST(PipelineState, CheckpointsGoFromAnyStagesToAny) {
     const std::string again = directory.file(std::to_string(number++) + ".h5");
     with_engine(layout, [&](TrainingEngine& engine) {
       State state = engine.state();
-      checkpoint::load(first, state, engine.mesh().world());
+      checkpoint::load(first, state, engine.mesh().all());
       engine.state_loaded();
-      checkpoint::save(again, engine.state(), engine.mesh().world());
+      checkpoint::save(again, engine.state(), engine.mesh().all());
     });
     EXPECT_EQ(contents_hash(again), expected) << number;
   }

@@ -1,8 +1,8 @@
 // Pipeline stages change nothing, whatever their schedule.
 #include <gtest/gtest.h>
 
-#include "launch/verify/difference.h"
-#include "launch/verify/layout_law.h"
+#include "models/verify/difference.h"
+#include "models/verify/layout_run.h"
 #include "moe/balance/balance_term.h"
 #include "tests/support/law_cases.h"
 #include "tests/support/law_check.h"
@@ -19,8 +19,8 @@ Parallelism layout(const Degrees& degrees, PipelineSchedule schedule, int chunks
 
 // 5 layers, of which 1 and 4 route, with every balance term: two stages get 3 and 2, four get 2, 1,
 // 1 and 1.
-LawCase law(const std::string& name) {
-  LawCase out;
+LayoutRun law(const std::string& name) {
+  LayoutRun out;
   for (const NamedCase& named : law_cases(DType::f64)) {
     if (named.name == name) out.engine = named.engine;
   }
@@ -32,7 +32,7 @@ LawCase law(const std::string& name) {
   return out;
 }
 
-void check(const LawCase& one, const std::vector<Parallelism>& layouts) {
+void check(const LayoutRun& one, const std::vector<Parallelism>& layouts) {
   const LawResult reference = run_law_on_threads(one, 1);
   for (size_t i = 0; i < layouts.size(); ++i) {
     expect_same_training(one, reference, layouts[i], "layout " + std::to_string(i));
@@ -58,7 +58,7 @@ TEST(PipelineLaw, OneStageWithEverySchedule) {
 
 // Every schedule adds the gradients of micro-batches in the same order.
 TEST(PipelineLaw, SchedulesGiveTheSameBits) {
-  LawCase one = law("topk_dropless");
+  LayoutRun one = law("topk_dropless");
   const auto bits = [&](const Parallelism& on) {
     one.layout = on;
     return fingerprint(run_law_on_threads(one, on.shape.world()));
@@ -69,7 +69,7 @@ TEST(PipelineLaw, SchedulesGiveTheSameBits) {
 }
 
 TEST(PipelineLaw, InterleavedFillsManyPieces) {
-  LawCase one = law("topk_dropless");
+  LayoutRun one = law("topk_dropless");
   ModelConfig& model = one.engine.model;
   model.layers = 7;
   model.moe.insert(model.moe.end(), 2, std::nullopt);
@@ -77,7 +77,7 @@ TEST(PipelineLaw, InterleavedFillsManyPieces) {
 }
 
 TEST(PipelineLaw, TiedEmbeddings) {
-  LawCase one = law("st_moe_capacity");
+  LayoutRun one = law("st_moe_capacity");
   one.engine.model.tie_embeddings = true;
   check(one, {layout({.pp = 2}, kOneByOne), layout({.pp = 4}, kZeroBubble),
               layout({.pp = 2, .dp = 2, .ep = 2}, kGpipe), layout({.pp = 4, .dp = 2}, kOneByOne),
@@ -85,7 +85,7 @@ TEST(PipelineLaw, TiedEmbeddings) {
 }
 
 TEST(PipelineLaw, DropoutAndRecompute) {
-  LawCase one = law("st_moe_capacity");
+  LayoutRun one = law("st_moe_capacity");
   one.engine.model.dropout = 0.1;
   one.engine.model.recompute = true;
   check(one,
@@ -105,7 +105,7 @@ TEST(PipelineLaw, BiasesMoveOnTheStageOfTheLayer) {
 
 // Context parallelism and sharded state cut what is on a stage once more.
 TEST(PipelineLaw, CombinedWithContextParallelismAndShardedState) {
-  LawCase one = law("topk_capacity");
+  LayoutRun one = law("topk_capacity");
   one.engine.model.tie_embeddings = true;
   std::vector<Parallelism> layouts = {layout({.pp = 2, .cp = 2, .ep = 2}, kZeroBubble),
                                       layout({.pp = 2, .dp = 2, .cp = 2, .ep = 2}, kOneByOne),
@@ -118,7 +118,7 @@ TEST(PipelineLaw, CombinedWithContextParallelismAndShardedState) {
 }
 
 TEST(PipelineLaw, CombinedWithTensorAndExpertParallelism) {
-  LawCase one = law("topk_dropless");
+  LayoutRun one = law("topk_dropless");
   one.engine.model.heads = 4;
   one.engine.model.kv_heads = 2;
   one.engine.model.head_dim = 4;
@@ -131,14 +131,14 @@ TEST(PipelineLaw, CombinedWithTensorAndExpertParallelism) {
 // Terms of this step's whole batch wait for the last forward of a stage.
 TEST(PipelineLaw, ExactBatchTermsUnderGpipe) {
   for (const bool recompute : {false, true}) {
-    LawCase one = law("topk_dropless");
+    LayoutRun one = law("topk_dropless");
     one.engine.model.recompute = recompute;
     for (auto& moe : one.engine.model.moe) {
       if (!moe) continue;
       moe->balance = {{"switch", 0.02, BalanceScope::global_batch_exact},
                       {"importance", 0.02, BalanceScope::global_batch_exact}};
     }
-    LawCase whole = one;  // one micro-batch is the batch
+    LayoutRun whole = one;  // one micro-batch is the batch
     whole.engine.micro_batch = whole.engine.global_batch;
     const LawResult reference = run_law_on_threads(whole, 1);
     for (const Parallelism& on :
@@ -151,7 +151,7 @@ TEST(PipelineLaw, ExactBatchTermsUnderGpipe) {
 
 // Two stages that hold each other's layers are seen.
 TEST(PipelineLaw, SwappedStagesAreSeen) {
-  LawCase one = law("topk_dropless");
+  LayoutRun one = law("topk_dropless");
   const LawResult reference = run_law_on_threads(one, 1);
   Parallelism swapped = layout({.pp = 2}, kOneByOne);
   swapped.planted = PlantedBug::stage_order;

@@ -4,7 +4,7 @@
 
 #include <tuple>
 
-#include "launch/verify/verifier.h"
+#include "models/verify/verifier.h"
 
 namespace troupe {
 namespace {

@@ -2,15 +2,15 @@
 // divided by what is: over all ranks, micro-batches, slices of sequences and stages.
 #include <gtest/gtest.h>
 
-#include "launch/verify/layout_law.h"
-#include "parallel/comm/thread_world.h"
+#include "models/verify/layout_run.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/support/law_check.h"
 
 namespace troupe::laws {
 namespace {
 
-LawCase masked_case() {
-  LawCase law{small_engine(DType::f64, "topk")};
+LayoutRun masked_case() {
+  LayoutRun law{small_engine(DType::f64, "topk")};
   law.engine.model.heads = 4;
   law.engine.model.kv_heads = 2;
   law.engine.model.head_dim = 4;
@@ -22,7 +22,7 @@ LawCase masked_case() {
 }
 
 TEST(Predictions, TheLossIsTheirMean) {
-  const LawCase law = masked_case();
+  const LayoutRun law = masked_case();
   const auto device = Device::cpu(1);
   run_ranks(1, [&](int, std::shared_ptr<Communicator> world) {
     const Mesh mesh(Parallelism(MeshShape::data_expert(1, 1)), world);
@@ -51,7 +51,7 @@ TEST(Predictions, TheLossIsTheirMean) {
 }
 
 TEST(Predictions, AreCountedTheSameOnEveryLayout) {
-  LawCase law = masked_case();
+  LayoutRun law = masked_case();
   const LawResult alone = run_law_on_threads(law, 1);
   for (const Degrees& degrees :
        {Degrees{.dp = 2, .ep = 2}, Degrees{.dp = 4, .ep = 4}, Degrees{.cp = 2, .ep = 2},

@@ -1,6 +1,6 @@
 // Free f32 runs: layouts may flip a routing decision only where two scores are equal but for
 // rounding.
-#include "launch/verify/routing_flips.h"
+#include "models/verify/routing_flips.h"
 
 #include <gtest/gtest.h>
 
@@ -13,15 +13,15 @@ namespace {
 
 constexpr double kMargin = 1e-5;
 
-LawCase free_case(const EngineConfig& engine) {
-  LawCase law{engine};
+LayoutRun free_case(const EngineConfig& engine) {
+  LayoutRun law{engine};
   law.steps = 1;
   return law;
 }
 
 class RoutingFlips : public ::testing::TestWithParam<NamedCase> {};
 
-void expect_tiny_margins(const LawCase& law, const LawResult& alone, const LawResult& spread,
+void expect_tiny_margins(const LayoutRun& law, const LawResult& alone, const LawResult& spread,
                          const std::string& layout) {
   const std::vector<Flip> flips = routing_flips(law, alone, spread);
   std::printf("%s: %zu flips\n", layout.c_str(), flips.size());
@@ -32,7 +32,7 @@ void expect_tiny_margins(const LawCase& law, const LawResult& alone, const LawRe
 }
 
 TEST_P(RoutingFlips, HaveTinyMargins) {
-  LawCase law = free_case(GetParam().engine);
+  LayoutRun law = free_case(GetParam().engine);
   const LawResult alone = run_law_on_threads(law, 1);
   for (const LayoutCase& layout : kLayouts) {
     if (layout.ranks == 1) continue;
@@ -46,7 +46,7 @@ TEST_P(RoutingFlips, HaveTinyMargins) {
 // Tensor parallel ranks add partial sums, so scores do differ in their last bits: without that the
 // margins above would say nothing.
 TEST_P(RoutingFlips, HaveTinyMarginsWhereScoresDiffer) {
-  LawCase law = free_case(GetParam().engine);
+  LayoutRun law = free_case(GetParam().engine);
   law.engine.model.heads = 4;
   law.engine.model.kv_heads = 2;
   law.engine.model.head_dim = 4;
@@ -65,10 +65,10 @@ TEST_P(RoutingFlips, HaveTinyMarginsWhereScoresDiffer) {
 // The same run with router weights a thousandth larger or smaller is no rounding error: the list
 // must show decisions that are far apart.
 TEST_P(RoutingFlips, ShowAChangedModel) {
-  LawCase law = free_case(GetParam().engine);
+  LayoutRun law = free_case(GetParam().engine);
   if (law.engine.model.moe[1]->router == "hash") GTEST_SKIP() << "nothing to change";
   const LawResult alone = run_law_on_threads(law, 1);
-  LawCase changed = law;
+  LayoutRun changed = law;
   changed.engine.model.init_std *= 1.05;
   EXPECT_GT(largest_margin(routing_flips(law, alone, run_law_on_threads(changed, 1))), kMargin);
 }
@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(Routers, RoutingFlips, ::testing::ValuesIn(law_cases(DT
 
 // Two experts of one token exchanged by hand: the margin is the gap of their scores.
 TEST(RoutingFlipsOfOneToken, AreListedWithTheirGap) {
-  const LawCase law = free_case(small_engine(DType::f32, "topk"));
+  const LayoutRun law = free_case(small_engine(DType::f32, "topk"));
   const LawResult alone = run_law_on_threads(law, 1);
   EXPECT_TRUE(routing_flips(law, alone, alone).empty());
   LawResult planted = alone;

@@ -3,17 +3,19 @@
 #include <gtest/gtest.h>
 
 #include "launch/config/load.h"
-#include "launch/verify/layout_law.h"
+#include "models/verify/layout_run.h"
 #include "tests/support/law_cases.h"
 
 namespace troupe::laws {
 namespace {
 
-uint64_t bits(const LawCase& law, int ranks) { return fingerprint(run_law_on_threads(law, ranks)); }
+uint64_t bits(const LayoutRun& law, int ranks) {
+  return fingerprint(run_law_on_threads(law, ranks));
+}
 
 TEST(SameBits, ThreadsDoNotChangeThem) {
   for (DType compute : {DType::f64, DType::f32, DType::bf16}) {
-    LawCase law{small_engine(compute, "topk")};
+    LayoutRun law{small_engine(compute, "topk")};
     law.ep = 2;
     law.threads = 1;
     const uint64_t one = bits(law, 2);
@@ -25,7 +27,7 @@ TEST(SameBits, ThreadsDoNotChangeThem) {
 }
 
 TEST(SameBits, ChangeWithTheSeed) {
-  LawCase law{small_engine(DType::f64, "topk")};
+  LayoutRun law{small_engine(DType::f64, "topk")};
   const uint64_t one = bits(law, 1);
   law.engine.seed += 1;
   EXPECT_NE(bits(law, 1), one);
@@ -33,7 +35,7 @@ TEST(SameBits, ChangeWithTheSeed) {
 
 // Every axis but dp, and what goes over it: 20 steps on 8 ranks.
 TEST(SameBits, TwentyStepsOfAMixedLayout) {
-  LawCase law{small_engine(DType::f32, "topk")};
+  LayoutRun law{small_engine(DType::f32, "topk")};
   law.engine.model.dropout = 0.1;
   law.engine.model.moe[1]->router_options.set("noise", std::string("learned"));
   law.engine.global_batch = 4;
@@ -82,7 +84,7 @@ class SizeOneAxes : public ::testing::TestWithParam<NamedCase> {};
 // Each axis of size 1 written out, with every choice that goes with it; and all of them beside an
 // axis that is longer.
 TEST_P(SizeOneAxes, GiveTheSameBits) {
-  LawCase law{GetParam().engine};
+  LayoutRun law{GetParam().engine};
   law.steps = 2;
   law.engine.global_batch = 12;
   law.record = Recorded::nothing;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "launch/verify/layout_law.h"
+#include "models/verify/layout_run.h"
 #include "tests/support/law_cases.h"
 #include "tests/support/law_check.h"
 
@@ -13,8 +13,8 @@ namespace {
 
 class SameTraining : public ::testing::TestWithParam<NamedCase> {};
 
-LawCase case_of(const NamedCase& named) {
-  LawCase law{named.engine};
+LayoutRun case_of(const NamedCase& named) {
+  LayoutRun law{named.engine};
   law.steps = 2;
   law.engine.model.dropout = 0.1;
   law.engine.model.recompute = false;
@@ -22,7 +22,7 @@ LawCase case_of(const NamedCase& named) {
 }
 
 TEST_P(SameTraining, WithRecomputation) {
-  LawCase law = case_of(GetParam());
+  LayoutRun law = case_of(GetParam());
   const LawResult kept = run_law_on_threads(law, 1);
   law.engine.model.recompute = true;
   expect_same_training(kept, run_law_on_threads(law, 1), "recompute");
@@ -30,7 +30,7 @@ TEST_P(SameTraining, WithRecomputation) {
 
 // Scope `microbatch` of balance terms is the only thing that reads the size.
 TEST_P(SameTraining, WithOtherMicroBatches) {
-  LawCase law = case_of(GetParam());
+  LayoutRun law = case_of(GetParam());
   std::vector<BalanceTerm>& terms = law.engine.model.moe[1]->balance;
   terms.erase(std::remove_if(
                   terms.begin(), terms.end(),

@@ -22,7 +22,7 @@ EngineConfig engine(const std::string& router) {
   return out;
 }
 
-void check(LawCase one, const std::string& what) {
+void check(LayoutRun one, const std::string& what) {
   one.steps = 3;
   const LawResult reference = run_law_on_threads(one, 1);
   for (const bool sp : {true, false}) {
@@ -36,13 +36,13 @@ void check(LawCase one, const std::string& what) {
 }
 
 TEST(TensorParallel, UntiedWithTopk) {
-  LawCase law;
+  LayoutRun law;
   law.engine = engine("topk");
   check(law, "topk");
 }
 
 TEST(TensorParallel, TiedWithCapacityDropoutAndRecompute) {
-  LawCase law;
+  LayoutRun law;
   law.engine = engine("st_moe");
   law.engine.model.tie_embeddings = true;
   law.engine.model.dropout = 0.1;
@@ -52,7 +52,7 @@ TEST(TensorParallel, TiedWithCapacityDropoutAndRecompute) {
 }
 
 TEST(TensorParallel, ExpertChoice) {
-  LawCase law;
+  LayoutRun law;
   law.engine = engine("expert_choice");
   check(law, "expert choice");
 }

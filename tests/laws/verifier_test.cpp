@@ -1,11 +1,11 @@
 // The verifier proves layouts and names the tensor that differs.
-#include "launch/verify/verifier.h"
+#include "models/verify/verifier.h"
 
 #include <gtest/gtest.h>
 
+#include "launch/config/engine_config.h"
 #include "launch/config/load.h"
-#include "launch/training/trainer.h"
-#include "launch/verify/shrink.h"
+#include "models/verify/shrink.h"
 #include "tests/support/law_cases.h"
 
 namespace troupe {
@@ -44,7 +44,7 @@ TEST(Verifier, KnowsWhatAPrecisionItselfDoes) {
     verify.engine.model.attention_bias = true;
     verify.engine.model.init_std = 0.1;
     Verifier verifier(verify);
-    const LayoutRun run = run_on_threads(2, std::chrono::seconds(60));
+    const LayoutRunner run = run_on_threads(2, std::chrono::seconds(60));
     VerifiedLayout context{MeshShape::of({.cp = 2}), 1, {}};
     const Verdict verdict = verifier.check(context, run);
     EXPECT_TRUE(verdict.same(tolerance_of(compute))) << verdict.worst << " in " << verdict.tensor;
@@ -118,7 +118,7 @@ TEST(Verifier, TakesLastBitsForNothing) {
 
 // A model that differs between the runs differs in what was changed.
 TEST(Verifier, NamesTheTensor) {
-  const laws::LawCase law{laws::small_engine(DType::f64, "topk")};
+  const laws::LayoutRun law{laws::small_engine(DType::f64, "topk")};
   laws::LawResult one = run_law_on_threads(law, 1);
   laws::LawResult other = one;
   other.gradients[3].values[0] += 1e-6;

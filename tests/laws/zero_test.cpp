@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "parallel/checkpoint/checkpoint.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/core/io/temporary_directory.h"
 #include "tests/support/law_check.h"
 
@@ -29,7 +29,7 @@ EngineConfig engine(DType compute, const std::string& optimizer) {
 
 LawResult run(const EngineConfig& engine, const Parallelism& on,
               const LawResult* replay = nullptr) {
-  LawCase law;
+  LayoutRun law;
   law.engine = engine;
   law.layout = on;
   law.steps = 3;
@@ -97,7 +97,7 @@ TEST(Zero, ShardedOptimizerHasTheBitsOfAWholeOne) {
   }
 }
 
-using Trained = std::vector<Named>;
+using Trained = std::vector<NamedTensor>;
 
 // A run of two steps: the first on one layout, saved; the second on another from the file. What
 // the second layout then holds and saves.
@@ -106,7 +106,7 @@ Trained continue_on(const EngineConfig& model, const Parallelism& on, const std:
   Trained out;
   run_ranks(on.shape.world(), [&](int rank, std::shared_ptr<Communicator> world) {
     const auto device = Device::cpu(1);
-    world->set_device(device);
+    world->world().set_device(device);
     const Mesh mesh(on, world);
     TrainingEngine engine(model, mesh, device);
     if (!from.empty()) {
@@ -125,8 +125,8 @@ Trained continue_on(const EngineConfig& model, const Parallelism& on, const std:
 void expect_equal(const Trained& a, const Trained& b, const std::string& what) {
   ASSERT_EQ(a.size(), b.size()) << what;
   std::map<std::string, std::vector<double>> others;
-  for (const Named& tensor : b) others[tensor.name] = tensor.values;
-  for (const Named& tensor : a)
+  for (const NamedTensor& tensor : b) others[tensor.name] = tensor.values;
+  for (const NamedTensor& tensor : a)
     EXPECT_EQ(tensor.values, others[tensor.name]) << what << tensor.name;
 }
 
@@ -183,7 +183,7 @@ TEST(Zero, ShardsTakeTheirShareOfMemory) {
   for (int zero : {0, 1, 2}) {
     run_ranks(4, [&](int rank, std::shared_ptr<Communicator> world) {
       const auto device = Device::cpu(1);
-      world->set_device(device);
+      world->world().set_device(device);
       const Mesh mesh(layout({.dp = 4}, zero), world);
       TrainingEngine engine(model, mesh, device);
       engine.step(0, law_batches(engine));

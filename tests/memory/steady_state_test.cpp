@@ -4,9 +4,10 @@
 #include <sys/mman.h>
 #include <cstdlib>
 
+#include "launch/config/engine_config.h"
 #include "launch/config/load.h"
-#include "launch/training/drawn_batch.h"
-#include "launch/training/trainer.h"
+#include "models/engine/drawn_batch.h"
+#include "models/engine/training_engine.h"
 #include "parallel/comm/self_communicator.h"
 #include "tests/support/allocation_counter.h"
 

@@ -1,5 +1,5 @@
 // How the program starts: the setting of OpenMP that it needs (launch/job/spin_limit.h), and which
-// instructions it uses (core/kernels/instruction_set.h).
+// instructions it uses (core/kernels/cpu/instruction_set.h).
 #include <sched.h>
 
 #include "tests/program/tiny_run.h"

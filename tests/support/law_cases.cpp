@@ -1,6 +1,6 @@
 #include "tests/support/law_cases.h"
 
-#include "launch/verify/layout_law.h"
+#include "models/verify/layout_run.h"
 #include "moe/balance/balance.h"
 
 namespace troupe::laws {

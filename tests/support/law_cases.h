@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/training/training_engine.h"
+#include "models/engine/training_engine.h"
 
 namespace troupe::laws {
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "launch/verify/difference.h"
+#include "models/verify/difference.h"
 
 namespace troupe::laws {
 
@@ -26,7 +26,7 @@ void expect_same_training(const LawResult& reference, const LawResult& result,
   EXPECT_EQ(reference.counts, result.counts) << what;
 }
 
-void expect_same_training(LawCase law, const LawResult& reference, const Parallelism& layout,
+void expect_same_training(LayoutRun law, const LawResult& reference, const Parallelism& layout,
                           const std::string& what) {
   law.layout = layout;
   expect_same_training(reference, run_law_on_threads(law, layout.shape.world()), what);

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "launch/verify/layout_law.h"
+#include "models/verify/layout_run.h"
 
 namespace troupe::laws {
 
@@ -12,7 +12,7 @@ namespace troupe::laws {
 // counts equal.
 void expect_same_training(const LawResult& reference, const LawResult& result,
                           const std::string& what);
-void expect_same_training(LawCase law, const LawResult& reference, const Parallelism& layout,
+void expect_same_training(LayoutRun law, const LawResult& reference, const Parallelism& layout,
                           const std::string& what);
 
 }  // namespace troupe::laws

@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
   const int result = RUN_ALL_TESTS();
   if (result != 0) {
     // The ranks may be out of step: leave without waiting for them.
-    world()->communicator()->poison("tests failed", troupe::ExitCode::internal);
+    world()->communicator()->world().poison("tests failed", troupe::ExitCode::internal);
     troupe::abort_world(troupe::ExitCode::internal,
                         "tests failed on rank " + std::to_string(world()->rank()));
   }

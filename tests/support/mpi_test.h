@@ -1,7 +1,7 @@
 // Tests that run under mpirun: one gtest main that starts MPI (mpi_main.cpp), and its world.
 #pragma once
 
-#include "parallel/comm/mpi_world.h"
+#include "parallel/comm/mpi/mpi_world.h"
 
 namespace troupe::testing {
 

@@ -10,8 +10,8 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
-#include "core/kernels/gemm_rate.h"
-#include "core/kernels/weight_forms.h"
+#include "core/kernels/cpu/gemm_rate.h"
+#include "core/kernels/cpu/packed_weights.h"
 #include "core/ops/linear.h"
 #include "core/ops/linear_cross_entropy.h"
 #include "core/ops/swiglu_experts.h"
@@ -150,7 +150,7 @@ void time_linear(int64_t tokens, DType type, const std::shared_ptr<Device>& devi
 // What the optimizer's pass adds: writing the packed forms that exist.
 void time_packing(DType type, const std::shared_ptr<Device>& device) {
   const auto w = weight({kExperts, 2 * kHidden, kDim}, type, device);
-  WeightForms& forms = w->forms();
+  PackedWeights& forms = w->forms();
   forms.forward();
   forms.input_gradient();
   const double seconds = median_seconds(

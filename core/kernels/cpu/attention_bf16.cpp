@@ -3,7 +3,7 @@
 #include <immintrin.h>
 
 #include "core/kernels/cpu/attention_block.h"
-#include "core/kernels/instruction_set.h"
+#include "core/kernels/cpu/instruction_set.h"
 
 namespace troupe::kernels {
 

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/vector.h"
 
 namespace troupe::kernels {

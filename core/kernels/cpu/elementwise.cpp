@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/block_loop.h"
 
 namespace troupe::kernels {

@@ -1,4 +1,4 @@
-#include "core/kernels/fma_peak.h"
+#include "core/kernels/cpu/fma_peak.h"
 
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
-#include "core/kernels/instruction_set.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/instruction_set.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/cpu/fma_peak.cpp"

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/tiles.h"
 #include "core/kernels/elementwise.h"
-#include "core/kernels/product.h"
 #include "core/tensor/tensor.h"
 
 namespace troupe::kernels {

@@ -1,14 +1,14 @@
-#include "core/kernels/gemm_rate.h"
+#include "core/kernels/cpu/gemm_rate.h"
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/row_pieces.h"
 #include "core/kernels/cpu/weight_product.h"
-#include "core/kernels/product.h"
 #include "core/tensor/tensor.h"
 
 namespace troupe::kernels {

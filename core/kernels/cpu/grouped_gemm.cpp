@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/pack.h"
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/row_pieces.h"
 #include "core/kernels/cpu/weight_product.h"
-#include "core/kernels/product.h"
 
 namespace troupe::kernels {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/kernels/instruction_set.h"
+#include "core/kernels/cpu/instruction_set.h"
 
 #include <hwy/targets.h>
 

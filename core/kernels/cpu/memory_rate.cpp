@@ -1,4 +1,4 @@
-#include "core/kernels/memory_rate.h"
+#include "core/kernels/cpu/memory_rate.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/tensor/tensor.h"
 
 namespace troupe::kernels {

@@ -4,8 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/shuffle.h"
-#include "core/kernels/product.h"
 
 namespace troupe::kernels {
 namespace {

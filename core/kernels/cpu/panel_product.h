@@ -4,7 +4,7 @@
 // bf16 operands are widened when they are packed; their sums are f32.
 #pragma once
 
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 
 namespace troupe::kernels {
 

@@ -1,4 +1,4 @@
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 
 #include <omp.h>
 
@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/instruction_set.h"
 #include "core/kernels/cpu/panel_product.h"
-#include "core/kernels/instruction_set.h"
 
 namespace troupe::kernels {
 namespace {

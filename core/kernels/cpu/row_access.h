@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/device/storage.h"
 #include "core/kernels/cpu/vector.h"
 #include "core/tensor/view.h"

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 
 namespace troupe::kernels {
 

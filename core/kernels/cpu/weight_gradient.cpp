@@ -2,9 +2,9 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/grouped_gemm.h"
-#include "core/kernels/product.h"
 
 namespace troupe::kernels {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "core/kernels/product.h"
-#include "core/kernels/weight_forms.h"
+#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/cpu/product.h"
 
 namespace troupe::kernels {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/vector.h"
-#include "core/kernels/product.h"
 
 namespace troupe::kernels {
 namespace {

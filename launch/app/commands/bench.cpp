@@ -10,7 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
-#include "core/kernels/instruction_set.h"
+#include "core/kernels/cpu/instruction_set.h"
 #include "core/text/json_text.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/command_line.h"

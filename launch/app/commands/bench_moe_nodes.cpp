@@ -17,7 +17,7 @@
 #include "launch/job/emulated_hosts.h"
 #include "launch/training/automatic_precision.h"
 #include "launch/training/rank_runtime.h"
-#include "parallel/comm/mpi_world.h"
+#include "parallel/comm/mpi/mpi_world.h"
 
 namespace troupe {
 namespace {

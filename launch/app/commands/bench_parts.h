@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/kernels/gemm_rate.h"
+#include "core/kernels/cpu/gemm_rate.h"
 #include "launch/app/command_line.h"
 #include "launch/bench/machine_load.h"
 #include "launch/bench/routing_bench.h"

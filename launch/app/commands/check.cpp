@@ -8,14 +8,15 @@
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/output.h"
-#include "launch/config/estimate.h"
-#include "launch/config/layout_text.h"
 #include "launch/config/load.h"
 #include "launch/config/optimizer_groups.h"
 #include "launch/config/resolved.h"
+#include "launch/config/run_cost.h"
 #include "launch/training/rank_runtime.h"
 #include "launch/training/training_data.h"
+#include "models/cost/estimate.h"
 #include "models/families/lookup/configured_model.h"
+#include "models/layouts/layout_text.h"
 
 namespace troupe {
 namespace {
@@ -130,9 +131,9 @@ int command_check(std::span<const std::string> args) {
   found.size = model_size(loaded.config.model);
   const int threads = loaded.config.runtime.threads;
   found.memory = estimate_memory(
-      loaded.config,
+      cost_inputs(loaded.config),
       threads > 0 ? threads : automatic_threads(loaded.config.parallel.shape.world()));
-  found.communication = estimate_communication(loaded.config);
+  found.communication = estimate_communication(cost_inputs(loaded.config));
   found.config = std::move(loaded.config);
   found.warnings = std::move(loaded.warnings);
   if (arguments->flag("json")) {

@@ -16,9 +16,10 @@
 #include "launch/app/text_arguments.h"
 #include "launch/config/scalar.h"
 #include "launch/training/diverged.h"
-#include "launch/training/held_out_loss.h"
+#include "launch/training/evaluation_progress.h"
 #include "launch/training/trained_model.h"
 #include "launch/training/training_data.h"
+#include "models/engine/held_out_loss.h"
 #include "moe/dispatch/groups.h"
 
 namespace troupe {
@@ -72,7 +73,7 @@ int command_eval(std::span<const std::string> args) {
   add_text_options(line.option("text", "FILE", "", "evaluate on this text instead"))
       .flag("json", "one JSON object on standard output")
       .flag("force", "go on although the tokenizer or the run's text has changed")
-      .option("timeout", "T", format_duration(RuntimeSection{}.timeout.count()),
+      .option("timeout", "T", format_duration(RuntimeConfig{}.timeout.count()),
               "how long a rank waits for another, as runtime.timeout")
       .positionals(1, 1);
   const std::optional<Arguments> arguments = line.parse(args);

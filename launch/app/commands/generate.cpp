@@ -10,8 +10,8 @@
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
 #include "launch/app/output.h"
-#include "launch/generation/text_generator.h"
 #include "launch/training/trained_model.h"
+#include "models/generation/text_generator.h"
 #include "moe/dispatch/groups.h"
 
 namespace troupe {

@@ -1,5 +1,5 @@
 // troupe selftest: does this build compute right on this machine?
-#include "launch/verify/selftest.h"
+#include "launch/selftest/selftest.h"
 
 #include <fmt/core.h>
 

@@ -28,8 +28,8 @@
 #include "launch/training/memory_check.h"
 #include "launch/training/resume_point.h"
 #include "launch/training/trainer.h"
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/directory.h"
+#include "parallel/comm/agreement.h"
 
 namespace troupe {
 namespace {
@@ -42,7 +42,7 @@ std::string stored_configuration(const RunConfig& config, Communicator& world) {
   std::error_code error;
   const bool there = resume != "auto" && std::filesystem::exists(resume, error);
   // What the leader sees. A run goes on where the path that it began with is gone.
-  if (!checkpoint::broadcast_text(there ? "there" : "", 0, world, "checkpoint choice").empty()) {
+  if (!broadcast_text(there ? "there" : "", 0, world, "checkpoint choice").empty()) {
     return checkpoint::read_info(checkpoint::resolve(resume, world)).config;
   }
   const std::string file = config.run.dir + "/config.resolved.yaml";

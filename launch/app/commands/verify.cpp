@@ -11,15 +11,17 @@
 #include "core/text/json_text.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"
+#include "launch/app/listed_layouts.h"
 #include "launch/app/output.h"
 #include "launch/app/output_file.h"
-#include "launch/config/layout_text.h"
+#include "launch/config/engine_config.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "launch/training/rank_runtime.h"
 #include "launch/training/trainer.h"
-#include "launch/verify/shrink.h"
-#include "launch/verify/verifier.h"
+#include "models/layouts/layout_text.h"
+#include "models/verify/shrink.h"
+#include "models/verify/verifier.h"
 
 namespace troupe {
 namespace {
@@ -75,8 +77,8 @@ void set_precision(DType compute, EngineConfig& engine) {
   }
 }
 
-LayoutSubject subject_of(const Job& job) {
-  LayoutSubject subject = layout_subject(job.config.model);
+LayoutInputs subject_of(const Job& job) {
+  LayoutInputs subject = layout_inputs(job.config.model);
   subject.global_batch = job.config.train.global_batch;
   subject.micro_batch = job.config.train.micro_batch;
   return subject;
@@ -206,7 +208,7 @@ int verify(Job& job, RankRuntime& runtime) {
   const bool leader = runtime.leader();
   const std::string file = leader ? certificate_path(job.config) : std::string();
   const auto begin = std::chrono::steady_clock::now();
-  const LayoutSubject subject = subject_of(job);
+  const LayoutInputs subject = subject_of(job);
   const std::vector<VerifiedLayout> layouts = job.layouts == "all"
                                                   ? all_layouts(subject, job.list)
                                                   : listed_layouts(job.layouts, subject, job.list);
@@ -219,9 +221,9 @@ int verify(Job& job, RankRuntime& runtime) {
   Report report(job, leader);
   report.begin(layouts, engine);
   Verifier verifier(job.verify);
-  const LayoutRun run = runtime.size() > 1 ? run_on_job(runtime.world())
-                                           : run_on_threads(job.list.ranks, job.verify.timeout,
-                                                            job.verify.check_collectives);
+  const LayoutRunner run = runtime.size() > 1 ? run_on_job(runtime.world())
+                                              : run_on_threads(job.list.ranks, job.verify.timeout,
+                                                               job.verify.check_collectives);
   for (const VerifiedLayout& layout : layouts) {
     if (!layout.refused.empty()) {
       report.refused(layout);
@@ -283,10 +285,10 @@ int command_verify(std::span<const std::string> args) {
   }
   job.config = std::move(loaded.config);
   // A size that follows the layout would differ between layouts: as small as it may be.
-  if (!job.config.sheet.find("train.micro_batch")->automatic.empty()) {
+  if (!job.config.values.find("train.micro_batch")->automatic.empty()) {
     job.config.train.micro_batch = sequences_together(job.config.model);
   }
-  job.list.longest_overlap = job.config.sheet.is_word("moe", "none") ? 1 : kOverlap;
+  job.list.longest_overlap = job.config.values.is_word("moe", "none") ? 1 : kOverlap;
   job.verify.engine = engine_config(job.config);
   job.verify.engine.steps = job.verify.steps;
   job.verify.timeout = job.config.runtime.timeout;

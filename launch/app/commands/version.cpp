@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/kernels/instruction_set.h"
+#include "core/kernels/cpu/instruction_set.h"
 #include "core/text/json_text.h"
 #include "launch/app/command_line.h"
 #include "launch/app/commands.h"

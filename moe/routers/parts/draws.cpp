@@ -1,6 +1,6 @@
 #include "moe/routers/parts/draws.h"
 
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 
 namespace troupe {
 namespace {

@@ -3,23 +3,23 @@
 #include <algorithm>
 
 #include "core/base/error.h"
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/ops/wide_linear.h"
 #include "moe/routers/parts/select.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
 
-std::unique_ptr<Parameter> router_matrix(const RouterSetup& setup, const std::string& suffix,
+std::unique_ptr<Parameter> router_matrix(const RouterInputs& inputs, const std::string& suffix,
                                          double init_std) {
-  const Shape shape{setup.experts, setup.dim};
+  const Shape shape{inputs.experts, inputs.dim};
   Init init;
   init.kind = init_std > 0.0 ? Init::Kind::normal : Init::Kind::zeros;
   init.scale = init_std;
   return std::make_unique<Parameter>(
-      setup.name + "." + suffix,
+      inputs.name + "." + suffix,
       Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp, Axis::tp}),
-      Box{Shape{0, 0}, shape}, setup.precision, init, /*decay=*/true, setup.device);
+      Box{Shape{0, 0}, shape}, inputs.precision, init, /*decay=*/true, inputs.device);
 }
 
 Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED) {

@@ -12,7 +12,7 @@ namespace troupe {
 
 // A [experts, dim] matrix on every rank, in router precision; its gradient is partial over the axes
 // that hold different tokens.
-std::unique_ptr<Parameter> router_matrix(const RouterSetup& setup, const std::string& suffix,
+std::unique_ptr<Parameter> router_matrix(const RouterInputs& inputs, const std::string& suffix,
                                          double init_std);
 
 // x W^T in router precision, of the whole micro-batch: [T, E]. x: input.x_TD or made from it.

@@ -1,4 +1,4 @@
-#include "core/device/heap.h"
+#include "core/device/cpu/heap.h"
 
 #include <gtest/gtest.h>
 

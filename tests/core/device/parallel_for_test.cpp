@@ -1,4 +1,4 @@
-#include "core/device/parallel_for.h"
+#include "core/device/cpu/parallel_for.h"
 
 #include <gtest/gtest.h>
 

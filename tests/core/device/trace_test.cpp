@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "core/base/phase_clock.h"
+#include "core/device/cpu/parallel_for.h"
 #include "core/device/operator.h"
-#include "core/device/parallel_for.h"
 
 namespace troupe {
 namespace {

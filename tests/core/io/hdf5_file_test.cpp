@@ -1,4 +1,4 @@
-#include "core/io/hdf5_file.h"
+#include "core/io/hdf5/hdf5_file.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
-#include "core/kernels/gemm_rate.h"
+#include "core/kernels/cpu/gemm_rate.h"
 
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
-#include "core/kernels/fma_peak.h"
+#include "core/kernels/cpu/fma_peak.h"
 
 namespace troupe::kernels {
 namespace {

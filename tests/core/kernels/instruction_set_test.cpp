@@ -1,4 +1,4 @@
-#include "core/kernels/instruction_set.h"
+#include "core/kernels/cpu/instruction_set.h"
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
@@ -9,7 +9,7 @@
 #include <string>
 
 #include "core/kernels/cpu/attention_block.h"
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 
 namespace troupe::kernels {
 namespace {

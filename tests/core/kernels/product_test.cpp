@@ -1,4 +1,4 @@
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/gemm.h"
-#include "core/kernels/weight_forms.h"
 #include "core/tensor/tensor.h"
 
 namespace troupe::kernels {
@@ -104,13 +104,13 @@ TEST(Gemm, StridedAndBatchedViews) {
   }
 }
 
-TEST(WeightForms, PackedProductsEqualPlainOnes) {
+TEST(PackedWeights, PackedProductsEqualPlainOnes) {
   const auto device = Device::cpu(2);
   for (const auto& [out_dim, in_dim] : std::vector<std::pair<int64_t, int64_t>>{
            {64, 64}, {96, 32}, {192, 128}, {128, 48}, {7, 5}}) {
     for (DType type : {DType::f64, DType::f32, DType::bf16}) {
       const Tensor w = random({2, out_dim, in_dim}, wide(type), 3, device);
-      WeightForms forms(2, out_dim, in_dim, type, device);
+      PackedWeights forms(2, out_dim, in_dim, type, device);
       forms.refresh(w, 1);
       for (bool forward : {true, false}) {
         const WeightOperand b = forward ? forms.forward() : forms.input_gradient();
@@ -156,7 +156,7 @@ TEST(Product, PackedOperandWithoutFastCode) {
   const auto device = Device::cpu(1);
   for (DType type : {DType::f32, DType::bf16}) {
     const Tensor w = random({64, 64}, DType::f32, 3, device);
-    WeightForms forms(1, 64, 64, type, device);
+    PackedWeights forms(1, 64, 64, type, device);
     forms.refresh(w, 1);
     const WeightOperand b = forms.input_gradient();
     if (b.block == 0) GTEST_SKIP() << "no packed products on this processor";
@@ -188,11 +188,11 @@ TEST(Product, RefusesTypesThatDoNotFit) {
   EXPECT_THROW(product(*device, shape), Error);
 }
 
-TEST(WeightForms, PanelsRenewEveryCopy) {
+TEST(PackedWeights, PanelsRenewEveryCopy) {
   const auto device = Device::cpu(2);
   for (DType type : {DType::f32, DType::bf16}) {
     const Tensor w = random({2, 160, 64}, DType::f32, 3, device);
-    WeightForms forms(2, 160, 64, type, device);
+    PackedWeights forms(2, 160, 64, type, device);
     forms.refresh(w, 1);
     forms.forward();
     forms.input_gradient();
@@ -206,7 +206,7 @@ TEST(WeightForms, PanelsRenewEveryCopy) {
     }
     EXPECT_EQ(rows, 320);
     forms.written(2);
-    WeightForms again(2, 160, 64, type, device);
+    PackedWeights again(2, 160, 64, type, device);
     again.refresh(w, 7);
     const auto bytes = static_cast<size_t>(w.elements()) * size_of(type);
     EXPECT_EQ(std::memcmp(forms.forward().data, again.forward().data, bytes), 0);

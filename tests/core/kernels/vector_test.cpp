@@ -117,15 +117,15 @@ TEST(Vector, ManyRowsAtOnceAreTheRowsOneByOne) {
       const std::vector<float> factors = random_floats(static_cast<size_t>(count), 1, 3);
       std::vector<float> dots(static_cast<size_t>(count));
       vec::dots(a.data(), rows.data(), stride, count, n, dots.data());
-      std::vector<float> sums = a, one_by_one = a;
+      std::vector<float> sums = a, is_sequential = a;
       vec::axpys(factors.data(), rows.data(), stride, count, sums.data(), n);
       for (int64_t j = 0; j < count; ++j) {
         const float* row = rows.data() + j * stride;
         EXPECT_EQ(dots[static_cast<size_t>(j)], vec::dot(a.data(), row, n)) << n;
         for (size_t i = 0; i < a.size(); ++i)
-          one_by_one[i] = std::fma(factors[static_cast<size_t>(j)], row[i], one_by_one[i]);
+          is_sequential[i] = std::fma(factors[static_cast<size_t>(j)], row[i], is_sequential[i]);
       }
-      EXPECT_EQ(sums, one_by_one) << n;
+      EXPECT_EQ(sums, is_sequential) << n;
     }
   });
 }

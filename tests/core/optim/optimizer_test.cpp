@@ -6,8 +6,8 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/optimizer.h"
-#include "core/kernels/weight_forms.h"
 
 namespace troupe {
 namespace {

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "core/base/error.h"
-#include "core/kernels/weight_forms.h"
+#include "core/kernels/cpu/packed_weights.h"
 
 namespace troupe {
 namespace {
@@ -54,10 +54,10 @@ TEST(Parameter, IsDrawnWhenItHasMemory) {
   const auto all = whole({4, 6});
   const auto late = whole({4, 6});
   all->initialize(11);
-  late->value().storage()->drop();
+  late->value().storage()->free();
   late->initialize(11);
   EXPECT_FALSE(late->value().storage()->held());
-  late->value().storage()->hold();
+  late->value().storage()->allocate();
   late->draw();
   EXPECT_EQ(late->value().values(), all->value().values());
 }

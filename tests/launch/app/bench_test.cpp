@@ -10,7 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/io/disk_rate.h"
-#include "core/kernels/memory_rate.h"
+#include "core/kernels/cpu/memory_rate.h"
 #include "launch/app/commands.h"
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/bench/generate_bench.h"
@@ -22,9 +22,9 @@
 #include "launch/config/load.h"
 #include "launch/job/emulated_hosts.h"
 #include "launch/training/machine_rate.h"
-#include "launch/verify/layout_law.h"
 #include "models/families/lookup/configured_model.h"
-#include "parallel/comm/thread_world.h"
+#include "models/verify/layout_run.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/launch/config/support/sound.h"
 
 namespace troupe {
@@ -239,7 +239,7 @@ TEST(NodesBench, CountsWhatCrosses) {
             .config;
     TrainingData data = open_training_data(config);
     const auto device = Device::cpu(1);
-    world->set_device(device);
+    world->world().set_device(device);
     const NodesBench bench = bench_nodes(config, data, world, device, 1);
     EXPECT_EQ(bench.nodes, 2);
     ASSERT_EQ(bench.layer.size(), 7U);

@@ -9,7 +9,7 @@
 #include "launch/bench/step_profile.h"
 #include "launch/bench/trace_events.h"
 #include "launch/config/load.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {
@@ -102,7 +102,7 @@ TEST(StepProfile, WritesATraceOfNestedEventsOfEveryRank) {
   constexpr int kRanks = 2;
   run_ranks(kRanks, [&](int rank, const std::shared_ptr<Communicator>& world) {
     const auto device = Device::cpu(2);
-    world->set_device(device);
+    world->world().set_device(device);
     const StepProfile profile = profile_steps(small_model(kRanks), world, device, 1, 2);
     EXPECT_EQ(profile.trace.empty(), rank != 0);
     if (rank == 0) text = profile.trace;

@@ -11,11 +11,13 @@
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "launch/app/layout_view.h"
-#include "launch/config/estimate.h"
+#include "launch/config/engine_config.h"
 #include "launch/config/load.h"
-#include "launch/training/drawn_batch.h"
+#include "launch/config/run_cost.h"
 #include "launch/training/trainer.h"
-#include "parallel/comm/thread_world.h"
+#include "models/cost/estimate.h"
+#include "models/engine/drawn_batch.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {
@@ -141,7 +143,7 @@ struct Bytes {
 
 Bytes sent(const Mesh& mesh) {
   Bytes out;
-  const int me = mesh.world().rank();
+  const int me = mesh.all().rank();
   const std::vector<Sent>& to = mesh.world().sent();
   for (int rank = 0; rank < mesh.shape().world(); ++rank) {
     (mesh.node(rank) == mesh.node(me) ? out.inside : out.between) +=
@@ -157,7 +159,7 @@ void expect_counted(const RunConfig& config, int ranks) {
   int64_t between = 0;
   run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
     const auto device = Device::cpu(1);
-    world->set_device(device);
+    world->world().set_device(device);
     const Mesh mesh(config.parallel, world);
     TrainingEngine engine(engine_config(config), mesh, device);
     const int64_t tokens = config.train.micro_batch * config.model.seq_len;
@@ -174,7 +176,7 @@ void expect_counted(const RunConfig& config, int ranks) {
         },
         {}, &routing);
     const Bytes after = sent(mesh);
-    const CommunicationEstimate estimate = communication_of_rank(config, rank);
+    const CommunicationEstimate estimate = communication_of_rank(cost_inputs(config), rank);
     EXPECT_EQ(estimate.bytes_per_step - estimate.between_nodes, after.inside - before.inside)
         << "inside the node of rank " << rank;
     EXPECT_EQ(estimate.between_nodes, after.between - before.between)

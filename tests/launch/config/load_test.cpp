@@ -324,10 +324,10 @@ TEST(Resolved, LoadsBackToTheSame) {
     const std::string text = resolved_yaml(first, {.folder = "else/where"});
     const RunConfig second = load_config_text(text, "else/where/config.yaml", {}, 2).config;
     EXPECT_EQ(config_hash(first), config_hash(second));
-    ASSERT_EQ(first.sheet.entries().size(), second.sheet.entries().size()) << text;
-    for (size_t i = 0; i < first.sheet.entries().size(); ++i) {
-      const Entry& a = first.sheet.entries()[i];
-      const Entry& b = second.sheet.entries()[i];
+    ASSERT_EQ(first.values.entries().size(), second.values.entries().size()) << text;
+    for (size_t i = 0; i < first.values.entries().size(); ++i) {
+      const ConfigValue& a = first.values.entries()[i];
+      const ConfigValue& b = second.values.entries()[i];
       EXPECT_EQ(a.path, b.path);
       if (a.key->kind != ValueKind::path) {
         EXPECT_EQ(a.value, b.value) << a.path;

@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include "core/kernels/product.h"
+#include "core/kernels/cpu/product.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "launch/config/resume.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {
@@ -43,7 +43,7 @@ TEST(AutomaticPrecision, IsBf16OnlyWhereEveryRankMultipliesIt) {
       RunConfig automatic = config("auto");
       EXPECT_EQ(agree_on_precision(automatic, own, *world, device), all);
       EXPECT_EQ(automatic.model.compute, all ? DType::bf16 : DType::f32);
-      EXPECT_EQ(automatic.sheet.text("precision.compute"), all ? "bf16" : "f32");
+      EXPECT_EQ(automatic.values.text("precision.compute"), all ? "bf16" : "f32");
       RunConfig given = config("f64");
       agree_on_precision(given, own, *world, device);
       EXPECT_EQ(given.model.compute, DType::f64);

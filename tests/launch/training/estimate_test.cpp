@@ -1,6 +1,8 @@
 // What `check` predicts, against what a real engine counts: parameters by name, the peak of the
 // accounted memory, and the bytes that ranks send.
-#include "launch/config/estimate.h"
+#include "models/cost/estimate.h"
+#include "launch/config/engine_config.h"
+#include "launch/config/run_cost.h"
 
 #include <gtest/gtest.h>
 
@@ -8,11 +10,11 @@
 #include <mutex>
 
 #include "launch/config/load.h"
-#include "launch/training/drawn_batch.h"
 #include "launch/training/trainer.h"
+#include "models/engine/drawn_batch.h"
 #include "models/families/lookup/configured_model.h"
 #include "parallel/checkpoint/async_saver.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/core/io/temporary_directory.h"
 
 namespace troupe {
@@ -54,7 +56,7 @@ Measured measure(const RunConfig& config) {
   const bool saving = config.checkpoint.every < config.train.steps;
   run_ranks(config.parallel.shape.world(), [&](int, std::shared_ptr<Communicator> world) {
     const auto device = Device::cpu(1);
-    world->set_device(device);
+    world->world().set_device(device);
     const Mesh mesh(config.parallel, world);
     TrainingEngine engine(engine_config(config), mesh, device);
     TrafficTable before;
@@ -167,7 +169,7 @@ TEST_P(Estimates, ParametersAreThoseOfTheModel) {
 }
 
 void expect_memory_within_ten_percent(const RunConfig& config) {
-  const MemoryEstimate estimate = estimate_memory(config, 1);
+  const MemoryEstimate estimate = estimate_memory(cost_inputs(config), 1);
   const MemoryReport memory = measure(config).memory;
   std::string table;
   for (int kind = 0; kind < kMemoryKinds; ++kind) {
@@ -214,7 +216,7 @@ const std::vector<Case> kStages{
 TEST_P(Estimates, BytesAreThoseOfTheCounters) {
   const Case& c = GetParam();
   const RunConfig config = config_with(c.overrides, c.ranks);
-  const CommunicationEstimate estimate = estimate_communication(config);
+  const CommunicationEstimate estimate = estimate_communication(cost_inputs(config));
   const Measured measured = measure(config);
   int64_t fixed = 0;
   for (const CommunicationPart& part : estimate.parts) {

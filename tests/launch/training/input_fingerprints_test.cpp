@@ -12,7 +12,7 @@
 #include "launch/training/known_hashes.h"
 #include "parallel/comm/group_communicator.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_transport.h"
+#include "parallel/comm/thread/thread_transport.h"
 #include "tests/launch/run_dir.h"
 
 namespace troupe {
@@ -143,7 +143,7 @@ void on_two_hosts(const std::function<void(int, Communicator&)>& f) {
       CommOptions options;
       options.node = rank / 2;
       options.timeout = std::chrono::seconds(60);
-      const auto world = GroupCommunicator::world(thread_transport(exchange, rank), options);
+      const auto world = GroupCommunicator::of_all(thread_transport(exchange, rank), options);
       f(rank, *world);
       exchange->end(rank);
     });

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {

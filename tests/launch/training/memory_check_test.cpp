@@ -8,8 +8,9 @@
 #include <fstream>
 
 #include "core/base/error.h"
-#include "launch/config/estimate.h"
 #include "launch/config/load.h"
+#include "launch/config/run_cost.h"
+#include "models/cost/estimate.h"
 
 namespace troupe {
 namespace {
@@ -76,9 +77,10 @@ RunConfig config_of_dim(int64_t dim, const std::vector<std::string>& overrides =
 // Two ranks on this machine, each with a bit more than half of its memory.
 TEST(MemoryCheck, CountsAllRanksOfTheMachine) {
   int64_t dim = 1024;
-  while (2 * estimate_memory(config_of_dim(dim), 1).total_bytes <= machine_memory()) dim += 1024;
+  while (2 * estimate_memory(cost_inputs(config_of_dim(dim)), 1).total_bytes <= machine_memory())
+    dim += 1024;
   const RunConfig config = config_of_dim(dim);
-  const int64_t one = estimate_memory(config, 1).total_bytes;
+  const int64_t one = estimate_memory(cost_inputs(config), 1).total_bytes;
   ASSERT_LT(one, machine_memory()) << "one rank alone must fit";
   EXPECT_EQ(check_memory(config, 1, 1), one);
   try {
@@ -97,7 +99,8 @@ TEST(MemoryCheck, CountsAllRanksOfTheMachine) {
 TEST(MemoryCheck, NamesTheCopyForACheckpoint) {
   const std::vector<std::string> saving = {"train.steps=10", "checkpoint.every=2"};
   int64_t dim = 1024;
-  while (estimate_memory(config_of_dim(dim, saving), 1).total_bytes <= machine_memory()) {
+  while (estimate_memory(cost_inputs(config_of_dim(dim, saving)), 1).total_bytes <=
+         machine_memory()) {
     dim += 1024;
   }
   const auto refusal = [&](const std::string& async) -> std::string {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/io/hdf5_file.h"
+#include "core/io/hdf5/hdf5_file.h"
 #include "models/model/model.h"
 
 namespace troupe {

@@ -8,7 +8,7 @@
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
 #include "moe/dispatch/dispatcher.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "core/autograd/tape.h"
 #include "moe/routers/table.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/core/ops/gradient_check.h"
 #include "tests/moe/support.h"
 
@@ -96,7 +96,7 @@ std::function<void()> run_part(MoELayer& layer, const LayerCase& given,
   const int64_t begin = first * seq_len;
   const TokenSharding sharding(mesh.parallelism(), mesh.coordinates(), count, seq_len);
   const std::vector<int32_t>& rows = sharding.stream_rows();
-  const auto columns = static_cast<size_t>(given.setup.dim);
+  const auto columns = static_cast<size_t>(given.inputs.dim);
   TokenContext context = part_of(given.batch, first, count);
   context.step += step;
   Assignment saved;
@@ -104,7 +104,7 @@ std::function<void()> run_part(MoELayer& layer, const LayerCase& given,
     saved = join_tokens(
         std::span(given.replay).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
   } else if (!given.replay.empty()) {
-    saved = empty_assignment(given.setup.config.experts);
+    saved = empty_assignment(given.inputs.config.experts);
   }
   auto dx = std::make_shared<std::vector<double>>();
   const Tensor x =
@@ -153,18 +153,18 @@ void run_rank(const LayerCase& given, const Parallelism& parallelism,
   const int rank = world->rank();
   const Mesh mesh(parallelism, std::move(world));
   const std::shared_ptr<Device> device = Device::cpu(1);
-  MoELayer layer(given.setup, mesh, device);
+  MoELayer layer(given.inputs, mesh, device);
   initialize(layer, given);
   RouterStats stats;
   for (int64_t step = 0; step < given.steps; ++step) {
     layer.parameters([](Parameter& p) { p.zero_gradient(); });
-    stats = RouterStats::zeros(given.setup.config.experts);
+    stats = RouterStats::zeros(given.inputs.config.experts);
     {
       const std::lock_guard lock(out.mutex);
       std::fill(out.run.losses.begin(), out.run.losses.end(), 0.0);
       out.run.rows = 0;
     }
-    mesh.world().barrier("test").wait();
+    mesh.all().barrier("test").wait();
     std::vector<std::function<void()>> backwards;
     for (const auto& part : parts_of(given, mesh.coordinate(Axis::dp), mesh.size(Axis::dp))) {
       backwards.push_back(run_part(layer, given, part, step, mesh, device, stats, out));
@@ -179,7 +179,7 @@ void run_rank(const LayerCase& given, const Parallelism& parallelism,
     layer.parameters([](Parameter& p) { p.finish_gradient(); });
     add_over_ranks(std::span(&stats, 1), mesh.group(Axis::dp));
     layer.after_step(stats);
-    mesh.world().barrier("test").wait();
+    mesh.all().barrier("test").wait();
   }
   State state;
   layer.state(state);
@@ -248,20 +248,20 @@ double worst_of(const std::vector<double>& a, const std::vector<double>& b, doub
 
 LayerCase layer_case(const std::string& router, int64_t sequences, int64_t seq_len) {
   LayerCase out;
-  MoEConfig& config = out.setup.config;
+  MoEConfig& config = out.inputs.config;
   config.experts = 12;
   config.ffn_dim = 6;
   config.router = router;
   config.router_options = Options(find_router(router)->fields);
   config.router_precision = DType::f64;
   config.min_capacity = 1;
-  out.setup.dim = 8;
-  out.setup.name = "layers.0.moe";
-  out.setup.compute = DType::f64;
-  out.setup.init_std = 0.7;
-  out.setup.down_init_std = 0.7;
-  out.setup.seed = 4;
-  out.setup.vocab = 32;
+  out.inputs.dim = 8;
+  out.inputs.name = "layers.0.moe";
+  out.inputs.compute = DType::f64;
+  out.inputs.init_std = 0.7;
+  out.inputs.down_init_std = 0.7;
+  out.inputs.seed = 4;
+  out.inputs.vocab = 32;
   if (router == "expert_choice") set_capacity(out, 2.0);
   out.batch = whole_batch(sequences, seq_len);
   out.batch.micro_batch = out.micro_batch;
@@ -271,12 +271,12 @@ LayerCase layer_case(const std::string& router, int64_t sequences, int64_t seq_l
 }
 
 void set_option(LayerCase& given, const std::string& name, FieldValue value) {
-  given.setup.config.router_options.set(name, std::move(value));
+  given.inputs.config.router_options.set(name, std::move(value));
 }
 
 void set_capacity(LayerCase& given, double factor) {
-  given.setup.config.capacity_factor = factor;
-  given.setup.config.capacity_factor_eval = factor;
+  given.inputs.config.capacity_factor = factor;
+  given.inputs.config.capacity_factor_eval = factor;
 }
 
 LayerRun run_layer(const LayerCase& given, int ranks, int ep) {
@@ -287,7 +287,7 @@ LayerRun run_layer(const LayerCase& given, const Parallelism& parallelism) {
   Gathered out;
   const auto tokens = static_cast<size_t>(given.batch.tokens());
   const int ranks = parallelism.shape.world();
-  out.run.y.assign(tokens * static_cast<size_t>(given.setup.dim), 0.0);
+  out.run.y.assign(tokens * static_cast<size_t>(given.inputs.dim), 0.0);
   out.run.dx = out.run.y;
   out.run.assignments.resize(static_cast<size_t>(given.batch.sequences));
   out.gradients.resize(static_cast<size_t>(ranks));

@@ -11,7 +11,7 @@
 namespace troupe::testing {
 
 struct LayerCase {
-  MoELayerSetup setup;
+  MoELayerInputs inputs;
   TokenContext batch;                // whole
   Tensor x;                          // [tokens, dim]
   Tensor seed;                       // gradient of y

@@ -68,9 +68,9 @@ LayerCase small_case(const Case& of) {
   LayerCase given = layer_case(of.router, 2, 4);
   for (const auto& [name, value] : of.options) set_option(given, name, value);
   // Few weights, on a device of one thread: each is moved twice.
-  given.setup.config.experts = 4;
-  given.setup.config.ffn_dim = 3;
-  given.setup.dim = 5;
+  given.inputs.config.experts = 4;
+  given.inputs.config.ffn_dim = 3;
+  given.inputs.dim = 5;
   given.x = testing::rows_of(random_tensor({8, 5}, 11), 0, 8, Device::cpu(1));
   testing::pad(given.batch, {6, 7});
   given.batch.micro_batch = 1;
@@ -84,7 +84,7 @@ std::vector<BalanceTerm> terms_of(const LayerCase& given) {
          {BalanceScope::sequence, BalanceScope::microbatch, BalanceScope::global_batch,
           BalanceScope::global_batch_exact}) {
       const BalanceTerm term{type, 2.0, scope};
-      if (balance_problem(term, given.setup.config.router, given.setup.config.router_options)
+      if (balance_problem(term, given.inputs.config.router, given.inputs.config.router_options)
               .empty())
         out.push_back(term);
     }
@@ -97,12 +97,12 @@ class Gradients : public ::testing::TestWithParam<Case> {};
 TEST_P(Gradients, OfTheWholeLayer) {
   for (const double factor : {0.0, 1.0}) {
     LayerCase given = small_case(GetParam());
-    given.setup.config.balance = terms_of(given);
-    given.setup.config.shared_experts = 1;
-    given.setup.config.shared_ffn_dim = 3;
+    given.inputs.config.balance = terms_of(given);
+    given.inputs.config.shared_experts = 1;
+    given.inputs.config.shared_ffn_dim = 3;
     if (factor > 0.0) set_capacity(given, factor);
     const Mesh mesh(MeshShape::data_expert(1, 1), self_communicator());
-    MoELayer layer(given.setup, mesh, given.x.device());
+    MoELayer layer(given.inputs, mesh, given.x.device());
     std::vector<Parameter*> parameters;
     layer.parameters([&](Parameter& p) {
       p.initialize(5);
@@ -111,7 +111,7 @@ TEST_P(Gradients, OfTheWholeLayer) {
     const auto total = [&] {
       const MoEOutput out = layer.forward(given.x, given.batch);
       layer.before_backward(out.stats);
-      layer.after_step(RouterStats::zeros(given.setup.config.experts));
+      layer.after_step(RouterStats::zeros(given.inputs.config.experts));
       Tensor loss = dot(out.y_TD, 21);
       for (const LossTerm& term : out.losses) loss = add(loss, term.value);
       return loss;
@@ -124,16 +124,16 @@ TEST_P(Gradients, OfTheWholeLayer) {
 
 struct RouterUnderTest {
   explicit RouterUnderTest(const LayerCase& of) : given(of) {
-    const RouterDescriptor& descriptor = *find_router(given.setup.config.router);
-    RouterSetup setup;
-    setup.experts = given.setup.config.experts;
-    setup.dim = given.setup.dim;
-    setup.name = "router";
-    setup.precision = DType::f64;
-    setup.init_std = 0.7;
-    setup.vocab = 32;
-    setup.device = given.x.device();
-    router = descriptor.make(given.setup.config.router_options, setup);
+    const RouterDescriptor& descriptor = *find_router(given.inputs.config.router);
+    RouterInputs inputs;
+    inputs.experts = given.inputs.config.experts;
+    inputs.dim = given.inputs.dim;
+    inputs.name = "router";
+    inputs.precision = DType::f64;
+    inputs.init_std = 0.7;
+    inputs.vocab = 32;
+    inputs.device = given.x.device();
+    router = descriptor.make(given.inputs.config.router_options, inputs);
     router->parameters([&](Parameter& p) {
       p.initialize(6);
       parameters.push_back(&p);
@@ -206,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(Routers, Gradients, ::testing::ValuesIn(cases()),
 TEST(BalanceGradient, GrowsWithItsCoefficient) {
   auto router_gradient = [](double coef) {
     LayerCase given = layer_case("topk");
-    given.setup.config.balance = {{"switch", coef, BalanceScope::sequence}};
+    given.inputs.config.balance = {{"switch", coef, BalanceScope::sequence}};
     return testing::run_layer(given).gradients.at("layers.0.moe.router.weight");
   };
   const auto none = router_gradient(0.0);

@@ -21,13 +21,13 @@ using testing::set_option;
 constexpr std::pair<int, int> kLayouts[] = {{2, 1}, {2, 2}, {3, 3}, {4, 1}, {4, 2}, {4, 4}};
 
 void add_all_terms(LayerCase& given) {
-  const std::string& router = given.setup.config.router;
+  const std::string& router = given.inputs.config.router;
   for (const char* type : {"switch", "z", "importance", "load"}) {
     for (const BalanceScope scope :
          {BalanceScope::sequence, BalanceScope::microbatch, BalanceScope::global_batch}) {
       const BalanceTerm term{type, 0.3, scope};
-      if (balance_problem(term, router, given.setup.config.router_options).empty())
-        given.setup.config.balance.push_back(term);
+      if (balance_problem(term, router, given.inputs.config.router_options).empty())
+        given.inputs.config.balance.push_back(term);
     }
   }
 }
@@ -55,8 +55,8 @@ TEST_P(EveryRouter, GivesOneRanksResultOnAnyLayout) {
     if (GetParam() == "topk" || GetParam() == "switch") set_option(given, "bias_update", 0.01);
     add_all_terms(given);
     given.steps = 2;
-    given.setup.config.shared_experts = 2;
-    given.setup.config.shared_ffn_dim = 3;
+    given.inputs.config.shared_experts = 2;
+    given.inputs.config.shared_ffn_dim = 3;
     testing::pad(given.batch, {5, 23, 24, 25, 26, 27, 28, 29, 71});
     if (factor > 0.0) set_capacity(given, factor);
     expect_same_everywhere(given, GetParam() + " with factor " + std::to_string(factor));
@@ -65,8 +65,8 @@ TEST_P(EveryRouter, GivesOneRanksResultOnAnyLayout) {
 
 TEST_P(EveryRouter, GivesOneRanksResultWithGroupsAcrossTheBatch) {
   LayerCase given = layer_case(GetParam());
-  given.setup.config.group = {GroupRule::Kind::across_batch, 0, 2};
-  given.setup.config.priority = Priority::gate;
+  given.inputs.config.group = {GroupRule::Kind::across_batch, 0, 2};
+  given.inputs.config.priority = Priority::gate;
   set_capacity(given, 0.75);
   expect_same_everywhere(given, GetParam());
 }
@@ -121,8 +121,8 @@ TEST_P(EveryRouter, GivesOneRanksResultWithTheExactScope) {
   if (GetParam() == "topk") set_option(given, "noise", std::string("learned"));
   for (const char* type : {"switch", "z", "importance", "load"}) {
     const BalanceTerm term{type, 0.3, BalanceScope::global_batch_exact};
-    if (balance_problem(term, GetParam(), given.setup.config.router_options).empty())
-      given.setup.config.balance.push_back(term);
+    if (balance_problem(term, GetParam(), given.inputs.config.router_options).empty())
+      given.inputs.config.balance.push_back(term);
   }
   testing::pad(given.batch, {5, 23, 24, 25, 26, 27, 28, 29, 71});
   given.forwards_first = true;
@@ -161,8 +161,8 @@ TEST(Layout, NobodyIsRouted) {
 // f32 with one rank's assignment replayed.
 TEST_P(EveryRouter, InF32WithTheAssignmentReplayed) {
   LayerCase given = layer_case(GetParam());
-  given.setup.compute = DType::f32;
-  given.setup.config.router_precision = DType::f32;
+  given.inputs.compute = DType::f32;
+  given.inputs.config.router_precision = DType::f32;
   given.x = Tensor::from(given.x.values(), given.x.shape(), DType::f32, given.x.device());
   given.seed = Tensor::from(given.seed.values(), given.seed.shape(), DType::f32, given.x.device());
   add_all_terms(given);
@@ -174,7 +174,7 @@ TEST_P(EveryRouter, InF32WithTheAssignmentReplayed) {
 
 TEST(Layout, ExpertsThatDoNotDivideAreRefused) {
   LayerCase given = layer_case("topk");
-  given.setup.config.experts = 10;
+  given.inputs.config.experts = 10;
   EXPECT_THROW(run_layer(given, 4, 4), Error);
 }
 

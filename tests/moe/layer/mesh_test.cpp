@@ -49,16 +49,16 @@ std::string text(const Parallelism& p) {
 // Experts, hidden and shared width, and positions that divide over up to 8 ranks.
 LayerCase wide_case(const std::string& router, double factor) {
   LayerCase given = layer_case(router, 8, 16);
-  given.setup.config.experts = 8;
-  given.setup.config.ffn_dim = 8;
-  given.setup.config.shared_experts = 2;
-  given.setup.config.shared_ffn_dim = 4;
-  given.setup.config.balance = {};
+  given.inputs.config.experts = 8;
+  given.inputs.config.ffn_dim = 8;
+  given.inputs.config.shared_experts = 2;
+  given.inputs.config.shared_ffn_dim = 4;
+  given.inputs.config.balance = {};
   for (const char* type : {"switch", "z"}) {
     for (const BalanceScope scope : {BalanceScope::sequence, BalanceScope::global_batch}) {
       const BalanceTerm term{type, 0.3, scope};
-      if (balance_problem(term, router, given.setup.config.router_options).empty())
-        given.setup.config.balance.push_back(term);
+      if (balance_problem(term, router, given.inputs.config.router_options).empty())
+        given.inputs.config.balance.push_back(term);
     }
   }
   testing::pad(given.batch, {5, 23, 24, 25, 26, 27, 28, 29, 71, 112, 113, 114, 115, 116, 117, 118});
@@ -68,7 +68,7 @@ LayerCase wide_case(const std::string& router, double factor) {
 
 void expect_law(const LayerCase& given, const LayerRun& one, const Parallelism& parallelism) {
   const LayerRun many = run_layer(given, parallelism);
-  const std::string where = given.setup.config.router + ": " + text(parallelism);
+  const std::string where = given.inputs.config.router + ": " + text(parallelism);
   EXPECT_LE(difference(one, many), 1e-10) << where;
   EXPECT_EQ(one.stats.selected, many.stats.selected) << where;
   EXPECT_EQ(one.stats.kept, many.stats.kept) << where;
@@ -150,7 +150,7 @@ Parallelism on_nodes(const Three& attention, const Three& experts, int ranks_per
 TEST(Hierarchical, EveryRouterKeepsTheLaw) {
   for (Reference& with : references()) {
     for (const int overlap : {1, 2}) {
-      with.given.setup.config.overlap = overlap;
+      with.given.inputs.config.overlap = overlap;
       expect_law(with.given, with.one, on_nodes({4, 1, 1}, {1, 4, 1}, 2));
       expect_law(with.given, with.one, on_nodes({2, 1, 2}, {1, 4, 1}, 1));
     }
@@ -160,7 +160,7 @@ TEST(Hierarchical, EveryRouterKeepsTheLaw) {
 // Nodes of one rank, of unequal numbers of ranks, whole and divided groups, experts in parts.
 TEST(Hierarchical, NodesOfAnyKind) {
   for (Reference& with : references()) {
-    if (with.given.setup.config.router != "topk") continue;
+    if (with.given.inputs.config.router != "topk") continue;
     testing::set_option(with.given, "top_k", int64_t{4});
     with.one = run_layer(with.given);
     for (const int per_node : {1, 2, 3, 4, 5, 8, 100}) {
@@ -212,16 +212,16 @@ TEST(Overlap, GivesTheBitsOfOneChunk) {
     for (const double factor : {0.0, 0.75}) {
       LayerCase given = wide_case("topk", factor);
       testing::set_option(given, "top_k", int64_t{5});
-      given.setup.compute = dtype;
-      given.setup.config.router_precision = wide(dtype);
+      given.inputs.compute = dtype;
+      given.inputs.config.router_precision = wide(dtype);
       given.x = Tensor::from(given.x.values(), given.x.shape(), dtype, given.x.device());
       given.seed = Tensor::from(given.seed.values(), given.seed.shape(), dtype, given.x.device());
       for (const Parallelism& on : {layout({2, 1, 1}, {1, 2, 1}, true, CpKind::ring),
                                     layout({2, 1, 2}, {1, 2, 2}, true, CpKind::ring)}) {
-        given.setup.config.overlap = 1;
+        given.inputs.config.overlap = 1;
         const LayerRun one = run_layer(given, on);
         for (const int chunks : {2, 3, 4, 100}) {
-          given.setup.config.overlap = chunks;
+          given.inputs.config.overlap = chunks;
           const LayerRun many = run_layer(given, on);
           EXPECT_EQ(many.y, one.y) << chunks;
           EXPECT_EQ(many.dx, one.dx) << chunks;
@@ -236,7 +236,7 @@ TEST(Overlap, GivesTheBitsOfOneChunk) {
 
 TEST(Overlap, EveryRouterKeepsTheLaw) {
   for (Reference& with : references()) {
-    with.given.setup.config.overlap = 2;
+    with.given.inputs.config.overlap = 2;
     expect_law(with.given, with.one, layout({4, 1, 1}, {1, 4, 1}, true, CpKind::ring));
     expect_law(with.given, with.one, layout({1, 2, 2}, {1, 2, 2}, true, CpKind::ring));
   }

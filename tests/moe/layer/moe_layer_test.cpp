@@ -56,10 +56,10 @@ TEST(MoELayer, ExpertChoiceOfEverythingIsTheDenseSum) {
 TEST(MoELayer, OneExpertIsTheDenseLayer) {
   for (const std::string& router : kRouters) {
     LayerCase given = layer_case(router);
-    given.setup.config.experts = 1;
+    given.inputs.config.experts = 1;
     if (router == "topk" || router == "smile") set_option(given, "top_k", int64_t{1});
     if (router == "smile") set_option(given, "groups", int64_t{1});
-    OneLayer one(given.setup);
+    OneLayer one(given.inputs);
     const MoEOutput out = one.layer.forward(given.x, given.batch);
     std::vector<Parameter*> parameters;
     one.layer.parameters([&](Parameter& p) { parameters.push_back(&p); });
@@ -74,7 +74,8 @@ TEST(MoELayer, OneExpertIsTheDenseLayer) {
 TEST(MoELayer, PermutedExpertsPermuteTheResult) {
   for (const std::string router : {"topk", "switch", "st_moe", "expert_choice"}) {
     LayerCase given = layer_case(router);
-    given.setup.config.balance = terms(given, {BalanceScope::sequence, BalanceScope::global_batch});
+    given.inputs.config.balance =
+        terms(given, {BalanceScope::sequence, BalanceScope::global_batch});
     set_capacity(given, router == "expert_choice" ? 2.0 : 1.0);
     const LayerRun plain = run_layer(given);
     given.permutation = {3, 1, 7, 0, 2, 11, 10, 5, 4, 9, 8, 6};
@@ -104,7 +105,7 @@ TEST(MoELayer, PaddingChangesNothing) {
     LayerCase plain = layer_case(router, 4, 6);
     set_capacity(plain, 1.0);
     if (router == "topk") set_option(plain, "bias_update", 0.01);
-    plain.setup.config.balance = terms(
+    plain.inputs.config.balance = terms(
         plain, {BalanceScope::sequence, BalanceScope::microbatch, BalanceScope::global_batch});
     LayerCase padded = plain;
     padded.batch = testing::whole_batch(4, 9);
@@ -165,7 +166,8 @@ TEST(MoELayer, MicroBatchingChangesNothing) {
     LayerCase given = layer_case(router);
     set_capacity(given, 1.0);
     if (router == "topk") set_option(given, "bias_update", 0.01);
-    given.setup.config.balance = terms(given, {BalanceScope::sequence, BalanceScope::global_batch});
+    given.inputs.config.balance =
+        terms(given, {BalanceScope::sequence, BalanceScope::global_batch});
     given.steps = 2;
     given.micro_batch = 12;
     const LayerRun whole = run_layer(given);
@@ -184,7 +186,7 @@ TEST(MoELayer, SmileOfOneGroupIsTopk) {
     set_option(smile, "groups", int64_t{1});
     for (LayerCase* given : {&topk, &smile}) {
       set_option(*given, "top_k", int64_t{3});
-      given->setup.config.balance =
+      given->inputs.config.balance =
           terms(smile, {BalanceScope::sequence, BalanceScope::global_batch});
       given->steps = 2;
       if (factor > 0.0) set_capacity(*given, factor);
@@ -200,16 +202,16 @@ TEST(MoELayer, SmileOfOneGroupIsTopk) {
 // bf16 products with an f32 router: near f32, gate weights and logits never rounded to bf16.
 TEST(MoELayer, Bf16StaysNearF32) {
   LayerCase given = layer_case("topk");
-  given.setup.config.router_precision = DType::f32;
+  given.inputs.config.router_precision = DType::f32;
   auto cast_to = [](const Tensor& x, DType dtype) {
     return Tensor::from(x.values(), x.shape(), dtype, x.device());
   };
   const Tensor x = cast_to(cast_to(given.x, DType::bf16), DType::f32);
-  given.setup.compute = DType::f32;
+  given.inputs.compute = DType::f32;
   given.x = x;
   given.seed = cast_to(given.seed, DType::f32);
   const LayerRun wide = run_layer(given);
-  given.setup.compute = DType::bf16;
+  given.inputs.compute = DType::bf16;
   given.x = cast_to(given.x, DType::bf16);
   given.seed = cast_to(given.seed, DType::bf16);
   const LayerRun narrow = run_layer(given, 2, 2);
@@ -233,7 +235,7 @@ TEST(MoELayer, Bf16StaysNearF32) {
 TEST(MoELayer, GenerationIsDropless) {
   LayerCase given = layer_case("topk");
   set_capacity(given, 0.5);
-  OneLayer one(given.setup);
+  OneLayer one(given.inputs);
   EXPECT_GT(one.layer.forward(given.x, given.batch).stats.dropped(), 0);
   given.batch.training = false;
   given.batch.dropless = true;
@@ -243,9 +245,9 @@ TEST(MoELayer, GenerationIsDropless) {
 // Each phase has its own factor.
 TEST(MoELayer, EvaluationHasItsOwnCapacity) {
   LayerCase given = layer_case("topk", 1, 36);
-  given.setup.config.capacity_factor = 1.0;        // 2 x 36 / 12 = 6
-  given.setup.config.capacity_factor_eval = 0.25;  // 1.5
-  OneLayer one(given.setup);
+  given.inputs.config.capacity_factor = 1.0;        // 2 x 36 / 12 = 6
+  given.inputs.config.capacity_factor_eval = 0.25;  // 1.5
+  OneLayer one(given.inputs);
   for (const bool training : {true, false}) {
     given.batch.training = training;
     const RouterStats stats = one.layer.forward(given.x, given.batch).stats;
@@ -260,8 +262,8 @@ TEST(MoELayer, StMoePlacesAndCountsFirstChoicesFirst) {
   LayerCase given = layer_case("st_moe", 1, 60);
   set_option(given, "second_threshold", 0.0);
   set_capacity(given, 0.5);  // 2 x 60 x 0.5 / 12 = 5
-  given.setup.config.balance = {{"switch", 1.0, BalanceScope::sequence}};
-  OneLayer one(given.setup);
+  given.inputs.config.balance = {{"switch", 1.0, BalanceScope::sequence}};
+  OneLayer one(given.inputs);
   const MoEOutput out = one.layer.forward(given.x, given.batch);
   std::vector<int64_t> kept_first(12, 0);
   double switch_loss = 0.0;
@@ -274,8 +276,8 @@ TEST(MoELayer, StMoePlacesAndCountsFirstChoicesFirst) {
   }
   EXPECT_NE(out.stats.first, out.stats.selected);
   EXPECT_NEAR(out.losses[0].value.item(), switch_loss, 1e-12);
-  given.setup.config.balance = {{"switch", 1.0, BalanceScope::global_batch}};
-  OneLayer next(given.setup);
+  given.inputs.config.balance = {{"switch", 1.0, BalanceScope::global_batch}};
+  OneLayer next(given.inputs);
   next.layer.after_step(out.stats);
   EXPECT_NEAR(next.layer.forward(given.x, given.batch).losses[0].value.item(), switch_loss, 1e-12);
 }
@@ -284,7 +286,7 @@ TEST(MoELayer, StMoePlacesAndCountsFirstChoicesFirst) {
 TEST(MoELayer, StatsCountWhatHappened) {
   LayerCase given = layer_case("topk");
   testing::pad(given.batch, {1, 2, 70});
-  OneLayer one(given.setup);
+  OneLayer one(given.inputs);
   const MoEOutput out = one.layer.forward(given.x, given.batch);
   EXPECT_EQ(out.stats.tokens, 69);
   EXPECT_EQ(out.stats.rows, 138);
@@ -309,7 +311,7 @@ TEST(MoELayer, TimeIsChargedToDispatch) {
   LayerCase given = layer_case("topk", 12, 200);
   PhaseClock clock;
   given.batch.clock = &clock;
-  OneLayer one(given.setup);
+  OneLayer one(given.inputs);
   clock.reset();
   clock.enter(Phase::forward);
   const Tensor x = leaf(given.x, [](Tensor) {});
@@ -325,8 +327,8 @@ TEST(MoELayer, TimeIsChargedToDispatch) {
 
 TEST(MoELayer, ParametersAreNamedAndLaidOut) {
   LayerCase given = layer_case("topk");
-  given.setup.config.shared_experts = 1;
-  OneLayer one(given.setup);
+  given.inputs.config.shared_experts = 1;
+  OneLayer one(given.inputs);
   std::vector<std::string> names;
   one.layer.parameters([&](Parameter& p) {
     names.push_back(p.name());

@@ -14,7 +14,7 @@ inline std::vector<BalanceTerm> terms(const LayerCase& given, std::vector<Balanc
   for (const char* type : {"switch", "z", "importance", "load"}) {
     for (const BalanceScope scope : scopes) {
       const BalanceTerm term{type, 0.3, scope};
-      if (balance_problem(term, given.setup.config.router, given.setup.config.router_options)
+      if (balance_problem(term, given.inputs.config.router, given.inputs.config.router_options)
               .empty())
         out.push_back(term);
     }
@@ -23,8 +23,8 @@ inline std::vector<BalanceTerm> terms(const LayerCase& given, std::vector<Balanc
 }
 
 struct OneLayer {
-  explicit OneLayer(const MoELayerSetup& setup)
-      : mesh(MeshShape(), self_communicator()), layer(setup, mesh, test_device()) {
+  explicit OneLayer(const MoELayerInputs& inputs)
+      : mesh(MeshShape(), self_communicator()), layer(inputs, mesh, test_device()) {
     layer.parameters([](Parameter& p) { p.initialize(123); });
   }
   std::vector<std::vector<double>> state() {

@@ -30,8 +30,8 @@ const std::string kRouters[] = {"topk", "switch", "st_moe", "hash", "expert_choi
 TEST(MoELayer, ForwardAndEvaluationChangeNoState) {
   LayerCase given = layer_case("topk");
   set_option(given, "bias_update", 0.01);
-  given.setup.config.balance = {{"switch", 0.1, BalanceScope::global_batch}};
-  OneLayer one(given.setup);
+  given.inputs.config.balance = {{"switch", 0.1, BalanceScope::global_batch}};
+  OneLayer one(given.inputs);
   const MoEOutput first = one.layer.forward(given.x, given.batch);
   const auto before = one.state();
   given.batch.training = false;
@@ -84,9 +84,9 @@ TEST(MoELayer, ExactScopeTakesThisBatch) {
   for (const std::string router : {"topk", "st_moe", "smile"}) {
     LayerCase given = layer_case(router, 1, 24);
     testing::pad(given.batch, {3, 20});
-    given.setup.config.balance = terms(given, {BalanceScope::sequence});
+    given.inputs.config.balance = terms(given, {BalanceScope::sequence});
     const LayerRun sequence = run_layer(given);
-    given.setup.config.balance = terms(given, {BalanceScope::global_batch_exact});
+    given.inputs.config.balance = terms(given, {BalanceScope::global_batch_exact});
     given.forwards_first = true;
     EXPECT_LE(difference(sequence, run_layer(given)), 1e-10) << router;
     // Nobody told the batch before backward.
@@ -98,8 +98,8 @@ TEST(MoELayer, ExactScopeTakesThisBatch) {
 // Inside a recomputed block the terms are made again when the batch is known.
 TEST(MoELayer, ExactScopeUnderRecompute) {
   LayerCase given = layer_case("topk");
-  given.setup.config.balance = terms(given, {BalanceScope::global_batch_exact});
-  OneLayer one(given.setup);
+  given.inputs.config.balance = terms(given, {BalanceScope::global_batch_exact});
+  OneLayer one(given.inputs);
   auto run = [&](bool recomputed) {
     Tensor dx;
     one.layer.parameters([](Parameter& p) { p.zero_gradient(); });
@@ -122,7 +122,7 @@ TEST(MoELayer, ExactScopeUnderRecompute) {
 // The global scope takes f of the step before: uniform in the first step.
 TEST(MoELayer, GlobalScopeTakesThePreviousStep) {
   LayerCase given = layer_case("topk");
-  given.setup.config.balance = {{"switch", 1.0, BalanceScope::global_batch}};
+  given.inputs.config.balance = {{"switch", 1.0, BalanceScope::global_batch}};
   EXPECT_NEAR(run_layer(given).losses[0], 1.0, 1e-12);  // 12 * sum 1/12 P
   given.steps = 2;
   const LayerRun second = run_layer(given);
@@ -137,9 +137,10 @@ TEST(MoELayer, GlobalScopeTakesThePreviousStep) {
 TEST(MoELayer, RecomputeChangesNothing) {
   for (const std::string& router : kRouters) {
     LayerCase given = layer_case(router);
-    given.setup.config.balance = terms(given, {BalanceScope::sequence, BalanceScope::global_batch});
+    given.inputs.config.balance =
+        terms(given, {BalanceScope::sequence, BalanceScope::global_batch});
     set_capacity(given, 1.5);
-    OneLayer one(given.setup);
+    OneLayer one(given.inputs);
     auto run = [&](bool recomputed) {
       Tensor dx;
       one.layer.parameters([](Parameter& p) { p.zero_gradient(); });
@@ -164,9 +165,9 @@ TEST(MoELayer, RecomputeChangesNothing) {
 // attach_losses gives the gradients that the losses as roots give.
 TEST(MoELayer, AttachedLossesAreRoots) {
   LayerCase given = layer_case("topk");
-  given.setup.config.balance = terms(given, {BalanceScope::sequence});
+  given.inputs.config.balance = terms(given, {BalanceScope::sequence});
   const auto wanted = run_layer(given).gradients.at("layers.0.moe.router.weight");
-  OneLayer one(given.setup);
+  OneLayer one(given.inputs);
   const MoEOutput out = one.layer.forward(given.x, given.batch);
   const Tensor y = attach_losses(out.y_TD, out.losses);
   backward(std::span(&y, 1), std::span(&given.seed, 1));

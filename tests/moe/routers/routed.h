@@ -24,16 +24,16 @@ inline std::unique_ptr<Router> small_router(const std::string& name,
   const RouterDescriptor& descriptor = *find_router(name);
   Options options(descriptor.fields);
   for (const auto& [key, value] : given) options.set(key, value);
-  RouterSetup setup;
-  setup.experts = kExperts;
-  setup.dim = kDim;
-  setup.name = layer + ".moe.router";
-  setup.precision = DType::f64;
-  setup.init_std = 1.0;
-  setup.vocab = 32;
-  setup.token_counts = std::move(token_counts);
-  setup.device = test_device();
-  auto router = descriptor.make(options, setup);
+  RouterInputs inputs;
+  inputs.experts = kExperts;
+  inputs.dim = kDim;
+  inputs.name = layer + ".moe.router";
+  inputs.precision = DType::f64;
+  inputs.init_std = 1.0;
+  inputs.vocab = 32;
+  inputs.token_counts = std::move(token_counts);
+  inputs.device = test_device();
+  auto router = descriptor.make(options, inputs);
   router->parameters([](Parameter& p) { p.initialize(9); });
   return router;
 }

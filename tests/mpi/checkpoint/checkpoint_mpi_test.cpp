@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "core/base/error.h"
-#include "parallel/checkpoint/agreement.h"
 #include "parallel/checkpoint/directory.h"
+#include "parallel/comm/agreement.h"
 #include "parallel/comm/self_communicator.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 #include "tests/support/mpi_test.h"
@@ -21,7 +21,7 @@ class CheckpointMpi : public ::testing::Test {
  protected:
   void SetUp() override {
     if (world_.rank() == 0) dir_.emplace();
-    path_ = checkpoint::broadcast_text(dir_ ? dir_->path() : "", 0, world_, "test directory");
+    path_ = broadcast_text(dir_ ? dir_->path() : "", 0, world_, "test directory");
   }
   void TearDown() override { world_.barrier("test end").wait(); }
 
@@ -62,11 +62,10 @@ TEST_F(CheckpointMpi, AFailureIsTheSameOnEveryRank) {
   const MeshShape shape = MeshShape::data_expert(world_.size(), 1);
   State state = make_blank(shape, world_.rank(), Device::cpu());
   if (world_.rank() == 0) test::write_file(path_ + "/bad.h5", "damaged");
-  const auto failure =
-      checkpoint::attempt([&] { checkpoint::load(path_ + "/bad.h5", state, world_); });
+  const auto failure = attempt([&] { checkpoint::load(path_ + "/bad.h5", state, world_); });
   ASSERT_TRUE(failure.has_value());
   EXPECT_EQ(failure->code, ExitCode::checkpoint);
-  EXPECT_EQ(failure->message, checkpoint::broadcast_text(failure->message, 0, world_, "test"));
+  EXPECT_EQ(failure->message, broadcast_text(failure->message, 0, world_, "test"));
 }
 
 }  // namespace

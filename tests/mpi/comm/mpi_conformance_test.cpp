@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/comm/conformance.h"
 #include "tests/support/mpi_test.h"
 

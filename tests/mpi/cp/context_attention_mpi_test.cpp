@@ -1,7 +1,7 @@
 // Attention cut over the ranks of mpirun: the same bits as on ranks as threads.
 #include <gtest/gtest.h>
 
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/cp/cut_attention.h"
 #include "tests/support/mpi_test.h"
 

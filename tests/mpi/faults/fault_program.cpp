@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "parallel/comm/mpi_world.h"
+#include "parallel/comm/mpi/mpi_world.h"
 #include "parallel/comm/rank_report.h"
 
 namespace {
@@ -56,7 +56,7 @@ void run(const std::string& scenario, troupe::Communicator& world) {
   const int last = world.size() - 1;
   std::vector<float> data(1 << 18, 1.0F);
   const troupe::View view = part_of(data, 1 << 18);
-  troupe::PlaceScope at(world.place());
+  troupe::PositionScope at(world.world().position());
   at->layer = 3;
   at->pass = troupe::Pass::backward;
   for (int step = 0; step < 1000; ++step) {
@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
     const std::string text = error.what();
     if (text.find("rank ") == 0 && text.find(" failed: ") < 10)
       _exit(static_cast<int>(error.code()));
-    world.communicator()->poison(error.what(), error.code());
+    world.communicator()->world().poison(error.what(), error.code());
     troupe::abort_world(error.code(), "[" + std::to_string(world.rank()) + "] " + error.what());
   }
   return 0;

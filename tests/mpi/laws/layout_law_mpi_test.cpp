@@ -1,8 +1,8 @@
 // The layout law again under mpirun, and the same bits as on ranks as threads.
 #include <gtest/gtest.h>
 
-#include "launch/verify/layout_law.h"
-#include "parallel/comm/thread_world.h"
+#include "models/verify/layout_run.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/support/law_cases.h"
 #include "tests/support/law_check.h"
 #include "tests/support/mpi_test.h"
@@ -14,7 +14,7 @@ class LayoutLawMpiOf : public ::testing::TestWithParam<NamedCase> {};
 
 TEST_P(LayoutLawMpiOf, EqualsOneRank) {
   const auto& world = testing::mpi_test_world().communicator();
-  LawCase law{GetParam().engine};
+  LayoutRun law{GetParam().engine};
   const LawResult alone = run_law_on_threads(law, 1);
   for (const LayoutCase& layout : kLayouts) {
     if (layout.ranks != world->size()) continue;
@@ -28,7 +28,7 @@ INSTANTIATE_TEST_SUITE_P(Routers, LayoutLawMpiOf, ::testing::ValuesIn(law_cases(
 TEST(LayoutLawMpi, SameBitsAsThreads) {
   const auto& world = testing::mpi_test_world().communicator();
   for (DType compute : {DType::f64, DType::f32, DType::bf16}) {
-    LawCase law{small_engine(compute, "topk")};
+    LayoutRun law{small_engine(compute, "topk")};
     law.ep = world->size();
     const uint64_t under_mpi = fingerprint(run_law(law, world));
     EXPECT_EQ(under_mpi, fingerprint(run_law_on_threads(law, world->size()))) << name(compute);
@@ -37,7 +37,7 @@ TEST(LayoutLawMpi, SameBitsAsThreads) {
 
 TEST(LayoutLawMpi, StagesGiveTheSameBitsAsThreads) {
   const auto& world = testing::mpi_test_world().communicator();
-  LawCase law{small_engine(DType::f32, "topk")};
+  LayoutRun law{small_engine(DType::f32, "topk")};
   law.engine.model.layers = 4;
   law.engine.model.moe.insert(law.engine.model.moe.begin(), 2, std::nullopt);
   law.engine.model.tie_embeddings = true;
@@ -58,7 +58,7 @@ TEST(LayoutLawMpi, StagesGiveTheSameBitsAsThreads) {
 // Values that come from their owners while blocks compute.
 TEST(LayoutLawMpi, SpreadValuesGiveTheSameBitsAsThreads) {
   const auto& world = testing::mpi_test_world().communicator();
-  LawCase law{small_engine(DType::f32, "topk")};
+  LayoutRun law{small_engine(DType::f32, "topk")};
   Parallelism layout(MeshShape::data_expert(world->size(), 1));
   layout.zero = 3;
   law.layout = layout;

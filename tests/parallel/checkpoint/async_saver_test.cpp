@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "parallel/checkpoint/directory.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 
 namespace troupe {
@@ -89,11 +89,11 @@ TEST(AsyncSaver, AFailureIsTheSameAsOfASaveThatWaits) {
   run_ranks(2, [&](int rank, const std::shared_ptr<Communicator>& world) {
     const auto device = Device::cpu(1);
     const State state = make_state(shape, rank, device, 1);
-    const auto waiting = checkpoint::attempt(
-        [&] { checkpoint::save_step(dir.path(), 1, 0, state, *world, kOptions); });
+    const auto waiting =
+        attempt([&] { checkpoint::save_step(dir.path(), 1, 0, state, *world, kOptions); });
     checkpoint::AsyncSaver saver(world, device);
     saver.start(dir.path(), 1, 0, state, kOptions);
-    const auto beside = checkpoint::attempt([&] { saver.finish(); });
+    const auto beside = attempt([&] { saver.finish(); });
     ASSERT_TRUE(waiting && beside);
     EXPECT_EQ(beside->code, ExitCode::resource);
     EXPECT_EQ(beside->message, waiting->message);

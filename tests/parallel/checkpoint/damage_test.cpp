@@ -10,7 +10,7 @@
 #include "core/io/sealed_file.h"
 #include "parallel/checkpoint/directory.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 
 namespace troupe {

@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 
 namespace troupe {

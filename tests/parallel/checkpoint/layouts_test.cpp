@@ -12,7 +12,7 @@
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/coverage_plan.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 
 namespace troupe {

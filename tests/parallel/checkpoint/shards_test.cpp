@@ -18,7 +18,7 @@
 #include "parallel/checkpoint/own_files.h"
 #include "parallel/checkpoint/structure_check.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/checkpoint/support/fuzz.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 

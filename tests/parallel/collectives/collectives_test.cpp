@@ -7,7 +7,7 @@
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {

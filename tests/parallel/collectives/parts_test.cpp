@@ -4,7 +4,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {
@@ -84,7 +84,7 @@ TEST(Parts, OwnPartAndAllPartsAreInverse) {
       const int64_t own = counts[static_cast<size_t>(rank)];
       std::vector<double> dx;
       const Tensor x = leaf(numbered(rows, 0.0, device), [&](Tensor g) { dx = g.values(); });
-      const Tensor mine = own_part(x, counts, *world, "own");
+      const Tensor mine = slice_rows(x, counts, *world, "own");
       const auto begin = static_cast<double>(first * kColumns);
       EXPECT_EQ(mine.values(), numbered(own, begin, device).values());
       const Tensor all = all_parts(mine, counts, *world, "all");

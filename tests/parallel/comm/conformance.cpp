@@ -297,7 +297,7 @@ void traffic_is_what_the_model_says(Communicator& outer) {
 void sent_is_counted_by_receiver(Communicator& outer) {
   auto group = outer.split(0, -outer.rank(), "backwards");  // group rank r is world rank size-1-r
   const int size = outer.size();
-  const auto before = outer.sent();
+  const auto before = outer.world().sent();
   ASSERT_EQ(before.size(), static_cast<size_t>(size));
   const Tensor data = Tensor::zeros({10, 2}, DType::f32, device());
   std::vector<int64_t> rows(static_cast<size_t>(size), 0);
@@ -313,22 +313,22 @@ void sent_is_counted_by_receiver(Communicator& outer) {
   group->all_to_all(head(me + 1), rows, out.view(), from, "rows").wait();
   for (int peer = 0; peer < size; ++peer) {
     const Sent& was = before[static_cast<size_t>(size - 1 - peer)];
-    const Sent& is = outer.sent()[static_cast<size_t>(size - 1 - peer)];
+    const Sent& is = outer.world().sent()[static_cast<size_t>(size - 1 - peer)];
     const bool to = peer == next && peer != me;
     EXPECT_EQ(is.bytes - was.bytes, to ? (me + 1) * 8 : 0) << peer;
     // Nothing is a message too: sizes are compared.
     EXPECT_EQ(is.messages > was.messages, peer != me) << peer;
   }
-  EXPECT_EQ(&group->sent(), &outer.sent());
+  EXPECT_EQ(&group->world().sent(), &outer.world().sent());
   // Unless the two ranks never have rows for each other.
   std::vector<char> partners(static_cast<size_t>(size), 0);
   partners[static_cast<size_t>(next)] = partners[static_cast<size_t>(last)] = 1;
   group->set_partners(partners);
-  const auto between = outer.sent();
+  const auto between = outer.world().sent();
   group->all_to_all(head(me + 1), rows, out.view(), from, "rows").wait();
   for (int peer = 0; peer < size; ++peer) {
     const auto at = static_cast<size_t>(size - 1 - peer);
-    EXPECT_EQ(outer.sent()[at].messages > between[at].messages,
+    EXPECT_EQ(outer.world().sent()[at].messages > between[at].messages,
               peer != me && partners[static_cast<size_t>(peer)] != 0)
         << peer;
   }

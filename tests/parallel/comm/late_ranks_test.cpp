@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "parallel/comm/diagnosis.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/comm/conformance.h"
 #include "tests/parallel/comm/expect_said.h"
 
@@ -44,7 +44,7 @@ class Moment {
 // Waits that end with the deadline `timeout`, and tells the late rank when they did.
 void expire(Communicator& world, milliseconds timeout, Moment& given_up,
             const std::function<void()>& waits) {
-  world.set_timeout(timeout);
+  world.world().set_timeout(timeout);
   try {
     waits();
   } catch (...) {
@@ -81,7 +81,7 @@ TEST(LateRanks, TheReportSaysOperationPlaceAndWhatMatchedLast) {
       failure(3,
               [&](int rank, Communicator& world) {
                 auto group = world.split(0, 0, "dp");
-                PlaceScope at(world.place());
+                PositionScope at(world.world().position());
                 at->micro_batch = 2;
                 at->layer = 4;
                 at->pass = Pass::backward;
@@ -154,7 +154,7 @@ TEST(CheckedCollectives, ARankThatSkipsOneIsNamed) {
   const std::string text = failure(
       3,
       [](int rank, Communicator& world) {
-        PlaceScope at(world.place());
+        PositionScope at(world.world().position());
         for (int step = 0; step < 4; ++step) {
           at->micro_batch = step;
           if (rank != 2 || step != 2) sum(world, "gradients");
@@ -252,7 +252,7 @@ TEST(AllToAll, DifferentSizesAreNoticedWithoutTheCheck) {
       const std::string text = failure(
           2,
           [sent = sent, expected = expected](int rank, Communicator& world) {
-            PlaceScope at(world.place());
+            PositionScope at(world.world().position());
             at->layer = 5;
             std::vector<float> in(20);
             std::vector<float> out(20);

@@ -1,4 +1,4 @@
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 #include <gtest/gtest.h>
 
@@ -105,7 +105,7 @@ TEST(ThreadWorld, TheRootCauseIsThrownAndPeersLearnIt) {
 TEST(ThreadWorld, PoisonCarriesTheExitCode) {
   const auto job = [&](int rank, const std::shared_ptr<Communicator>& world) {
     if (rank == 2) {
-      world->poison("the disk is full", ExitCode::resource);
+      world->world().poison("the disk is full", ExitCode::resource);
       return;
     }
     try {
@@ -137,7 +137,7 @@ TEST(ThreadWorld, ADeadlineNamesWhatWasAwaited) {
     }
     const auto device = Device::cpu();
     const Tensor data = Tensor::zeros({10}, DType::f32, device);
-    world->set_timeout(std::chrono::milliseconds(200));
+    world->world().set_timeout(std::chrono::milliseconds(200));
     try {
       group->all_reduce_sum(data.view(), "bucket 3").wait();
     } catch (...) {
@@ -194,7 +194,7 @@ TEST(ThreadWorld, ScratchIsCountedAndBounded) {
       2,
       [](int, const auto& world) {
         const auto device = Device::cpu();
-        world->set_device(device);
+        world->world().set_device(device);
         std::vector<float> data(1 << 20, 1.0F);
         const View view{data.data(), DType::f32, {1 << 20}, {1}, DeviceKind::cpu};
         world->all_reduce_sum(view, "big").wait();

@@ -5,7 +5,7 @@
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/cp/cut_attention.h"
 
 namespace troupe::testing {
@@ -108,7 +108,7 @@ TEST(ContextAttention, MemoryOfARankIsLinearInItsTokens) {
       run_ranks(2, [&](int rank, const auto& world) {
         const Mesh mesh(context_parallelism(kind, 2), world);
         const auto device = Device::cpu(1);
-        world->set_device(device);
+        world->world().set_device(device);
         cut_attention({1, seq_len, 2, 2, 16}, DType::f32, mesh, device);
         if (rank == 0) most = static_cast<double>(device->memory().total.peak);
       });

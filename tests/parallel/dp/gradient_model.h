@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "core/base/random.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "parallel/dp/gradient_sync.h"
 #include "parallel/mesh/mesh.h"
 

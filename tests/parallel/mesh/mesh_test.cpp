@@ -6,7 +6,7 @@
 #include "core/base/random.h"
 #include "core/tensor/tensor.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/ops/arithmetic.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {
@@ -21,7 +21,7 @@ class Scaling final : public PipelineStage {
       : pipeline_(pipeline), stage_(stage), device_(device) {}
 
   Tensor forward(int chunk, int64_t micro, const Tensor& x) override {
-    const int place = pipeline_.place(stage_, chunk);
+    const int place = pipeline_.virtual_stage(stage_, chunk);
     Tensor in = x;
     if (place == 0) {
       in = leaf(Tensor::full({3}, DType::f64, 1.0, device_), [this](const Tensor& gradient) {
@@ -36,7 +36,7 @@ class Scaling final : public PipelineStage {
           inputs.add(0, Tensor::full(g.shape(), g.dtype(), g.values()[0] * factor, g.device()));
         },
         [this, chunk](const Tensor&) { weights.push_back(chunk); });
-    if (place + 1 < pipeline_.places()) return y;
+    if (place + 1 < pipeline_.virtual_stage_count()) return y;
     losses.push_back(3.0 * y.values()[0]);
     return record(
         Operator("sum", y.stream()), Tensor::full({1}, DType::f64, losses.back(), device_), {y},
@@ -65,7 +65,7 @@ class Scaling final : public PipelineStage {
 void check(PipelineSchedule schedule, int stages, int chunks) {
   const Pipeline pipeline(schedule, stages, chunks, kMicroBatches);
   double product = 1;
-  for (int place = 0; place < pipeline.places(); ++place) product *= place + 2;
+  for (int place = 0; place < pipeline.virtual_stage_count(); ++place) product *= place + 2;
   run_ranks(stages, [&](int rank, std::shared_ptr<Communicator> world) {
     auto device = Device::cpu(1);
     const Mesh mesh(MeshShape::of({.pp = stages}), world);

@@ -6,7 +6,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/ops/matmul.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 
 namespace troupe {
 namespace {

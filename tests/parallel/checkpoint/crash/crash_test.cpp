@@ -20,7 +20,7 @@
 #include "parallel/checkpoint/directory.h"
 #include "parallel/checkpoint/structure_check.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/checkpoint/crash/io_seam.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 

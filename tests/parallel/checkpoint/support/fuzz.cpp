@@ -18,7 +18,7 @@
 #include "parallel/checkpoint/directory.h"
 #include "parallel/checkpoint/structure_check.h"
 #include "parallel/comm/self_communicator.h"
-#include "parallel/comm/thread_world.h"
+#include "parallel/comm/thread/thread_world.h"
 #include "tests/parallel/checkpoint/support/mutate.h"
 #include "tests/parallel/checkpoint/support/state_fixture.h"
 
@@ -78,13 +78,13 @@ bool consume(const std::string& good, const std::string& path, bool ask_hdf5, Fu
 }
 
 // Puts mutants of one kind on the disk and reads them.
-class Subject {
+class FuzzInputs {
  public:
-  virtual ~Subject() = default;
+  virtual ~FuzzInputs() = default;
   virtual void try_mutant(uint64_t number, FuzzCounts& counts) = 0;
 };
 
-class OneFile : public Subject {
+class OneFile : public FuzzInputs {
  public:
   explicit OneFile(const std::string& dir) : dir_(dir) { write_file(dir_ + "/good.h5", original_); }
   void try_mutant(uint64_t number, FuzzCounts& counts) override {
@@ -98,7 +98,7 @@ class OneFile : public Subject {
 };
 
 // The newest checkpoint of a run is a mutant, the one before is sound.
-class Shards : public Subject {
+class Shards : public FuzzInputs {
  public:
   explicit Shards(const std::string& run)
       : run_(run), original_(fuzz_shards(run, 7)), other_(fuzz_shards(run, 1)) {}
@@ -130,7 +130,7 @@ void limit(__rlimit_resource_t resource, rlim_t value) {
   ::setrlimit(resource, &limits);
 }
 
-[[noreturn]] void run_child(Subject& subject, uint64_t begin, uint64_t end, Shared& shared) {
+[[noreturn]] void run_child(FuzzInputs& inputs, uint64_t begin, uint64_t end, Shared& shared) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   limit(RLIMIT_DATA, 1ULL << 30);  // the sanitizers reserve more for themselves
 #endif
@@ -140,7 +140,7 @@ void limit(__rlimit_resource_t resource, rlim_t value) {
     for (uint64_t number = begin; number < end; ++number) {
       shared.current = number;
       ::alarm(20);  // a mutant that takes longer is a hang
-      subject.try_mutant(number, shared.counts);
+      inputs.try_mutant(number, shared.counts);
     }
   } catch (const std::exception& error) {
     std::string(error.what()).copy(shared.message.data(), shared.message.size() - 1);
@@ -175,11 +175,11 @@ std::string run_fuzz(FuzzKind kind, uint64_t begin, uint64_t end, FuzzCounts& co
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto& shared = *new (memory) Shared;
   // Originals are saved by threads, which the child should not start.
-  std::unique_ptr<Subject> subject;
-  if (kind == FuzzKind::file) subject = std::make_unique<OneFile>(dir.path());
-  if (kind == FuzzKind::shards) subject = std::make_unique<Shards>(dir.path());
+  std::unique_ptr<FuzzInputs> inputs;
+  if (kind == FuzzKind::file) inputs = std::make_unique<OneFile>(dir.path());
+  if (kind == FuzzKind::shards) inputs = std::make_unique<Shards>(dir.path());
   const pid_t child = ::fork();
-  if (child == 0) run_child(*subject, begin, end, shared);
+  if (child == 0) run_child(*inputs, begin, end, shared);
   int status = 0;
   ::waitpid(child, &status, 0);
   std::string found;

@@ -1,7 +1,7 @@
 // A family of attention without rotary positions under RMSNorm.
-#include "models/blocks/attention.h"
-#include "models/blocks/pre_norm_block.h"
 #include "models/model/family.h"
+#include "models/parts/attention.h"
+#include "models/parts/pre_norm_block.h"
 
 namespace troupe {
 

@@ -9,7 +9,7 @@ namespace {
 
 class Dummy final : public Router {
  public:
-  Dummy(const Options& /*options*/, const RouterSetup& setup)
+  Dummy(const Options& /*options*/, const RouterInputs& setup)
       : experts_(setup.experts), weight_(router_matrix(setup, "weight", setup.init_std)) {}
 
   Routing route(const RouterInput& input, const Assignment* replay) override {
@@ -38,7 +38,7 @@ RouterDescriptor router_dummy() {
   RouterDescriptor out;
   out.name = "dummy";
   out.help = "each token goes to its most probable expert";
-  out.make = [](const Options& options, const RouterSetup& setup) -> std::unique_ptr<Router> {
+  out.make = [](const Options& options, const RouterInputs& setup) -> std::unique_ptr<Router> {
     return std::make_unique<Dummy>(options, setup);
   };
   out.choices = [](const Options&) { return int64_t{1}; };

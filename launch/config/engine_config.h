@@ -1,0 +1,12 @@
+// The engine's part of a configuration.
+#pragma once
+
+#include "launch/config/run_config.h"
+#include "models/engine/training_engine.h"
+
+namespace troupe {
+
+// Without token counts, which depend on the data.
+EngineConfig engine_config(const RunConfig& config);
+
+}  // namespace troupe
