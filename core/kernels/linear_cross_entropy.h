@@ -25,6 +25,9 @@ struct CrossEntropyGradient {
 
 // Rows of a chunk of C that one thread takes at a time.
 int64_t cross_entropy_block(int64_t rows);
+// Bytes that a thread takes for `rows` of them; gradients: CrossEntropyGradient is given.
+int64_t cross_entropy_scratch(int64_t rows, int64_t vocabulary, int64_t dim, DType compute,
+                              bool gradients = true);
 
 // x: [C, D] with contiguous columns; head: x W^T; targets: i32 [C] contiguous, below V, negative =
 // not counted; nll: [C] contiguous in the wide type, 0 where not counted.

@@ -38,7 +38,8 @@ HeadMemory head_memory(const ModelConfig& model, int64_t vocab, int64_t tokens, 
                    allocated(vocab * model.dim * w) + allocated(vocab * filled * c) +
                    allocated(filled * model.dim * c);
   const int64_t busy = std::min<int64_t>(threads, (chunk + step - 1) / step);
-  memory.scratch = busy * allocated(step * (vocab + 2 * model.dim) * c);
+  memory.scratch =
+      busy * allocated(kernels::cross_entropy_scratch(step, vocab, model.dim, model.compute));
   return memory;
 }
 

@@ -56,7 +56,8 @@ class Block {
         tiles_((head.n + kVocabularyTile - 1) / kVocabularyTile),
         keep_(gradient.coefficient != nullptr),
         in_place_(own_products(DTypeOf<Stored>::value)),
-        scratch_(device, bytes()) {}
+        scratch_(device,
+                 cross_entropy_scratch(rows, head.n, head.k, DTypeOf<Stored>::value, keep_)) {}
 
   void run() {
     const std::byte* x = input();
@@ -94,13 +95,6 @@ class Block {
   }
 
  private:
-  int64_t bytes() const {
-    const auto real = static_cast<int64_t>(sizeof(Real));
-    const auto stored = static_cast<int64_t>(sizeof(Stored));
-    return m_ * kVocabularyTile * real + rows_ * (tiles_ + 3) * real + m_ * head_.k * stored * 2 +
-           (keep_ && !in_place_ ? m_ * head_.n * stored : 0) + 8 * 64;
-  }
-
   const std::byte* input() {
     const auto* from = static_cast<const Stored*>(x_.data) + first_ * x_.strides[0];
     if (m_ == rows_ && x_.strides[0] == head_.k) return reinterpret_cast<const std::byte*>(from);
@@ -217,6 +211,17 @@ void check_targets(const View& targets, int64_t vocabulary) {
 
 int64_t cross_entropy_block(int64_t rows) {
   return rows >= 8 * kRowBlock ? kRowBlock : kRowBlock / 2;
+}
+
+int64_t cross_entropy_scratch(int64_t rows, int64_t vocabulary, int64_t dim, DType compute,
+                              bool gradients) {
+  const auto real = static_cast<int64_t>(size_of(wide(compute)));
+  const auto stored = static_cast<int64_t>(size_of(compute));
+  const int64_t m = product_rows(rows);
+  const int64_t tiles = (vocabulary + kVocabularyTile - 1) / kVocabularyTile;
+  const bool copies = gradients && !own_products(compute);  // own code writes where it is wanted
+  return m * kVocabularyTile * real + rows * (tiles + 3) * real + m * dim * stored * 2 +
+         (copies ? m * vocabulary * stored : 0) + 8 * 64;
 }
 
 void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, View targets, View nll,
