@@ -19,7 +19,7 @@ DType dtype_of(const std::string& name) {
   return DType::f32;
 }
 
-// The options of the chosen type: what of its field list the values holds under `path`.
+// The options of the chosen type: what of its field list the values hold under `path`.
 Options options_of(const ConfigValues& values, const std::string& path, const std::string& type,
                    const std::vector<Variant>& variants) {
   for (const Variant& variant : variants) {

@@ -1,4 +1,4 @@
-// From a values to the structs of a RunConfig; words such as `auto` are resolved here.
+// From values to the structs of a RunConfig; words such as `auto` are resolved here.
 #pragma once
 
 #include "launch/config/run_config.h"

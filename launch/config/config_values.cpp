@@ -25,7 +25,7 @@ bool ConfigValues::broken(const std::string& path) const {
   });
 }
 
-SourceLocation ConfigValues::nearest_place(const std::string& path) const {
+SourceLocation ConfigValues::nearest_location(const std::string& path) const {
   std::string outer = path;
   for (;;) {
     const auto found = sections_.find(outer);

@@ -34,7 +34,7 @@ class ConfigValues {
   void set_section(const std::string& path, const SourceLocation& place) {
     sections_[path] = place;
   }
-  SourceLocation nearest_place(const std::string& path) const;
+  SourceLocation nearest_location(const std::string& path) const;
   const std::vector<ConfigValue>& entries() const { return entries_; }
   const ConfigValue* find(const std::string& path) const;
   // Elements of a list of mappings ("moe.balance" -> 2); 0 when there is none.

@@ -63,9 +63,9 @@ std::string as_text(const std::string& assignment) {
 }
 
 // File and command line merged, without the rules between values.
-ConfigValues merged_sheet(const std::string& text, const std::string& file,
-                          const std::vector<std::string>& overrides, const Environment& environment,
-                          std::vector<Problem>& found) {
+ConfigValues merged_values(const std::string& text, const std::string& file,
+                           const std::vector<std::string>& overrides,
+                           const Environment& environment, std::vector<Problem>& found) {
   YamlNode root;
   try {
     root = parse_yaml(without_record(text), Source::file);
@@ -78,7 +78,7 @@ ConfigValues merged_sheet(const std::string& text, const std::string& file,
       apply_override(root, as_text(assignment), found, seen);
     }
   }
-  return read_sheet(root, file, found, {environment, !is_stored(text)});
+  return read_values(root, file, found, {environment, !is_stored(text)});
 }
 
 // A stored configuration that does not know a key was made when this held.
@@ -93,7 +93,7 @@ LoadedConfig load_config_text(const std::string& text, const std::string& file,
                               const std::vector<std::string>& overrides, int world, Purpose purpose,
                               const Environment& environment) {
   std::vector<Problem> found;
-  ConfigValues values = merged_sheet(text, file, overrides, environment, found);
+  ConfigValues values = merged_values(text, file, overrides, environment, found);
   if (values.entries().empty()) throw Error(ExitCode::usage, message(std::move(found), file));
   if (world == 0) world = smallest_world(values);
   std::vector<std::string> missing = find_moved_files(values, text);
@@ -134,7 +134,7 @@ std::map<std::string, std::string> path_variables(const std::string& file,
   };
   try {
     std::vector<Problem> told_later;
-    merged_sheet(read_config_file(file), file, overrides, note, told_later);
+    merged_values(read_config_file(file), file, overrides, note, told_later);
   } catch (const Error&) {
     values.clear();
   }
@@ -146,7 +146,7 @@ std::chrono::milliseconds runtime_timeout(const std::string& file,
   try {
     std::vector<Problem> told_later;
     const ConfigValues values =
-        merged_sheet(read_config_file(file), file, overrides, process_environment, told_later);
+        merged_values(read_config_file(file), file, overrides, process_environment, told_later);
     if (!values.entries().empty()) {
       return std::chrono::milliseconds(values.integer("runtime.timeout"));
     }

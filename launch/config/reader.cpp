@@ -341,8 +341,8 @@ void Reader::leaf(const YamlNode* node, const std::string& path, const Key& key,
 
 }  // namespace
 
-ConfigValues read_sheet(const YamlNode& root, const std::string& file,
-                        std::vector<Problem>& problems, const PathReading& paths) {
+ConfigValues read_values(const YamlNode& root, const std::string& file,
+                         std::vector<Problem>& problems, const PathReading& paths) {
   ConfigValues values;
   values.file = file;
   const SourceLocation start{Source::file, root.place.line == 0 ? 1 : root.place.line,

@@ -1,4 +1,4 @@
-// From a YAML tree (file and command line merged) to a values, by the schema: unknown, misplaced,
+// From a YAML tree (file and command line merged) to values, by the schema: unknown, misplaced,
 // duplicate, ineffective and missing keys, types and ranges. Relations between values come later
 // (rules.h).
 #pragma once
@@ -12,10 +12,10 @@
 
 namespace troupe {
 
-// All values, defaults filled in. Appends every problem found. Where there is one the values holds
+// All values, defaults filled in. Appends every problem found. Where there is one the values hold
 // a harmless value and says that the place is broken, so that the other rules can still be applied.
-// Without sections at all (an empty file, a list) the values is empty.
-ConfigValues read_sheet(const YamlNode& root, const std::string& file,
-                        std::vector<Problem>& problems, const PathReading& paths = {});
+// Without sections at all (an empty file, a list) there are no values.
+ConfigValues read_values(const YamlNode& root, const std::string& file,
+                         std::vector<Problem>& problems, const PathReading& paths = {});
 
 }  // namespace troupe

@@ -14,7 +14,7 @@ void RuleList::add(const std::string& key, const std::vector<std::string>& reads
     problem.place = entry->place;
     problem.value = entry->given;
     if (entry->given.empty()) {
-      problem.place = values_.nearest_place(key);
+      problem.place = values_.nearest_location(key);
       problem.value =
           ConfigValues::shown(*entry) + (entry->automatic.empty() ? " (default)" : " (auto)");
     }

@@ -26,10 +26,10 @@ struct UnitPlan {
 };
 UnitPlan unit_plan(const ModelConfig& config, const TransformerParts& parts);
 
-// Forward of the piece of the model at `place`, of `places`.
-std::vector<ValueUse> forward_uses(const UnitPlan& plan, int places, int place);
+// Forward of the piece of the model at `virtual_stage`.
+std::vector<ValueUse> forward_uses(const UnitPlan& plan, int virtual_stages, int virtual_stage);
 // Its backward. The embedding and the head read no values then, and the norm is still there.
-std::vector<ValueUse> backward_uses(const UnitPlan& plan, int places, int place);
+std::vector<ValueUse> backward_uses(const UnitPlan& plan, int virtual_stages, int virtual_stage);
 
 // All uses of one step of training on a pipeline stage, in order.
 std::vector<ValueUse> step_uses(const UnitPlan& plan, const Pipeline& pipeline, int stage);

@@ -56,8 +56,8 @@ Dispatcher make_dispatcher(const MoELayerInputs& inputs, const Mesh& mesh, const
           mesh.size(Axis::ep) > 1 ? inputs.config.overlap : 1};
 }
 
-ExpertInputs expert_setup(const MoELayerInputs& inputs, const std::string& part, int64_t experts,
-                          int64_t ffn_dim) {
+ExpertInputs expert_inputs(const MoELayerInputs& inputs, const std::string& part, int64_t experts,
+                           int64_t ffn_dim) {
   return {experts,         inputs.dim,          ffn_dim, inputs.name + "." + part, inputs.compute,
           inputs.init_std, inputs.down_init_std};
 }
@@ -79,13 +79,13 @@ struct MoELayer::Impl {
         router(make_router(given, device)),
         node_hop(make_node_hop(given, mesh)),
         dispatcher(make_dispatcher(given, mesh, node_hop.get())),
-        bank(expert_setup(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
+        bank(expert_inputs(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
              device) {
     const MoEConfig& config = inputs.config;
     require(config.overlap >= 1, "moe.overlap {}: 1 or more", config.overlap);
     if (config.shared_experts > 0) {
       shared = std::make_unique<SharedExperts>(
-          expert_setup(given, "shared", config.shared_experts, config.shared_ffn_dim), mesh,
+          expert_inputs(given, "shared", config.shared_experts, config.shared_ffn_dim), mesh,
           device);
     }
     const bool reads_previous =

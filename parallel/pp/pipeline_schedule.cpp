@@ -115,9 +115,9 @@ std::vector<PipelineStep> pipeline_steps(const Pipeline& pipeline, int stage) {
   require(stage >= 0 && stage < pipeline.stages, "stage {} of {}", stage, pipeline.stages);
   std::vector<PipelineStep> out;
   for (const PipelineStep& step : Order(pipeline, stage).all()) {
-    const int place = pipeline.virtual_stage(stage, step.chunk);
-    const bool first = place == 0;
-    const bool last = place + 1 == pipeline.virtual_stage_count();
+    const int virtual_stage = pipeline.virtual_stage(stage, step.chunk);
+    const bool first = virtual_stage == 0;
+    const bool last = virtual_stage + 1 == pipeline.virtual_stage_count();
     const auto message = [&](PipelineAction action) {
       out.push_back({action, step.chunk, step.micro_batch});
     };
@@ -164,12 +164,13 @@ double bubble_share(const Pipeline& pipeline, const ChunkTime& time) {
   return bubble / (bubble + work);
 }
 
-LayerRange layers_of_virtual_stage(int64_t layers, int places, int place) {
-  require(place >= 0 && place < places, "place {} of {}", place, places);
-  const int64_t each = layers / places;
-  const int64_t more = layers % places;
-  const int64_t begin = place * each + std::min<int64_t>(place, more);
-  return {begin, begin + each + (place < more ? 1 : 0)};
+LayerRange layers_of_virtual_stage(int64_t layers, int virtual_stages, int virtual_stage) {
+  require(virtual_stage >= 0 && virtual_stage < virtual_stages, "virtual stage {} of {}",
+          virtual_stage, virtual_stages);
+  const int64_t each = layers / virtual_stages;
+  const int64_t more = layers % virtual_stages;
+  const int64_t begin = virtual_stage * each + std::min<int64_t>(virtual_stage, more);
+  return {begin, begin + each + (virtual_stage < more ? 1 : 0)};
 }
 
 bool is_sequential(const Pipeline& pipeline) {

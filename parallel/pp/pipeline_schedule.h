@@ -1,6 +1,7 @@
 // Pipeline schedules as data. The layers of the model are cut into stages x chunks pieces; the
-// piece at place c * stages + s is chunk c of stage s, so a value walks through all stages once per
-// chunk. What a stage does in a step is a list made by a pure function: nothing is negotiated.
+// piece at virtual stage c * stages + s is chunk c of stage s, so a value walks through all stages
+// once per chunk. What a stage does in a step is a list made by a pure function: nothing is
+// negotiated.
 //
 //   gpipe        all forwards, then all backwards
 //   1f1b         a backward as soon as there is one: few micro-batches in flight
@@ -80,12 +81,12 @@ double bubble_time(const Pipeline& pipeline, const ChunkTime& time);
 // The same as a share of the whole step.
 double bubble_share(const Pipeline& pipeline, const ChunkTime& time);
 
-// Layers [begin, end) of the piece at `place` of `places`: as equal as can be, the first ones take
+// Layers [begin, end) of a virtual stage: as equal as can be, the first ones take
 // what is over.
 struct LayerRange {
   int64_t begin = 0;
   int64_t end = 0;
 };
-LayerRange layers_of_virtual_stage(int64_t layers, int places, int place);
+LayerRange layers_of_virtual_stage(int64_t layers, int virtual_stages, int virtual_stage);
 
 }  // namespace troupe

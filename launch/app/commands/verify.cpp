@@ -77,7 +77,7 @@ void set_precision(DType compute, EngineConfig& engine) {
   }
 }
 
-LayoutInputs subject_of(const Job& job) {
+LayoutInputs layout_inputs_of(const Job& job) {
   LayoutInputs subject = layout_inputs(job.config.model);
   subject.global_batch = job.config.train.global_batch;
   subject.micro_batch = job.config.train.micro_batch;
@@ -208,7 +208,7 @@ int verify(Job& job, RankRuntime& runtime) {
   const bool leader = runtime.leader();
   const std::string file = leader ? certificate_path(job.config) : std::string();
   const auto begin = std::chrono::steady_clock::now();
-  const LayoutInputs subject = subject_of(job);
+  const LayoutInputs subject = layout_inputs_of(job);
   const std::vector<VerifiedLayout> layouts = job.layouts == "all"
                                                   ? all_layouts(subject, job.list)
                                                   : listed_layouts(job.layouts, subject, job.list);

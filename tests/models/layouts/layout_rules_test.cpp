@@ -169,7 +169,7 @@ T one_of(Rng& random, std::initializer_list<T> values) {
   return values.begin()[random.below(values.size())];
 }
 
-LayoutInputs drawn_subject(Rng& random) {
+LayoutInputs drawn_inputs(Rng& random) {
   LayoutInputs s;
   s.layers = one_of<int64_t>(random, {1, 3, 4, 8, 12});
   s.kv_heads = one_of<int64_t>(random, {1, 2, 3, 4, 8});
@@ -276,7 +276,7 @@ TEST(LayoutRules, RefuseWhatIsPromisedAndSuggestWhatIsLegal) {
   int layouts = 0;
   for (int i = 0; i < 2000; ++i) {
     const int world = one_of(random, {1, 2, 3, 4, 6, 8, 12, 16});
-    const LayoutInputs s = drawn_subject(random);
+    const LayoutInputs s = drawn_inputs(random);
     const Parallelism p = drawn_layout(random, world);
     const std::vector<LayoutProblem> problems = layout_problems(p, s, world);
     ASSERT_EQ(problems.empty(), promised(p, s, world))

@@ -56,9 +56,9 @@ TEST(PipelineSchedule, EveryChunkMeetsEveryMicroBatchOnceAndInOrder) {
       for (int chunk = 0; chunk < pipeline.chunks; ++chunk) {
         const auto count = [&](PipelineAction action) { return next[{action, chunk}]; };
         const int64_t all = pipeline.micro_batches;
-        const int place = pipeline.virtual_stage(stage, chunk);
-        const int64_t before = place > 0 ? all : 0;
-        const int64_t after = place + 1 < pipeline.virtual_stage_count() ? all : 0;
+        const int virtual_stage = pipeline.virtual_stage(stage, chunk);
+        const int64_t before = virtual_stage > 0 ? all : 0;
+        const int64_t after = virtual_stage + 1 < pipeline.virtual_stage_count() ? all : 0;
         EXPECT_EQ(count(PipelineAction::forward), all);
         EXPECT_EQ(count(PipelineAction::backward), split ? 0 : all);
         EXPECT_EQ(count(PipelineAction::input_gradient), split ? all : 0);
@@ -136,16 +136,16 @@ TEST(PipelineSchedule, UnevenStagesAreSimulated) {
 
 TEST(PipelineSchedule, LayersAreContiguousAndTheFirstPlacesTakeMore) {
   for (int64_t layers = 1; layers <= 9; ++layers) {
-    for (int places = 1; places <= layers; ++places) {
+    for (int virtual_stages = 1; virtual_stages <= layers; ++virtual_stages) {
       int64_t at = 0;
       int64_t before = layers;
-      for (int place = 0; place < places; ++place) {
-        const LayerRange range = layers_of_virtual_stage(layers, places, place);
+      for (int virtual_stage = 0; virtual_stage < virtual_stages; ++virtual_stage) {
+        const LayerRange range = layers_of_virtual_stage(layers, virtual_stages, virtual_stage);
         EXPECT_EQ(range.begin, at);
         const int64_t count = range.end - range.begin;
         EXPECT_LE(count, before);
-        EXPECT_GE(count, layers / places);
-        EXPECT_LE(count, layers / places + 1);
+        EXPECT_GE(count, layers / virtual_stages);
+        EXPECT_LE(count, layers / virtual_stages + 1);
         before = count;
         at = range.end;
       }
