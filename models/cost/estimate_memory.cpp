@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/kernels/cpu/product.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/linear_cross_entropy.h"
 #include "core/ops/linear_cross_entropy.h"
@@ -15,9 +16,18 @@
 namespace troupe {
 namespace {
 
-// What the tiles of attention and the products themselves take for each thread, whatever the
-// model: measured. It counts where the model is small.
-constexpr int64_t kTileNumbers = 32 << 10;
+// What the products themselves take for each thread. It counts where the model is small.
+int64_t product_memory(const ModelConfig& model) {
+  kernels::ProductShape shape;
+  shape.m = kernels::kRowBlock;
+  shape.n = model.dim;
+  shape.k = std::max({model.dim, model.heads * model.head_dim, model.ffn_dim});
+  for (const auto& moe : model.moe) {
+    if (moe) shape.k = std::max(shape.k, moe->ffn_dim);
+  }
+  shape.in = shape.out = model.compute;
+  return allocated(kernels::product_workspace(shape));
+}
 
 // The output projection with the loss: gradients of its input and of the head, the operands of one
 // chunk of tokens, and per thread the exponentials of a block of tokens.
@@ -234,8 +244,7 @@ MemoryEstimate estimate_stage(const CostInputs& config, int threads, int stage) 
   // One value and one gradient that come while the stage computes.
   if (pipeline.stages > 1) add("values between stages", MemoryKind::activation, 2 * row);
   add("scratch of threads", MemoryKind::activation,
-      std::max(head.scratch, threads * worst.scratch) +
-          threads * kTileNumbers * bytes_of(wide(model.compute)));
+      std::max(head.scratch, threads * worst.scratch) + threads * product_memory(model));
   add("gathered weights", MemoryKind::parameter, moment.in_head ? values.in_loss : values.in_block);
   if (moment.in_head) {
     add("output projection and loss", MemoryKind::activation, head.tensors);

@@ -310,6 +310,11 @@ void run(Device& device, const ProductShape& shape, const void* a, const void* b
   run_own(cache_of(device), shape, a, b, c);
 }
 
+int64_t product_workspace(const ProductShape& shape) {
+  if (own_products(shape.in)) return panel_workspace_bytes(shape);
+  return (32 << 10) * static_cast<int64_t>(size_of(wide(shape.in)));
+}
+
 bool own_products(DType dtype) { return !library_has(dtype); }
 
 void* thread_scratch(Device& device, int64_t bytes) { return cache_of(device).scratch(bytes); }

@@ -44,6 +44,9 @@ bool own_products(DType dtype);
 // Looks a product up and runs it; one of own code is not kept.
 void run(Device& device, const ProductShape& shape, const void* a, const void* b, void* c);
 
+// Bytes that a thread keeps for products of this shape; of the library's, as measured.
+int64_t product_workspace(const ProductShape& shape);
+
 // Makes a family of products before they are needed: member(i) for every i in [1, count] that was
 // not made before. Row counts of experts change with every step; without this each new one would
 // make a product, and map pages for its code, in the middle of training. family: what names it.
