@@ -18,7 +18,7 @@ struct StepPosition {
 };
 
 // The position of this rank from here to the end of the scope:
-//   PositionScope at(mesh.world().position());
+//   PositionScope at(world.position());
 //   at->layer = 3;
 class PositionScope {
  public:

@@ -6,8 +6,8 @@
 
 #include "models/model/family.h"
 #include "models/model/legal.h"
+#include "models/model/pre_norm_transformer.h"
 #include "models/parts/attention.h"
-#include "models/parts/pre_norm_block.h"
 
 namespace troupe {
 namespace {
@@ -104,20 +104,8 @@ TransformerParts parts(const ModelConfig& config) {
   attention.norm_eps = config.norm_eps;
   attention.rope_theta = config.rope_theta;
   attention.seq_len = config.seq_len;
-  PreNormParts block;
-  block.mixer_norm = block.feed_forward_norm = rms_norm_part(config.dim, config.norm_eps);
-  block.mixer = attention_part(attention);
-  block.dim = config.dim;
-  block.dropout = config.dropout;
-  block.recompute = config.recompute;
-  TransformerParts parts;
-  for (const auto& moe : config.moe) {
-    block.feed_forward =
-        moe ? moe_part(config.dim, *moe, config.vocab) : swiglu_part(config.dim, config.ffn_dim);
-    parts.blocks.push_back(pre_norm_block(block));
-  }
-  parts.norm = rms_norm_part(config.dim, config.norm_eps);
-  return parts;
+  return pre_norm_transformer(config, rms_norm_part(config.dim, config.norm_eps),
+                              attention_part(attention), swiglu_part(config.dim, config.ffn_dim));
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 #include "models/model/family.h"
 #include "models/model/legal.h"
+#include "models/model/pre_norm_transformer.h"
 #include "models/parts/attention.h"
-#include "models/parts/pre_norm_block.h"
 
 namespace troupe {
 namespace {
@@ -35,20 +35,10 @@ TransformerParts parts(const ModelConfig& config) {
   attention.head_dim = config.head_dim;
   attention.window = config.window;
   attention.bias = true;
-  PreNormParts block;
-  block.mixer_norm = block.feed_forward_norm = layer_norm_part(config.dim, config.norm_eps);
-  block.mixer = attention_part(attention);
-  block.dim = config.dim;
-  block.dropout = config.dropout;
-  block.recompute = config.recompute;
-  TransformerParts parts;
+  TransformerParts parts =
+      pre_norm_transformer(config, layer_norm_part(config.dim, config.norm_eps),
+                           attention_part(attention), gelu_part(config.dim, config.ffn_dim));
   parts.positions = learned_positions_part(config.seq_len, config.dim);
-  for (const auto& moe : config.moe) {
-    block.feed_forward =
-        moe ? moe_part(config.dim, *moe, config.vocab) : gelu_part(config.dim, config.ffn_dim);
-    parts.blocks.push_back(pre_norm_block(block));
-  }
-  parts.norm = layer_norm_part(config.dim, config.norm_eps);
   return parts;
 }
 

@@ -2,12 +2,12 @@
 // models/families: a file `name.cpp` gives `FamilyDescriptor family_name()`.
 #pragma once
 
-#include <vector>
+#include <deque>
 
 #include "models/model/family.h"
 
 namespace troupe {
 
-const std::vector<FamilyDescriptor>& families();
+const std::deque<FamilyDescriptor>& families();
 
 }  // namespace troupe

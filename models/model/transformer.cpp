@@ -34,8 +34,8 @@ Tensor attention_rows(const Tensor& values, const TokenSharding& sharding) {
 }
 
 // x; backward beyond it is that of `layer`.
-Tensor backward_enters(const Tensor& x, StepPosition& place, int layer) {
-  return on_backward("layer", x, [&place, layer] { place.layer = layer; });
+Tensor backward_enters(const Tensor& x, StepPosition& position, int layer) {
+  return on_backward("layer", x, [&position, layer] { position.layer = layer; });
 }
 
 }  // namespace
@@ -47,11 +47,11 @@ Transformer::Transformer(const ModelConfig& config, const TransformerParts& part
       mesh_(mesh),
       region_(mesh),
       device_(device),
-      places_(mesh.size(Axis::pp) * chunks_per_stage(mesh.parallelism())),
+      virtual_stages_(mesh.size(Axis::pp) * chunks_per_stage(mesh.parallelism())),
       unit_plan_(unit_plan(config, parts)) {
   require(static_cast<int64_t>(config.moe.size()) == config.layers,
           "{} layer entries for {} layers", config.moe.size(), config.layers);
-  if (config.layers < places_) {
+  if (config.layers < virtual_stages_) {
     fail(ExitCode::usage,
          "model.layers = {} is less than the pp {} x virtual_stages {} pieces of the model",
          config.layers, mesh.size(Axis::pp), chunks_per_stage(mesh.parallelism()));
@@ -98,11 +98,11 @@ void Transformer::make_embedding(const ModuleContext& context) {
 
 void Transformer::make_chunk(int chunk, const TransformerParts& parts,
                              const ModuleContext& context) {
-  const int place = chunk * mesh_.size(Axis::pp) + mesh_.coordinate(Axis::pp);
+  const int virtual_stage = chunk * mesh_.size(Axis::pp) + mesh_.coordinate(Axis::pp);
   const bool wrong = mesh_.parallelism().planted == PlantedBug::stage_order;
-  const LayerRange layers =
-      layers_of_virtual_stage(config_.layers, places_, wrong ? places_ - 1 - place : place);
-  Chunk made{place, blocks_.size(), blocks_.size(), moe_layers_.size()};
+  const LayerRange layers = layers_of_virtual_stage(
+      config_.layers, virtual_stages_, wrong ? virtual_stages_ - 1 - virtual_stage : virtual_stage);
+  Chunk made{virtual_stage, blocks_.size(), blocks_.size(), moe_layers_.size()};
   for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
     blocks_.push_back(parts.blocks.at(static_cast<size_t>(layer))
                           ->make("layers." + std::to_string(layer), context));
@@ -178,19 +178,19 @@ Tensor Transformer::forward_chunk(int index, const Tensor& x_TD, const MicroBatc
                                   std::vector<RoutingRecord>* routing,
                                   const std::vector<Assignment>* replay) {
   const Chunk& chunk = chunks_.at(static_cast<size_t>(index));
-  StepPosition& place = mesh_.world().position();
-  const PositionScope before(place);
-  require(chunk.place == 0 || x_TD.defined(), "a later piece of the model without a value");
-  Tensor value_TD = chunk.place == 0 ? backward_enters(embed(stream), place, -1) : x_TD;
+  StepPosition& position = mesh_.world().position();
+  const PositionScope before(position);
+  require(chunk.virtual_stage == 0 || x_TD.defined(), "a later piece of the model without a value");
+  Tensor value_TD = chunk.virtual_stage == 0 ? backward_enters(embed(stream), position, -1) : x_TD;
   size_t moe = chunk.first_moe;
   for (size_t i = chunk.first; i < chunk.end; ++i) {
     Block& block = *blocks_[i];
     const bool is_moe = block.moe() != nullptr;
     RoutingRecord record;
     const Assignment* replayed = is_moe && replay != nullptr ? &replay->at(moe) : nullptr;
-    place.layer = layer_numbers_[i];
+    position.layer = layer_numbers_[i];
     const auto run = [&](const Tensor& x) { return block.forward(x, stream, record, replayed); };
-    value_TD = backward_enters(with_block(i, value_TD, run), place, layer_numbers_[i]);
+    value_TD = backward_enters(with_block(i, value_TD, run), position, layer_numbers_[i]);
     if (!is_moe) continue;
     ++moe;
     if (routing != nullptr) routing->push_back(std::move(record));
@@ -220,7 +220,7 @@ Tensor Transformer::through_pipeline(const MicroBatchContext& stream) {
   const int stages = pipeline.size();
   Tensor value_TD;
   for (const Chunk& chunk : chunks_) {
-    if (chunk.place > 0 && stages > 1) {
+    if (chunk.virtual_stage > 0 && stages > 1) {
       const auto rows = static_cast<int64_t>(stream.sharding->stream_rows().size());
       value_TD = Tensor::empty({rows, config_.dim}, config_.compute, device_);
       const int from = (pipeline.rank() + stages - 1) % stages;
@@ -239,7 +239,8 @@ void Transformer::announce_forward() const {
   if (gatherer_ == nullptr) return;
   std::vector<ValueUse> uses;
   for (const Chunk& chunk : chunks_) {
-    const std::vector<ValueUse> some = forward_uses(unit_plan_, places_, chunk.place);
+    const std::vector<ValueUse> some =
+        forward_uses(unit_plan_, virtual_stages_, chunk.virtual_stage);
     uses.insert(uses.end(), some.begin(), some.end());
   }
   gatherer_->announce(std::move(uses));
@@ -288,7 +289,7 @@ ModelCache Transformer::make_cache(int64_t capacity) const {
 
 Tensor Transformer::decode(const std::vector<int32_t>& ids, ModelCache& cache,
                            std::vector<RoutingRecord>* routing) {
-  require(places_ == 1, "generation needs the whole model on one stage");
+  require(virtual_stages_ == 1, "generation needs the whole model on one stage");
   NoGrad no_grad;
   const auto count = static_cast<int64_t>(ids.size());
   TokenContext tokens;

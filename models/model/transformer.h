@@ -41,14 +41,14 @@ class Transformer final : public Model {
 
  private:
   struct Chunk {
-    int place = 0;     // in the model
+    int virtual_stage = 0;
     size_t first = 0;  // of blocks_
     size_t end = 0;
     size_t first_moe = 0;  // of moe_layers_
   };
   void make_embedding(const ModuleContext& context);
   void make_chunk(int chunk, const TransformerParts& parts, const ModuleContext& context);
-  bool is_last(const Chunk& chunk) const { return chunk.place + 1 == places_; }
+  bool is_last(const Chunk& chunk) const { return chunk.virtual_stage + 1 == virtual_stages_; }
   Tensor embed(const MicroBatchContext& stream);
   // Forward of all chunks.
   void announce_forward() const;
@@ -68,7 +68,7 @@ class Transformer final : public Model {
   const Mesh& mesh_;
   TensorRegion region_;
   std::shared_ptr<Device> device_;
-  int places_;  // pieces of the whole model
+  int virtual_stages_;  // pieces of the whole model
   UnitPlan unit_plan_;
   std::vector<Chunk> chunks_;
   std::unique_ptr<ParameterSet> table_;           // of the embedding; also where it is a tied head

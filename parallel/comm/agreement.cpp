@@ -22,7 +22,7 @@ std::optional<Failure> attempt(const std::function<void()>& work) {
   } catch (const Error& error) {
     return Failure{error.code(), error.what()};
   } catch (const std::bad_alloc&) {
-    return Failure{ExitCode::resource, "out of memory while a checkpoint was saved or loaded"};
+    return Failure{ExitCode::resource, "out of memory"};
   } catch (const std::exception& error) {
     return Failure{ExitCode::internal, error.what()};
   }

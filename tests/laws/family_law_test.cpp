@@ -72,35 +72,7 @@ INSTANTIATE_TEST_SUITE_P(Parts, Gpt2Layouts, testing::Range(size_t{0}, size_t{12
 // Its table of positions is a unit of its own, and its norms have two parameters: gathered when
 // they are used, in steps, evaluation and generation.
 TEST(Gpt2, HasTheBitsOfZero2UnderZero3) {
-  const EngineConfig config = gpt2_engine(DType::f32);
-  std::array<std::vector<double>, 2> seen;
-  for (const int zero : {2, 3}) {
-    run_ranks(2, [&](int rank, std::shared_ptr<Communicator> world) {
-      const auto device = Device::cpu(1);
-      world->world().set_device(device);
-      Parallelism layout(MeshShape::of({.dp = 2, .ep = 2}));
-      layout.zero = zero;
-      const Mesh mesh(layout, world);
-      TrainingEngine engine(config, mesh, device);
-      std::vector<double> values;
-      for (int step = 0; step < 2; ++step) {
-        values.push_back(engine.step(step, law_batches(engine, step)).loss);
-        BatchTensors batch = to_tensors(law_batches(engine, step)(0), false, device);
-        batch.context.global_sequences = config.global_batch;
-        batch.context.global_tokens = config.global_batch * config.model.seq_len;
-        batch.context.micro_batch = config.micro_batch;
-        for (double nll : engine.model().nll(batch.context, batch.targets).values())
-          values.push_back(nll);
-        ModelCache cache = engine.model().make_cache(6);
-        for (const std::vector<int32_t>& ids : {std::vector<int32_t>{1, 2, 3}, {4}}) {
-          for (double logit : engine.model().decode(ids, cache).values()) values.push_back(logit);
-        }
-      }
-      if (rank == 1) seen[static_cast<size_t>(zero - 2)] = values;
-    });
-  }
-  EXPECT_FALSE(seen[0].empty());
-  EXPECT_EQ(seen[1], seen[0]);
+  expect_bits_of_zero_2_between_steps(gpt2_engine(DType::f32));
 }
 
 }  // namespace

@@ -85,33 +85,7 @@ TEST(ShardedValuesLaw, BitsOfZero2UnderEverySchedule) {
 
 // Evaluation between steps, and generation, which every rank enters.
 TEST(ShardedValuesLaw, EvaluatesAndGeneratesBetweenSteps) {
-  const EngineConfig model = engine(DType::f32);
-  std::array<std::vector<double>, 2> seen;
-  for (const int zero : {2, 3}) {
-    run_ranks(2, [&](int rank, std::shared_ptr<Communicator> world) {
-      const auto device = Device::cpu(1);
-      world->world().set_device(device);
-      const Mesh mesh(layout({.dp = 2, .ep = 2}, zero), world);
-      TrainingEngine engine(model, mesh, device);
-      std::vector<double> values;
-      for (int step = 0; step < 2; ++step) {
-        values.push_back(engine.step(step, law_batches(engine, step)).loss);
-        BatchTensors batch = to_tensors(law_batches(engine, step)(0), false, device);
-        batch.context.global_sequences = model.global_batch;
-        batch.context.global_tokens = model.global_batch * model.model.seq_len;
-        batch.context.micro_batch = model.micro_batch;
-        for (double nll : engine.model().nll(batch.context, batch.targets).values())
-          values.push_back(nll);
-        ModelCache cache = engine.model().make_cache(6);
-        for (const std::vector<int32_t>& ids : {std::vector<int32_t>{1, 2, 3}, {4}}) {
-          for (double logit : engine.model().decode(ids, cache).values()) values.push_back(logit);
-        }
-      }
-      if (rank == 1) seen[static_cast<size_t>(zero - 2)] = values;
-    });
-  }
-  EXPECT_FALSE(seen[0].empty());
-  EXPECT_EQ(seen[1], seen[0]);
+  expect_bits_of_zero_2_between_steps(engine(DType::f32));
 }
 
 // A wide model on four ranks: a quarter of the values, and while training two blocks besides. After

@@ -15,4 +15,8 @@ void expect_same_training(const LawResult& reference, const LawResult& result,
 void expect_same_training(LayoutRun law, const LawResult& reference, const Parallelism& layout,
                           const std::string& what);
 
+// On two data ranks with ep 2 zero 3 has the bits of zero 2: losses of steps, and between them the
+// losses of tokens and the logits of generation.
+void expect_bits_of_zero_2_between_steps(const EngineConfig& engine);
+
 }  // namespace troupe::laws

@@ -4,6 +4,9 @@
 #include "models/model/transformer.h"
 
 namespace troupe {
+
+std::deque<FamilyDescriptor> families_of_this_build();  // written by cmake/descriptor_table.cmake
+
 namespace {
 
 TransformerParts parts_of(const ModelConfig& config) {
@@ -11,6 +14,11 @@ TransformerParts parts_of(const ModelConfig& config) {
 }
 
 }  // namespace
+
+const std::deque<FamilyDescriptor>& families() {
+  static const std::deque<FamilyDescriptor> table = families_of_this_build();
+  return table;
+}
 
 const FamilyDescriptor& find_family(const std::string& name) {
   for (const FamilyDescriptor& family : families()) {

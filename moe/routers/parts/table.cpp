@@ -4,7 +4,7 @@
 
 namespace troupe {
 
-std::deque<RouterDescriptor> routers_of_this_build();  // written by cmake/router_table.cmake
+std::deque<RouterDescriptor> routers_of_this_build();  // written by cmake/descriptor_table.cmake
 
 namespace {
 

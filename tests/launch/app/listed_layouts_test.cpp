@@ -4,20 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "tests/support/generous_model.h"
 
 namespace troupe {
 namespace {
-
-LayoutInputs generous() {
-  LayoutInputs s;
-  s.layers = 16;
-  s.heads = s.kv_heads = 64;
-  s.seq_len = 128;
-  s.experts = s.expert_ffn = 64;
-  s.global_batch = 64;
-  s.micro_batch = 1;
-  return s;
-}
 
 TEST(ListedLayouts, AreRead) {
   const ListOptions options{8, false, 0, 1};

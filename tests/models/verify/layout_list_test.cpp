@@ -10,20 +10,10 @@
 #include "core/base/random.h"
 #include "models/verify/layout_run.h"
 #include "models/verify/shrink.h"
+#include "tests/support/generous_model.h"
 
 namespace troupe {
 namespace {
-
-LayoutInputs generous() {
-  LayoutInputs s;
-  s.layers = 16;
-  s.heads = s.kv_heads = 64;
-  s.seq_len = 128;
-  s.experts = s.expert_ffn = 64;
-  s.global_batch = 64;
-  s.micro_batch = 1;
-  return s;
-}
 
 TEST(LayoutList, CountsOfFactorisations) {
   EXPECT_EQ(factorisations(1).size(), 1U);

@@ -1,7 +1,7 @@
 // A family of attention without rotary positions under RMSNorm.
 #include "models/model/family.h"
+#include "models/model/pre_norm_transformer.h"
 #include "models/parts/attention.h"
-#include "models/parts/pre_norm_block.h"
 
 namespace troupe {
 
@@ -22,18 +22,8 @@ FamilyDescriptor family_dummy() {
     attention.dim = config.dim;
     attention.heads = attention.kv_heads = config.heads;
     attention.head_dim = config.head_dim;
-    PreNormParts block;
-    block.mixer_norm = block.feed_forward_norm = rms_norm_part(config.dim, config.norm_eps);
-    block.mixer = attention_part(attention);
-    block.dim = config.dim;
-    TransformerParts parts;
-    for (const auto& moe : config.moe) {
-      block.feed_forward =
-          moe ? moe_part(config.dim, *moe, config.vocab) : swiglu_part(config.dim, config.ffn_dim);
-      parts.blocks.push_back(pre_norm_block(block));
-    }
-    parts.norm = rms_norm_part(config.dim, config.norm_eps);
-    return parts;
+    return pre_norm_transformer(config, rms_norm_part(config.dim, config.norm_eps),
+                                attention_part(attention), swiglu_part(config.dim, config.ffn_dim));
   };
   return family;
 }
