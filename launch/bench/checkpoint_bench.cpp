@@ -117,9 +117,7 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
                                  const std::string& directory, int64_t repeats) {
   Communicator& world = *runtime.world();
   const Mesh mesh(config.parallel, runtime.world());
-  EngineConfig setup = engine_config(config);
-  setup.token_counts.assign(static_cast<size_t>(config.model.vocab), 1);
-  TrainingEngine engine(setup, mesh, runtime.device());
+  TrainingEngine engine(engine_config(config), mesh, runtime.device());
   State state = engine.state();
   state.scalars = {{"step", int64_t{0}}, {"tokens", int64_t{0}}};
   checkpoint::SaveOptions options;

@@ -10,9 +10,6 @@ namespace {
 EngineConfig setup_of(const RunConfig& config, int64_t steps) {
   EngineConfig setup = engine_config(config);
   setup.steps = steps;
-  if (setup.token_counts.empty()) {
-    setup.token_counts.assign(static_cast<size_t>(config.model.vocab), 1);
-  }
   return setup;
 }
 

@@ -145,7 +145,7 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
     precision_read = precision_read || router.has_parameters;
     if (router.choices != nullptr && router.choices(entry.options) > experts) {
       const int64_t k = router.choices(entry.options);
-      const std::string top_k = entry.path + ".top_k";
+      const std::string top_k = entry.path + "." + router.choices_option;
       rules.add(values.has(top_k) ? top_k : entry.path + ".type",
                 {entry.path + ".type", "moe.experts"},
                 fmt::format("chooses {} experts for each token, and moe.experts = {}", k, experts),
@@ -169,12 +169,11 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
                             entry.type),
                 "write a number, or same");
     }
-    const std::string renormalize = entry.path + ".renormalize";
-    if (changed(values, renormalize) && entry.options.has("score") &&
-        entry.options.text("score") == "softmax_after") {
-      rules.add(renormalize, {entry.path},
-                "has no effect: score softmax_after makes the chosen weights sum to 1",
-                "remove it");
+    if (router.unread == nullptr) continue;
+    for (const UnreadOption& unread : router.unread(entry.options)) {
+      const std::string key = entry.path + "." + unread.option;
+      if (changed(values, key))
+        rules.add(key, {entry.path}, "has no effect: " + unread.reason, "remove it");
     }
   }
   const auto ineffective = [&](const char* key) {
@@ -215,7 +214,9 @@ void check_balance(const RunConfig& config, const std::vector<RouterEntry>& rout
     bool somewhere = false;
     std::vector<std::string> reads{path};
     for (const RouterEntry& router : routers) {
-      reads.insert(reads.end(), {router.path + ".type", router.path + ".noise"});
+      reads.push_back(router.path + ".type");
+      const std::string& option = find_router(router.type)->balance_option;
+      if (!option.empty()) reads.push_back(router.path + "." + option);
       std::string text = balance_problem(term, router.type, router.options);
       if (text.empty()) somewhere = true;
       if (reason.empty()) reason = std::move(text);

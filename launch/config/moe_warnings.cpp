@@ -12,57 +12,44 @@
 namespace troupe {
 namespace {
 
+LoadBias load_bias(const MoEConfig& moe) {
+  return router_load_bias(*find_router(moe.router), moe.router_options, moe.experts);
+}
+
 // Losses and the bias that push the load towards even; z only keeps logits small.
 bool balanced(const MoEConfig& moe) {
-  if (moe.router_options.has("bias_update") && moe.router_options.real("bias_update") > 0) {
-    return true;
-  }
+  if (load_bias(moe).rate > 0) return true;
   return std::any_of(moe.balance.begin(), moe.balance.end(),
                      [](const BalanceTerm& term) { return term.type != "z" && term.coef != 0; });
 }
 
-// A single chosen expert whose weight is divided by itself: no matter what the router says.
-std::string constant_weight(const MoEConfig& moe) {
-  if (moe.router != "topk" || moe.router_options.integer("top_k") != 1) return {};
-  const std::string& score = moe.router_options.text("score");
-  const bool after = score == "softmax_after";
-  if (!after && !moe.router_options.boolean("renormalize")) return {};
-  return fmt::format(
-      "router topk with top_k: 1 and {} gives every token the weight 1, so the LM loss has no "
-      "gradient for the router{}; write {}",
-      after ? "score: softmax_after" : "renormalize: true",
-      balanced(moe) ? " and only balancing moves it" : " and nothing trains it",
-      after ? "score: softmax and renormalize: false" : "renormalize: false (or type: switch)");
-}
-
-// The same within a group: what is left of the weight is the probability of the group.
-std::string constant_within_group(const MoEConfig& moe) {
-  if (moe.router != "smile" || moe.router_options.integer("top_k") != 1) return {};
-  if (!moe.router_options.boolean("renormalize")) return {};
-  return fmt::format(
-      "router smile with top_k: 1 and renormalize: true gives the expert within a group the weight "
-      "1, so the LM loss has no gradient for that choice{}; write renormalize: false",
-      balanced(moe) ? " and only balancing moves it" : " and nothing trains it");
+// What the router itself has to say.
+std::vector<std::string> of_router(const MoEConfig& moe) {
+  const RouterDescriptor& router = *find_router(moe.router);
+  if (router.warnings == nullptr) return {};
+  return router.warnings(moe.router_options, balanced(moe));
 }
 
 std::string unbalanced(const MoEConfig& moe) {
   const RouterDescriptor& router = *find_router(moe.router);
   if (!router.has_parameters || router.choices(moe.router_options) == 0) return {};
   if (moe.experts == 1 || balanced(moe)) return {};
+  const std::string bias = load_bias(moe).option;
   return fmt::format(
       "nothing balances the load of router {}: it may send most tokens to few experts and leave "
       "the "
       "others untrained; add moe.balance: [{{type: switch, coef: 0.01}}]{}",
-      moe.router, moe.router_options.has("bias_update") ? ", or router.bias_update: 0.001" : "");
+      moe.router, bias.empty() ? "" : fmt::format(", or router.{}: 0.001", bias));
 }
 
 std::string all_chosen(const MoEConfig& moe) {
-  const int64_t choices = find_router(moe.router)->choices(moe.router_options);
-  if (moe.experts == 1 || choices != moe.experts || moe.router == "st_moe") return {};
+  const RouterDescriptor& router = *find_router(moe.router);
+  if (moe.experts == 1 || router.choices(moe.router_options) != moe.experts) return {};
+  if (router.choices_option.empty()) return {};
   return fmt::format(
       "router {} chooses all {} experts for each token: the layer costs as much as a dense one and "
-      "balancing has nothing to do; lower top_k or raise moe.experts",
-      moe.router, moe.experts);
+      "balancing has nothing to do; lower {} or raise moe.experts",
+      moe.router, moe.experts, router.choices_option);
 }
 
 std::string certain_drops(const MoEConfig& moe, int64_t seq_len) {
@@ -92,18 +79,16 @@ std::string never_drops(const MoEConfig& moe) {
       format_real(*moe.capacity_factor), moe.experts);
 }
 
-// The bias moves by a fixed amount each step; the scores that it is added to sum to 1.
+// The bias moves by a fixed amount each step.
 std::string coarse_bias(const MoEConfig& moe) {
-  if (!moe.router_options.has("bias_update")) return {};
-  const double rate = moe.router_options.real("bias_update");
-  const bool sigmoid =
-      moe.router_options.has("score") && moe.router_options.text("score") == "sigmoid";
-  const double mean = sigmoid ? 0.5 : 1.0 / static_cast<double>(moe.experts);
-  if (rate <= mean) return {};
+  const LoadBias bias = load_bias(moe);
+  if (bias.rate <= bias.mean_score) return {};
   return fmt::format(
-      "router.bias_update: {} is more than the mean score ({} with {} experts): a single step "
-      "outweighs what the router says; 0.001 is usual",
-      format_real(rate), format_computed(mean, rate), moe.experts);
+      "router.{}: {} is more than the mean score ({} with {} experts): a single step outweighs "
+      "what "
+      "the router says; 0.001 is usual",
+      bias.option, format_real(bias.rate), format_computed(bias.mean_score, bias.rate),
+      moe.experts);
 }
 
 std::string sees_future(const MoEConfig& moe) {
@@ -121,10 +106,11 @@ std::vector<std::string> moe_warnings(const RunConfig& config) {
   std::vector<std::string> list;
   for (const auto& moe : config.model.moe) {
     if (!moe || find_router(moe->router) == nullptr) continue;
-    for (const std::string& text :
-         {constant_weight(*moe), constant_within_group(*moe), unbalanced(*moe), all_chosen(*moe),
-          certain_drops(*moe, config.model.seq_len), never_drops(*moe), coarse_bias(*moe),
-          sees_future(*moe)}) {
+    std::vector<std::string> found = of_router(*moe);
+    found.insert(found.end(),
+                 {unbalanced(*moe), all_chosen(*moe), certain_drops(*moe, config.model.seq_len),
+                  never_drops(*moe), coarse_bias(*moe), sees_future(*moe)});
+    for (const std::string& text : found) {
       const bool known = std::find(list.begin(), list.end(), text) != list.end();
       if (!text.empty() && !known) list.push_back(text);
     }

@@ -5,6 +5,7 @@
 #include "launch/config/schema_keys.h"
 #include "launch/config/variants.h"
 #include "models/families/table.h"
+#include "moe/layer/moe_config.h"
 
 namespace troupe {
 
@@ -131,7 +132,7 @@ namespace {
 
 void add_router(std::vector<Key>& keys, const std::string& prefix) {
   const std::vector<Variant> variants = router_variants();
-  keys.push_back(choice_key(prefix + ".type", names(variants), "topk",
+  keys.push_back(choice_key(prefix + ".type", names(variants), MoEConfig{}.router.c_str(),
                             "How tokens find their experts; each type has options of its own."));
   for (const Variant& variant : variants) {
     for (const Field& field : variant.fields) {

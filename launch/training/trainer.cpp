@@ -31,12 +31,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-bool reads_token_counts(const ModelConfig& model) {
-  return std::any_of(model.moe.begin(), model.moe.end(), [](const std::optional<MoEConfig>& moe) {
-    return moe && find_router(moe->router)->needs_token_counts;
-  });
-}
-
 // Of the whole model, of which a pipeline stage holds some.
 std::vector<ExpertLayer> expert_layers(const ModelConfig& model) {
   std::vector<ExpertLayer> layers;
@@ -44,11 +38,6 @@ std::vector<ExpertLayer> expert_layers(const ModelConfig& model) {
     if (model.moe[i]) layers.push_back({static_cast<int64_t>(i), model.moe[i]->experts});
   }
   return layers;
-}
-
-EngineConfig with_token_counts(EngineConfig engine, const TrainingData& data) {
-  if (reads_token_counts(engine.model)) engine.token_counts = token_counts(data.corpus.train);
-  return engine;
 }
 
 int64_t scalar_step(const State& state) {
@@ -77,10 +66,12 @@ Trainer::Trainer(const RunConfig& config, TrainingData& data, RankRuntime& runti
       directory_(directory),
       stop_requested_(std::move(stop_requested)),
       mesh_(config.parallel, runtime.world()),
-      engine_(with_token_counts(engine_config(config), data), mesh_, runtime.device()),
+      engine_(engine_config(config), mesh_, runtime.device()),
       totals_(training_flops(config.model, config.train.global_batch),
               config.train.global_batch * config.model.seq_len),
-      saver_(runtime.world(), runtime.device()) {}
+      saver_(runtime.world(), runtime.device()) {
+  engine_.read_corpus(CorpusFacts([&data] { return token_counts(data.corpus.train); }));
+}
 
 Trainer::~Trainer() = default;
 

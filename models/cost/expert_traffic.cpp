@@ -110,7 +110,8 @@ class ExpertTraffic {
 
   // Of the tokens of a micro-batch, how many have a row for a node, and how many pairs.
   int64_t rows_for(int node) const {
-    const double k = static_cast<double>(find_router(moe_.router)->choices(moe_.router_options));
+    const RouterDescriptor& router = *find_router(moe_.router);
+    const double k = static_cast<double>(router.choices(moe_.router_options));
     if (k == 0) {  // experts choose
       const double each = static_cast<double>(pairs_) / static_cast<double>(tokens_ * moe_.experts);
       const double none =
@@ -118,9 +119,7 @@ class ExpertTraffic {
       return std::llround(static_cast<double>(tokens_) * (1 - none));
     }
     const double kept = static_cast<double>(pairs_) / (static_cast<double>(tokens_) * k);
-    // Router smile chooses within one of its groups of consecutive experts.
-    const int64_t groups =
-        moe_.router_options.has("groups") ? moe_.router_options.integer("groups") : 1;
+    const int64_t groups = router_groups(router, moe_.router_options);
     const int64_t size = moe_.experts / groups;
     double none = 0.0;
     for (int64_t g = 0; g < groups; ++g) {

@@ -25,7 +25,7 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
     : config_(config),
       mesh_(mesh),
       device_(device),
-      model_(make_model(config.model, mesh, device, config.seed, config.token_counts)),
+      model_(make_model(config.model, mesh, device, config.seed)),
       sync_(std::make_unique<GradientSync>(model_->parameters(), mesh)),
       optimizer_(make_optimizer(config.optimizer, config.optimizer_options, model_->parameters(),
                                 config.parameter_groups)) {
@@ -51,6 +51,10 @@ TrainingEngine::TrainingEngine(const EngineConfig& config, const Mesh& mesh,
 }
 
 TrainingEngine::~TrainingEngine() = default;
+
+void TrainingEngine::read_corpus(const CorpusFacts& corpus) {
+  for (MoELayer* layer : model_->moe_layers()) layer->read_corpus(corpus);
+}
 
 void TrainingEngine::spread_values() {
   values_ = std::make_unique<ShardedParameters>(model_->parameters(), model_->units(), mesh_);

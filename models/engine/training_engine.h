@@ -27,11 +27,10 @@ struct EngineConfig {
   double clip = 1.0;  // 0 = off
   std::vector<ParameterGroup> parameter_groups;
   std::string schedule = "constant";
-  Options schedule_options;           // of the schedule's field list
-  int64_t steps = 1;                  // of the whole run: what the schedule ends at
-  int64_t global_batch = 1;           // sequences
-  int64_t micro_batch = 1;            // sequences per data rank
-  std::vector<int64_t> token_counts;  // of the training corpus, for hash: balanced
+  Options schedule_options;  // of the schedule's field list
+  int64_t steps = 1;         // of the whole run: what the schedule ends at
+  int64_t global_batch = 1;  // sequences
+  int64_t micro_batch = 1;   // sequences per data rank
 };
 
 // Micro-batch `micro` of data rank `dp`: micro_batch consecutive samples of the step's batch.
@@ -81,6 +80,9 @@ class TrainingEngine {
   TrainingEngine(const EngineConfig& config, const Mesh& mesh,
                  const std::shared_ptr<Device>& device);
   ~TrainingEngine();
+
+  // For routers that depend on the corpus: before the first step of a run.
+  void read_corpus(const CorpusFacts& corpus);
 
   // batch(micro): this rank's micro-batch, asked for in order.
   // replay (for tests): one list of assignments (of this rank's MoE layers) per micro-batch. Where

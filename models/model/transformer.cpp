@@ -41,8 +41,7 @@ Tensor backward_enters(const Tensor& x, StepPosition& position, int layer) {
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, const TransformerParts& parts, const Mesh& mesh,
-                         const std::shared_ptr<Device>& device, uint64_t seed,
-                         const std::vector<int64_t>& token_counts)
+                         const std::shared_ptr<Device>& device, uint64_t seed)
     : config_(config),
       mesh_(mesh),
       region_(mesh),
@@ -62,7 +61,6 @@ Transformer::Transformer(const ModelConfig& config, const TransformerParts& part
   context.seed = seed;
   context.parameters = parameter_context(config, mesh.parallelism());
   context.rope_tables = std::make_shared<RopeTables>();
-  context.token_counts = token_counts;
   const int stage = mesh.coordinate(Axis::pp);
   const bool last_stage = stage + 1 == mesh.size(Axis::pp);
   if (stage == 0) {

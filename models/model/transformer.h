@@ -15,11 +15,9 @@ class Transformer final : public Model {
  public:
   // Makes the layers of this rank's pipeline stage: one piece of the model per chunk, the embedding
   // in the first piece of all, the last norm and the head in the last. Names stay those of the
-  // whole model. token_counts: [vocab] of the training corpus (only read by hash: balanced; may be
-  // empty). Throws Error(usage) where there are fewer layers than pieces.
+  // whole model. Throws Error(usage) where there are fewer layers than pieces.
   Transformer(const ModelConfig& config, const TransformerParts& parts, const Mesh& mesh,
-              const std::shared_ptr<Device>& device, uint64_t seed,
-              const std::vector<int64_t>& token_counts);
+              const std::shared_ptr<Device>& device, uint64_t seed);
 
   MicroBatchContext stream(const TokenContext& tokens) const override;
   Tensor forward_chunk(int chunk, const Tensor& x_TD, const MicroBatchContext& stream,

@@ -33,23 +33,10 @@ class MoEFeedForward final : public FeedForward {
   MoELayer layer_;
 };
 
-bool jittered(const MoEConfig& moe) {
-  return moe.router_options.has("jitter") && moe.router_options.real("jitter") > 0;
-}
-
-// Columns of the tables [T, ...] that the router keeps: scores and probabilities, one more per
-// balance term that reads logits, four with noise. Of each of its matrices: router smile has small
-// ones for groups and for the experts in them.
-int64_t router_columns(const MoEConfig& moe, const RouterDescriptor& router) {
-  int64_t tables = 2;
-  for (const BalanceTerm& term : moe.balance) tables += term.coef != 0 ? 1 : 0;
-  if (moe.router_options.has("noise") && moe.router_options.text("noise") == "learned") {
-    return (tables + 4) * moe.experts;
-  }
-  int64_t columns = 0;
-  for (const RouterMatrix& matrix : router_matrices(router, moe.router_options, moe.experts))
-    columns += tables * matrix.rows;
-  return columns;
+RouterMemory memory_of_router(const MoEConfig& moe, const RouterDescriptor& router) {
+  const auto terms = std::count_if(moe.balance.begin(), moe.balance.end(),
+                                   [](const BalanceTerm& term) { return term.coef != 0; });
+  return router_memory(router, moe.router_options, moe.experts, terms);
 }
 
 // The experts that read a token, on average where experts choose.
@@ -79,7 +66,6 @@ class MoEPart final : public NamedPart<FeedForward> {
     inputs.down_init_std = context.parameters.residual_std;
     inputs.seed = context.seed;
     inputs.vocab = vocab_;
-    inputs.token_counts = context.token_counts;
     return std::make_unique<MoEFeedForward>(inputs, context);
   }
 
@@ -89,12 +75,11 @@ class MoEPart final : public NamedPart<FeedForward> {
     require(found != nullptr, "no router named {}", moe_.router);
     return *found;
   }
-  // What a router keeps of its input: the rows as they are, or, jittered, in its own type the rows,
-  // the factors and their product.
-  int64_t router_rows(const MemoryContext& context) const {
+  // What a router keeps of its input.
+  int64_t router_rows(const RouterMemory& router, const MemoryContext& context) const {
     const int64_t elements = context.rows() / context.tp() * dim_;
-    if (!jittered(moe_)) return allocated(elements * bytes_of(context.compute));
-    return 3 * allocated(elements * bytes_of(moe_.router_precision));
+    if (router.input_copies == 0) return allocated(elements * bytes_of(context.compute));
+    return router.input_copies * allocated(elements * bytes_of(moe_.router_precision));
   }
 
   int64_t dim_;
@@ -144,15 +129,15 @@ PartMemory MoEPart::memory(const MemoryContext& context) const {
   memory.backward += allocated(rows * dim_ * c);  // gradient of the experts' output
   // Gate weights, row indices.
   memory.saved += 2 * allocated(rows * bytes_of(wide(context.compute))) + 5 * allocated(rows * 4);
+  const RouterMemory kept = memory_of_router(moe_, router());
   if (router().has_parameters) {
-    memory.saved += router_rows(context);
-    memory.saved += allocated(router_columns(moe_, router()) * context.tokens() *
-                              bytes_of(moe_.router_precision));
+    memory.saved += router_rows(kept, context);
+    memory.saved += allocated(kept.columns * context.tokens() * bytes_of(moe_.router_precision));
   }
   if (moe_.shared_experts > 0) {
     PartMemory shared = swiglu_memory(context, 1, context.rows(), dim_,
                                       moe_.shared_experts * moe_.shared_ffn_dim / context.tp());
-    if (router().has_parameters && !jittered(moe_)) {
+    if (router().has_parameters && kept.input_copies == 0) {
       shared.saved -= context.rows(dim_);  // the same rows as the router's input
     }
     memory.add(shared);

@@ -68,7 +68,6 @@ struct ModuleContext {
   uint64_t seed = 0;  // of the initial values
   ParameterContext parameters;
   std::shared_ptr<RopeTables> rope_tables;
-  std::vector<int64_t> token_counts;  // [vocab] of the training corpus, for hash: balanced
 };
 
 // The parameters that a module owns, in the order of their list.

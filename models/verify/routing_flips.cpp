@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "moe/routers/table.h"
 
 namespace troupe::laws {
 namespace {
@@ -25,6 +26,7 @@ struct Pair {
   const LawResult& one;
   const LawResult& other;
   const MoEConfig& moe;
+  const RouterDescriptor& router;
   size_t layer = 0;
 
   const std::vector<double>& scores(bool first) const {
@@ -39,11 +41,11 @@ struct Pair {
   }
 };
 
-// Weight of the second of two experts, normalised over both.
-double second_weight(const Pair& runs, bool first, int64_t sample, int64_t token, int32_t best,
-                     int32_t second) {
-  return 1.0 / (1.0 + std::exp(runs.score(first, sample, token, best) -
-                               runs.score(first, sample, token, second)));
+// What the draw that left out an expert in one run was held against.
+double drawn_against(const Pair& runs, bool first, int64_t sample, int64_t token, int32_t best,
+                     int32_t expert) {
+  return runs.router.drawn_against(runs.score(first, sample, token, best),
+                                   runs.score(first, sample, token, expert));
 }
 
 // A token's choices, place by place.
@@ -57,10 +59,10 @@ void token_flips(const Pair& runs, int64_t sample, int64_t token, std::vector<Fl
     if (flip.expert >= 0 && flip.other >= 0) {
       flip.margin = std::abs(runs.score(true, sample, token, flip.expert) -
                              runs.score(true, sample, token, flip.other));
-    } else if (runs.moe.router == "st_moe" && i == 1 && a[0] == b[0]) {
-      const int32_t second = std::max(flip.expert, flip.other);
-      flip.margin = std::abs(second_weight(runs, true, sample, token, a[0], second) -
-                             second_weight(runs, false, sample, token, a[0], second));
+    } else if (runs.router.drawn_against != nullptr && i > 0 && a[0] == b[0]) {
+      const int32_t left_out = std::max(flip.expert, flip.other);
+      flip.margin = std::abs(drawn_against(runs, true, sample, token, a[0], left_out) -
+                             drawn_against(runs, false, sample, token, a[0], left_out));
     }
     out.push_back(flip);
   }
@@ -140,10 +142,11 @@ std::vector<Flip> routing_flips(const LayoutRun& law, const LawResult& one,
       std::find_if(law.engine.model.moe.begin(), law.engine.model.moe.end(),
                    [](const std::optional<MoEConfig>& moe) { return moe.has_value(); });
   require(first != law.engine.model.moe.end(), "flips of a model without experts");
-  const Pair runs{law, one, other, **first, 0};
+  const Pair runs{law, one, other, **first, *find_router((*first)->router), 0};
   // Without scores (hash) every difference is a bug: its margin stays infinite.
   const bool scored = !one.selection.at(0).empty() && !other.selection.at(0).empty();
-  if (scored && runs.moe.router == "expert_choice") {
+  const bool experts_choose = runs.router.choices(runs.moe.router_options) == 0;
+  if (scored && experts_choose) {
     for (const std::vector<Place>& group : groups_of(runs)) {
       for (int32_t e = 0; e < runs.moe.experts; ++e) expert_flips(runs, group, e, out);
     }

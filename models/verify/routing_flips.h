@@ -22,8 +22,8 @@ std::string text(const Flip& flip);
 // Flips of the first step in the first MoE layer: only there both runs see the same tokens with the
 // same weights, to within rounding. What lies behind a flip has other inputs and proves nothing.
 //  - token choice: the gap of the two experts' scores;
-//  - a second expert kept at random (st_moe): the change of its weight, which the threshold lies
-//  in;
+//  - an expert left out by a draw: the change of what the draw is held against
+//    (RouterDescriptor::drawn_against);
 //  - expert choice: the gap to the nearest token that the expert took instead.
 std::vector<Flip> routing_flips(const LayoutRun& law, const LawResult& one, const LawResult& other);
 double largest_margin(const std::vector<Flip>& flips);

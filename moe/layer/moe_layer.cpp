@@ -33,7 +33,6 @@ std::unique_ptr<Router> make_router(const MoELayerInputs& inputs,
   router.init_std = inputs.init_std;
   router.seed = inputs.seed;
   router.vocab = inputs.vocab;
-  router.token_counts = inputs.token_counts;
   router.device = device;
   return descriptor->make(inputs.config.router_options, router);
 }
@@ -266,6 +265,8 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   out.assignment.weight = {};
   return out;
 }
+
+void MoELayer::read_corpus(const CorpusFacts& corpus) { impl_->router->read_corpus(corpus); }
 
 bool MoELayer::needs_batch_before_backward() const {
   const auto& terms = impl_->inputs.config.balance;

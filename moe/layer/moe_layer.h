@@ -22,13 +22,12 @@ namespace troupe {
 struct MoELayerInputs {
   MoEConfig config;
   int64_t dim = 0;
-  std::string name;                   // "layers.3.moe"
-  DType compute = DType::f32;         // of products and activations
-  double init_std = 0.02;             // router, gate and up
-  double down_init_std = 0.02;        // the projection back into the residual stream
-  uint64_t seed = 0;                  // run.seed
-  int64_t vocab = 0;                  // for the hash router
-  std::vector<int64_t> token_counts;  // [vocab] of the training corpus, for hash: balanced
+  std::string name;             // "layers.3.moe"
+  DType compute = DType::f32;   // of products and activations
+  double init_std = 0.02;       // router, gate and up
+  double down_init_std = 0.02;  // the projection back into the residual stream
+  uint64_t seed = 0;            // run.seed
+  int64_t vocab = 0;
 };
 
 struct MoEOutput {
@@ -56,6 +55,9 @@ class MoELayer {
   // micro-batch whose experts and drops are taken instead of routing.
   MoEOutput forward(const Tensor& x_TD, const TokenContext& context,
                     const Assignment* replay = nullptr, const TokenSharding* sharding = nullptr);
+
+  // See Router::read_corpus.
+  void read_corpus(const CorpusFacts& corpus);
 
   // For scope global_batch_exact: must be called between the last forward of a step and its first
   // backward, with the statistics of the whole batch (see add_over_ranks). Gives the losses of

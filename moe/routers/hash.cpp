@@ -12,20 +12,16 @@ namespace troupe {
 namespace {
 
 // Ids by falling count, each to the expert with the smallest total so far; ties to the lowest.
-std::vector<int32_t> balanced_table(const RouterInputs& inputs) {
-  const auto vocab = static_cast<size_t>(inputs.vocab);
-  std::vector<int64_t> counts = inputs.token_counts;
-  require(counts.empty() || counts.size() == vocab, "counts of {} token ids, vocabulary of {}",
-          counts.size(), vocab);
-  counts.resize(vocab, 0);
-  std::vector<int32_t> ids(vocab);
+// counts: [vocab].
+std::vector<int32_t> balanced_table(const std::vector<int64_t>& counts, int64_t experts) {
+  std::vector<int32_t> ids(counts.size());
   std::iota(ids.begin(), ids.end(), 0);
   std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
     return counts[static_cast<size_t>(a)] > counts[static_cast<size_t>(b)];
   });
-  std::vector<int64_t> total(static_cast<size_t>(inputs.experts), 0);
-  std::vector<int64_t> ids_held(static_cast<size_t>(inputs.experts), 0);
-  std::vector<int32_t> table(vocab);
+  std::vector<int64_t> total(static_cast<size_t>(experts), 0);
+  std::vector<int64_t> ids_held(static_cast<size_t>(experts), 0);
+  std::vector<int32_t> table(counts.size());
   for (const int32_t id : ids) {
     size_t best = 0;
     for (size_t e = 1; e < total.size(); ++e) {
@@ -42,7 +38,9 @@ std::vector<int32_t> balanced_table(const RouterInputs& inputs) {
 std::vector<int32_t> make_table(const Options& options, const RouterInputs& inputs) {
   require(inputs.vocab > 0, "a hash router needs the vocabulary's size");
   const std::string& kind = options.text("kind");
-  if (kind == "balanced") return balanced_table(inputs);
+  if (kind == "balanced")
+    return balanced_table(std::vector<int64_t>(static_cast<size_t>(inputs.vocab), 0),
+                          inputs.experts);
   const Random random(static_cast<uint64_t>(options.integer("seed")), "router hash", inputs.name);
   std::vector<int32_t> table(static_cast<size_t>(inputs.vocab));
   for (size_t id = 0; id < table.size(); ++id) {
@@ -57,7 +55,10 @@ std::vector<int32_t> make_table(const Options& options, const RouterInputs& inpu
 class Hash final : public Router {
  public:
   Hash(const Options& options, const RouterInputs& inputs)
-      : name_(inputs.name), experts_(inputs.experts), precision_(inputs.precision) {
+      : name_(inputs.name),
+        experts_(inputs.experts),
+        balanced_(options.text("kind") == "balanced"),
+        precision_(inputs.precision) {
     const std::vector<int32_t> table = make_table(options, inputs);
     table_ = Tensor::from(std::span<const int32_t>(table), Shape{inputs.vocab}, inputs.device);
   }
@@ -72,6 +73,14 @@ class Hash final : public Router {
   }
 
   int64_t choices() const override { return 1; }
+  void read_corpus(const CorpusFacts& corpus) override {
+    if (!balanced_) return;
+    const std::vector<int64_t>& counts = corpus.token_counts();
+    require(static_cast<int64_t>(counts.size()) == table_.dim(0),
+            "counts of {} token ids, vocabulary of {}", counts.size(), table_.dim(0));
+    const std::vector<int32_t> table = balanced_table(counts, experts_);
+    table_ = Tensor::from(std::span<const int32_t>(table), table_.shape(), table_.device());
+  }
   void state(State& state) override {
     state.tensors.push_back(replicated_state("router/" + name_ + ".table", table_));
   }
@@ -96,6 +105,7 @@ class Hash final : public Router {
 
   std::string name_;
   int64_t experts_;
+  bool balanced_;
   DType precision_;
   Tensor table_;  // i32 [vocab]
 };
@@ -128,7 +138,6 @@ RouterDescriptor router_hash() {
     return "";
   };
   out.has_parameters = false;
-  out.needs_token_counts = true;
   out.balance_problem = [](const std::string&, const Options&) {
     return std::string("a hash router has nothing to learn: no term has a gradient");
   };

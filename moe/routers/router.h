@@ -15,6 +15,7 @@
 #include "core/parameter/state.h"
 #include "moe/dispatch/assignment.h"
 #include "moe/dispatch/groups.h"
+#include "moe/routers/corpus_facts.h"
 
 namespace troupe {
 
@@ -71,6 +72,9 @@ class Router {
   virtual bool balance_by_first_choice() const { return false; }
   // True when the assignment already respects the capacity (expert choice).
   virtual bool limits_itself() const { return false; }
+  // Once before the first step of a run, for routers that depend on the corpus; what they make of
+  // it is part of their state. Without it (estimates, benchmarks) they take it for even.
+  virtual void read_corpus(const CorpusFacts& corpus) { (void)corpus; }
   // Once per optimizer step, with the whole batch's counts before drops.
   virtual void after_step(std::span<const int64_t> selected) { (void)selected; }
   virtual void parameters(const std::function<void(Parameter&)>& visit) { (void)visit; }
@@ -85,9 +89,8 @@ struct RouterInputs {
   std::string name;  // "layers.3.moe.router": parameters, state and random draws are keyed by it
   DType precision = DType::f32;  // f32 or f64
   double init_std = 0.02;
-  uint64_t seed = 0;                  // run.seed
-  int64_t vocab = 0;                  // for hash
-  std::vector<int64_t> token_counts;  // [vocab] of the training corpus, for hash: balanced
+  uint64_t seed = 0;  // run.seed
+  int64_t vocab = 0;
   std::shared_ptr<Device> device;
 };
 
@@ -97,6 +100,26 @@ struct RouterMatrix {
   int64_t rows = 0;
 };
 
+// What a router keeps of T tokens for backward, for estimates of memory.
+struct RouterMemory {
+  int64_t columns = 0;       // of tables [T, columns] in router precision
+  int64_t input_copies = 0;  // of its input in router precision; 0 = the input as it is
+};
+
+// A bias on the scores that choose, which the router moves against the load after each step.
+struct LoadBias {
+  std::string option;       // that says its rate
+  double rate = 0.0;        // 0 = off
+  double mean_score = 1.0;  // of what it is added to
+};
+
+// An option without effect beside the others.
+struct UnreadOption {
+  std::string option;
+  std::string reason;
+};
+
+// All that is known of a router outside its file: who needs to know more asks for a member here.
 struct RouterDescriptor {
   std::string name;  // as in YAML
   std::string help;
@@ -104,18 +127,33 @@ struct RouterDescriptor {
   std::unique_ptr<Router> (*make)(const Options& options, const RouterInputs& inputs) = nullptr;
   // Experts per token (0: experts choose, capacity_factor on average).
   int64_t (*choices)(const Options& options) = nullptr;
+  std::string choices_option;  // the option that says how many, if one does
+  // Consecutive experts form so many groups of one size, and a token's experts lie in one of them;
+  // null = one group.
+  int64_t (*groups)(const Options& options) = nullptr;
   // Options that do not fit together or to the number of experts, in words; empty when sound.
   std::string (*problem)(const Options& options, int64_t experts) = nullptr;
+  // Null = all are read.
+  std::vector<UnreadOption> (*unread)(const Options& options) = nullptr;
+  // What is legal and yet costs its user a day, in words. balanced: the load is pushed towards
+  // even, by a loss or by load_bias. Null = nothing.
+  std::vector<std::string> (*warnings)(const Options& options, bool balanced) = nullptr;
   bool needs_capacity = false;    // capacity_factor none is refused
   bool uses_min_capacity = true;  // min_capacity and priority are read
   bool has_parameters = true;     // hash has none
   // Its matrices, in the order of Router::parameters; null = "weight" with a row for each expert,
   // if it has parameters (see router_matrices in table.h).
   std::vector<RouterMatrix> (*matrices)(const Options& options, int64_t experts) = nullptr;
-  bool needs_token_counts = false;  // may read RouterInputs::token_counts
+  // Null: for each row of its matrices a score, a probability, and what each balance term reads.
+  RouterMemory (*memory)(const Options& options, int64_t experts, int64_t balance_terms) = nullptr;
+  LoadBias (*load_bias)(const Options& options, int64_t experts) = nullptr;  // null = has none
+  // Where a choice after the first is left out by a draw: what the draw is held against, from the
+  // scores (Routing::selection_TE) of the first one and of this one. Null = all choices are kept.
+  double (*drawn_against)(double first_score, double score) = nullptr;
   // Balance terms ("switch", "z", "importance", "load") that give no gradient here, with the
   // reason.
   std::string (*balance_problem)(const std::string& term, const Options& options) = nullptr;
+  std::string balance_option;  // that balance_problem reads, if it reads one
 };
 
 }  // namespace troupe

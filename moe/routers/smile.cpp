@@ -118,6 +118,16 @@ class Smile final : public Router {
   std::unique_ptr<Parameter> group_weight_;
 };
 
+// A single expert within a group, whose probability there is divided by itself: what is left of the
+// weight is the probability of the group.
+std::vector<std::string> warnings(const Options& options, bool balanced) {
+  if (options.integer("top_k") != 1 || !options.boolean("renormalize")) return {};
+  return {fmt::format(
+      "router smile with top_k: 1 and renormalize: true gives the expert within a group the weight "
+      "1, so the LM loss has no gradient for that choice{}; write renormalize: false",
+      balanced ? " and only balancing moves it" : " and nothing trains it")};
+}
+
 FieldList fields() {
   Field groups = make_field("groups", FieldType::integer, int64_t{2},
                             "groups of experts with consecutive numbers; a token's experts lie in "
@@ -143,6 +153,9 @@ RouterDescriptor router_smile() {
     return std::make_unique<Smile>(options, inputs);
   };
   out.choices = [](const Options& options) { return options.integer("top_k"); };
+  out.choices_option = "top_k";
+  out.groups = [](const Options& options) { return options.integer("groups"); };
+  out.warnings = warnings;
   out.matrices = [](const Options& options, int64_t experts) {
     const int64_t groups = options.integer("groups");
     std::vector<RouterMatrix> matrices{{"weight", experts / groups}};

@@ -2,6 +2,7 @@
 // to 1; in training the second one is kept with probability min(1, weight / threshold). All first
 // choices find their slots before any second choice.
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -125,6 +126,10 @@ RouterDescriptor router_st_moe() {
     return std::make_unique<StMoe>(options, inputs);
   };
   out.choices = [](const Options&) { return int64_t{2}; };
+  // The weight of the second of two experts, divided by their sum.
+  out.drawn_against = [](double first_score, double score) {
+    return 1.0 / (1.0 + std::exp(first_score - score));
+  };
   out.problem = [](const Options&, int64_t) { return std::string(); };
   out.balance_problem = [](const std::string& term, const Options&) -> std::string {
     return term == "load" ? "the smooth load needs the learned noise of router topk" : "";

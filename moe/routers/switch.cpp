@@ -73,6 +73,14 @@ RouterDescriptor router_switch() {
     return std::make_unique<Switch>(options, inputs);
   };
   out.choices = [](const Options&) { return int64_t{1}; };
+  // A score, a probability, and what balance terms read; jittered, its input in its own type, the
+  // factors and their product.
+  out.memory = [](const Options& options, int64_t experts, int64_t balance_terms) {
+    return RouterMemory{(2 + balance_terms) * experts, options.real("jitter") > 0 ? 3 : 0};
+  };
+  out.load_bias = [](const Options& options, int64_t experts) {
+    return selection_bias_of(options, 1.0 / static_cast<double>(experts));
+  };
   out.problem = [](const Options&, int64_t) { return std::string(); };
   out.balance_problem = [](const std::string& term, const Options&) -> std::string {
     return term == "load" ? "the smooth load needs the learned noise of router topk" : "";

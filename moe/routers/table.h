@@ -21,5 +21,12 @@ const RouterDescriptor* find_router(const std::string& name);
 // The learned matrices of a router with these options.
 std::vector<RouterMatrix> router_matrices(const RouterDescriptor& router, const Options& options,
                                           int64_t experts);
+// Groups of consecutive experts, 1 where the router knows none.
+int64_t router_groups(const RouterDescriptor& router, const Options& options);
+// balance_terms: how many are on.
+RouterMemory router_memory(const RouterDescriptor& router, const Options& options, int64_t experts,
+                           int64_t balance_terms);
+// Of rate 0 where the router has none.
+LoadBias router_load_bias(const RouterDescriptor& router, const Options& options, int64_t experts);
 
 }  // namespace troupe

@@ -1,6 +1,8 @@
 // Top-k routing (Shazeer et al. 2017, arXiv:1701.06538) with the variants of its successors:
 // softmax over all experts (Switch, Qwen), over the chosen ones (Mixtral), or sigmoid scores
 // (DeepSeek-V3).
+#include <fmt/core.h>
+
 #include "core/base/error.h"
 #include "core/ops/activation.h"
 #include "core/ops/arithmetic.h"
@@ -124,6 +126,21 @@ class TopK final : public Router {
   SelectionBias bias_;
 };
 
+// A single chosen expert whose weight is divided by itself: no matter what the router says.
+std::vector<std::string> warnings(const Options& options, bool balanced) {
+  if (options.integer("top_k") != 1) return {};
+  const bool after = options.text("score") == "softmax_after";
+  if (!after && !options.boolean("renormalize")) return {};
+  return {fmt::format(
+      "router topk with top_k: 1 and {} gives every token the weight 1, so the LM loss has no "
+      "gradient for the router{}; write {}",
+      after ? "score: softmax_after" : "renormalize: true",
+      balanced ? " and only balancing moves it" : " and nothing trains it",
+      after ? "score: softmax and renormalize: false" : "renormalize: false (or type: switch)")};
+}
+
+bool noisy(const Options& options) { return options.text("noise") == "learned"; }
+
 FieldList fields() {
   Field top_k = make_field("top_k", FieldType::integer, int64_t{2}, "experts per token");
   top_k.minimum = 1;
@@ -155,9 +172,10 @@ RouterDescriptor router_topk() {
     return std::make_unique<TopK>(options, inputs);
   };
   out.choices = [](const Options& options) { return options.integer("top_k"); };
+  out.choices_option = "top_k";
   out.matrices = [](const Options& options, int64_t experts) {
     std::vector<RouterMatrix> matrices{{"weight", experts}};
-    if (options.text("noise") == "learned") matrices.push_back({"noise", experts});
+    if (noisy(options)) matrices.push_back({"noise", experts});
     return matrices;
   };
   out.problem = [](const Options& options, int64_t experts) -> std::string {
@@ -165,8 +183,23 @@ RouterDescriptor router_topk() {
     if (k <= experts) return "";
     return fmt::format("top_k {} of {} experts; at most {}", k, experts, experts);
   };
+  out.unread = [](const Options& options) -> std::vector<UnreadOption> {
+    if (options.text("score") != "softmax_after") return {};
+    return {{"renormalize", "score softmax_after makes the chosen weights sum to 1"}};
+  };
+  out.warnings = warnings;
+  // Scores, probabilities, what balance terms read; with noise also its deviation, before and after
+  // the softplus, the draws and the noisy scores.
+  out.memory = [](const Options& options, int64_t experts, int64_t balance_terms) {
+    return RouterMemory{(2 + balance_terms + (noisy(options) ? 4 : 0)) * experts};
+  };
+  out.load_bias = [](const Options& options, int64_t experts) {
+    const bool sigmoid = options.text("score") == "sigmoid";
+    return selection_bias_of(options, sigmoid ? 0.5 : 1.0 / static_cast<double>(experts));
+  };
+  out.balance_option = "noise";
   out.balance_problem = [](const std::string& term, const Options& options) -> std::string {
-    if (term == "load" && options.text("noise") != "learned")
+    if (term == "load" && !noisy(options))
       return "the smooth load is made from the noise: it needs router.noise learned";
     return "";
   };

@@ -34,9 +34,7 @@ TrainedModel bench_model(const Arguments& arguments, RankRuntime& runtime) {
   }
   runtime.configure(out.config.runtime);
   out.mesh = std::make_unique<Mesh>(MeshShape::data_expert(1, 1), runtime.world());
-  const std::vector<int64_t> counts(static_cast<size_t>(out.config.model.vocab), 1);
-  out.model =
-      make_model(out.config.model, *out.mesh, runtime.device(), out.config.run.seed, counts);
+  out.model = make_model(out.config.model, *out.mesh, runtime.device(), out.config.run.seed);
   return out;
 }
 

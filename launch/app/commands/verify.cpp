@@ -217,7 +217,6 @@ int verify(Job& job, RankRuntime& runtime) {
     // All layouts of a number of ranks ask for no more stages than there are ranks.
     engine = shrink(engine, job.list.ranks, most_chunks(layouts));
   }
-  engine.token_counts.assign(static_cast<size_t>(engine.model.vocab), 1);
   Report report(job, leader);
   report.begin(layouts, engine);
   Verifier verifier(job.verify);

@@ -28,9 +28,8 @@ const FamilyDescriptor& find_family(const std::string& name) {
 }
 
 std::unique_ptr<Model> make_model(const ModelConfig& config, const Mesh& mesh,
-                                  const std::shared_ptr<Device>& device, uint64_t seed,
-                                  const std::vector<int64_t>& token_counts) {
-  return std::make_unique<Transformer>(config, parts_of(config), mesh, device, seed, token_counts);
+                                  const std::shared_ptr<Device>& device, uint64_t seed) {
+  return std::make_unique<Transformer>(config, parts_of(config), mesh, device, seed);
 }
 
 std::vector<ParameterSpec> model_parameters(const ModelConfig& config,

@@ -17,8 +17,7 @@ const FamilyDescriptor& find_family(const std::string& name);
 
 // Layers of this rank's pipeline stage (see Transformer). The mesh must outlive it.
 std::unique_ptr<Model> make_model(const ModelConfig& config, const Mesh& mesh,
-                                  const std::shared_ptr<Device>& device, uint64_t seed,
-                                  const std::vector<int64_t>& token_counts = {});
+                                  const std::shared_ptr<Device>& device, uint64_t seed);
 
 // In the order of Model::parameters() on the ranks of this pipeline stage.
 std::vector<ParameterSpec> model_parameters(const ModelConfig& config,

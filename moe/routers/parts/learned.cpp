@@ -6,7 +6,6 @@
 #include "core/device/cpu/parallel_for.h"
 #include "core/ops/wide_linear.h"
 #include "moe/routers/parts/select.h"
-#include "moe/routers/table.h"
 
 namespace troupe {
 
@@ -25,13 +24,6 @@ std::unique_ptr<Parameter> router_matrix(const RouterInputs& inputs, const std::
 Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED) {
   const Tensor logits = wide_linear(x_TD, weight_ED);
   return input.gather ? input.gather(logits) : logits;
-}
-
-std::vector<RouterMatrix> router_matrices(const RouterDescriptor& router, const Options& options,
-                                          int64_t experts) {
-  if (router.matrices != nullptr) return router.matrices(options, experts);
-  if (!router.has_parameters) return {};
-  return {{"weight", experts}};
 }
 
 namespace {
@@ -89,14 +81,6 @@ Assignment replayed(const Assignment& saved, const TokenContext& context, int64_
   out.kept.assign(out.expert.size(), 1);
   out.weight = {};
   return out;
-}
-
-Field bias_update_field() {
-  Field field = make_field("bias_update", FieldType::real, 0.0,
-                           "step of the selection bias of loss-free balancing, moved once per step "
-                           "by the sign of (mean load - load); 0 = off");
-  field.minimum = 0.0;
-  return field;
 }
 
 }  // namespace troupe

@@ -26,7 +26,4 @@ Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias,
 // other tokens or experts.
 Assignment replayed(const Assignment& saved, const TokenContext& context, int64_t experts);
 
-// The option `bias_update` of routers with loss-free balancing (selection_bias.h).
-Field bias_update_field();
-
 }  // namespace troupe

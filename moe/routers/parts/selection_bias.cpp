@@ -5,6 +5,11 @@
 #include "core/base/error.h"
 
 namespace troupe {
+namespace {
+
+constexpr const char* kOption = "bias_update";
+
+}  // namespace
 
 SelectionBias::SelectionBias(double rate, int64_t experts, std::string name, DType dtype,
                              const std::shared_ptr<Device>& device)
@@ -34,6 +39,18 @@ void SelectionBias::move(std::span<const int64_t> counts) {
 
 void SelectionBias::state(State& state) const {
   if (active()) state.tensors.push_back(replicated_state("router/" + name_ + ".bias", bias_));
+}
+
+Field bias_update_field() {
+  Field field = make_field(kOption, FieldType::real, 0.0,
+                           "step of the selection bias of loss-free balancing, moved once per step "
+                           "by the sign of (mean load - load); 0 = off");
+  field.minimum = 0.0;
+  return field;
+}
+
+LoadBias selection_bias_of(const Options& options, double mean_score) {
+  return {kOption, options.real(kOption), mean_score};
 }
 
 }  // namespace troupe

@@ -10,6 +10,7 @@
 
 #include "core/parameter/state.h"
 #include "core/tensor/tensor.h"
+#include "moe/routers/router.h"
 
 namespace troupe {
 
@@ -31,5 +32,9 @@ class SelectionBias {
   std::string name_;
   Tensor bias_;
 };
+
+// Its option, and what the options say of it. mean_score: of what it is added to.
+Field bias_update_field();
+LoadBias selection_bias_of(const Options& options, double mean_score);
 
 }  // namespace troupe

@@ -31,4 +31,28 @@ const RouterDescriptor* find_router(const std::string& name) {
   return nullptr;
 }
 
+std::vector<RouterMatrix> router_matrices(const RouterDescriptor& router, const Options& options,
+                                          int64_t experts) {
+  if (router.matrices != nullptr) return router.matrices(options, experts);
+  if (!router.has_parameters) return {};
+  return {{"weight", experts}};
+}
+
+int64_t router_groups(const RouterDescriptor& router, const Options& options) {
+  return router.groups != nullptr ? router.groups(options) : 1;
+}
+
+RouterMemory router_memory(const RouterDescriptor& router, const Options& options, int64_t experts,
+                           int64_t balance_terms) {
+  if (router.memory != nullptr) return router.memory(options, experts, balance_terms);
+  RouterMemory memory;
+  for (const RouterMatrix& matrix : router_matrices(router, options, experts))
+    memory.columns += (2 + balance_terms) * matrix.rows;
+  return memory;
+}
+
+LoadBias router_load_bias(const RouterDescriptor& router, const Options& options, int64_t experts) {
+  return router.load_bias != nullptr ? router.load_bias(options, experts) : LoadBias{};
+}
+
 }  // namespace troupe

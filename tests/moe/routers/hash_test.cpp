@@ -33,7 +33,8 @@ TEST(HashRouter, FollowsTheTokenId) {
 TEST(HashRouter, BalancedSpreadsTheCorpus) {
   std::vector<int64_t> counts(32);
   for (size_t id = 0; id < counts.size(); ++id) counts[id] = static_cast<int64_t>(10000 / (id + 3));
-  const auto router = small_router("hash", {{"kind", std::string("balanced")}}, counts);
+  const auto router = small_router("hash", {{"kind", std::string("balanced")}});
+  router->read_corpus(CorpusFacts([&counts] { return counts; }));
   State state;
   router->state(state);
   ASSERT_EQ(state.tensors.size(), 1U);
@@ -59,6 +60,20 @@ TEST(HashRouter, BalancedSpreadsIdsThatNeverOccur) {
   EXPECT_EQ(ids, (std::vector<int64_t>{6, 6, 5, 5, 5, 5}));
 }
 
+// The corpus is counted only where a table depends on it, and once for all layers.
+TEST(HashRouter, AsksForCountsWhereItReadsThem) {
+  int counted = 0;
+  const CorpusFacts corpus([&counted] {
+    ++counted;
+    return std::vector<int64_t>(32, 1);
+  });
+  small_router("hash", {{"kind", std::string("random")}})->read_corpus(corpus);
+  EXPECT_EQ(counted, 0);
+  for (const char* layer : {"layers.0", "layers.1"})
+    small_router("hash", {{"kind", std::string("balanced")}}, layer)->read_corpus(corpus);
+  EXPECT_EQ(counted, 1);
+}
+
 TEST(HashRouter, SeedsAndLayersGiveOtherTables) {
   auto table = [](int64_t seed) {
     State state;
@@ -68,7 +83,7 @@ TEST(HashRouter, SeedsAndLayersGiveOtherTables) {
   EXPECT_EQ(table(1), table(1));
   EXPECT_NE(table(1), table(2));
   State other;
-  small_router("hash", {{"seed", int64_t{1}}}, {}, "layers.1")->state(other);
+  small_router("hash", {{"seed", int64_t{1}}}, "layers.1")->state(other);
   EXPECT_NE(table(1), other.tensors[0].tensor.integers());
 }
 

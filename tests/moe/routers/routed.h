@@ -19,7 +19,6 @@ inline constexpr int64_t kDim = 5;
 
 inline std::unique_ptr<Router> small_router(const std::string& name,
                                             const std::map<std::string, FieldValue>& given = {},
-                                            std::vector<int64_t> token_counts = {},
                                             const std::string& layer = "layers.0") {
   const RouterDescriptor& descriptor = *find_router(name);
   Options options(descriptor.fields);
@@ -31,7 +30,6 @@ inline std::unique_ptr<Router> small_router(const std::string& name,
   inputs.precision = DType::f64;
   inputs.init_std = 1.0;
   inputs.vocab = 32;
-  inputs.token_counts = std::move(token_counts);
   inputs.device = test_device();
   auto router = descriptor.make(options, inputs);
   router->parameters([](Parameter& p) { p.initialize(9); });
