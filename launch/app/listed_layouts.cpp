@@ -124,7 +124,7 @@ std::vector<VerifiedLayout> listed_layouts(const std::string& list, const Layout
   for (std::string text; std::getline(layouts, text, ';');) {
     if (text.find_first_not_of(' ') == std::string::npos) continue;
     out.push_back(reader.layout(text));
-    out.back().refused = layout_refusal(out.back().parallelism, subject, options.ranks);
+    out.back().refused = broken_layout_rules(out.back().parallelism, subject, options.ranks);
   }
   if (out.empty()) fail(ExitCode::usage, "--layouts names no layout; write all or \"tp=2;ep=8\"");
   return out;

@@ -17,6 +17,10 @@
 namespace troupe {
 namespace {
 
+std::string listed(const std::vector<int64_t>& numbers) {
+  return fmt::format("{}", fmt::join(numbers, ", "));
+}
+
 // The routers of the file: one mapping, or the entries of a list.
 struct RouterEntry {
   std::string path;  // "moe.router" or "moe.router[1]"
@@ -249,7 +253,7 @@ void check_groups(const RunConfig& config, RuleList& rules) {
           fmt::format("a group lies inside one micro-batch, so micro_batch must be a multiple "
                       "of it: {} = {} x {} + {}",
                       micro, micro / sequences, sequences, micro % sequences),
-          "legal values near it: " + near_divisors(micro, sequences));
+          "legal values near it: " + listed(near_divisors(micro, sequences)));
     }
     return;
   }
@@ -262,7 +266,7 @@ void check_groups(const RunConfig& config, RuleList& rules) {
         fmt::format("a group lies inside one micro-batch, so micro_batch x seq_len = {} x {} "
                     "= {} must be a multiple of it: {} = {} x {} + {}",
                     micro, config.model.seq_len, all, all, all / tokens, tokens, all % tokens),
-        "legal values near it: " + near_divisors(all, tokens));
+        "legal values near it: " + listed(near_divisors(all, tokens)));
   }
 }
 

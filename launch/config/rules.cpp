@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "launch/config/layout_sentences.h"
 #include "launch/config/moe_rules.h"
 #include "launch/config/optimizer_groups.h"
 #include "launch/config/rule_list.h"
@@ -19,6 +20,7 @@ void check_model(const RunConfig& config, RuleList& rules) {
   for (FamilyProblem& problem : find_family(config.model.family).problems(config.model)) {
     std::vector<std::string> reads;
     for (const std::string& field : problem.reads) reads.push_back(key(field));
+    if (!problem.or_give.empty()) problem.fix += "; or give " + key(problem.or_give);
     rules.add(key(problem.field), reads, std::move(problem.rule), std::move(problem.fix));
   }
 }
@@ -32,7 +34,8 @@ void check_layout(const RunConfig& config, int world, Purpose purpose, RuleList&
     subject.micro_batch = automatic ? 0 : config.train.micro_batch;
   }
   for (const LayoutProblem& problem : layout_problems(parallel, subject, world)) {
-    rules.add(problem.key, problem.reads, problem.rule, problem.fix);
+    LayoutSentence text = sentence(problem, parallel, subject, world);
+    rules.add(text.key, text.reads, std::move(text.rule), std::move(text.fix));
   }
 }
 

@@ -1,6 +1,7 @@
 // The Llama- and Mixtral-shaped language model: RMSNorm before attention with rotary positions and
 // before SwiGLU or experts.
 #include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -64,15 +65,15 @@ std::vector<FamilyProblem> problems(const ModelConfig& model) {
   std::vector<FamilyProblem> list;
   const bool divided = automatic(model, "head_dim");
   if (divided && model.dim % model.heads != 0) {
-    list.push_back(
-        {"heads",
-         {"dim"},
-         fmt::format("head_dim = dim / heads = {} / {} is not a whole number", model.dim,
-                     model.heads),
-         model.dim % 2 == 0
-             ? fmt::format("legal heads near {} (head_dim even): {}; or give model.head_dim",
-                           model.heads, near_divisors(model.dim / 2, model.heads))
-             : std::string("give model.head_dim, or an even dim")});
+    list.push_back({"heads",
+                    {"dim"},
+                    fmt::format("head_dim = dim / heads = {} / {} is not a whole number", model.dim,
+                                model.heads),
+                    model.dim % 2 == 0
+                        ? fmt::format("legal heads near {} (head_dim even): {}", model.heads,
+                                      fmt::join(near_divisors(model.dim / 2, model.heads), ", "))
+                        : std::string("write an even dim"),
+                    "head_dim"});
   } else if (model.head_dim % 2 != 0) {
     list.push_back(
         {"head_dim",
@@ -87,7 +88,8 @@ std::vector<FamilyProblem> problems(const ModelConfig& model) {
          {"heads"},
          fmt::format("heads must be a multiple of kv_heads: {} = {} x {} + {}", model.heads,
                      model.heads / model.kv_heads, model.kv_heads, model.heads % model.kv_heads),
-         fmt::format("legal values near it: {}", near_divisors(model.heads, model.kv_heads))});
+         fmt::format("legal values near it: {}",
+                     fmt::join(near_divisors(model.heads, model.kv_heads), ", "))});
   }
   return list;
 }

@@ -2,6 +2,7 @@
 // before attention and feed-forward, learned positions, biases, GELU, and a head that is the table
 // of the embedding.
 #include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "models/model/family.h"
 #include "models/model/legal.h"
@@ -25,7 +26,8 @@ std::vector<FamilyProblem> problems(const ModelConfig& model) {
            {"dim"},
            fmt::format("a head has dim / heads = {} / {} columns, which is not a whole number",
                        model.dim, model.heads),
-           fmt::format("legal values near it: {}", near_divisors(model.dim, model.heads))}};
+           fmt::format("legal values near it: {}",
+                       fmt::join(near_divisors(model.dim, model.heads), ", "))}};
 }
 
 TransformerParts parts(const ModelConfig& config) {

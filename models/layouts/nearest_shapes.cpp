@@ -1,7 +1,5 @@
 #include "models/layouts/nearest_shapes.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -16,12 +14,12 @@ struct ExpertDegrees {
 };
 
 // Those of this layout if a stage of so many ranks can have them, else all that divide it.
-std::vector<ExpertDegrees> expert_degrees(const MeshShape& shape, const LayoutInputs& subject,
+std::vector<ExpertDegrees> expert_degrees(const MeshShape& shape, const LayoutInputs& inputs,
                                           int64_t stage) {
   const int64_t own_ep = shape[Axis::ep];
   const int64_t own_etp = shape[Axis::etp];
-  if (stage % (own_ep * own_etp) == 0 && subject.experts % own_ep == 0 &&
-      subject.expert_ffn % own_etp == 0) {
+  if (stage % (own_ep * own_etp) == 0 && inputs.experts % own_ep == 0 &&
+      inputs.expert_ffn % own_etp == 0) {
     return {{own_ep, own_etp}};
   }
   std::vector<ExpertDegrees> all;
@@ -42,12 +40,12 @@ double distance(const MeshShape& a, const MeshShape& b) {
 
 }  // namespace
 
-std::vector<MeshShape> nearest_shapes(const Parallelism& parallelism, const LayoutInputs& subject,
+std::vector<MeshShape> nearest_shapes(const Parallelism& parallelism, const LayoutInputs& inputs,
                                       int world) {
   std::vector<MeshShape> found;
   const auto try_shape = [&](int64_t pp, int64_t cp, int64_t tp) {
     const int64_t stage = world / pp;
-    for (const ExpertDegrees& experts : expert_degrees(parallelism.shape, subject, stage)) {
+    for (const ExpertDegrees& experts : expert_degrees(parallelism.shape, inputs, stage)) {
       Parallelism p = parallelism;
       p.shape = MeshShape::of({.pp = static_cast<int>(pp),
                                .dp = static_cast<int>(stage / cp / tp),
@@ -55,7 +53,7 @@ std::vector<MeshShape> nearest_shapes(const Parallelism& parallelism, const Layo
                                .tp = static_cast<int>(tp),
                                .ep = static_cast<int>(experts.ep),
                                .etp = static_cast<int>(experts.etp)});
-      if (layout_refusal(p, subject, world).empty()) found.push_back(p.shape);
+      if (broken_layout_rules(p, inputs, world).empty()) found.push_back(p.shape);
     }
   };
   for (const int64_t pp : divisors(world)) {
@@ -68,15 +66,6 @@ std::vector<MeshShape> nearest_shapes(const Parallelism& parallelism, const Layo
   });
   if (found.size() > 3) found.resize(3);
   return found;
-}
-
-std::string text_of_change(const MeshShape& from, const MeshShape& to) {
-  std::string text;
-  for (Axis axis : {Axis::pp, Axis::dp, Axis::cp, Axis::tp, Axis::ep, Axis::etp}) {
-    if (to[axis] == 1 && from[axis] == 1) continue;
-    text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name(axis), to[axis]);
-  }
-  return "{" + text + "}";
 }
 
 }  // namespace troupe

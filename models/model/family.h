@@ -12,12 +12,14 @@
 namespace troupe {
 
 // Sizes that do not fit together: whose value breaks the rule, the others that the rule looks at
-// (keys of `model`), the rule with its arithmetic, and values near it that are legal.
+// (fields of a model), the rule with its arithmetic, values near it that are legal, and a field that
+// could be given instead.
 struct FamilyProblem {
   std::string field;
   std::vector<std::string> reads;
   std::string rule;
   std::string fix;
+  std::string or_give = {};
 };
 
 struct FamilyDescriptor {

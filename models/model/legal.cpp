@@ -1,8 +1,5 @@
 #include "models/model/legal.h"
 
-#include <fmt/core.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdlib>
 
@@ -20,21 +17,23 @@ std::vector<int64_t> divisors(int64_t n) {
   return low;
 }
 
-std::string nearest_of(std::vector<int64_t> numbers, int64_t value, size_t count) {
+std::vector<int64_t> nearest_of(std::vector<int64_t> numbers, int64_t value, size_t count) {
   std::stable_sort(numbers.begin(), numbers.end(), [&](int64_t a, int64_t b) {
     return std::llabs(a - value) < std::llabs(b - value);
   });
   if (numbers.size() > count) numbers.resize(count);
   std::sort(numbers.begin(), numbers.end());
-  return fmt::format("{}", fmt::join(numbers, ", "));
+  return numbers;
 }
 
-std::string near_divisors(int64_t n, int64_t value) { return nearest_of(divisors(n), value, 4); }
+std::vector<int64_t> near_divisors(int64_t n, int64_t value) {
+  return nearest_of(divisors(n), value, 4);
+}
 
-std::string near_multiples(int64_t unit, int64_t value) {
+std::vector<int64_t> near_multiples(int64_t unit, int64_t value) {
   const int64_t below = value / unit * unit;
-  if (below == 0) return fmt::format("{}", unit);
-  return fmt::format("{}, {}", below, below + unit);
+  if (below == 0) return {unit};
+  return {below, below + unit};
 }
 
 }  // namespace troupe

@@ -160,7 +160,7 @@ std::vector<VerifiedLayout> all_layouts(const LayoutInputs& subject, const ListO
   for (const MeshShape& shape : factorisations(options.ranks)) {
     std::vector<VerifiedLayout> open = choices(shape, subject, options);
     for (VerifiedLayout& layout : open)
-      layout.refused = layout_refusal(layout.parallelism, subject, options.ranks);
+      layout.refused = broken_layout_rules(layout.parallelism, subject, options.ranks);
     if (options.exhaustive) {
       list.insert(list.end(), open.begin(), open.end());
     } else {

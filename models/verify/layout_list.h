@@ -12,7 +12,7 @@ namespace troupe {
 struct VerifiedLayout {
   Parallelism parallelism;
   int overlap = 1;      // chunks of moe.overlap
-  std::string refused;  // why it cannot be; empty: it runs
+  std::vector<LayoutProblem> refused;  // why it cannot be; empty: it runs
 };
 
 // "dp 4 x tp 2, sp, overlap 2"

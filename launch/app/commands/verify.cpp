@@ -15,6 +15,7 @@
 #include "launch/app/output.h"
 #include "launch/app/output_file.h"
 #include "launch/config/engine_config.h"
+#include "launch/config/layout_sentences.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "launch/training/rank_runtime.h"
@@ -147,8 +148,10 @@ class Report {
     output::flush();
   }
   void refused(const VerifiedLayout& layout) {
-    ++reasons_[layout.refused];
-    refused_.push_back({{"layout", layout_json(layout.parallelism)}, {"reason", layout.refused}});
+    const std::string reason =
+        layout_refusal(layout.refused, layout.parallelism, layout_inputs_of(job_), job_.list.ranks);
+    ++reasons_[reason];
+    refused_.push_back({{"layout", layout_json(layout.parallelism)}, {"reason", reason}});
   }
 
   int different() const { return different_; }

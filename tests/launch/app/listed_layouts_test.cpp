@@ -18,7 +18,7 @@ TEST(ListedLayouts, AreRead) {
   EXPECT_EQ(list[1].parallelism.shape[Axis::dp], 8);
   EXPECT_EQ(list[1].parallelism.shape[Axis::edp], 1);
   EXPECT_EQ(list[1].parallelism.zero, 3);
-  EXPECT_NE(listed_layouts("dp=2", generous(), options)[0].refused, "");
+  EXPECT_FALSE(listed_layouts("dp=2", generous(), options)[0].refused.empty());
   // Nodes that act, as in all layouts: else the exchange between nodes would not be run.
   const auto nodes = listed_layouts(
       "ep=4,ep_kind=hierarchical,ranks_per_node=auto;ep=4,ep_kind="
@@ -28,7 +28,8 @@ TEST(ListedLayouts, AreRead) {
   EXPECT_EQ(nodes[1].parallelism.ranks_per_node, 3);
   EXPECT_EQ(nodes[2].parallelism.ranks_per_node, 0);
   EXPECT_EQ(nodes[2].parallelism.shape[Axis::dp], 8);
-  EXPECT_NE(listed_layouts("tp=65536,cp=65536,pp=65536", generous(), options)[0].refused, "");
+  EXPECT_FALSE(
+      listed_layouts("tp=65536,cp=65536,pp=65536", generous(), options)[0].refused.empty());
   for (const char* wrong :
        {"", "tp=1073741824", "tp=auto", "tp", "tp=0", "tq=2", "zero=4", "schedule=2f2b", "tp=2x"}) {
     EXPECT_THROW(listed_layouts(wrong, generous(), options), Error) << wrong;

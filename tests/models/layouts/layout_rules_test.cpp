@@ -1,11 +1,11 @@
-// Each rule of what a layout may not be, one by one, with its key and its nearest legal values.
+// What a layout may not be, and that what is advised instead may be.
 #include "models/layouts/layout_rules.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
-#include <sstream>
 
 #include "core/base/random.h"
 #include "models/model/legal.h"
@@ -32,97 +32,24 @@ Parallelism layout(int pp, int dp, int cp, int tp, int ep = 1, int etp = 1) {
   return MeshShape::of({pp, dp, cp, tp, ep, etp});
 }
 
-struct Case {
-  const char* name;
-  Parallelism parallelism;
-  int world;
-  void (*change)(LayoutInputs&, Parallelism&);
-  const char* key;   // of the only problem; empty = legal
-  const char* text;  // in its rule or fix
-};
-
-TEST(LayoutRules, OneByOne) {
-  const auto none = [](LayoutInputs&, Parallelism&) {};
-  const std::vector<Case> cases = {
-      {"one rank", layout(1, 1, 1, 1), 1, none, "", ""},
-      {"all axes", layout(2, 2, 2, 2, 4, 2), 16, none, "", ""},
-      {"ep beyond dp", layout(1, 2, 1, 4, 8), 8, none, "", ""},
-      {"world", layout(1, 2, 1, 1), 3, [](LayoutInputs& s, Parallelism&) { s.global_batch = 12; },
-       "parallel.dp", "write dp: auto or dp: 3"},
-      {"world that the batch does not fit", layout(1, 2, 1, 1), 3, none, "parallel.dp",
-       "(`troupe launch -n 2 ...`); nearest legal layout of 3 ranks: {pp: 3, dp: 1}"},
-      {"folded world", layout(2, 1, 1, 1), 3, none, "parallel.dp", "of 3 ranks: {pp: 3}"},
-      {"beyond 64 bits", layout(1 << 20, 1 << 20, 1 << 20, 1 << 20), 1,
-       [](LayoutInputs& s, Parallelism&) {
-         s = LayoutInputs();
-         s.layers = 1 << 20;
-       },
-       "parallel.dp", "needs 9223372036854775807"},
-      {"ep", layout(1, 4, 1, 1, 8), 4, none, "parallel.ep", "1, 2, 4"},
-      {"etp", layout(1, 4, 1, 1, 1, 8), 4, none, "parallel.etp", "4"},
-      {"heads", layout(1, 1, 1, 3), 3,
-       [](LayoutInputs& s, Parallelism&) { s.seq_len = s.ffn_dim = 96; }, "parallel.tp",
-       "nearest legal layouts of 3 ranks: {cp: 3, tp: 1}, {pp: 3, tp: 1}; or other "
-       "model.heads"},
-      {"heads that key heads divide", layout(1, 1, 1, 4), 4,
-       [](LayoutInputs& s, Parallelism&) { s.heads = 18, s.kv_heads = 2; }, "parallel.tp",
-       "values: 1, 2; or model.heads: 16, 20"},
-      {"kv_heads below tp", layout(1, 1, 1, 8), 8, none, "", ""},
-      {"kv_heads", layout(1, 1, 1, 4), 4,
-       [](LayoutInputs& s, Parallelism&) { s.heads = 24, s.kv_heads = 6; }, "parallel.tp",
-       "model.kv_heads = 6"},
-      {"ffn", layout(1, 1, 1, 4), 4, [](LayoutInputs& s, Parallelism&) { s.ffn_dim = 30; },
-       "parallel.tp", "model.ffn_dim"},
-      {"shared ffn", layout(1, 1, 1, 4), 4,
-       [](LayoutInputs& s, Parallelism&) { s.shared_ffn = 30; }, "parallel.tp", "shared_ffn_dim"},
-      {"experts", layout(1, 3, 1, 1, 3), 3,
-       [](LayoutInputs& s, Parallelism&) { s.global_batch = 15; }, "parallel.ep", "8 = 2 x 3 + 2"},
-      {"expert ffn", layout(1, 4, 1, 1, 1, 4), 4,
-       [](LayoutInputs& s, Parallelism&) { s.expert_ffn = 18; }, "parallel.etp", "moe.ffn_dim"},
-      {"ring", layout(1, 1, 4, 1), 4, [](LayoutInputs& s, Parallelism&) { s.seq_len = 12; },
-       "parallel.cp", "8, 16"},
-      {"ring with tp", layout(1, 1, 2, 2), 4, [](LayoutInputs& s, Parallelism&) { s.seq_len = 12; },
-       "parallel.cp", "8, 16"},
-      {"all_to_all", layout(1, 1, 4, 1), 4,
-       [](LayoutInputs& s, Parallelism& p) { s.seq_len = 12, p.cp_kind = CpKind::all_to_all; }, "",
-       ""},
-      {"all_to_all of heads", layout(1, 1, 4, 4), 16,
-       [](LayoutInputs&, Parallelism& p) { p.cp_kind = CpKind::all_to_all; }, "parallel.cp",
-       "cp_kind: ring"},
-      {"layers", layout(16, 1, 1, 1), 16, none, "parallel.pp", "model.layers = 8"},
-      {"chunks", layout(4, 1, 1, 1), 4,
-       [](LayoutInputs&, Parallelism& p) {
-         p.virtual_stages = 3, p.schedule = PipelineSchedule::interleaved;
-       },
-       "parallel.pp", "4 x 3 = 12"},
-      {"chunks without interleaving", layout(2, 1, 1, 1), 2,
-       [](LayoutInputs&, Parallelism& p) { p.virtual_stages = 2; }, "parallel.virtual_stages",
-       "interleaved"},
-      {"batch", layout(1, 8, 1, 1), 8, [](LayoutInputs& s, Parallelism&) { s.micro_batch = 4; },
-       "train.global_batch", "train.micro_batch: 1, 2"},
-      {"automatic micro-batch", layout(1, 8, 1, 1), 8,
-       [](LayoutInputs& s, Parallelism&) { s.micro_batch = 0; }, "", ""},
-      {"interleaved", layout(4, 2, 1, 1), 8,
-       [](LayoutInputs& s, Parallelism& p) {
-         s.global_batch = 4, p.schedule = PipelineSchedule::interleaved;
-       },
-       "parallel.schedule", "2 = 0 x 4 + 2"},
-  };
-  for (const Case& c : cases) {
-    SCOPED_TRACE(c.name);
-    LayoutInputs s = subject();
-    Parallelism p = c.parallelism;
-    c.change(s, p);
-    const std::vector<LayoutProblem> problems = layout_problems(p, s, c.world);
-    if (std::string(c.key).empty()) {
-      EXPECT_TRUE(problems.empty()) << problems.front().key << ": " << problems.front().rule;
-      continue;
-    }
-    ASSERT_EQ(problems.size(), 1U) << (problems.empty() ? "" : problems.back().rule);
-    EXPECT_EQ(problems[0].key, c.key);
-    EXPECT_NE((problems[0].rule + problems[0].fix).find(c.text), std::string::npos)
-        << problems[0].rule << "; " << problems[0].fix;
-  }
+TEST(LayoutRules, AProblemIsData) {
+  LayoutInputs s = subject();
+  s.heads = s.kv_heads = 18;
+  const Parallelism p = layout(1, 1, 1, 4);
+  const std::vector<LayoutProblem> problems = layout_problems(p, s, 4);
+  ASSERT_EQ(problems.size(), 1U);
+  const LayoutProblem& problem = problems[0];
+  EXPECT_EQ(problem.rule, LayoutRule::heads);
+  EXPECT_EQ(problem.field, LayoutField::tp);
+  EXPECT_EQ(problem.value, 4);
+  EXPECT_EQ(problem.reads, std::vector<LayoutField>{LayoutField::heads});
+  EXPECT_EQ(problem.number, 18);
+  EXPECT_EQ(problem.unit, 4);
+  EXPECT_EQ(problem.legal, (std::vector<int64_t>{1, 2}));
+  EXPECT_TRUE(problem.shapes.empty());
+  ASSERT_EQ(problem.changes.size(), 1U);
+  EXPECT_EQ(problem.changes[0].field, LayoutField::heads);
+  EXPECT_EQ(problem.changes[0].values, (std::vector<int64_t>{16, 20}));
 }
 
 TEST(LayoutRules, AllReasonsAtOnce) {
@@ -202,77 +129,65 @@ Parallelism drawn_layout(Rng& random, int world) {
   return p;
 }
 
-// The numbers after "nearest legal values: ".
-std::vector<int> suggested(const std::string& fix) {
-  const std::string words = "nearest legal values: ";
-  std::vector<int> found;
-  if (!fix.starts_with(words)) return found;
-  std::istringstream text(fix.substr(words.size()));
-  for (int value = 0; text >> value;) {
-    found.push_back(value);
-    if (text.get() != ',') break;
+std::set<LayoutField> broken(const Parallelism& p, const LayoutInputs& s, int world) {
+  std::set<LayoutField> fields;
+  for (const LayoutProblem& problem : layout_problems(p, s, world)) fields.insert(problem.field);
+  return fields;
+}
+
+std::optional<Axis> axis_of(LayoutField field) {
+  switch (field) {
+    case LayoutField::pp:
+      return Axis::pp;
+    case LayoutField::cp:
+      return Axis::cp;
+    case LayoutField::tp:
+      return Axis::tp;
+    case LayoutField::ep:
+      return Axis::ep;
+    case LayoutField::etp:
+      return Axis::etp;
+    default:
+      return std::nullopt;
   }
-  return found;
 }
 
-std::set<std::string> broken(const Parallelism& p, const LayoutInputs& s, int world) {
-  std::set<std::string> keys;
-  for (const LayoutProblem& problem : layout_problems(p, s, world)) keys.insert(problem.key);
-  return keys;
-}
-
-// Each suggestion mends its key and breaks no other.
-int check_suggestions(const LayoutProblem& problem, const Parallelism& p, const LayoutInputs& s,
-                      int world) {
+// Each advised value mends its field and breaks no other.
+int check_advice(const LayoutProblem& problem, const Parallelism& p, const LayoutInputs& s,
+                 int world) {
   int checked = 0;
-  std::set<std::string> others = broken(p, s, world);
-  others.erase(problem.key);
-  for (const int value : suggested(problem.fix)) {
+  std::set<LayoutField> others = broken(p, s, world);
+  others.erase(problem.field);
+  for (const int64_t value : problem.legal) {
     Parallelism layout = p;
-    LayoutInputs subject = s;
-    if (problem.key == "train.global_batch") {
-      subject.global_batch = value;
+    LayoutInputs inputs = s;
+    if (problem.field == LayoutField::global_batch) {
+      inputs.global_batch = value;
+    } else if (problem.field == LayoutField::virtual_stages) {
+      layout.virtual_stages = static_cast<int>(value);
+    } else if (problem.field == LayoutField::dp) {
+      layout.shape[Axis::dp] = static_cast<int>(value);
     } else {
-      for (Axis axis : {Axis::pp, Axis::cp, Axis::tp, Axis::ep, Axis::etp}) {
-        if (problem.key == std::string("parallel.") + name(axis)) layout.shape[axis] = value;
-      }
+      layout.shape[axis_of(problem.field).value()] = static_cast<int>(value);
       const MeshShape& shape = layout.shape;
       const int rest = shape[Axis::pp] * shape[Axis::cp] * shape[Axis::tp];
       if (world % rest == 0) layout.shape[Axis::dp] = world / rest;  // dp: auto
-      layout.shape.derive_edp();
     }
-    const std::set<std::string> left = broken(layout, subject, world);
+    layout.shape.derive_edp();
+    // Of two rules that one number of chunks breaks each names the value for itself.
+    if (problem.field == LayoutField::virtual_stages) others.insert(problem.field);
+    const std::set<LayoutField> left = broken(layout, inputs, world);
     EXPECT_TRUE(std::includes(others.begin(), others.end(), left.begin(), left.end()))
-        << problem.key << ": " << problem.rule << "; " << problem.fix;
+        << static_cast<int>(problem.rule) << ": " << value;
     ++checked;
   }
   return checked;
 }
 
-// "{pp: 3, dp: 1}" behind "nearest legal layouts of N ranks: ", as degrees of `p`.
-std::vector<Parallelism> suggested_layouts(const std::string& fix, const Parallelism& p) {
-  std::vector<Parallelism> found;
-  if (fix.find("nearest legal layout") == std::string::npos) return found;
-  for (size_t at = fix.find('{'); at != std::string::npos; at = fix.find('{', at + 1)) {
-    Parallelism layout = p;
-    std::istringstream words(fix.substr(at + 1, fix.find('}', at) - at - 1));
-    char comma = 0;
-    int value = 0;
-    for (std::string key; words >> key >> value; words >> comma) {
-      for (Axis axis : {Axis::pp, Axis::dp, Axis::cp, Axis::tp, Axis::ep, Axis::etp}) {
-        if (key == std::string(name(axis)) + ":") layout.shape[axis] = value;
-      }
-    }
-    layout.shape.derive_edp();
-    found.push_back(layout);
-  }
-  return found;
-}
-
 TEST(LayoutRules, RefuseWhatIsPromisedAndSuggestWhatIsLegal) {
   Rng random;
   int legal = 0;
-  int suggestions = 0;
+  int values = 0;
   int layouts = 0;
   for (int i = 0; i < 2000; ++i) {
     const int world = one_of(random, {1, 2, 3, 4, 6, 8, 12, 16});
@@ -280,18 +195,21 @@ TEST(LayoutRules, RefuseWhatIsPromisedAndSuggestWhatIsLegal) {
     const Parallelism p = drawn_layout(random, world);
     const std::vector<LayoutProblem> problems = layout_problems(p, s, world);
     ASSERT_EQ(problems.empty(), promised(p, s, world))
-        << (problems.empty() ? "" : problems[0].key + " " + problems[0].rule);
+        << (problems.empty() ? "" : std::to_string(static_cast<int>(problems[0].rule)));
+    EXPECT_EQ(broken_layout_rules(p, s, world).size(), problems.size());
     legal += problems.empty() ? 1 : 0;
     for (const LayoutProblem& problem : problems) {
-      suggestions += check_suggestions(problem, p, s, world);
-      for (const Parallelism& layout : suggested_layouts(problem.fix, p)) {
-        EXPECT_EQ(layout_refusal(layout, s, world), "") << problem.rule << "; " << problem.fix;
+      values += check_advice(problem, p, s, world);
+      for (const MeshShape& shape : problem.shapes) {
+        Parallelism layout = p;
+        layout.shape = shape;
+        EXPECT_TRUE(layout_problems(layout, s, world).empty());
         ++layouts;
       }
     }
   }
   EXPECT_GT(legal, 100);
-  EXPECT_GT(suggestions, 1000);
+  EXPECT_GT(values, 1000);
   EXPECT_GT(layouts, 100);
 }
 

@@ -29,7 +29,7 @@ TEST(LayoutList, OneLayoutForEachFactorisation) {
   const ListOptions options{8, false, 0, 2};
   const auto layouts = all_layouts(generous(), options);
   EXPECT_EQ(layouts.size(), 146U);
-  for (const VerifiedLayout& layout : layouts) EXPECT_EQ(layout.refused, "") << describe(layout);
+  for (const VerifiedLayout& layout : layouts) EXPECT_TRUE(layout.refused.empty()) << describe(layout);
   LayoutInputs tight = generous();
   tight.layers = 2;
   int refused = 0;
@@ -47,7 +47,7 @@ TEST(LayoutList, ADenseModelHasNoExpertsToSpread) {
   for (const VerifiedLayout& layout : all_layouts(dense, {4, false, 0, 1})) {
     const MeshShape& shape = layout.parallelism.shape;
     const bool alone = shape[Axis::ep] == 1 && shape[Axis::etp] == 1;
-    EXPECT_EQ(layout.refused.empty(), alone) << describe(layout) << ": " << layout.refused;
+    EXPECT_EQ(layout.refused.empty(), alone) << describe(layout);
   }
 }
 
@@ -110,7 +110,7 @@ TEST(LayoutList, WholeBatchTermsRunEverywhere) {
   LayoutInputs s = generous();
   s.exact_batch = true;
   for (const VerifiedLayout& layout : all_layouts(s, {8, false, 0, 1})) {
-    EXPECT_EQ(layout.refused, "") << describe(layout);
+    EXPECT_TRUE(layout.refused.empty()) << describe(layout);
     EXPECT_EQ(layout.parallelism.schedule, PipelineSchedule::gpipe);
   }
 }
@@ -121,7 +121,7 @@ TEST(LayoutList, TakesTheOtherKind) {
   s.seq_len = 24;  // ring over cp 8 would need a multiple of 16
   for (const VerifiedLayout& layout : all_layouts(s, {8, false, 0, 1})) {
     if (layout.parallelism.shape[Axis::cp] != 8) continue;
-    EXPECT_EQ(layout.refused, "");
+    EXPECT_TRUE(layout.refused.empty());
     EXPECT_EQ(layout.parallelism.cp_kind, CpKind::all_to_all);
   }
 }
