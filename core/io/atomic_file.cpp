@@ -19,16 +19,16 @@ namespace {
 const char* fix_for(int errno_value) {
   switch (errno_value) {
     case ENOSPC:
-      return "Free space on that disk, or choose another run.dir";
+      return "Free space on that disk, or choose another directory";
     case EDQUOT:
-      return "Your disk quota is used up: free space, or choose another run.dir";
+      return "Your disk quota is used up: free space, or choose another directory";
     case EFBIG:
       return "A file size limit is set (ulimit -f): raise it";
     case EROFS:
-      return "That file system is read-only: choose another run.dir";
+      return "That file system is read-only: choose another directory";
     case EACCES:
     case EPERM:
-      return "Give this user the right to read and write it, or choose another run.dir";
+      return "Give this user the right to read and write it, or choose another directory";
     case ENOENT:
     case ENOTDIR:
     case ENAMETOOLONG:
@@ -80,7 +80,7 @@ void require_space(const std::string& directory, int64_t bytes) {
   if (free < static_cast<double>(bytes)) {
     fail(ExitCode::resource,
          "not enough space in {}: {} needed, {} free. Free space on that disk, or choose another "
-         "run.dir.",
+         "directory.",
          directory, in_units(bytes), in_units(static_cast<int64_t>(free)));
   }
 }

@@ -69,7 +69,7 @@ bool stale(const Holder& holder, const Holder& self) {
                              : fmt::format("process {} on host {}", holder.pid, holder.host);
   fail(ExitCode::usage,
        "the run directory is in use: {} is held by {}. Wait until it ends, stop it, or give "
-       "another run.dir; if its host is gone for good, delete {}.",
+       "another directory; if its host is gone for good, delete {}.",
        path, by, path);
 }
 

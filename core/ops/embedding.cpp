@@ -15,7 +15,7 @@ void check_ids(const Tensor& ids, const Parameter& table) {
     if (id < 0 || id >= vocabulary) {
       fail(ExitCode::data,
            "token id {} at position {} is outside the vocabulary of {} ({} has ids 0 to {}): the "
-           "data was made with another tokenizer, or model.vocab is too small",
+           "data was made with another tokenizer, or the vocabulary of the model is too small",
            id, i, vocabulary, table.name(), vocabulary - 1);
     }
   }

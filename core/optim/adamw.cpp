@@ -30,8 +30,7 @@ AdamW::AdamW(const Options& options, std::vector<Parameter*> parameters,
       second_(make_moments()) {
   const std::vector<double>& betas = options.reals("betas");
   if (betas.size() != 2) {
-    fail(ExitCode::usage, "optimizer.betas has {} values: give two, such as [0.9, 0.95]",
-         betas.size());
+    fail(ExitCode::usage, "betas has {} values: give two, such as [0.9, 0.95]", betas.size());
   }
   beta1_ = betas[0];
   beta2_ = betas[1];

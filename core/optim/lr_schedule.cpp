@@ -64,8 +64,8 @@ const FieldList& schedule_fields(const std::string& type) {
   for (const ScheduleKind& kind : schedules()) {
     if (kind.name == type) return kind.fields;
   }
-  fail(ExitCode::usage, "schedule.type = {}: choose constant, linear, cosine, inverse_sqrt or wsd",
-       type);
+  fail(ExitCode::usage,
+       "learning-rate schedule {}: choose constant, linear, cosine, inverse_sqrt or wsd", type);
 }
 
 double schedule_factor(const std::string& type, const Options& options, int64_t step,

@@ -57,7 +57,7 @@ const OptimizerKind& find_kind(const std::string& type) {
   for (const OptimizerKind& kind : optimizers()) {
     if (kind.name == type) return kind;
   }
-  fail(ExitCode::usage, "optimizer.type = {}: choose adamw or sgd", type);
+  fail(ExitCode::usage, "optimizer {}: choose adamw or sgd", type);
 }
 
 }  // namespace

@@ -138,14 +138,13 @@ std::optional<uint64_t> check_origin(const std::string& prefix, TokenStream& tok
       fmt::format("{}: was made with another tokenizer ({}{}) than", prefix, origin->tokenizer,
                   origin->end_of_text ? ", end of text " + *origin->end_of_text : "");
   // A command has no say in the tokenizer of a model.
-  if (names == SettingNames::flags)
+  const std::string chosen = setting_name(names, "tokenizer");
+  if (chosen.empty())
     fail(ExitCode::data, "{} the model's ({}); build it again with that one", made,
          tokenizer.description());
-  fail(ExitCode::data, "{} data.tokenizer names ({}); build it again or change data.tokenizer{}",
-       made, tokenizer.description(),
-       tokenizer.end_of_text() ? " or data.end_of_text (an older pair of the same tokenizer may "
-                                 "need `none`)"
-                               : " or data.end_of_text");
+  fail(ExitCode::data, "{} {} names ({}); build it again or change {} or {}{}", made, chosen,
+       tokenizer.description(), chosen, setting_name(names, "end_of_text"),
+       tokenizer.end_of_text() ? " (an older pair of the same tokenizer may need `none`)" : "");
 }
 
 // Whether the ids are younger than what describes them: their bytes may be others by now.
@@ -192,7 +191,7 @@ void check_train_size(const CorpusPart& part, int64_t seq_len, double fraction) 
   if (part.tokens.size() > seq_len) return;
   fail(ExitCode::data,
        "{}: has {} tokens to train on{}; one sample needs seq_len + 1 = {}: give more text or a "
-       "smaller model.seq_len",
+       "smaller seq_len",
        part.path, part.tokens.size(),
        fraction > 0.0 ? fmt::format(" after val_fraction {} is held out", fraction) : "",
        seq_len + 1);
@@ -226,11 +225,11 @@ int64_t Corpus::tokens() const {
 
 RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t vocab,
                       int64_t seq_len, const TokenisingWatch& watch) {
-  require(!spec.train.empty(), "data.train is empty");
-  require(spec.val_fraction >= 0.0 && spec.val_fraction < 1.0, "data.val_fraction is {}",
+  require(!spec.train.empty(), "no text to train on");
+  require(spec.val_fraction >= 0.0 && spec.val_fraction < 1.0, "a held-out share of {}",
           spec.val_fraction);
-  require(spec.val.empty() || spec.val_fraction == 0.0, "both data.val and data.val_fraction");
-  const DocumentEnd end(tokenizer, spec.separator);
+  require(spec.val.empty() || spec.val_fraction == 0.0, "both held-out text and a held-out share");
+  const DocumentEnd end(tokenizer, spec.separator, spec.text.names);
   RunData data;
   data.train.vocab = vocab;
   data.held_out.vocab = vocab;
@@ -246,14 +245,17 @@ RunData load_run_data(const DataSpec& spec, const Tokenizer& tokenizer, int64_t 
   if (!spec.val.empty()) {
     data.held_out = load_held_out(spec.val, tokenizer, end, vocab, spec.text, watch);
   } else if (spec.val_fraction > 0.0) {
-    check_held_out_size(data.held_out, fmt::format("data.val_fraction {}", spec.val_fraction));
+    check_held_out_size(
+        data.held_out,
+        fmt::format("{} {}", setting_name(spec.text.names, "val_fraction"), spec.val_fraction));
   }
   return data;
 }
 
 Corpus load_corpus(const std::string& path, const Tokenizer& tokenizer, int64_t vocab,
                    const TextOptions& text, const std::string& separator) {
-  return load_held_out(path, tokenizer, DocumentEnd(tokenizer, separator), vocab, text, {});
+  return load_held_out(path, tokenizer, DocumentEnd(tokenizer, separator, text.names), vocab, text,
+                       {});
 }
 
 std::vector<int64_t> token_counts(const Corpus& corpus) {

@@ -15,7 +15,7 @@ class DocumentEnd {
  public:
   // A separator although the tokenizer has an end-of-text token: ExitCode::usage.
   DocumentEnd(const Tokenizer& tokenizer, const std::string& separator,
-              SettingNames names = SettingNames::keys);
+              SettingNames names = bare_setting_names);
   // The ids behind a document; may be none.
   std::span<const int32_t> ids() const { return ids_; }
   // They are those of a separator: ordinary tokens, but no part of the text.
@@ -32,6 +32,6 @@ std::string described_end(const Tokenizer& tokenizer, const std::string& separat
 // The sentence to say once when `documents` stand one behind the other with nothing between them;
 // empty when that is not so.
 std::string joined_documents(const Tokenizer& tokenizer, const std::string& separator,
-                             int64_t documents, SettingNames names = SettingNames::keys);
+                             int64_t documents, SettingNames names = bare_setting_names);
 
 }  // namespace troupe

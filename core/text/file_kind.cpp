@@ -163,14 +163,12 @@ std::optional<OtherKind> other_kind(const FileHead& head) {
   if (is_safetensors(bytes)) return OtherKind{"a safetensors file", kRemove};
   if (begins_like_llm_c(bytes))
     return OtherKind{"token ids as llm.c writes them",
-                     "troupe data build FILE... --tokenizer T --out PREFIX, with each of its files "
-                     "named, makes a .bin/.idx pair"};
+                     "troupe data build, with each of its files named, makes a .bin/.idx pair"};
   const auto zeros = static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\0'));
   if (zeros * 100 > bytes.size())
-    return OtherKind{
-        "binary data",
-        "raw token ids become a .bin/.idx pair with troupe data build --raw u16|u32; take "
-        "anything else out of the data"};
+    return OtherKind{"binary data",
+                     "raw token ids become a .bin/.idx pair with troupe data build; take "
+                     "anything else out of the data"};
   return std::nullopt;
 }
 

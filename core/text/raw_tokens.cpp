@@ -90,7 +90,7 @@ void check_bare(std::string_view bytes, RawType type, const std::string& path) {
     return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\r' || c == '\t';
   });
   if (text && head.size() >= 64)
-    fail(ExitCode::data, "{}: is text, not token ids: leave --raw out", path);
+    fail(ExitCode::data, "{}: is text, not token ids: build it as text", path);
   if (bytes.size() % static_cast<size_t>(width_of(type)) != 0)
     fail(ExitCode::data, "{}: {} bytes are no whole number of ids of {} bytes", path, bytes.size(),
          width_of(type));
@@ -101,8 +101,7 @@ void check_bare(std::string_view bytes, RawType type, const std::string& path) {
         "{}: every id has 8 bytes; write them with 2 or 4 (NumPy: ids.astype(\"uint32\").tofile())",
         path);
   if (type == RawType::u16 && seen == 4)
-    fail(ExitCode::data, "{}: every second id is 0: these are ids of 4 bytes; give --raw u32",
-         path);
+    fail(ExitCode::data, "{}: every second id is 0: these are ids of 4 bytes; say u32", path);
 }
 
 }  // namespace
@@ -128,7 +127,8 @@ TokenStream open_raw_tokens(const std::string& path, std::optional<RawType> bare
     layout = {0, *bare};
   } else {
     fail(ExitCode::data,
-         "{}: has no header of llm.c; for ids without a header give --raw u16 or u32", path);
+         "{}: has no header of llm.c; for ids without a header say what they are, u16 or u32",
+         path);
   }
   const auto size = static_cast<int64_t>(bytes.size() - layout.begin) / width_of(layout.type);
   return {file.owner(),

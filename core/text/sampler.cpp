@@ -40,7 +40,7 @@ Sampler::Sampler(const Corpus& corpus, int64_t seq_len, uint64_t seed, bool mask
     : corpus_(corpus), seq_len_(seq_len), seed_(seed), mask_documents_(mask_documents) {
   require(seq_len > 0 && !corpus.parts.empty(), "a sampler of {} parts with seq_len {}",
           corpus.parts.size(), seq_len);
-  require(static_cast<int64_t>(corpus.parts.size()) <= kPeriod, "{} parts in data.train",
+  require(static_cast<int64_t>(corpus.parts.size()) <= kPeriod, "{} parts of a corpus",
           corpus.parts.size());
   for (const CorpusPart& part : corpus.parts) {
     require(part.tokens.size() > seq_len, "{} has {} tokens, seq_len is {}", part.path,

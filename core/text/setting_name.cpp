@@ -1,15 +1,10 @@
 #include "core/text/setting_name.h"
 
-#include <algorithm>
-
 namespace troupe {
 
-std::string setting_name(SettingNames names, std::string_view setting, std::string_view value) {
-  const bool keys = names == SettingNames::keys;
+std::string bare_setting_names(std::string_view setting, std::string_view value) {
   std::string name(setting);
-  if (!keys) std::replace(name.begin(), name.end(), '_', '-');
-  name.insert(0, keys ? "data." : "--");
-  if (!value.empty()) name.append(keys ? ": " : " ").append(value);
+  if (!value.empty()) name.append(": ").append(value);
   return name;
 }
 

@@ -75,7 +75,7 @@ std::string as_it_stands(const TextOptions& options) {
          file, count.odd_line, count.odd, options.field, as_it_stands(options));
   fail(ExitCode::data,
        "{}:{}: most of the file looks like JSON lines, but this row {}. {} reads it as JSON lines "
-       "(`troupe data build --skip-bad-rows` leaves such rows out); {}",
+       "(`troupe data build` can leave such rows out); {}",
        file, count.odd_line, count.odd, setting_name(options.names, "format", "jsonl"),
        as_it_stands(options));
 }

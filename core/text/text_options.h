@@ -28,7 +28,7 @@ struct TextOptions {
   // are taken as they are.
   bool keep_anything = false;
   bool skip_bad_rows = false;  // of JSON lines: they are counted, else the first is an error
-  SettingNames names = SettingNames::keys;  // what messages call all of these
+  SettingNames names = bare_setting_names;  // what messages call all of these
 };
 
 // The words of the keys and options: auto, text, jsonl, by_name; keep, error, replace. Another:

@@ -222,7 +222,7 @@ class TextSource::Visit {
     }
     const std::string what = fmt::format("{}:{}{}: the row {}", path, number, column, row.fault);
     if (!source_.options_.skip_bad_rows)
-      fail(ExitCode::data, "{}. `troupe data build --skip-bad-rows` leaves such rows out", what);
+      fail(ExitCode::data, "{}. `troupe data build` can leave such rows out", what);
     TextReport one;
     one.skipped_rows = 1;
     one.skipped = {what};
@@ -265,10 +265,11 @@ void say_what_was_met(const TextSource& source, const TextReport& report) {
               setting_name(source.options().names, "format"));
   const bool replaced = source.options().invalid_utf8 == InvalidUtf8::replace;
   if (report.invalid_bytes > 0)
-    log::info(
-        "{}: {} bytes are no UTF-8 (the first in {}); {}", source.path(), report.invalid_bytes,
-        report.invalid_in,
-        replaced ? "U+FFFD stands for them" : "they are kept as they are (data.invalid_utf8)");
+    log::info("{}: {} bytes are no UTF-8 (the first in {}); {}", source.path(),
+              report.invalid_bytes, report.invalid_in,
+              replaced ? std::string("U+FFFD stands for them")
+                       : fmt::format("they are kept as they are ({})",
+                                     setting_name(source.options().names, "invalid_utf8")));
   if (report.half_pairs > 0)
     log::info("{}: {} rows hold half a surrogate pair, for which U+FFFD stands", source.path(),
               report.half_pairs);

@@ -41,7 +41,7 @@ void prepare_target(const std::string& prefix) {
   for (const char* extension : {".idx", ".bin", ".meta.json"})
     if (!known && fs::exists(prefix + extension, error))
       fail(ExitCode::usage,
-           "{}{} exists and does not belong to a token file: choose another --out, or remove it",
+           "{}{} exists and does not belong to a token file: choose another prefix, or remove it",
            prefix, extension);
   const fs::path folder = fs::path(prefix).parent_path();
   if (!folder.empty() && !fs::is_directory(folder, error)) {

@@ -21,12 +21,12 @@ TokenFile open_token_file(const std::string& prefix) {
   std::error_code error;
   if (!std::filesystem::exists(prefix + ".idx", error) && !error)
     fail(ExitCode::data,
-         "{}.bin: has no {}.idx beside it. {}: `troupe data build {}.bin --tokenizer T --out "
-         "PREFIX{}` makes a pair of them",
+         "{}.bin: has no {}.idx beside it. {}: `troupe data build {}.bin` makes a pair of them",
          prefix, prefix,
-         is_llm_c_file(prefix + ".bin") ? "These are token ids as llm.c writes them"
-                                        : "If these are bare token ids, as nanoGPT writes them",
-         prefix, is_llm_c_file(prefix + ".bin") ? "" : " --raw u16");
+         is_llm_c_file(prefix + ".bin")
+             ? "These are token ids as llm.c writes them"
+             : "If these are bare token ids, as nanoGPT writes them (u16)",
+         prefix);
   const MappedFile idx(prefix + ".idx");
   const MappedFile bin(prefix + ".bin");
   TokenFile file;

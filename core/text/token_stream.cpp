@@ -115,7 +115,7 @@ void TokenStream::read(int64_t first, std::span<int32_t> out, int64_t vocab) con
     if (id < 0 || id >= vocab)
       fail(ExitCode::data,
            "{}: token {} has id {}, outside the vocabulary [0, {}): the ids are those of another "
-           "tokenizer (or a configuration's model.vocab is too small)",
+           "tokenizer (or the vocabulary of the model is too small)",
            place_, first + i, id, vocab);
   }
 }

@@ -57,7 +57,7 @@ struct TokenizerOptions {
   // The text of the token that ends a document; "none"; "auto": what the tokenizer's files say,
   // else the name of a special token; "by_name": <|endoftext|>, <|end_of_text|> or </s>.
   std::string end_of_text = "auto";
-  SettingNames names = SettingNames::keys;  // what messages call it, and a separator
+  SettingNames names = bare_setting_names;  // what messages call it, and a separator
 };
 
 // `source` is "byte", a folder (vocab.json or encoder.json with merges.txt or vocab.bpe and what

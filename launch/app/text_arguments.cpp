@@ -1,5 +1,7 @@
 #include "launch/app/text_arguments.h"
 
+#include "launch/config/setting_names.h"
+
 namespace troupe {
 
 CommandLine& add_text_options(CommandLine& line) {
@@ -14,7 +16,7 @@ CommandLine& add_text_options(CommandLine& line) {
 TextOptions text_options(const Arguments& arguments, const TextOptions& run) {
   TextOptions options = run;
   options.keep_anything = false;
-  options.names = SettingNames::flags;
+  options.names = flag_names;
   if (options.format == TextFormat::by_name) options.format = TextFormat::automatic;
   if (arguments.given("field")) options.field = arguments.text("field");
   if (arguments.given("format")) options.format = text_format(arguments.text("format"));

@@ -5,6 +5,7 @@
 
 #include "core/kernels/cpu/product.h"
 #include "core/tensor/dtype.h"
+#include "launch/config/setting_names.h"
 #include "launch/config/variants.h"
 #include "models/families/lookup/configured_model.h"
 #include "models/layouts/layout_rules.h"
@@ -173,6 +174,7 @@ void build_data(const ConfigValues& values, DataConfig& data) {
   }
   if (!values.is_word("data.val", "none")) data.val = values.text("data.val");
   data.val_fraction = data.val.empty() ? values.real("data.val_fraction") : 0.0;
+  data.text.names = key_names;
   data.text.field = values.text("data.field");
   data.text.format = text_format(values.text("data.format"));
   data.text.invalid_utf8 = invalid_utf8(values.text("data.invalid_utf8"));

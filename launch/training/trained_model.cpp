@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "launch/config/load.h"
+#include "launch/config/setting_names.h"
 #include "launch/training/known_hashes.h"
 #include "launch/training/training_data.h"
 #include "models/families/lookup/configured_model.h"
@@ -68,7 +69,7 @@ std::unique_ptr<Tokenizer> fitting_tokenizer(TrainedModel& trained, RankRuntime&
   } catch (const Error& error) {
     std::unique_ptr<Tokenizer> other;
     try {
-      other = load_tokenizer(config.data.tokenizer, {"none"});
+      other = load_tokenizer(config.data.tokenizer, {"none", key_names});
     } catch (const Error&) {
       // Then what is wrong with its files says it all.
     }

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/text/document_end.h"
 #include "launch/config/load.h"
+#include "launch/config/setting_names.h"
 
 namespace troupe {
 
@@ -47,8 +48,9 @@ void check_training_predictions(const Corpus& corpus) {
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_tokenizer(const RunConfig& config) {
-  return explained(
-      config, [&] { return load_tokenizer(config.data.tokenizer, {config.data.end_of_text}); });
+  return explained(config, [&] {
+    return load_tokenizer(config.data.tokenizer, {config.data.end_of_text, key_names});
+  });
 }
 
 std::string end_of_text(const Tokenizer& tokenizer) {
@@ -58,7 +60,8 @@ std::string end_of_text(const Tokenizer& tokenizer) {
 
 bool keep_end_of_text(RunConfig& now, const RunConfig& stored, bool force) {
   if (stored.data.end_of_text != "auto") return false;
-  const std::string before = end_of_text(*load_tokenizer(now.data.tokenizer, {"by_name"}));
+  const std::string before =
+      end_of_text(*load_tokenizer(now.data.tokenizer, {"by_name", key_names}));
   const ConfigValue* entry = now.values.find("data.end_of_text");
   const std::string& here = now.values.text("data.end_of_text");
   if (before == here) return false;

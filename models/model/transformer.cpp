@@ -52,8 +52,8 @@ Transformer::Transformer(const ModelConfig& config, const TransformerParts& part
           "{} layer entries for {} layers", config.moe.size(), config.layers);
   if (config.layers < virtual_stages_) {
     fail(ExitCode::usage,
-         "model.layers = {} is less than the pp {} x virtual_stages {} pieces of the model",
-         config.layers, mesh.size(Axis::pp), chunks_per_stage(mesh.parallelism()));
+         "{} layers are too few for the {} pieces of the model (pp {} x virtual_stages {})",
+         config.layers, virtual_stages_, mesh.size(Axis::pp), chunks_per_stage(mesh.parallelism()));
   }
   ModuleContext context;
   context.mesh = &mesh;

@@ -24,7 +24,7 @@ void check_whole_blocks(int64_t sequences, const TokenContext& context) {
     if (count != whole) {
       fail(ExitCode::usage,
            "a group of {} consecutive samples is cut: of samples {} to {} this micro-batch holds "
-           "{}; choose a group that divides train.micro_batch",
+           "{}; choose a group that divides the micro-batch",
            sequences, block * sequences, end - 1, count);
     }
   }

@@ -15,8 +15,8 @@ Placement Placement::identity(int64_t experts, int64_t ranks) {
     for (int64_t n = 1; n <= experts; ++n) {
       if (experts % n == 0) legal += (legal.empty() ? "" : ", ") + std::to_string(n);
     }
-    fail(ExitCode::usage, "moe.experts {} do not divide over parallel.ep {} ranks; ep may be {}",
-         experts, ranks, legal);
+    fail(ExitCode::usage, "{} experts do not divide over {} ranks (ep); ep may be {}", experts,
+         ranks, legal);
   }
   Placement out;
   out.ranks = ranks;

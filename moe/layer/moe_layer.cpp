@@ -81,7 +81,7 @@ struct MoELayer::Impl {
         bank(expert_inputs(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
              device) {
     const MoEConfig& config = inputs.config;
-    require(config.overlap >= 1, "moe.overlap {}: 1 or more", config.overlap);
+    require(config.overlap >= 1, "overlap {}: 1 or more", config.overlap);
     if (config.shared_experts > 0) {
       shared = std::make_unique<SharedExperts>(
           expert_inputs(given, "shared", config.shared_experts, config.shared_ffn_dim), mesh,

@@ -127,8 +127,8 @@ std::string newest_to_resume(const std::string& run_dir, Communicator& world) {
   const Choice choice = newest_usable(run_dir, world);
   if (choice.path.empty() && !choice.rejected.empty()) {
     fail(ExitCode::checkpoint,
-         "no usable checkpoint in {}:{}\nTo begin anew, set checkpoint.resume=never or another "
-         "run.dir.",
+         "no usable checkpoint in {}:{}\nTo begin anew, choose never to resume, or another "
+         "directory.",
          run_dir, describe(choice.rejected));
   }
   return choice.path;

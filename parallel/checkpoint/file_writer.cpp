@@ -104,7 +104,7 @@ void FileWriter::create() {
     if (static_cast<int64_t>(text.size()) <= kLongestText) continue;
     fail(ExitCode::resource,
          "{}: the text {} has {} bytes, more than the {} that can be read again. Where it lists "
-         "shards, raise checkpoint.shard_above, so that one file is written.",
+         "shards, raise shard_above, so that one file is written.",
          target_.path(), name, text.size(), kLongestText);
   }
   make_directories(folder_of(target_.path()));

@@ -73,8 +73,9 @@ class Comparison {
         add(fmt::format("the tensor {} has shape {} in the file, {} in this model", mine.name,
                         theirs.shape.text(), mine.global.text()));
       } else if (theirs.dtype != mine.dtype) {
-        add(fmt::format("the tensor {} has type {} in the file, {} here (precision.compute)",
-                        mine.name, name(theirs.dtype), name(mine.dtype)));
+        add(fmt::format(
+            "the tensor {} has type {} in the file, {} here: the compute precision is another",
+            mine.name, name(theirs.dtype), name(mine.dtype)));
       }
       by_name.erase(at);
     }

@@ -191,7 +191,7 @@ void SaveJob::warn_of_other_disk(int64_t rank) const {
   if (rank >= 0) {
     warnings.insert(fmt::format(
         "rank {} does not see {}: its file system is another one, so rank 0 writes the whole "
-        "checkpoint. A run.dir that all hosts share lets every rank write its part.",
+        "checkpoint. A directory that all hosts share lets every rank write its part.",
         rank, std::filesystem::path(request_.path).parent_path().string()));
   }
   request_.options.warnings->say("another file system", std::move(warnings));

@@ -62,7 +62,7 @@ Tensor context_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   }
   if (q.dim(2) % cp != 0) {
     fail(ExitCode::usage,
-         "{} query heads on a rank cannot be shared out over cp {}: with parallel.cp_kind "
+         "{} query heads on a rank cannot be shared out over cp {}: with cp_kind "
          "all_to_all "
          "heads / tp must be a multiple of cp; or use cp_kind ring",
          q.dim(2), cp);

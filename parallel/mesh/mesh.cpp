@@ -128,7 +128,7 @@ void MeshShape::derive_edp() {
 MeshShape MeshShape::data_expert(int dp, int ep) {
   if (ep < 1 || dp < 1 || dp % ep != 0) {
     fail(ExitCode::usage,
-         "parallel.ep = {} must divide the {} data ranks (dp), whose groups of ep share the "
+         "ep = {} must divide the {} data ranks (dp), whose groups of ep share the "
          "experts",
          ep, dp);
   }

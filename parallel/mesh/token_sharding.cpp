@@ -50,10 +50,11 @@ TokenSharding::TokenSharding(const Parallelism& parallelism,
     const std::vector<int32_t> rows = rows_of(parallelism, c, sequences, seq_len);
     const auto count = static_cast<int64_t>(rows.size());
     if (sp_ && count % tp_size != 0) {
-      fail(ExitCode::usage,
-           "{} token rows of {} sequences of {} do not divide over tp {}: with parallel.sp true "
-           "model.seq_len must be a multiple of cp x tp",
-           count, sequences, seq_len, tp_size);
+      fail(
+          ExitCode::usage,
+          "{} token rows of {} sequences of {} do not divide over tp {}: with sequence parallelism "
+          "seq_len must be a multiple of cp x tp",
+          count, sequences, seq_len, tp_size);
     }
     for (int t = 0; t < tp_size; ++t) {
       const int64_t begin = count * t / tp_size;

@@ -101,8 +101,7 @@ Pipeline::Pipeline(PipelineSchedule kind, int stages, int chunks, int64_t micro_
   require(stages >= 1 && chunks >= 1, "a pipeline of {} stages with {} chunks", stages, chunks);
   if (chunks > 1 && kind != PipelineSchedule::interleaved) {
     fail(ExitCode::usage,
-         "parallel.virtual_stages = {}: only schedule interleaved has several chunks per stage",
-         chunks);
+         "virtual_stages = {}: only schedule interleaved has several chunks per stage", chunks);
   }
   if (chunks > 1 && micro_batches % stages != 0) {
     fail(ExitCode::usage,

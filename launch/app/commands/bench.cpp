@@ -22,6 +22,7 @@
 #include "launch/bench/trace_events.h"
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
+#include "launch/config/setting_names.h"
 #include "launch/metrics/text.h"
 #include "launch/training/automatic_precision.h"
 
@@ -166,7 +167,8 @@ int bench_step_command(const Arguments& arguments) {
                                  runtime.environment())
                          .config;
   if (config.model.vocab == 0) {
-    resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
+    resolve_vocab(config,
+                  load_tokenizer(config.data.tokenizer, {.names = key_names})->vocab_size());
   }
   const std::string routing = arguments.given("routing")
                                   ? checked_routing(arguments.text("routing"))

@@ -9,6 +9,7 @@
 #include "launch/app/output.h"
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/config/load.h"
+#include "launch/config/setting_names.h"
 #include "launch/training/automatic_precision.h"
 #include "launch/training/memory_check.h"
 
@@ -23,7 +24,8 @@ int bench_checkpoint_command(const Arguments& arguments) {
       load_config(words.file, words.overrides, runtime.size(), Purpose::eval, runtime.environment())
           .config;
   if (config.model.vocab == 0) {
-    resolve_vocab(config, load_tokenizer(config.data.tokenizer)->vocab_size());
+    resolve_vocab(config,
+                  load_tokenizer(config.data.tokenizer, {.names = key_names})->vocab_size());
   }
   runtime.configure(config.runtime);
   agree_on_precision(config, runtime);

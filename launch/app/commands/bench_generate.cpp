@@ -10,6 +10,7 @@
 #include "launch/app/output.h"
 #include "launch/bench/generate_bench.h"
 #include "launch/config/load.h"
+#include "launch/config/setting_names.h"
 #include "launch/training/memory_check.h"
 #include "launch/training/trained_model.h"
 #include "models/families/lookup/configured_model.h"
@@ -30,7 +31,8 @@ TrainedModel bench_model(const Arguments& arguments, RankRuntime& runtime) {
   TrainedModel out;
   out.config = load_config(words.file, words.overrides, 1, Purpose::eval).config;
   if (out.config.model.vocab == 0) {
-    resolve_vocab(out.config, load_tokenizer(out.config.data.tokenizer)->vocab_size());
+    resolve_vocab(out.config,
+                  load_tokenizer(out.config.data.tokenizer, {.names = key_names})->vocab_size());
   }
   runtime.configure(out.config.runtime);
   out.mesh = std::make_unique<Mesh>(MeshShape::data_expert(1, 1), runtime.world());

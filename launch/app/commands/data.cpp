@@ -7,6 +7,7 @@
 #include "launch/app/commands.h"
 #include "launch/app/commands/data_parts.h"
 #include "launch/app/text_arguments.h"
+#include "launch/config/setting_names.h"
 
 namespace troupe {
 
@@ -20,8 +21,10 @@ std::string pair_prefix(const Arguments& arguments) {
 }
 
 TokenizerOptions options_of(const std::optional<TokenFileOrigin>& origin) {
-  if (!origin) return {};
-  return {origin->end_of_text.value_or("by_name")};
+  TokenizerOptions options;
+  options.names = key_names;
+  if (origin) options.end_of_text = origin->end_of_text.value_or("by_name");
+  return options;
 }
 
 std::unique_ptr<Tokenizer> load_for(const std::optional<TokenFileOrigin>& origin,
@@ -30,7 +33,8 @@ std::unique_ptr<Tokenizer> load_for(const std::optional<TokenFileOrigin>& origin
     return load_tokenizer(name, options_of(origin));
   } catch (const Error&) {
     if (!origin || !origin->end_of_text) throw;
-    const auto tokenizer = load_tokenizer(name);  // throws again what has other reasons
+    const auto tokenizer =
+        load_tokenizer(name, options_of({}));  // throws again what has other reasons
     fail(ExitCode::data,
          "{}: was made with another tokenizer ({}) than {} ({}), which has no token {}", prefix,
          origin->tokenizer, name, tokenizer->description(), *origin->end_of_text);

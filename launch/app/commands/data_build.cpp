@@ -16,6 +16,7 @@
 #include "launch/app/commands/data_parts.h"
 #include "launch/app/output.h"
 #include "launch/app/text_arguments.h"
+#include "launch/config/setting_names.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
 
@@ -102,8 +103,7 @@ int data_build(const Arguments& arguments) {
   }
   const std::unique_ptr<Tokenizer> tokenizer =
       arguments.given("tokenizer")
-          ? load_tokenizer(request.tokenizer_name,
-                           {arguments.text("end-of-text"), SettingNames::flags})
+          ? load_tokenizer(request.tokenizer_name, {arguments.text("end-of-text"), flag_names})
           : nullptr;
   if (tokenizer == nullptr) {
     log::warning(
@@ -127,9 +127,8 @@ int data_build(const Arguments& arguments) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double rate = static_cast<double>(result.bytes) / 1e6 / std::max(seconds, 1e-6);
-  const std::string joined = tokenizer ? joined_documents(*tokenizer, request.separator,
-                                                          result.joined, SettingNames::flags)
-                                       : "";
+  const std::string joined =
+      tokenizer ? joined_documents(*tokenizer, request.separator, result.joined, flag_names) : "";
   const std::string ends = tokenizer ? described_end(*tokenizer, request.separator) : "nothing";
   if (!joined.empty()) log::warning("{}", joined);
   if (arguments.flag("json")) {

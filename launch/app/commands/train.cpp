@@ -19,6 +19,7 @@
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
 #include "launch/config/resume.h"
+#include "launch/config/setting_names.h"
 #include "launch/job/stop_request.h"
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
@@ -107,7 +108,7 @@ TrainingData read_texts(RunConfig& config, const RankRuntime& runtime) {
   Reading tokenising("tokenising", runtime.leader());
   TrainingData data = open_training_data(config, std::ref(tokenising));
   const std::string joined =
-      joined_documents(*data.tokenizer, config.data.separator, data.corpus.joined);
+      joined_documents(*data.tokenizer, config.data.separator, data.corpus.joined, key_names);
   if (runtime.leader() && !joined.empty()) log::warning("{}", joined);
   return data;
 }

@@ -110,7 +110,7 @@ void MpiDeadline::leave(milliseconds timeout, const std::vector<HostProcess>& st
   if (!speaks) std::this_thread::sleep_for(kOtherRank);
   if (speaks) {
     const double seconds = std::chrono::duration<double>(timeout).count();
-    log::error("{}; {}. Raise runtime.timeout (eval: --timeout) if the rank is only slow",
+    log::error("{}; {}. Raise the timeout if the rank is only slow",
                report_of(processes, what_, seconds), state_);
   }
   _exit(static_cast<int>(ExitCode::distributed));

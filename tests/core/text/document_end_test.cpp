@@ -65,8 +65,8 @@ TEST_F(DocumentEndTest, NothingIsSaidWhereRowsAreJoined) {
   EXPECT_EQ(data.joined, 3);
   const std::string words = joined_documents(*byte_, "", data.joined);
   EXPECT_NE(words.find("3 documents"), std::string::npos);
-  EXPECT_NE(words.find("data.separator"), std::string::npos);
-  EXPECT_NE(words.find("data.end_of_text"), std::string::npos);
+  EXPECT_NE(words.find("separator"), std::string::npos);
+  EXPECT_NE(words.find("end_of_text"), std::string::npos);
   EXPECT_EQ(joined_documents(*byte_, "\n", 3), "");
   EXPECT_EQ(joined_documents(*byte_, "", 1), "");
   EXPECT_EQ(load("", 0.0, *bpe_).joined, 0);
@@ -114,12 +114,11 @@ TEST_F(DocumentEndTest, BuiltPairsKnowTheirEndOfText) {
   EXPECT_EQ(json::parse(read_text(folder_ / "d.meta.json"))["end_of_text"], "<|endoftext|>");
   const auto without = load_tokenizer(data_path("small_json/gpt2.json"), {"none"});
   EXPECT_NO_THROW(load_corpus(folder_ / "d", *bpe_, 4096));
-  expect_error(ExitCode::data, "data.end_of_text",
-               [&] { load_corpus(folder_ / "d", *without, 4096); });
+  expect_error(ExitCode::data, "end_of_text", [&] { load_corpus(folder_ / "d", *without, 4096); });
 }
 
 TEST_F(DocumentEndTest, ASeparatorBesideAnEndOfTextIsRefused) {
-  expect_error(ExitCode::usage, "data.separator is \"\\n\", but the tokenizer ends documents with",
+  expect_error(ExitCode::usage, "separator is \"\\n\", but the tokenizer ends documents with",
                [&] { load("\n", 0.0, *bpe_); });
   const auto without = load_tokenizer(data_path("small_json/gpt2.json"), {"none"});
   EXPECT_EQ(load("\n", 0.0, *without).train.parts[0].tokens.documents(), 3);

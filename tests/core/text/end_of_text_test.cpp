@@ -8,6 +8,7 @@
 #include "core/text/bpe_files.h"
 #include "core/text/document_end.h"
 #include "tests/core/text/fixtures.h"
+#include "tests/core/text/setting_names.h"
 
 namespace troupe {
 namespace {
@@ -53,7 +54,7 @@ TEST(EndOfText, TheKeyWins) {
   EXPECT_EQ(end_with(tokens, "word"), 1258);
   EXPECT_EQ(end_with(tokens, "none"), std::nullopt);
   expect_error(ExitCode::data,
-               "has no token \"<end>\", which data.end_of_text names; its added tokens: "
+               "has no token \"<end>\", which end_of_text names; its added tokens: "
                "<|endoftext|>, <stop>, word",
                [&] { end_with(tokens, "<end>"); });
   expect_error(ExitCode::data, "\"the\" is an ordinary token", [&] { end_with(tokens, "the"); });
@@ -67,7 +68,7 @@ TEST(EndOfText, FlagsAreNamedWhereFlagsWereGiven) {
   json file = small();
   file["added_tokens"] = tokens;
   const auto load = [&](const std::string& wanted) {
-    return parse_tokenizer_json(file.dump(), "tok.json", {}, {wanted, SettingNames::flags});
+    return parse_tokenizer_json(file.dump(), "tok.json", {}, {wanted, named_as_flags});
   };
   expect_error(ExitCode::data, "has no token \"<end>\", which --end-of-text names",
                [&] { load("<end>"); });
@@ -76,12 +77,12 @@ TEST(EndOfText, FlagsAreNamedWhereFlagsWereGiven) {
                "texts too; name a special one, or let --separator stand between rows",
                [&] { load("the"); });
   expect_error(ExitCode::data, "--end-of-text is \"<eos>\", but the byte tokenizer", [] {
-    load_tokenizer("byte", {"<eos>", SettingNames::flags});
+    load_tokenizer("byte", {"<eos>", named_as_flags});
   });
   const auto tokenizer = load("auto");
   expect_error(ExitCode::usage, "--separator is \"\\n\", but the tokenizer ends documents with",
-               [&] { const DocumentEnd end(*tokenizer, "\n", SettingNames::flags); });
-  const std::string joined = joined_documents(*load_tokenizer("byte"), "", 3, SettingNames::flags);
+               [&] { const DocumentEnd end(*tokenizer, "\n", named_as_flags); });
+  const std::string joined = joined_documents(*load_tokenizer("byte"), "", 3, named_as_flags);
   EXPECT_NE(joined.find("--end-of-text names one, --separator (\"\\n\") puts"), std::string::npos)
       << joined;
 }

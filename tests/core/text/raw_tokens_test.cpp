@@ -111,13 +111,13 @@ TEST_F(RawTokens, WhatIsWrongIsSaid) {
   refused(good + "xx", std::nullopt, "says 2 tokens, the file holds 3");
   refused(good.substr(0, 500), std::nullopt, "the file holds 0");
   refused(llm_c<uint16_t>(20240520, 9, {5}), std::nullopt, "of version 9; version 1 can be read");
-  refused(bytes_of<uint16_t>({1, 2, 3}), std::nullopt, "give --raw u16 or u32");
+  refused(bytes_of<uint16_t>({1, 2, 3}), std::nullopt, "say what they are, u16 or u32");
   refused("abc", RawType::u16, "no whole number of ids of 2 bytes");
   refused("abcdef", RawType::u32, "no whole number of ids of 4 bytes");
   refused(bytes_of<uint16_t>({5, 1301}), RawType::u16,
           "token 1 has id 1301, outside the vocabulary");
   refused(bytes_of<uint32_t>({5, 0xffffffff}), RawType::u32, "token 1 has id", false);
-  refused(bytes_of(std::vector<uint32_t>(100, 777)), RawType::u16, "give --raw u32");
+  refused(bytes_of(std::vector<uint32_t>(100, 777)), RawType::u16, "say u32");
   for (const RawType type : {RawType::u16, RawType::u32}) {
     refused(bytes_of(std::vector<uint64_t>(100, 777)), type, "every id has 8 bytes", false);
     refused(bytes_of(std::vector<uint64_t>(100, 128000)), type, "every id has 8 bytes", false);

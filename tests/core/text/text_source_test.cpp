@@ -6,6 +6,7 @@
 
 #include "tests/core/compression/compressed.h"
 #include "tests/core/text/fixtures.h"
+#include "tests/core/text/setting_names.h"
 
 namespace troupe {
 namespace {
@@ -188,9 +189,9 @@ TEST_F(TextSourceTest, MessagesNameTheFlagsWhereFlagsWereGiven) {
       {"data.invalid_utf8: keep, written out", "--invalid-utf8 keep, written out", "%PDF-1.7\n"},
       {"data.invalid_utf8: keep, written out", "--invalid-utf8 keep, written out", "\xE4\xE4"}};
   for (const auto& [key, flag, bytes] : cases) {
-    options_.names = SettingNames::keys;
+    options_.names = named_as_keys;
     refuses(key, bytes);
-    options_.names = SettingNames::flags;
+    options_.names = named_as_flags;
     refuses(flag, bytes);
     try {
       read(bytes);
@@ -252,8 +253,8 @@ TEST_F(TextSourceTest, AFileOfAnotherKindIsRefusedByWhatItSeemsToBe) {
   write("l/a.bin", "\x88\xD8\x34\x01\1\0\0\0"s + std::string(1016, '\0'));
   expect_error(
       ExitCode::data,
-      "a.bin: is no text; it seems to be token ids as llm.c writes them. troupe data build "
-      "FILE... --tokenizer T --out PREFIX, with each of its files named, makes a .bin/.idx",
+      "a.bin: is no text; it seems to be token ids as llm.c writes them. troupe data build, "
+      "with each of its files named, makes a .bin/.idx",
       [&] { documents(folder_ / "l"); });
   // Texts that begin like other kinds.
   for (const char* text : {"GIF87 was a format", "PAR1 is a word", "RIFF RAFF WAVE", "ID3 tags",

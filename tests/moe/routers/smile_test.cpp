@@ -51,7 +51,7 @@ TEST(SmileRouter, SaysWhatDoesNotFit) {
   Options options(smile.fields);
   options.set("groups", int64_t{4});
   EXPECT_EQ(smile.problem(options, 6),
-            "router.groups must divide moe.experts: 6 = 1 x 4 + 2; legal values: 1, 2, 3, 6");
+            "router.groups must divide the experts: 6 = 1 x 4 + 2; legal values: 1, 2, 3, 6");
   options.set("groups", int64_t{3});
   options.set("top_k", int64_t{3});
   EXPECT_EQ(smile.problem(options, 6),

@@ -242,7 +242,7 @@ TEST_F(Shards, AListTooLongToReadIsNotWritten) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::resource);
-    EXPECT_NE(std::string(error.what()).find("checkpoint.shard_above"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("raise shard_above"), std::string::npos);
   }
   EXPECT_TRUE(test::names_in(dir_.path()).empty());
 }
