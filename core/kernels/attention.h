@@ -11,6 +11,11 @@ namespace troupe::kernels {
 struct AttentionMask {
   View first;  // i32 [B, S], contiguous
   View end;    // the same, at most Sk
+  template <typename F>
+  void for_each_view(F&& f) {
+    f(first);
+    f(end);
+  }
 };
 
 // The keys of a query may come in parts. A further part joins what the outputs hold of the earlier

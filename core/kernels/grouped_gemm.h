@@ -5,12 +5,12 @@
 #include <cstdint>
 
 #include "core/device/device.h"
-#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/packed_weights.h"
 #include "core/tensor/view.h"
 
 namespace troupe::kernels {
 
-// How many rows each expert holds; expert e's rows follow those of e - 1.
+// How many rows each expert holds; expert e's rows follow those of e - 1. In host memory.
 struct RowGroups {
   const int64_t* rows = nullptr;
   int64_t experts = 0;
@@ -32,26 +32,30 @@ constexpr int64_t kRowBlock = 128;
 void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand& weight, View out);
 
 // --- the weight gradient: gradient[e] = left_e^T right_e, summed over the rows of expert e ---
-// Own products (product.h) read both operands as rows.
+// Are both operands read as rows?
+bool weight_gradient_reads_rows(DType dtype);
 struct ExpertRows {
   View rows;            // [R, columns], contiguous columns, expert after expert
   bool filled = false;  // each expert begins at a multiple of kRowPad; rows between are not read
+  template <typename F>
+  void for_each_view(F&& f) {
+    f(rows);
+  }
 };
 void grouped_weight_gradient(Stream& stream, ExpertRows left, ExpertRows right, RowGroups groups,
                              View gradient, bool accumulate);
 
-// For the library's both are first brought into the form that makes the product fast, expert after
-// expert, each filled with zero rows up to a multiple of kRowPad.
-// left: per expert [m, padded rows], that is transposed. out: padded_total * m elements.
-void transpose_groups(Stream& stream, View x, RowGroups groups, void* out);
-// right: per expert [padded rows, n], in panels of right_block columns (0: as it
-// lies). out: padded_total * n elements.
-void pack_groups(Stream& stream, View x, RowGroups groups, void* out);
-int right_block(Device& device, DType dtype, int64_t n);
+// Else both are first brought into the form that makes the product fast, expert after expert, each
+// filled with zero rows up to a multiple of kRowPad.
+// left: per expert [m, padded rows], that is transposed. out: [padded_total * m].
+void transpose_groups(Stream& stream, View x, RowGroups groups, View out);
+// right: per expert [padded rows, n], in panels of columns where that is faster. out:
+// [padded_total * n].
+void pack_groups(Stream& stream, View x, RowGroups groups, View out);
 
 // gradient: [experts, m, n] contiguous, in the wide type; overwritten, or added to when accumulate.
 // An expert without rows gets zeros (or keeps what it has).
-void grouped_weight_gradient(Stream& stream, const void* left, const void* right, DType dtype,
-                             RowGroups groups, View gradient, bool accumulate);
+void packed_weight_gradient(Stream& stream, View left, View right, RowGroups groups, View gradient,
+                            bool accumulate);
 
 }  // namespace troupe::kernels

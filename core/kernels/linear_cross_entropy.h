@@ -3,24 +3,28 @@
 #pragma once
 
 #include "core/device/device.h"
-#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/packed_weights.h"
 #include "core/tensor/view.h"
 
 namespace troupe::kernels {
 
 // What the gradient of a chunk needs and where it goes.
 struct CrossEntropyGradient {
-  // [C] in the wide type: the loss is the sum of coefficient[t] * nll[t]. Null = no gradient.
-  const void* coefficient = nullptr;
+  // [C] in the wide type: the loss is the sum of coefficient[t] * nll[t]. Data null = no gradient.
+  View coefficient;
   // [C] in the wide type: log-sum-exp over the whole vocabulary, where the head is a part of it
-  // (and a target is negative also when it is in another part). Null = the head is the whole
-  // vocabulary.
-  const void* logsumexp = nullptr;
+  // (and a target is negative also when it is in another part). Data null = the head is the
+  // whole vocabulary.
+  View logsumexp;
   WeightOperand head;  // dlogits W: [V, D]; read if dx is wanted
   View dx;             // [C, D]; data null = not wanted
   // Receives dlogits for the weight gradient (grouped_gemm.h): [padded_rows(C), V] where products
   // are own, else dlogits^T, [V, padded_rows(C)].
-  void* dlogits = nullptr;
+  View dlogits;
+  template <typename F>
+  void for_each_view(F&& f) {
+    for (View* view : {&coefficient, &logsumexp, &head.memory, &dx, &dlogits}) f(*view);
+  }
 };
 
 // Rows of a chunk of C that one thread takes at a time.

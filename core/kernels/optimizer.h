@@ -1,10 +1,12 @@
 // Update rules on flat ranges of contiguous f32 or f64 memory; each element is independent, so any
-// cut into ranges gives the same bits.
+// cut into ranges gives the same bits. One call updates a list of them.
 #pragma once
 
 #include <cstdint>
+#include <span>
 
-#include "core/tensor/dtype.h"
+#include "core/kernels/packed_weights.h"
+#include "core/tensor/view.h"
 
 namespace troupe::kernels {
 
@@ -20,21 +22,47 @@ struct AdamWStep {
   double second_correction = 1.0;  // 1 / (1 - beta2^t)
   double gradient_scale = 1.0;
 };
-void adamw(DType dtype, void* value, const void* gradient, void* first_moment, void* second_moment,
-           int64_t elements, const AdamWStep& step);
+// All [n]. packed: the copies of this value, which are renewed with it; then the range is all of
+// it. Null = none.
+struct AdamWRange {
+  View value, gradient, first_moment, second_moment;
+  AdamWStep step;
+  PackedWeights* packed = nullptr;
+  template <typename F>
+  void for_each_view(F&& f) {
+    for (View* view : {&value, &gradient, &first_moment, &second_moment}) f(*view);
+  }
+};
+void adamw(Stream& stream, std::span<const AdamWRange> ranges);
 
 // One SGD update with decoupled decay: b = momentum b + g;  w = w decay - lr b. Without momentum
-// `buffer` is null and b = g.
+// the buffer's data is null and b = g.
 struct SgdStep {
   double lr = 0.0;
   double momentum = 0.0;
   double decay = 1.0;
   double gradient_scale = 1.0;
 };
-void sgd(DType dtype, void* value, const void* gradient, void* buffer, int64_t elements,
-         const SgdStep& step);
+struct SgdRange {
+  View value, gradient, buffer;
+  SgdStep step;
+  PackedWeights* packed = nullptr;
+  template <typename F>
+  void for_each_view(F&& f) {
+    for (View* view : {&value, &gradient, &buffer}) f(*view);
+  }
+};
+void sgd(Stream& stream, std::span<const SgdRange> ranges);
 
-// Sum of x[i]^2 in f64, in an order that depends on the number of elements only. f32 or f64.
-double sum_of_squares(DType dtype, const void* x, int64_t elements);
+// out f64 [parts]: the sum of x[i]^2 of each part, in an order that depends on its number of
+// elements only. Parts of f32 or f64.
+struct Part {
+  View x;
+  template <typename F>
+  void for_each_view(F&& f) {
+    f(x);
+  }
+};
+void sum_of_squares(Stream& stream, std::span<const Part> parts, View out);
 
 }  // namespace troupe::kernels

@@ -22,6 +22,6 @@ void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out
 
 // Stable counting sort: offsets [count + 1] and order [n] such that the positions r with keys[r] ==
 // t are order[offsets[t], offsets[t + 1]), rising. Keys of -1 are left out. keys i32 or i64.
-void group_by_key(View keys, int64_t count, View offsets, View order);
+void group_by_key(Stream& stream, View keys, int64_t count, View offsets, View order);
 
 }  // namespace troupe::kernels

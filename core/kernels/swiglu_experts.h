@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/device/device.h"
-#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/grouped_gemm.h"
+#include "core/kernels/packed_weights.h"
 #include "core/tensor/view.h"
 
 namespace troupe::kernels {
@@ -19,13 +19,18 @@ void swiglu_experts(Stream& stream, View x, View gate_weight, RowGroups groups,
 // Where backward leaves the operands of the weight gradients. Those that own products read as rows:
 // dy, dH (in hidden), x, and
 //   activated: A, [padded_total, F], each expert's rows from a multiple of kRowPad on.
-// Else the forms of grouped_gemm.h.
+// Else the forms of grouped_gemm.h. Data null = not wanted.
 struct SwigluGradientOperands {
-  void* activated = nullptr;
-  void* down_left = nullptr;      // dy, padded_total * D
-  void* down_right = nullptr;     // A, padded_total * F
-  void* gate_up_left = nullptr;   // dH, padded_total * 2F
-  void* gate_up_right = nullptr;  // x, padded_total * D
+  View activated;
+  View down_left;      // dy, padded_total * D
+  View down_right;     // A, padded_total * F
+  View gate_up_left;   // dH, padded_total * 2F
+  View gate_up_right;  // x, padded_total * D
+  template <typename F>
+  void for_each_view(F&& f) {
+    for (View* view : {&activated, &down_left, &down_right, &gate_up_left, &gate_up_right})
+      f(*view);
+  }
 };
 
 // dy: [R, D]. hidden: H; overwritten by dH. dx: [R, D], data null = not wanted. gate_gradient: [R],

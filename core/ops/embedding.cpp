@@ -59,7 +59,7 @@ Tensor embedding(Parameter& table, const Tensor& ids) {
         const int64_t vocabulary = table.value().dim(0);
         const Tensor offsets = Tensor::empty({vocabulary + 1}, DType::i32, g.device());
         const Tensor order = Tensor::empty({flat.elements()}, DType::i32, g.device());
-        kernels::group_by_key(flat.view(), vocabulary, offsets.view(), order.view());
+        kernels::group_by_key(g.stream(), flat.view(), vocabulary, offsets.view(), order.view());
         bool fresh = false;
         const Tensor& gradient = table.begin_accumulate(fresh);
         kernels::combine_rows(g.stream(), g.view(), offsets.view(), order.view(), View{},

@@ -5,7 +5,6 @@
 
 #include "core/base/error.h"
 #include "core/device/operator.h"
-#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/ops/rows_of.h"
 #include "core/ops/weight_gradient.h"

@@ -2,7 +2,6 @@
 
 #include "core/base/error.h"
 #include "core/device/operator.h"
-#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/elementwise.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/reduce.h"

@@ -6,8 +6,6 @@
 
 #include "core/base/error.h"
 #include "core/device/operator.h"
-#include "core/kernels/cpu/packed_weights.h"
-#include "core/kernels/cpu/product.h"
 #include "core/kernels/elementwise.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/linear_cross_entropy.h"
@@ -133,12 +131,12 @@ void run_chunk(const Tensor& x, Parameter& head, const Tensor& targets, const Te
   const Tensor coefficient_part = rows(coefficient, first, count);
   Tensor dx_part;
   kernels::CrossEntropyGradient want;
-  want.coefficient = coefficient_part.view().data;
-  want.dlogits = dlogits.view().data;
+  want.coefficient = coefficient_part.view();
+  want.dlogits = dlogits.view();
   Tensor logsumexp_part;
   if (logsumexp.defined()) {
     logsumexp_part = rows(logsumexp, first, count);
-    want.logsumexp = logsumexp_part.view().data;
+    want.logsumexp = logsumexp_part.view();
   }
   if (gradients.dx.defined()) {
     dx_part = rows(gradients.dx, first, count);
@@ -149,15 +147,15 @@ void run_chunk(const Tensor& x, Parameter& head, const Tensor& targets, const Te
                                 rows(targets, first, count).view(), rows(nll, first, count).view(),
                                 want);
   const kernels::RowGroups group{&count, 1};
-  if (kernels::own_products(x.dtype())) {
+  if (kernels::weight_gradient_reads_rows(x.dtype())) {
     kernels::grouped_weight_gradient(x.stream(), {dlogits.view()}, {part.view()}, group,
                                      gradients.dhead.view(), first > 0);
     return;
   }
   const Tensor right = Tensor::empty({filled * x.dim(1)}, x.dtype(), x.device());
-  kernels::pack_groups(x.stream(), part.view(), group, right.view().data);
-  kernels::grouped_weight_gradient(x.stream(), dlogits.view().data, right.view().data, x.dtype(),
-                                   group, gradients.dhead.view(), first > 0);
+  kernels::pack_groups(x.stream(), part.view(), group, right.view());
+  kernels::packed_weight_gradient(x.stream(), dlogits.view(), right.view(), group,
+                                  gradients.dhead.view(), first > 0);
 }
 
 Tensor token_losses(const Tensor& x, Parameter& head, const Tensor& targets) {

@@ -18,7 +18,7 @@ Tensor indices(int64_t count, const Tensor& like) {
 // The positions of each key, as lists.
 RowLists group(const Tensor& keys, int64_t count) {
   RowLists lists{indices(count + 1, keys), indices(keys.elements(), keys)};
-  kernels::group_by_key(keys.view(), count, lists.offsets.view(), lists.rows.view());
+  kernels::group_by_key(keys.stream(), keys.view(), count, lists.offsets.view(), lists.rows.view());
   return lists;
 }
 

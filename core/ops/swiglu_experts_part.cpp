@@ -1,8 +1,6 @@
 #include "core/ops/swiglu_experts_part.h"
 
 #include "core/base/error.h"
-#include "core/kernels/cpu/packed_weights.h"
-#include "core/kernels/cpu/product.h"
 #include "core/kernels/swiglu_experts.h"
 
 namespace troupe {
@@ -53,7 +51,7 @@ SwigluExpertsPart::Gradients SwigluExpertsPart::gradient(const Tensor& dy, bool 
   const Tensor& gate_weight = gate_weight_.get(kName);
   const auto& device = x.device();
   const kernels::RowGroups groups = groups_of(counts_);
-  const bool by_rows = kernels::own_products(x.dtype());
+  const bool by_rows = kernels::weight_gradient_reads_rows(x.dtype());
   make_operands(dy);
   Gradients out;
   if (want_x) out.x_RD = Tensor::empty(x.shape(), x.dtype(), device);
@@ -61,12 +59,12 @@ SwigluExpertsPart::Gradients SwigluExpertsPart::gradient(const Tensor& dy, bool 
     out.gate_weight = Tensor::empty(gate_weight.shape(), gate_weight.dtype(), device);
   kernels::SwigluGradientOperands operands;
   if (by_rows) {
-    operands.activated = down_operands_.right.view().data;
+    operands.activated = down_operands_.right.view();
   } else {
-    operands.down_left = down_operands_.left.view().data;
-    operands.down_right = down_operands_.right.view().data;
-    operands.gate_up_left = gate_up_operands_.left.view().data;
-    operands.gate_up_right = gate_up_operands_.right.view().data;
+    operands.down_left = down_operands_.left.view();
+    operands.down_right = down_operands_.right.view();
+    operands.gate_up_left = gate_up_operands_.left.view();
+    operands.gate_up_right = gate_up_operands_.right.view();
   }
   kernels::swiglu_experts_gradient(x.stream(), x.view(), view_or_none(gate_weight), dy.view(),
                                    groups, gate_up_.forms().input_gradient(),
@@ -82,7 +80,7 @@ void SwigluExpertsPart::make_operands(const Tensor& dy) {
   const int64_t d = x.dim(1);
   const int64_t f = down_.value().dim(-1);
   const auto make = [&](Shape shape) { return Tensor::empty(shape, x.dtype(), x.device()); };
-  if (kernels::own_products(x.dtype())) {
+  if (kernels::weight_gradient_reads_rows(x.dtype())) {
     down_operands_ = {dy, make({filled, f}), false, true};
     gate_up_operands_ = {hidden_, x, true, false};
   } else {
@@ -98,13 +96,13 @@ void SwigluExpertsPart::add(const Tensor& target, bool fresh, Operands& operands
                             : target.strided({experts_, target.dim(1), target.dim(2)},
                                              target.strides(), first_ * target.strides()[0]);
   const auto& [left, right, left_filled, right_filled] = operands;
-  if (kernels::own_products(left.dtype())) {
+  if (kernels::weight_gradient_reads_rows(left.dtype())) {
     kernels::grouped_weight_gradient(target.stream(), {left.view(), left_filled},
                                      {right.view(), right_filled}, groups_of(counts), part.view(),
                                      !fresh);
   } else {
-    kernels::grouped_weight_gradient(target.stream(), left.view().data, right.view().data,
-                                     left.dtype(), groups_of(counts), part.view(), !fresh);
+    kernels::packed_weight_gradient(target.stream(), left.view(), right.view(), groups_of(counts),
+                                    part.view(), !fresh);
   }
   operands = {};
 }

@@ -1,6 +1,5 @@
 #include "core/ops/weight_gradient.h"
 
-#include "core/kernels/cpu/product.h"
 #include "core/kernels/grouped_gemm.h"
 
 namespace troupe {
@@ -9,7 +8,7 @@ void add_weight_gradient(const Tensor& gradient, const Tensor& x,
                          std::span<const int64_t> rows_per_expert, Parameter& weight) {
   const kernels::RowGroups groups{rows_per_expert.data(),
                                   static_cast<int64_t>(rows_per_expert.size())};
-  if (kernels::own_products(x.dtype())) {
+  if (kernels::weight_gradient_reads_rows(x.dtype())) {
     bool fresh = false;
     const Tensor& target = weight.begin_accumulate(fresh);
     kernels::grouped_weight_gradient(x.stream(), {gradient.view()}, {x.view()}, groups,
@@ -19,12 +18,12 @@ void add_weight_gradient(const Tensor& gradient, const Tensor& x,
   const int64_t rows = groups.padded_total();
   const Tensor left = Tensor::empty({rows * gradient.dim(1)}, gradient.dtype(), gradient.device());
   const Tensor right = Tensor::empty({rows * x.dim(1)}, x.dtype(), x.device());
-  kernels::transpose_groups(x.stream(), gradient.view(), groups, left.view().data);
-  kernels::pack_groups(x.stream(), x.view(), groups, right.view().data);
+  kernels::transpose_groups(x.stream(), gradient.view(), groups, left.view());
+  kernels::pack_groups(x.stream(), x.view(), groups, right.view());
   bool fresh = false;
   const Tensor& target = weight.begin_accumulate(fresh);
-  kernels::grouped_weight_gradient(x.stream(), left.view().data, right.view().data, x.dtype(),
-                                   groups, target.view(), !fresh);
+  kernels::packed_weight_gradient(x.stream(), left.view(), right.view(), groups, target.view(),
+                                  !fresh);
   weight.end_accumulate();
 }
 

@@ -51,12 +51,16 @@ void AdamW::prepare(double lr, double gradient_scale) {
   }
 }
 
-void AdamW::update(size_t index, int64_t begin, int64_t count) {
-  const Parameter& parameter = *parameters_[index];
-  const int64_t owned = begin - parameter.owned().begin;
-  kernels::adamw(parameter.value().dtype(), element(parameter.owned_value(), owned),
-                 element(parameter.owned_gradient(), owned), element(first_[index], owned),
-                 element(second_[index], owned), count, steps_[rates_of(index)]);
+void AdamW::update(std::span<const size_t> parameters) {
+  std::vector<kernels::AdamWRange> ranges;
+  for (size_t i : parameters) {
+    Parameter& parameter = *parameters_[i];
+    if (parameter.owned().count == 0) continue;
+    ranges.push_back({parameter.owned_value().view(), parameter.owned_gradient().view(),
+                      first_[i].view(), second_[i].view(), steps_[rates_of(i)],
+                      packed_of(parameter)});
+  }
+  kernels::adamw(stream(), ranges);
 }
 
 void AdamW::state(State& state) {

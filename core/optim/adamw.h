@@ -18,7 +18,7 @@ class AdamW final : public Optimizer {
 
  private:
   void prepare(double lr, double gradient_scale) override;
-  void update(size_t parameter, int64_t begin, int64_t count) override;
+  void update(std::span<const size_t> parameters) override;
 
   double beta1_;
   double beta2_;

@@ -4,48 +4,14 @@
 #include <numeric>
 
 #include "core/base/error.h"
-#include "core/device/cpu/parallel_for.h"
 #include "core/device/operator.h"
-#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/packed_weights.h"
 #include "core/optim/adamw.h"
 #include "core/optim/sgd.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
-
-// Elements of one piece where no packed form asks for panels: its memory (value, gradient, two
-// moments) fits into a core's L2 cache.
-constexpr int64_t kPieceElements = 16384;
-
-// A range of one parameter, and the panel of its packed forms that it fills (-1: none).
-struct Piece {
-  size_t parameter;
-  int64_t begin;
-  int64_t count;
-  int64_t panel;
-};
-
-bool owns_all(const Parameter& parameter) {
-  return parameter.owned().count == parameter.value().elements();
-}
-
-void append_pieces(size_t index, Parameter& parameter, std::vector<Piece>& pieces) {
-  const FlatRange& owned = parameter.owned();
-  if (owned.count == 0) return;
-  PackedWeights* forms = parameter.existing_forms();
-  if (forms == nullptr || !owns_all(parameter)) {
-    for (int64_t begin = owned.begin; begin < owned.end(); begin += kPieceElements) {
-      pieces.push_back({index, begin, std::min(kPieceElements, owned.end() - begin), -1});
-    }
-    return;
-  }
-  const Shape& shape = parameter.value().shape();
-  const int64_t row = shape.rank() > 0 ? shape[-1] : 1;
-  for (int64_t panel = 0; panel < forms->panels(); ++panel) {
-    const PackedWeights::Panel rows = forms->panel(panel);
-    pieces.push_back({index, rows.first_row * row, rows.rows * row, panel});
-  }
-}
 
 template <typename Kind>
 std::unique_ptr<Optimizer> make(const Options& options, std::vector<Parameter*> parameters,
@@ -81,7 +47,7 @@ Optimizer::Optimizer(std::vector<Parameter*> parameters, double weight_decay,
       Tensor::zeros({1}, DType::i64, parameters_[0]->value().device(), MemoryKind::optimizer);
 }
 
-int64_t Optimizer::updates() const { return updates_.data<int64_t>()[0]; }
+int64_t Optimizer::updates() const { return host_copy<int64_t>(updates_)[0]; }
 
 void Optimizer::step(double lr, double gradient_scale) {
   std::vector<size_t> all(parameters_.size());
@@ -91,30 +57,24 @@ void Optimizer::step(double lr, double gradient_scale) {
 }
 
 void Optimizer::begin_step(double lr, double gradient_scale) {
-  ++updates_.data<int64_t>()[0];
+  ++host_update<int64_t>(updates_)[0];
   prepare(lr, gradient_scale);
 }
 
 void Optimizer::update_parameters(std::span<const size_t> parameters) {
   const Operator op("optimizer update", parameters_[0]->value().stream());
-  std::vector<Piece> pieces;
-  for (size_t i : parameters) {
-    parameters_[i]->finish_gradient();
-    append_pieces(i, *parameters_[i], pieces);
-  }
-  parallel_for(parameters_[0]->value().stream(), static_cast<int64_t>(pieces.size()),
-               [&](int64_t index) {
-                 const Piece& piece = pieces[static_cast<size_t>(index)];
-                 update(piece.parameter, piece.begin, piece.count);
-                 if (piece.panel < 0) return;
-                 parameters_[piece.parameter]->existing_forms()->write_panel(piece.panel);
-               });
+  for (size_t i : parameters) parameters_[i]->finish_gradient();
+  update(parameters);
   for (size_t i : parameters) {
     Parameter& parameter = *parameters_[i];
     parameter.value_changed();
-    PackedWeights* forms = parameter.existing_forms();
-    if (forms != nullptr && owns_all(parameter)) forms->written(parameter.version());
+    if (PackedWeights* packed = packed_of(parameter)) packed->written(parameter.version());
   }
+}
+
+PackedWeights* Optimizer::packed_of(Parameter& parameter) {
+  const bool owns_all = parameter.owned().count == parameter.value().elements();
+  return owns_all ? parameter.existing_forms() : nullptr;
 }
 
 std::vector<Tensor> Optimizer::make_moments() const {

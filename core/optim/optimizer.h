@@ -48,8 +48,11 @@ class Optimizer {
   size_t rates_of(size_t parameter) const { return rates_of_[parameter]; }
   // Called once per step before the ranges.
   virtual void prepare(double lr, double gradient_scale) = 0;
-  // Updates elements [begin, begin + count) of a parameter, all owned; called from several threads.
-  virtual void update(size_t parameter, int64_t begin, int64_t count) = 0;
+  // Updates the owned elements of these parameters: one kernel call.
+  virtual void update(std::span<const size_t> parameters) = 0;
+  // The packed copies that the kernel renews with the value; null = none, or not by this rank.
+  static PackedWeights* packed_of(Parameter& parameter);
+  Stream& stream() const { return parameters_[0]->value().stream(); }
   // Zeros for the owned elements of each parameter, in its type.
   std::vector<Tensor> make_moments() const;
   void append(State& state, const std::string& what, const std::vector<Tensor>& moments) const;

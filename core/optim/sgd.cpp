@@ -32,13 +32,16 @@ void Sgd::prepare(double lr, double gradient_scale) {
   }
 }
 
-void Sgd::update(size_t index, int64_t begin, int64_t count) {
-  const Parameter& parameter = *parameters_[index];
-  const int64_t owned = begin - parameter.owned().begin;
-  kernels::sgd(parameter.value().dtype(), element(parameter.owned_value(), owned),
-               element(parameter.owned_gradient(), owned),
-               buffers_.empty() ? nullptr : element(buffers_[index], owned), count,
-               steps_[rates_of(index)]);
+void Sgd::update(std::span<const size_t> parameters) {
+  std::vector<kernels::SgdRange> ranges;
+  for (size_t i : parameters) {
+    Parameter& parameter = *parameters_[i];
+    if (parameter.owned().count == 0) continue;
+    ranges.push_back({parameter.owned_value().view(), parameter.owned_gradient().view(),
+                      buffers_.empty() ? View{} : buffers_[i].view(), steps_[rates_of(i)],
+                      packed_of(parameter)});
+  }
+  kernels::sgd(stream(), ranges);
 }
 
 void Sgd::state(State& state) {

@@ -6,8 +6,9 @@
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/device/cpu/parallel_for.h"
-#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/elementwise.h"
+#include "core/kernels/packed_weights.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -41,11 +42,10 @@ void draw_row(const Random& random, const Init& init, int64_t first_index, int64
 }
 
 void fill(const Tensor& tensor, double value) {
-  const int64_t count = tensor.elements();
   if (tensor.dtype() == DType::f64) {
-    std::fill_n(tensor.data<double>(), count, value);
+    std::ranges::fill(host_output<double>(tensor), value);
   } else {
-    std::fill_n(tensor.data<float>(), count, static_cast<float>(value));
+    std::ranges::fill(host_output<float>(tensor), static_cast<float>(value));
   }
 }
 
@@ -103,10 +103,11 @@ void Parameter::draw() {
     return;
   }
   const Random random(seed_, "init", name_);
-  for (const LocalPart& part : slice_.parts) draw_part(random, part);
+  const HostBytes host(value_, HostAccess::write);  // the parts are all of it
+  for (const LocalPart& part : slice_.parts) draw_part(random, part, host.data());
 }
 
-void Parameter::draw_part(const Random& random, const LocalPart& part) {
+void Parameter::draw_part(const Random& random, const LocalPart& part, std::byte* value) const {
   const Shape& size = part.global.size;
   const int rank = size.rank();
   const int64_t row = rank > 0 ? size[-1] : 1;
@@ -122,8 +123,7 @@ void Parameter::draw_part(const Random& random, const LocalPart& part) {
       local += (part.local_offset[dim] + at) * local_strides[dim];
       rest /= size[dim];
     }
-    auto* to = static_cast<std::byte*>(value_.view().data) +
-               local * static_cast<int64_t>(size_of(value_.dtype()));
+    std::byte* to = value + local * static_cast<int64_t>(size_of(value_.dtype()));
     draw_row(random, init_, global, row, value_.dtype(), to);
   });
 }
@@ -140,8 +140,7 @@ const Tensor& Parameter::compute_value() {
 PackedWeights& Parameter::forms() {
   if (!forms_) {
     const Bank bank = bank_of(slice_.shape);
-    forms_ =
-        std::make_unique<PackedWeights>(bank.experts, bank.out, bank.in, compute_, value_.device());
+    forms_ = PackedWeights::make(bank.experts, bank.out, bank.in, compute_, value_.device());
   }
   forms_->refresh(value_, version_);
   return *forms_;
@@ -259,7 +258,7 @@ Tensor Parameter::as_tensor() {
 void Parameter::finish_gradient() {
   if (!fresh_ || owned_placed_) return;
   bool fresh = false;
-  fill(begin_accumulate(fresh), 0.0);
+  begin_accumulate(fresh).set_zero();
   fresh_ = false;
 }
 

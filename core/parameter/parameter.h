@@ -14,7 +14,7 @@
 namespace troupe {
 
 class Random;
-class PackedWeights;  // core/kernels/cpu/packed_weights.h: packed copies, one per orientation
+class PackedWeights;  // core/kernels/packed_weights.h
 
 // How the initial value is drawn: a pure function of (seed, name, global index).
 struct Init {
@@ -112,7 +112,7 @@ class Parameter final : public UseTracker {
   void use_dropped() override { --pending_; }
 
  private:
-  void draw_part(const Random& random, const LocalPart& part);
+  void draw_part(const Random& random, const LocalPart& part, std::byte* value) const;
   void show_owned_gradient();
   void show_owned_value();
 

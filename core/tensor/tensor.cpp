@@ -1,8 +1,7 @@
 #include "core/tensor/tensor.h"
 
-#include <cstring>
-
 #include "core/base/error.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -65,6 +64,11 @@ void for_each_offset(const Shape& shape, const Shape& strides, Visit visit) {
   }
 }
 
+void check_count(size_t values, const Shape& shape) {
+  require(static_cast<int64_t>(values) == shape.elements(), "{} values for shape {}", values,
+          shape.text());
+}
+
 }  // namespace
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, const std::shared_ptr<Device>& device,
@@ -81,43 +85,48 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, const std::shared_ptr<Devi
 Tensor Tensor::zeros(const Shape& shape, DType dtype, const std::shared_ptr<Device>& device,
                      MemoryKind kind) {
   Tensor out = empty(shape, dtype, device, kind);
-  std::memset(out.storage_->data(), 0, out.bytes());
+  out.set_zero();
   return out;
+}
+
+void Tensor::set_zero() const {
+  require(contiguous(), "zeros into a tensor of shape {} with strides {}", shape_.text(),
+          strides_.text());
+  if (bytes() > 0) device()->fill(view().data, 0, bytes());
 }
 
 Tensor Tensor::full(const Shape& shape, DType dtype, double value,
                     const std::shared_ptr<Device>& device, MemoryKind kind) {
   Tensor out = empty(shape, dtype, device, kind);
-  for (int64_t i = 0; i < shape.elements(); ++i) store(out.storage_->data(), dtype, i, value);
+  const HostBytes host(out, HostAccess::write);
+  for (int64_t i = 0; i < shape.elements(); ++i) store(host.data(), dtype, i, value);
   return out;
 }
 
 Tensor Tensor::from(std::span<const double> values, const Shape& shape, DType dtype,
                     const std::shared_ptr<Device>& device) {
-  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}",
-          values.size(), shape.text());
+  check_count(values.size(), shape);
   Tensor out = empty(shape, dtype, device);
+  const HostBytes host(out, HostAccess::write);
   for (size_t i = 0; i < values.size(); ++i) {
-    store(out.storage_->data(), dtype, static_cast<int64_t>(i), values[i]);
+    store(host.data(), dtype, static_cast<int64_t>(i), values[i]);
   }
   return out;
 }
 
 Tensor Tensor::from(std::span<const int64_t> values, const Shape& shape,
                     const std::shared_ptr<Device>& device) {
-  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}",
-          values.size(), shape.text());
+  check_count(values.size(), shape);
   Tensor out = empty(shape, DType::i64, device);
-  if (!values.empty()) std::memcpy(out.storage_->data(), values.data(), values.size_bytes());
+  upload(std::as_bytes(values), out);
   return out;
 }
 
 Tensor Tensor::from(std::span<const int32_t> values, const Shape& shape,
                     const std::shared_ptr<Device>& device) {
-  require(static_cast<int64_t>(values.size()) == shape.elements(), "{} values for shape {}",
-          values.size(), shape.text());
+  check_count(values.size(), shape);
   Tensor out = empty(shape, DType::i32, device);
-  if (!values.empty()) std::memcpy(out.storage_->data(), values.data(), values.size_bytes());
+  upload(std::as_bytes(values), out);
   return out;
 }
 
@@ -154,12 +163,22 @@ View Tensor::view() const {
           storage_->device()->kind()};
 }
 
+void Tensor::check_host_readable() const {
+  require(defined(), "an undefined tensor was used");
+  if (!device()->host_readable()) {
+    fail(ExitCode::internal,
+         "the host asked for the address of a tensor of shape {} in {} of a {} device: only "
+         "kernels and host copies may touch its memory",
+         shape_.text(), name(dtype_), name(device()->kind()));
+  }
+}
+
 std::vector<double> Tensor::values() const {
   std::vector<double> out;
   out.reserve(static_cast<size_t>(elements()));
-  const View source = view();
+  const HostBytes host(*this, HostAccess::read);
   for_each_offset(shape_, strides_,
-                  [&](int64_t i) { out.push_back(load(source.data, dtype_, i)); });
+                  [&](int64_t i) { out.push_back(load(host.data(), dtype_, i)); });
   return out;
 }
 
@@ -167,18 +186,20 @@ std::vector<int64_t> Tensor::integers() const {
   require(!is_floating(dtype_), "integers() of a {} tensor", name(dtype_));
   std::vector<int64_t> out;
   out.reserve(static_cast<size_t>(elements()));
-  const View source = view();
+  const HostBytes host(*this, HostAccess::read);
+  const void* data = host.data();
   for_each_offset(shape_, strides_, [&](int64_t i) {
-    out.push_back(dtype_ == DType::i64   ? static_cast<const int64_t*>(source.data)[i]
-                  : dtype_ == DType::i32 ? static_cast<const int32_t*>(source.data)[i]
-                                         : static_cast<const uint8_t*>(source.data)[i]);
+    out.push_back(dtype_ == DType::i64   ? static_cast<const int64_t*>(data)[i]
+                  : dtype_ == DType::i32 ? static_cast<const int32_t*>(data)[i]
+                                         : static_cast<const uint8_t*>(data)[i]);
   });
   return out;
 }
 
 double Tensor::item() const {
   require(elements() == 1, "item() of a tensor of shape {}", shape_.text());
-  return load(view().data, dtype_, 0);
+  const HostBytes host(*this, HostAccess::read);
+  return load(host.data(), dtype_, 0);
 }
 
 Tensor Tensor::detach() const {

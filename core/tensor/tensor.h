@@ -48,12 +48,19 @@ class Tensor {
   Stream& stream() const { return storage_->device()->stream(); }
   const std::shared_ptr<Storage>& storage() const { return storage_; }
   View view() const;
+  // The first element, for kernels of the host's own memory. Throws (a bug) where the memory is
+  // not the host's: such tensors cross by core/tensor/host_memory.h.
   template <typename T>
   T* data() const {
+    check_host_readable();
     return view().as<T>();
   }
 
-  // Elements in row-major order as f64 / i64, for tests, metrics and messages.
+  // Zeros into a contiguous tensor; the host does not wait.
+  void set_zero() const;
+
+  // Elements in row-major order as f64 / i64, for tests, metrics and messages. A host copy, as
+  // item() is: the host waits, and it is counted.
   std::vector<double> values() const;
   std::vector<int64_t> integers() const;
   // The only element.
@@ -67,6 +74,7 @@ class Tensor {
   Tensor detach() const;
 
  private:
+  void check_host_readable() const;
   std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0;  // in elements
   DType dtype_ = DType::f32;

@@ -88,7 +88,7 @@ int dispatch(std::span<const std::string> words) {
     fail(ExitCode::usage, "no command '{}'{}; `troupe help` lists the commands", name,
          did_you_mean(name, names));
   }
-  kernels::instruction_set();  // a wrong TROUPE_MAX_ISA is said before any work
+  kernels::cpu::instruction_set();  // a wrong TROUPE_MAX_ISA is said before any work
   if (command->alone && environment_rank() > 0) return 0;
   if (!command->stops_softly) restore_stop_signals();
   return command->run(words.empty() ? words : words.subspan(1));

@@ -63,10 +63,10 @@ class BenchDirectory {
 // Seconds of collective work, the same on every rank: the slowest one's are what a user waits.
 template <typename Work>
 double seconds_of(Communicator& world, Work&& work) {
-  world.barrier("bench").wait();
+  world.barrier("bench").finish();
   const auto begin = Clock::now();
   work();
-  world.barrier("bench").wait();
+  world.barrier("bench").finish();
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
@@ -160,7 +160,7 @@ CheckpointBench bench_checkpoint(const RunConfig& config, RankRuntime& runtime,
     out.disk_read_rate = median(reads);
   }
   time_steps(config, engine, runtime, place.path(), repeats, options, out);
-  world.barrier("bench done").wait();
+  world.barrier("bench done").finish();
   return out;
 }
 

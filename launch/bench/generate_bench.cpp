@@ -106,7 +106,7 @@ GenerateBench bench_generate(Model& model, Stream& stream, int64_t tokens, int64
   const WeightBytes weights = weight_bytes(model);
   out.model_bytes = weights.all;
   const auto read_rate = [&] {
-    return kernels::read_rate(stream, std::max<int64_t>(out.model_bytes, 4096));
+    return kernels::cpu::read_rate(stream, std::max<int64_t>(out.model_bytes, 4096));
   };
   const double before = read_rate();
   timed_tokens(model, out.prompt_tokens, out.tokens, 0);

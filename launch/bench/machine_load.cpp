@@ -86,7 +86,7 @@ MachineLoad LoadWatch::since(Communicator& world, const std::shared_ptr<Device>&
   const Tensor in = Tensor::from(std::span<const double>(own), {count}, DType::f64, device);
   const Tensor all =
       Tensor::empty({count * world.size()}, DType::f64, device, MemoryKind::communication);
-  world.all_gather(in.view(), all.view(), "machine load").wait();
+  world.all_gather(in.view(), all.view(), "machine load").finish();
   MachineLoad out;
   for (int rank = 0; rank < world.size(); ++rank) {
     const double* of_rank = all.data<double>() + rank * count;

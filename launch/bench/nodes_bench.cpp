@@ -35,7 +35,7 @@ std::vector<double> summed(const std::vector<double>& values, Communicator& worl
                            const std::shared_ptr<Device>& device) {
   const Tensor sum = Tensor::from(std::span<const double>(values),
                                   {static_cast<int64_t>(values.size())}, DType::f64, device);
-  world.all_reduce_sum(sum.view(), "sums of the benchmark").wait();
+  world.all_reduce_sum(sum.view(), "sums of the benchmark").finish();
   return sum.values();
 }
 
@@ -57,7 +57,7 @@ void set_router(MoEConfig& moe, const Kind& kind, int64_t top_k, int nodes) {
 class Meter {
  public:
   Meter(const Mesh& mesh, const char* what) : mesh_(mesh) {
-    mesh.all().barrier(what).wait();
+    mesh.all().barrier(what).finish();
     before_ = mesh.world().sent();
     begin_ = Clock::now();
   }
@@ -70,7 +70,7 @@ class Meter {
       row.bytes += static_cast<double>(sent[r].bytes - before_[r].bytes);
       row.messages += static_cast<double>(sent[r].messages - before_[r].messages);
     }
-    mesh_.all().barrier("end of a measurement").wait();
+    mesh_.all().barrier("end of a measurement").finish();
     return std::chrono::duration<double, std::milli>(Clock::now() - begin_).count();
   }
 

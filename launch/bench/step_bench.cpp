@@ -24,11 +24,11 @@ void add(const PipelineReport& step, double weight, PipelineReport& sum) {
 }
 
 // The shapes of the model's own products.
-std::vector<kernels::GemmSize> model_shapes(const RunConfig& config) {
+std::vector<kernels::cpu::GemmSize> model_shapes(const RunConfig& config) {
   const ModelConfig& model = config.model;
   const int64_t tokens = config.train.micro_batch * model.seq_len;
-  std::vector<kernels::GemmSize> shapes{{tokens, model.heads * model.head_dim, model.dim},
-                                        {tokens, model.vocab, model.dim}};
+  std::vector<kernels::cpu::GemmSize> shapes{{tokens, model.heads * model.head_dim, model.dim},
+                                             {tokens, model.vocab, model.dim}};
   for (const auto& moe : model.moe) {
     if (moe) {
       const int64_t choices =
@@ -92,7 +92,7 @@ StepBench time_steps(const RunConfig& config, RankRuntime& runtime, int64_t warm
 StepBench bench_step(const RunConfig& config, RankRuntime& runtime, int64_t warmup, int64_t steps) {
   const LoadWatch watch(runtime.threads());
   const auto rates = [&] {
-    return measure_rates(config.model.compute, kernels::gemm_sizes(model_shapes(config)),
+    return measure_rates(config.model.compute, kernels::cpu::gemm_sizes(model_shapes(config)),
                          *runtime.world(), runtime.device());
   };
   const MachineRates before = rates();

@@ -59,15 +59,15 @@ std::string gather_events(std::string own, Communicator& world) {
   };
   if (world.rank() != 0) {
     auto count = static_cast<int64_t>(own.size());
-    world.send({&count, DType::i64, {1}, {1}, DeviceKind::cpu}, 0, site).wait();
-    world.send(bytes(own), 0, site).wait();
+    world.send({&count, DType::i64, {1}, {1}, DeviceKind::cpu}, 0, site).finish();
+    world.send(bytes(own), 0, site).finish();
     return {};
   }
   for (int rank = 1; rank < world.size(); ++rank) {
     int64_t count = 0;
-    world.receive({&count, DType::i64, {1}, {1}, DeviceKind::cpu}, rank, site).wait();
+    world.receive({&count, DType::i64, {1}, {1}, DeviceKind::cpu}, rank, site).finish();
     std::string more(static_cast<size_t>(count), ' ');
-    world.receive(bytes(more), rank, site).wait();
+    world.receive(bytes(more), rank, site).finish();
     own += ",\n" + more;
   }
   return own;
@@ -121,7 +121,7 @@ StepProfile profile_steps(const RunConfig& config, const std::shared_ptr<Communi
   for (int64_t step = 0; step < warmup; ++step) run.take(routing);
   Trace trace(device->stream().threads,
               [&world] { return trace_place(world->world().position()); });
-  world->barrier("trace begins").wait();
+  world->barrier("trace begins").finish();
   const TraceTime zero = std::chrono::steady_clock::now();
   StepProfile out;
   {

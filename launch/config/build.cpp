@@ -71,7 +71,8 @@ void build_model(ConfigValues& values, ModelConfig& model) {
   model.init_std = values.real("model.init_std");
   // By this processor; the ranks of a job agree on it later.
   if (values.is_word("precision.compute", "auto")) {
-    values.resolve("precision.compute", std::string(kernels::hardware_bf16() ? "bf16" : "f32"));
+    values.resolve("precision.compute",
+                   std::string(kernels::cpu::hardware_bf16() ? "bf16" : "f32"));
   }
   model.compute = dtype_of(values.text("precision.compute"));
 }

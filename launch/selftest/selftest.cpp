@@ -11,8 +11,8 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
-#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/grouped_gemm.h"
+#include "core/kernels/packed_weights.h"
 #include "models/verify/difference.h"
 #include "models/verify/layout_run.h"
 #include "moe/routers/table.h"
@@ -202,12 +202,12 @@ SelftestRow check_rows(DType dtype) {
     return Tensor::from(values, shape, type, device);
   };
   const Tensor x = drawn({kRows, kIn}, dtype, "rows");
-  PackedWeights forms(1, kOut, kIn, dtype, device);
-  forms.refresh(drawn({kOut, kIn}, wide(dtype), "weight"), 1);
+  const auto forms = PackedWeights::make(1, kOut, kIn, dtype, device);
+  forms->refresh(drawn({kOut, kIn}, wide(dtype), "weight"), 1);
   const auto product = [&](int64_t first, int64_t rows) {
     const Tensor out = Tensor::empty({rows, kOut}, dtype, device);
     kernels::grouped_gemm(device->stream(), x.strided({rows, kIn}, {kIn, 1}, first * kIn).view(),
-                          {&rows, 1}, forms.forward(), out.view());
+                          {&rows, 1}, forms->forward(), out.view());
     return out.values();
   };
   const std::vector<double> together = product(0, kRows);

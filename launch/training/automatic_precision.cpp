@@ -20,14 +20,15 @@ bool agree_on_precision(RunConfig& config, bool own, Communicator& world,
                         const std::shared_ptr<Device>& device) {
   const Tensor without =
       Tensor::full({1}, DType::f64, own ? 0.0 : 1.0, device, MemoryKind::communication);
-  world.all_reduce_sum(without.view(), "processors without bf16").wait();
+  world.all_reduce_sum(without.view(), "processors without bf16").finish();
   const bool all = without.item() == 0.0;
   if (automatic(config)) set_compute(config, all ? DType::bf16 : DType::f32);
   return all;
 }
 
 bool agree_on_precision(RunConfig& config, const RankRuntime& runtime) {
-  return agree_on_precision(config, kernels::hardware_bf16(), *runtime.world(), runtime.device());
+  return agree_on_precision(config, kernels::cpu::hardware_bf16(), *runtime.world(),
+                            runtime.device());
 }
 
 void keep_precision(RunConfig& config, const RunConfig& stored) {

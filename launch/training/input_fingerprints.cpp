@@ -53,7 +53,7 @@ std::vector<int> readers(Communicator& world) {
 bool any_rank(bool mine, Communicator& world) {
   uint8_t vote = mine ? 1 : 0;
   std::vector<uint8_t> votes(static_cast<size_t>(world.size()));
-  world.all_gather(bytes_view(&vote, 1), bytes_view(votes.data(), world.size()), kSite).wait();
+  world.all_gather(bytes_view(&vote, 1), bytes_view(votes.data(), world.size()), kSite).finish();
   return std::any_of(votes.begin(), votes.end(), [](uint8_t each) { return each != 0; });
 }
 

@@ -19,27 +19,27 @@ std::string ranks_text(const std::vector<int64_t>& ranks) {
 
 }  // namespace
 
-std::vector<kernels::InstructionSet> instructions_of_ranks(kernels::InstructionSet own,
-                                                           Communicator& world,
-                                                           const std::shared_ptr<Device>& device) {
+std::vector<kernels::cpu::InstructionSet> instructions_of_ranks(
+    kernels::cpu::InstructionSet own, Communicator& world, const std::shared_ptr<Device>& device) {
   const Tensor codes =
       Tensor::full({world.size()}, DType::f64, 0.0, device, MemoryKind::communication);
   codes.data<double>()[world.rank()] = static_cast<double>(own);
-  world.all_reduce_sum(codes.view(), "instructions of the ranks").wait();
-  std::vector<kernels::InstructionSet> all;
+  world.all_reduce_sum(codes.view(), "instructions of the ranks").finish();
+  std::vector<kernels::cpu::InstructionSet> all;
   for (const double code : codes.values())
-    all.push_back(static_cast<kernels::InstructionSet>(static_cast<int>(code)));
+    all.push_back(static_cast<kernels::cpu::InstructionSet>(static_cast<int>(code)));
   return all;
 }
 
-std::string describe(const std::vector<kernels::InstructionSet>& of_ranks) {
-  std::map<kernels::InstructionSet, std::vector<int64_t>> ranks;
+std::string describe(const std::vector<kernels::cpu::InstructionSet>& of_ranks) {
+  std::map<kernels::cpu::InstructionSet, std::vector<int64_t>> ranks;
   for (size_t rank = 0; rank < of_ranks.size(); ++rank)
     ranks[of_ranks[rank]].push_back(static_cast<int64_t>(rank));
-  if (ranks.size() == 1) return kernels::name(ranks.begin()->first);
+  if (ranks.size() == 1) return kernels::cpu::name(ranks.begin()->first);
   std::string text;
   for (const auto& [set, own] : ranks)
-    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", kernels::name(set), ranks_text(own));
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", kernels::cpu::name(set),
+                        ranks_text(own));
   return text;
 }
 

@@ -13,14 +13,14 @@ namespace troupe {
 
 // FLOPs per second of all ranks together.
 struct MachineRates {
-  double fma_peak = 0;      // multiply-adds on registers alone: fma_peak.h
-  double gemm = 0;          // products with packed weights
-  kernels::GemmSize shape;  // where that was reached
+  double fma_peak = 0;           // multiply-adds on registers alone: fma_peak.h
+  double gemm = 0;               // products with packed weights
+  kernels::cpu::GemmSize shape;  // where that was reached
 };
 
 // The best of some short bursts of each kind, which all ranks run at the same time, as in training.
 // A few tenths of a second. Collective.
-MachineRates measure_rates(DType compute, const std::vector<kernels::GemmSize>& sizes,
+MachineRates measure_rates(DType compute, const std::vector<kernels::cpu::GemmSize>& sizes,
                            Communicator& world, const std::shared_ptr<Device>& device);
 // The better of each.
 MachineRates best_of(const MachineRates& a, const MachineRates& b);

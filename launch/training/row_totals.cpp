@@ -21,7 +21,7 @@ std::vector<int64_t> gather(Communicator& world, const std::vector<int64_t>& own
   const Tensor in = Tensor::from(std::span<const int64_t>(own), {count}, device);
   const Tensor out =
       Tensor::empty({count * world.size()}, DType::i64, device, MemoryKind::communication);
-  world.all_gather(in.view(), out.view(), "metrics").wait();
+  world.all_gather(in.view(), out.view(), "metrics").finish();
   return out.integers();
 }
 

@@ -96,7 +96,7 @@ StepResult Trainer::train_step(int64_t step) {
 bool Trainer::any_rank(bool mine, const char* site) {
   const Tensor votes =
       Tensor::full({1}, DType::f64, mine ? 1.0 : 0.0, runtime_.device(), MemoryKind::communication);
-  runtime_.world()->all_reduce_sum(votes.view(), site).wait();
+  runtime_.world()->all_reduce_sum(votes.view(), site).finish();
   return votes.item() > 0.0;
 }
 
@@ -255,7 +255,7 @@ ExitCode Trainer::run_steps() {
 
 void Trainer::show_banner() {
   const std::string instructions = describe(
-      instructions_of_ranks(kernels::instruction_set(), *runtime_.world(), runtime_.device()));
+      instructions_of_ranks(kernels::cpu::instruction_set(), *runtime_.world(), runtime_.device()));
   if (!progress_) return;
   const ModelSize size = model_size(config_.model);
   BannerInfo info;

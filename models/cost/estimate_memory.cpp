@@ -18,7 +18,7 @@ namespace {
 
 // What the products themselves take for each thread. It counts where the model is small.
 int64_t product_memory(const ModelConfig& model) {
-  kernels::ProductShape shape;
+  kernels::cpu::ProductShape shape;
   shape.m = kernels::kRowBlock;
   shape.n = model.dim;
   shape.k = std::max({model.dim, model.heads * model.head_dim, model.ffn_dim});
@@ -26,7 +26,7 @@ int64_t product_memory(const ModelConfig& model) {
     if (moe) shape.k = std::max(shape.k, moe->ffn_dim);
   }
   shape.in = shape.out = model.compute;
-  return allocated(kernels::product_workspace(shape));
+  return allocated(kernels::cpu::product_workspace(shape));
 }
 
 // The output projection with the loss: gradients of its input and of the head, the operands of one

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "core/base/error.h"
-#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/packed_weights.h"
 #include "models/families/lookup/configured_model.h"
 #include "models/parts/bytes.h"
 #include "parallel/dp/value_plan.h"
@@ -18,9 +18,9 @@ int64_t form_bytes(const ParameterSpec& parameter, const MeshShape& mesh,
   if (!parameter.in_products) return 0;
   const Shape local = local_shape(parameter.layout, mesh, coordinates(mesh, mesh.world() - 1));
   const int64_t experts = local.rank() == 3 ? local[0] : 1;
-  const PackedWeights forms(experts, local[-2], local[-1], parameter.compute, device);
+  const auto forms = PackedWeights::make(experts, local[-2], local[-1], parameter.compute, device);
   const int64_t one = local.elements() * bytes_of(parameter.compute);
-  return forms.copy_bytes() / std::max<int64_t>(one, 1) * allocated(one);
+  return forms->copy_bytes() / std::max<int64_t>(one, 1) * allocated(one);
 }
 
 // A unit of the model while it is used.

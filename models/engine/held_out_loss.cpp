@@ -58,7 +58,7 @@ HeldOutLoss held_out_loss(Model& model, const HeldOut& held_out, int64_t at_leas
     const bool go_on = !batch_done || batch_done(index + 1, batches);
     if (!go_on && index + 1 < batches) return {.complete = false};
   }
-  group.all_reduce_sum(losses.view(), "held-out losses").wait();
+  group.all_reduce_sum(losses.view(), "held-out losses").finish();
   double total = 0.0;
   for (int64_t window = 0; window < held_out.windows(); ++window)
     total += losses.data<double>()[window];

@@ -114,7 +114,7 @@ void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& tim
             shares.begin() + static_cast<std::ptrdiff_t>(first_time + 4 * stage));
   const Tensor sums =
       Tensor::from(shares, {static_cast<int64_t>(shares.size())}, DType::f64, device_);
-  mesh_.all().all_reduce_sum(sums.view(), "step totals").wait();
+  mesh_.all().all_reduce_sum(sums.view(), "step totals").finish();
   const auto* total = sums.data<double>();
   result.loss = total[0];
   result.balance_loss = total[1];

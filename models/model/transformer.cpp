@@ -222,12 +222,13 @@ Tensor Transformer::through_pipeline(const MicroBatchContext& stream) {
       const auto rows = static_cast<int64_t>(stream.sharding->stream_rows().size());
       value_TD = Tensor::empty({rows, config_.dim}, config_.compute, device_);
       const int from = (pipeline.rank() + stages - 1) % stages;
-      pipeline.receive(value_TD.view(), from, "stage values").wait();
+      pipeline.receive(value_TD.view(), from, "stage values").wait(device_->stream());
     }
     value_TD = forward_chunk(static_cast<int>(&chunk - chunks_.data()), value_TD, stream, nullptr,
                              nullptr);
     if (!is_last(chunk)) {
-      pipeline.send(value_TD.view(), (pipeline.rank() + 1) % stages, "stage values").wait();
+      pipeline.send(value_TD.view(), (pipeline.rank() + 1) % stages, "stage values")
+          .wait(device_->stream());
     }
   }
   return value_TD;
@@ -262,7 +263,7 @@ Tensor Transformer::nll(const TokenContext& tokens, const Tensor& targets) {
     nll = Tensor::empty({static_cast<int64_t>(rows.size())}, wide(config_.compute), device_);
   }
   if (pipeline.size() > 1) {
-    pipeline.broadcast(nll.view(), pipeline.size() - 1, "token losses").wait();
+    pipeline.broadcast(nll.view(), pipeline.size() - 1, "token losses").wait(device_->stream());
   }
   if (mesh_.size(Axis::cp) == 1) return nll;
   // Every cp rank holds as many tokens; their losses back into the order of the micro-batch.
@@ -275,7 +276,7 @@ Tensor Transformer::nll(const TokenContext& tokens, const Tensor& targets) {
       out.data<float>()[rows[i]] = nll.data<float>()[i];
     }
   }
-  cp.all_reduce_sum(out.view(), "token losses").wait();
+  cp.all_reduce_sum(out.view(), "token losses").wait(device_->stream());
   return out;
 }
 

@@ -21,7 +21,7 @@ PartMemory swiglu_memory(const MemoryContext& context, int64_t experts, int64_t 
   memory.deferred = input + hidden;
   memory.scratch = allocated(kernels::kRowBlock * (2 * dim + 3 * ffn_dim) * c);
   memory.backward = hidden + input;
-  if (!kernels::own_products(context.compute)) {
+  if (!kernels::cpu::own_products(context.compute)) {
     memory.deferred += both;
     memory.backward += 2 * allocated(filled * dim) + both;
   }

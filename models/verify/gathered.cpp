@@ -80,7 +80,7 @@ void gather_batch(const State& state, const std::string& prefix, std::span<const
     const auto found = begin.find(part.name);
     if (found != begin.end()) add_box(part, sum + found->second, sum + total + found->second);
   }
-  world.all_reduce_sum(sums.view(), "whole tensors").wait();
+  world.all_reduce_sum(sums.view(), "whole tensors").finish();
   for (const Listed& entry : batch) {
     NamedTensor named{entry.name.substr(prefix.size()), {}};
     for (int64_t i = begin[entry.name]; i < begin[entry.name] + entry.elements; ++i)
@@ -96,7 +96,7 @@ std::vector<std::vector<uint8_t>> gather_bytes(const std::vector<uint8_t>& own, 
   const Tensor size =
       Tensor::from(std::vector<int64_t>{static_cast<int64_t>(own.size())}, {1}, device);
   const Tensor sizes = Tensor::empty({world.size()}, DType::i64, device);
-  world.all_gather(size.view(), sizes.view(), "sizes").wait();
+  world.all_gather(size.view(), sizes.view(), "sizes").finish();
   const std::vector<int64_t> counts = sizes.integers();
   const int64_t longest = *std::max_element(counts.begin(), counts.end());
   std::vector<std::vector<uint8_t>> out(counts.size());
@@ -104,7 +104,7 @@ std::vector<std::vector<uint8_t>> gather_bytes(const std::vector<uint8_t>& own, 
   const Tensor in = Tensor::zeros({longest}, DType::u8, device);
   std::copy(own.begin(), own.end(), in.data<uint8_t>());
   const Tensor all = Tensor::empty({longest * world.size()}, DType::u8, device);
-  world.all_gather(in.view(), all.view(), "bytes").wait();
+  world.all_gather(in.view(), all.view(), "bytes").finish();
   for (size_t rank = 0; rank < counts.size(); ++rank) {
     const auto* from = all.data<uint8_t>() + static_cast<int64_t>(rank) * longest;
     out[rank].assign(from, from + counts[rank]);

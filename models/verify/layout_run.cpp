@@ -120,7 +120,7 @@ std::vector<std::vector<double>> gather_selection(TrainingEngine& engine, const 
         }
       }
     }
-    engine.mesh().all().all_reduce_sum(sum.view(), "law selection").wait();
+    engine.mesh().all().all_reduce_sum(sum.view(), "law selection").finish();
     if (values[config.global_batch * row] > 0) {
       out[place] = sum.values();
       out[place].pop_back();

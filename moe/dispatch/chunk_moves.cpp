@@ -15,7 +15,7 @@ Tensor rows_of_chunk(const Tensor& rows_SD, const DispatchChunk& chunk) {
 
 Tensor MovingRows::wait(PhaseClock* clock) {
   PhaseScope scope(clock, Phase::comm);
-  work_.wait();
+  work_.wait(into_.stream());
   from_ = {};
   return std::move(into_);
 }

@@ -156,10 +156,10 @@ DispatchPlan make_plan(const Assignment& assignment, const Placement& placement,
     PhaseScope scope(clock, Phase::comm);
     ep.all_to_all(integers(counts, placement.slots), one_each, integers(arrived, placement.slots),
                   one_each, site)
-        .wait();
+        .finish();
     if (etp.size() > 1) {
       std::vector<int64_t> of_all(arrived.size() * static_cast<size_t>(etp.size()));
-      etp.all_gather(integers(arrived, 1), integers(of_all, 1), site + " of parts").wait();
+      etp.all_gather(integers(arrived, 1), integers(of_all, 1), site + " of parts").finish();
       arrived = std::move(of_all);
     }
   }

@@ -157,7 +157,7 @@ void NodeHop::exchange_counts(NodePlan& plan) const {
   std::vector<int64_t> arrived(static_cast<size_t>(2 * sum(from)));
   ep_.all_to_all(rows_view(sent, 2), to, rows_view(arrived, 2), from,
                  site_ + " between nodes counts")
-      .wait();
+      .finish();
   size_t at = 0;
   for (size_t rank = 0; rank < ranks; ++rank) {
     plan.recv_rows.push_back(from[rank] != 0 ? arrived[at] : 0);
@@ -172,7 +172,7 @@ Assignment NodeHop::arrived_assignment(const NodePlan& plan) const {
   std::vector<uint8_t> marks(static_cast<size_t>(plan.arrivals() * bytes));
   ep_.all_to_all(rows_view(sent, bytes), plan.send_rows, rows_view(marks, bytes), plan.recv_rows,
                  site_ + " between nodes experts")
-      .wait();
+      .finish();
   const auto& experts = experts_[static_cast<size_t>(node_[static_cast<size_t>(ep_.rank())])];
   Assignment out = empty_assignment(placement_.experts());
   std::vector<int32_t> chosen;

@@ -153,11 +153,11 @@ class Scatterer {
     const View view = bytes_view(parcel_.data(), static_cast<int64_t>(parcel_.size()));
     const std::string site = "checkpoint load " + plan_.name;
     if (mine) {
-      world_.receive(view, 0, site).wait();
+      world_.receive(view, 0, site).finish();
       copy_region(region, element_, packed(region, parcel_.data()), target(box));
     } else {
       copy_region(region, element_, packed(piece, data), packed(region, parcel_.data()));
-      world_.send(view, holder, site).wait();
+      world_.send(view, holder, site).finish();
     }
   }
   // From the piece, unless it was read into its place.

@@ -61,7 +61,7 @@ class Gatherer {
       } else if (root) {
         parcel_.resize(static_cast<size_t>(volume(*region)) * element_);
         world_.receive(parcel_view(), plan_.shares[i].writer, "checkpoint save " + plan_.name)
-            .wait();
+            .finish();
         copy_region(*region, element_, packed(*region, parcel_.data()),
                     packed(piece, assembled_.data()));
       }
@@ -80,7 +80,7 @@ class Gatherer {
     }
     parcel_.resize(static_cast<size_t>(volume(region)) * element_);
     copy_region(region, element_, (*mine)->source, packed(region, parcel_.data()));
-    world_.send(parcel_view(), 0, "checkpoint save " + plan_.name).wait();
+    world_.send(parcel_view(), 0, "checkpoint save " + plan_.name).finish();
   }
   View parcel_view() { return bytes_view(parcel_.data(), static_cast<int64_t>(parcel_.size())); }
 

@@ -26,19 +26,19 @@ void check(const Tensor& x, const std::string& site) {
 Tensor move_rows(const Tensor& x, std::span<const int64_t> send, std::span<const int64_t> recv,
                  Communicator& group, const std::string& site) {
   Tensor out = with_rows(x, std::accumulate(recv.begin(), recv.end(), int64_t{0}));
-  group.all_to_all(x.view(), send, out.view(), recv, site).wait();
+  group.all_to_all(x.view(), send, out.view(), recv, site).wait(x.stream());
   return out;
 }
 
 Tensor sum(const Tensor& x, Communicator& group, const std::string& site) {
   Tensor out = copy_of(x);
-  group.all_reduce_sum(out.view(), site).wait();
+  group.all_reduce_sum(out.view(), site).wait(x.stream());
   return out;
 }
 
 Tensor gather(const Tensor& x, Communicator& group, const std::string& site) {
   Tensor out = with_rows(x, x.dim(0) * group.size());
-  group.all_gather(x.view(), out.view(), site).wait();
+  group.all_gather(x.view(), out.view(), site).wait(x.stream());
   return out;
 }
 
@@ -46,7 +46,7 @@ Tensor scatter(const Tensor& x, Communicator& group, const std::string& site) {
   require(x.dim(0) % group.size() == 0, "\"{}\": {} rows over {} ranks", site, x.dim(0),
           group.size());
   Tensor out = with_rows(x, x.dim(0) / group.size());
-  group.reduce_scatter_sum(x.view(), out.view(), site).wait();
+  group.reduce_scatter_sum(x.view(), out.view(), site).wait(x.stream());
   return out;
 }
 

@@ -25,7 +25,7 @@ Tensor gather(const Tensor& x, const Counts& counts, Communicator& group, const 
   const int64_t own = counts[static_cast<size_t>(group.rank())];
   if (std::all_of(counts.begin(), counts.end(), [&](int64_t n) { return n == own; })) {
     Tensor out = with_rows(x, total(counts));
-    group.all_gather(x.view(), out.view(), site).wait();
+    group.all_gather(x.view(), out.view(), site).wait(x.stream());
     return out;
   }
   const Tensor copies = with_rows(x, own * group.size());
@@ -35,7 +35,7 @@ Tensor gather(const Tensor& x, const Counts& counts, Communicator& group, const 
   }
   Tensor out = with_rows(x, total(counts));
   const Counts send(counts.size(), own);
-  group.all_to_all(copies.view(), send, out.view(), counts, site).wait();
+  group.all_to_all(copies.view(), send, out.view(), counts, site).wait(x.stream());
   return out;
 }
 
@@ -44,7 +44,7 @@ Tensor sum(const Tensor& x, const Counts& counts, Communicator& group, const std
   const int64_t own = counts[static_cast<size_t>(group.rank())];
   const Tensor parts = with_rows(x, own * group.size());
   const Counts receive(counts.size(), own);
-  group.all_to_all(x.view(), counts, parts.view(), receive, site).wait();
+  group.all_to_all(x.view(), counts, parts.view(), receive, site).wait(x.stream());
   Tensor out = with_rows(x, own);
   std::vector<const void*> in;
   for (int peer = 0; peer < group.size(); ++peer) {

@@ -32,9 +32,9 @@ std::optional<Failure> attempt(const std::function<void()>& work) {
 std::string broadcast_text(const std::string& text, int root, Communicator& world,
                            const std::string& site) {
   auto bytes = static_cast<int64_t>(text.size());
-  world.broadcast(bytes_view(&bytes, sizeof(bytes)), root, site + " length").wait();
+  world.broadcast(bytes_view(&bytes, sizeof(bytes)), root, site + " length").finish();
   std::string out = world.rank() == root ? text : std::string(static_cast<size_t>(bytes), 0);
-  if (bytes > 0) world.broadcast(bytes_view(out.data(), bytes), root, site).wait();
+  if (bytes > 0) world.broadcast(bytes_view(out.data(), bytes), root, site).finish();
   return out;
 }
 
@@ -48,7 +48,7 @@ std::vector<std::string> gather_texts(const std::string& mine, Communicator& wor
       .all_gather(bytes_view(&length, sizeof(length)),
                   bytes_view(lengths.data(), static_cast<int64_t>(ranks * sizeof(length))),
                   site + " lengths")
-      .wait();
+      .finish();
   const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
   if (longest == 0) return std::vector<std::string>(ranks);
   std::string padded = mine;
@@ -57,7 +57,7 @@ std::vector<std::string> gather_texts(const std::string& mine, Communicator& wor
   world
       .all_gather(bytes_view(padded.data(), longest),
                   bytes_view(all.data(), static_cast<int64_t>(all.size())), site)
-      .wait();
+      .finish();
   std::vector<std::string> out;
   for (size_t rank = 0; rank < ranks; ++rank) {
     out.push_back(
@@ -69,7 +69,7 @@ std::vector<std::string> gather_texts(const std::string& mine, Communicator& wor
 void agree(const std::optional<Failure>& mine, Communicator& world, const std::string& site) {
   uint8_t failed = mine.has_value() ? 1 : 0;
   std::vector<uint8_t> all(static_cast<size_t>(world.size()));
-  world.all_gather(bytes_view(&failed, 1), bytes_view(all.data(), world.size()), site).wait();
+  world.all_gather(bytes_view(&failed, 1), bytes_view(all.data(), world.size()), site).finish();
   for (int rank = 0; rank < world.size(); ++rank) {
     if (all[static_cast<size_t>(rank)] == 0) continue;
     const std::string text =

@@ -14,7 +14,7 @@ const char* name(CollectiveKind kind) {
 
 Work& Work::operator=(Work&& other) noexcept(false) {
   if (this != &other) {
-    wait();
+    finish();
     impl_ = std::move(other.impl_);
   }
   return *this;
@@ -25,7 +25,7 @@ Work::~Work() {
   // waiting.
   if (impl_ == nullptr || std::uncaught_exceptions() > 0) return;
   try {
-    wait();
+    finish();
   } catch (...) {
     // A deadline or a failed peer: the next operation on the group throws it again.
   }

@@ -49,8 +49,10 @@ class Work {
   class Impl {
    public:
     virtual ~Impl() = default;
-    virtual bool done() = 0;  // progresses it
-    virtual void wait() = 0;  // throws on deadline or poison
+    virtual bool done() = 0;    // progresses it
+    virtual void finish() = 0;  // throws on deadline or poison
+    // For transports that work in the order of a stream; the others finish.
+    virtual void wait(Stream& /*stream*/) { finish(); }
   };
   Work() = default;  // complete
   explicit Work(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -58,11 +60,13 @@ class Work {
   Work& operator=(Work&& other) noexcept(false);
   ~Work();
   bool done() { return impl_ == nullptr || impl_->done(); }
-  void wait() {
-    if (impl_) {
-      auto finishing = std::move(impl_);
-      finishing->wait();
-    }
+  // What `stream` is told to do from here on comes after the operation; the host may go on before.
+  void wait(Stream& stream) {
+    if (auto waiting = std::move(impl_)) waiting->wait(stream);
+  }
+  // The host waits until the operation is complete.
+  void finish() {
+    if (auto finishing = std::move(impl_)) finishing->finish();
   }
 
  private:

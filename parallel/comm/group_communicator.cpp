@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "parallel/comm/host_stage.h"
 #include "parallel/comm/reduction.h"
 #include "parallel/comm/status_board.h"
 #include "parallel/comm/traffic_model.h"
@@ -18,8 +19,6 @@ int64_t bytes_of(const View& view) {
 void check_view(const View& view, CollectiveKind kind, const std::string& site) {
   require(view.contiguous(), "{} \"{}\" needs contiguous memory, got shape {} with strides {}",
           name(kind), site, view.shape.text(), view.strides.text());
-  require(view.device == DeviceKind::cpu, "{} \"{}\" of memory that is not the CPU's", name(kind),
-          site);
 }
 
 void check_same(const View& in, const View& out, CollectiveKind kind, const std::string& site) {
@@ -27,6 +26,8 @@ void check_same(const View& in, const View& out, CollectiveKind kind, const std:
   check_view(out, kind, site);
   require(in.dtype == out.dtype, "{} \"{}\" from {} to {}", name(kind), site, name(in.dtype),
           name(out.dtype));
+  require(in.device == out.device, "{} \"{}\" from {} to {} memory", name(kind), site,
+          name(in.device), name(out.device));
 }
 
 // memcpy does not take the null pointers of empty tensors.
@@ -35,6 +36,25 @@ void copy_bytes(void* to, const void* from, int64_t bytes) {
 }
 
 char* offset(const View& view, int64_t bytes) { return static_cast<char*>(view.data) + bytes; }
+
+bool on_host(const View& view) { return view.device == DeviceKind::cpu; }
+
+// An operation on one view, or from one to another, through host memory.
+template <typename Start>
+Work in_place(const std::shared_ptr<Device>& device, const View& data, bool reads, bool writes,
+              Start start) {
+  auto stage = std::make_unique<HostStage>(device, data, reads);
+  Work running = start(stage->view());
+  if (!writes) return staged(std::move(running), std::move(stage), nullptr);
+  return staged(std::move(running), nullptr, std::move(stage));
+}
+template <typename Start>
+Work from_to(const std::shared_ptr<Device>& device, const View& in, const View& out, Start start) {
+  auto from = std::make_unique<HostStage>(device, in, true);
+  auto to = std::make_unique<HostStage>(device, out, false);
+  Work running = start(from->view(), to->view());
+  return staged(std::move(running), std::move(from), std::move(to));
+}
 
 }  // namespace
 
@@ -47,7 +67,7 @@ std::shared_ptr<Communicator> GroupCommunicator::of_all(std::unique_ptr<Transpor
   group->rank = transport->rank();
   group->name = "world";
   group->shared->options = options;
-  group->shared->device = Device::cpu(1);
+  group->shared->set_device(Device::cpu(1));
   group->shared->used_ids.set(0);
   group->shared->sent_to.resize(static_cast<size_t>(transport->size()));
   group->shared->transport = std::move(transport);
@@ -96,6 +116,10 @@ Work GroupCommunicator::barrier(const std::string& site) {
 Work GroupCommunicator::broadcast(View data, int root, const std::string& site) {
   check_view(data, CollectiveKind::broadcast, site);
   check_peer(root, "broadcast from rank");
+  if (!on_host(data)) {
+    return in_place(group_->shared->device, data, rank() == root, rank() != root,
+                    [&](View host) { return broadcast(host, root, site); });
+  }
   const int64_t bytes = bytes_of(data);
   count(CollectiveKind::broadcast, site, rank() == root ? bytes * (size() - 1) : 0);
   if (size() == 1) return Work();
@@ -113,6 +137,10 @@ Work GroupCommunicator::broadcast(View data, int root, const std::string& site) 
 
 Work GroupCommunicator::all_reduce_sum(View data, const std::string& site) {
   check_view(data, CollectiveKind::all_reduce, site);
+  if (!on_host(data)) {
+    return in_place(group_->shared->device, data, true, true,
+                    [&](View host) { return all_reduce_sum(host, site); });
+  }
   const int64_t elements = data.elements();
   const auto element_bytes = static_cast<int64_t>(size_of(data.dtype));
   require(data.dtype != DType::u8, "all_reduce \"{}\" of u8", site);
@@ -131,6 +159,10 @@ Work GroupCommunicator::all_reduce_sum(View data, const std::string& site) {
 
 Work GroupCommunicator::all_gather(View in, View out, const std::string& site) {
   check_same(in, out, CollectiveKind::all_gather, site);
+  if (!on_host(in)) {
+    return from_to(group_->shared->device, in, out,
+                   [&](View from, View to) { return all_gather(from, to, site); });
+  }
   require(out.elements() == in.elements() * size(),
           "all_gather \"{}\" of {} elements from {} ranks into {}", site, in.elements(), size(),
           out.elements());
@@ -152,6 +184,10 @@ Work GroupCommunicator::all_gather(View in, View out, const std::string& site) {
 
 Work GroupCommunicator::reduce_scatter_sum(View in, View out, const std::string& site) {
   check_same(in, out, CollectiveKind::reduce_scatter, site);
+  if (!on_host(in)) {
+    return from_to(group_->shared->device, in, out,
+                   [&](View from, View to) { return reduce_scatter_sum(from, to, site); });
+  }
   require(in.elements() == out.elements() * size(),
           "reduce_scatter \"{}\" of {} elements over {} ranks into {}", site, in.elements(), size(),
           out.elements());
@@ -170,6 +206,11 @@ Work GroupCommunicator::reduce_scatter_sum(View in, View out, const std::string&
 Work GroupCommunicator::all_to_all(View in, std::span<const int64_t> send_rows, View out,
                                    std::span<const int64_t> recv_rows, const std::string& site) {
   check_same(in, out, CollectiveKind::all_to_all, site);
+  if (!on_host(in)) {
+    return from_to(group_->shared->device, in, out, [&](View from, View to) {
+      return all_to_all(from, send_rows, to, recv_rows, site);
+    });
+  }
   require(send_rows.size() == group_->members.size() && recv_rows.size() == send_rows.size(),
           "all_to_all \"{}\": {} and {} row counts for {} ranks", site, send_rows.size(),
           recv_rows.size(), size());
@@ -234,6 +275,10 @@ void GroupCommunicator::set_partners(std::vector<char> partners) {
 
 Work GroupCommunicator::send(View data, int to, const std::string& site) {
   check_view(data, CollectiveKind::send, site);
+  if (!on_host(data)) {
+    return in_place(group_->shared->device, data, true, false,
+                    [&](View host) { return send(host, to, site); });
+  }
   check_peer(to, "send to rank");
   require(to != rank(), "send \"{}\" from rank {} to itself", site, to);
   count(CollectiveKind::send, site, bytes_of(data));
@@ -246,6 +291,10 @@ Work GroupCommunicator::send(View data, int to, const std::string& site) {
 
 Work GroupCommunicator::receive(View data, int from, const std::string& site) {
   check_view(data, CollectiveKind::receive, site);
+  if (!on_host(data)) {
+    return in_place(group_->shared->device, data, false, true,
+                    [&](View host) { return receive(host, from, site); });
+  }
   check_peer(from, "receive from rank");
   require(from != rank(), "receive \"{}\" of rank {} from itself", site, from);
   count(CollectiveKind::receive, site, 0);
@@ -273,7 +322,7 @@ std::unique_ptr<Communicator> GroupCommunicator::split(int color, int key,
     const auto bytes = static_cast<int64_t>(count * sizeof(Entry));
     return View{data, DType::u8, {bytes}, {1}, DeviceKind::cpu};
   };
-  all_gather(view(&mine, 1), view(entries.data(), entries.size()), "split " + name).wait();
+  all_gather(view(&mine, 1), view(entries.data(), entries.size()), "split " + name).finish();
   if (color < 0) return nullptr;
 
   std::vector<int> ranks;  // of this group

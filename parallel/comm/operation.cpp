@@ -48,8 +48,13 @@ void RankState::progress() {
   for (Operation* operation : active) operation->progress();
 }
 
+void RankState::set_device(const std::shared_ptr<Device>& own) {
+  device = own;
+  scratch_device = own->host_readable() ? own : Device::cpu(1);
+}
+
 Tensor RankState::scratch(int64_t bytes) {
-  return Tensor::empty({bytes}, DType::u8, device, MemoryKind::communication);
+  return Tensor::empty({bytes}, DType::u8, scratch_device, MemoryKind::communication);
 }
 
 void RankState::show_status() { transport->board()->own().write(status); }
@@ -209,7 +214,7 @@ bool Operation::done() {
   return finished_;
 }
 
-void Operation::wait() {
+void Operation::finish() {
   RankState& shared = *group_->shared;
   Backoff backoff(shared.transport->may_spin());
   while (true) {

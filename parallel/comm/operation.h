@@ -25,9 +25,10 @@ struct RankState final : World {
   std::unique_ptr<Transport> transport;
   CommOptions options;
   std::shared_ptr<Device> device;
-  std::vector<Operation*> active;  // in the order in which they were started
-  GroupIds used_ids;               // of the groups that this rank is in
-  std::vector<Sent> sent_to;       // each rank of the world
+  std::shared_ptr<Device> scratch_device;  // host memory; the same where that can be
+  std::vector<Operation*> active;          // in the order in which they were started
+  GroupIds used_ids;                       // of the groups that this rank is in
+  std::vector<Sent> sent_to;               // each rank of the world
   StepPosition at;
   RankStatus status;  // as last shown on the board
 
@@ -37,7 +38,7 @@ struct RankState final : World {
   std::chrono::milliseconds timeout() const override { return options.timeout; }
   void set_check_collectives(bool check) override { options.check_collectives = check; }
   StepPosition& position() override { return at; }
-  void set_device(const std::shared_ptr<Device>& own) override { device = own; }
+  void set_device(const std::shared_ptr<Device>& own) override;
   void poison(const std::string& cause, ExitCode code) override { transport->poison(cause, code); }
   const std::vector<Sent>& sent() const override { return sent_to; }
   Tensor scratch(int64_t bytes);
@@ -125,7 +126,7 @@ class Operation : public Work::Impl {
   Operation(std::shared_ptr<GroupState> group, const OperationKind& kind);
   ~Operation() override;
   bool done() override;
-  void wait() override;
+  void finish() override;
   // Goes on as far as possible without waiting.
   void progress() {
     if (!finished_) go_on();

@@ -35,7 +35,8 @@ class World {
   virtual void set_check_collectives(bool check) = 0;
   // Where this rank is in its step.
   virtual StepPosition& position() = 0;
-  // From now on `device` provides the scratch memory of all groups, and counts it as communication.
+  // The device whose memory the operations of this rank move. Where the host can read it, it also
+  // provides the scratch memory of all groups, and counts it as communication.
   virtual void set_device(const std::shared_ptr<Device>& device) = 0;
   // This rank has failed: waits of its peers, in every group, throw Error(code).
   virtual void poison(const std::string& cause, ExitCode code = ExitCode::distributed) = 0;

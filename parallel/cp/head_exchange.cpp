@@ -26,7 +26,7 @@ Tensor swapped(const Tensor& x, int64_t a, int64_t b) {
 Tensor exchanged(const Tensor& x, Communicator& group, const std::string& site) {
   Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device(), MemoryKind::communication);
   const std::vector<int64_t> one_each(static_cast<size_t>(group.size()), 1);
-  group.all_to_all(x.view(), one_each, out.view(), one_each, site).wait();
+  group.all_to_all(x.view(), one_each, out.view(), one_each, site).wait(x.stream());
   return out;
 }
 

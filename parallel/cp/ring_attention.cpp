@@ -24,8 +24,10 @@ class Hop {
   }
   // Waits for both.
   Tensor take() {
-    receiving_.wait();
-    sending_.wait();
+    if (arriving_.defined()) {  // not after the last hop
+      receiving_.wait(arriving_.stream());
+      sending_.wait(arriving_.stream());
+    }
     return std::move(arriving_);
   }
 

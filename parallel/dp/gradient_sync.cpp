@@ -123,7 +123,7 @@ void GradientSync::place(RunningBucket& bucket) {
 void GradientSync::begin_step() {
   summing_ = false;
   for (RunningBucket& bucket : buckets_) {
-    bucket.work.wait();  // of a step that was given up
+    bucket.work.finish();  // of a step that was given up
     bucket.arrived = Tensor();
     bucket.adding = false;
     bucket.summed = false;
@@ -209,7 +209,7 @@ void GradientSync::start(RunningBucket& bucket) {
 }
 
 void GradientSync::finish_sum(RunningBucket& bucket) {
-  bucket.work.wait();
+  bucket.work.wait(parameters_[bucket.plan.parameters[0]]->value().stream());
   if (!bucket.adding) return;
   add_arrived(bucket);
   bucket.arrived = Tensor();
@@ -254,7 +254,7 @@ void GradientSync::update(Optimizer& optimizer, double lr, double gradient_scale
     if (bucket_of_[i] < 0) alone.push_back(i);
   }
   optimizer.update_parameters(alone);
-  for (Work& work : travelling) work.wait();
+  for (Work& work : travelling) work.wait(parameters_[0]->value().stream());
   for (Parameter* parameter : parameters_) {
     if (parameter->owned().count < parameter->value().elements()) parameter->value_changed();
   }

@@ -153,7 +153,7 @@ void ShardedParameters::start(Unit& unit) {
 
 void ShardedParameters::finish(Unit& unit) {
   for (Segment& segment : unit.segments) {
-    for (Work& work : segment.coming) work.wait();
+    for (Work& work : segment.coming) work.wait(segment.whole.stream());
     segment.coming.clear();
   }
 }

@@ -78,7 +78,7 @@ std::vector<int> node_numbers(Communicator& world, int ranks_per_node) {
     const auto view = [](int32_t* data, int64_t count) {
       return View{data, DType::i32, {count}, {1}};
     };
-    world.all_gather(view(&own, 1), view(places.data(), world.size()), "nodes").wait();
+    world.all_gather(view(&own, 1), view(places.data(), world.size()), "nodes").finish();
   }
   std::vector<int> out;
   std::vector<int32_t> known;

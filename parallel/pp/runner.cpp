@@ -30,7 +30,7 @@ class Inbox {
       coming_.push_back({std::move(to), std::move(work)});
       left_.pop_front();
     }
-    coming_.front().work.wait();
+    coming_.front().work.wait(coming_.front().tensor.stream());
     Tensor out = std::move(coming_.front().tensor);
     coming_.pop_front();
     return out;
@@ -56,8 +56,8 @@ class Outbox {
     Work work = group.send(tensor.view(), to, site);
     going_.push_back({tensor, std::move(work)});
   }
-  void wait() {
-    for (Going& going : going_) going.work.wait();
+  void finish() {
+    for (Going& going : going_) going.work.finish();
     going_.clear();
   }
 
@@ -120,7 +120,7 @@ class Run {
       for (const PipelineStep& step : steps_) one(step);
     }
     times_.all = std::chrono::duration<double>(Clock::now() - begin).count();
-    outbox_.wait();
+    outbox_.finish();
     return times_;
   }
 

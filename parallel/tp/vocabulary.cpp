@@ -39,7 +39,7 @@ std::function<void(const Tensor& logsumexp, const Tensor& wanted)> join_vocabula
     std::memcpy(to + logsumexp.bytes(), wanted.view().data, wanted.bytes());
     const Tensor all = Tensor::empty({2 * tokens * group.size()}, logsumexp.dtype(), device,
                                      MemoryKind::communication);
-    group.all_gather(mine.view(), all.view(), "vocabulary parts").wait();
+    group.all_gather(mine.view(), all.view(), "vocabulary parts").wait(logsumexp.stream());
     if (logsumexp.dtype() == DType::f64) {
       join(all.data<double>(), group.size(), tokens, logsumexp.data<double>(),
            wanted.data<double>());

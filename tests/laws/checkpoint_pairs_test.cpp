@@ -98,7 +98,7 @@ TEST(CheckpointPairs, EveryLayoutLoadsEveryOther) {
         if (world.rank() == 0) {
           EXPECT_EQ(digests(again), expected[from]) << kCases[from].name << " -> " << to.name;
         }
-        world.barrier("compared").wait();
+        world.barrier("compared").finish();
       }
     });
   }

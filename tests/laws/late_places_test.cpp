@@ -37,7 +37,7 @@ std::string said(const Parallelism& layout, bool recompute, const Rank1& prepare
       const Mesh mesh(layout, world);
       TrainingEngine engine(config, mesh, Device::cpu(1));
       if (rank == 1) prepare(engine);
-      world->barrier("start").wait();
+      world->barrier("start").finish();
       world->world().set_timeout(rank == 0 ? kDeadline : std::chrono::minutes(2));
       try {
         go(engine);

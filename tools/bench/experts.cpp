@@ -11,7 +11,7 @@
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
 #include "core/kernels/cpu/gemm_rate.h"
-#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/packed_weights.h"
 #include "core/ops/linear.h"
 #include "core/ops/linear_cross_entropy.h"
 #include "core/ops/swiglu_experts.h"
@@ -167,10 +167,10 @@ void time_packing(DType type, const std::shared_ptr<Device>& device) {
 void bench(DType type, int threads, int64_t tokens) {
   const auto device = Device::cpu(threads);
   const auto rate = [&] {
-    return kernels::gemm_rate(device->stream(), type,
-                              kernels::gemm_sizes({{tokens, 2 * kHidden, kDim}}));
+    return kernels::cpu::gemm_rate(device->stream(), type,
+                                   kernels::cpu::gemm_sizes({{tokens, 2 * kHidden, kDim}}));
   };
-  const kernels::GemmRate before = rate();
+  const kernels::cpu::GemmRate before = rate();
   fmt::print("{}: rate {:.0f} GFLOP/s at {} x {} x {}, {} threads\n", name(type),
              before.flops_per_second * 1e-9, before.size.m, before.size.n, before.size.k, threads);
   const double limit = before.flops_per_second;

@@ -4,9 +4,10 @@
 
 #include "core/kernels/cpu/block_loop.h"
 #include "core/kernels/cpu/vector.h"
+#include "core/kernels/dispatch.h"
 #include "core/kernels/elementwise.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr double kSqrtHalf = 0.70710678118654752440;
@@ -213,6 +214,27 @@ void swiglu_gradient(Stream& stream, View gate, View up, View out_gradient, View
                      View up_gradient) {
   const SwigluSlope kernel;
   run_blocks(stream, {gate, up, out_gradient}, {gate_gradient, up_gradient}, block_kernel(kernel));
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void unary(Stream& stream, UnaryOp op, View in, View out) {
+  on_device<cpu::unary>(stream, op, in, out);
+}
+
+void unary_gradient(Stream& stream, UnaryOp op, View in, View out_gradient, View in_gradient) {
+  on_device<cpu::unary_gradient>(stream, op, in, out_gradient, in_gradient);
+}
+
+void swiglu(Stream& stream, View gate, View up, View out) {
+  on_device<cpu::swiglu>(stream, gate, up, out);
+}
+
+void swiglu_gradient(Stream& stream, View gate, View up, View out_gradient, View gate_gradient,
+                     View up_gradient) {
+  on_device<cpu::swiglu_gradient>(stream, gate, up, out_gradient, gate_gradient, up_gradient);
 }
 
 }  // namespace troupe::kernels

@@ -5,8 +5,9 @@
 #include <cmath>
 
 #include "core/kernels/cpu/attention_sizes.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 template <typename P>
@@ -114,6 +115,15 @@ void attention(Stream& stream, View q, View k, View v, double scale, const Atten
     default:
       return forward_as<AttentionBF16>(stream, q, k, v, scale, mask, out, lse, part);
   }
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void attention(Stream& stream, View q, View k, View v, double scale, const AttentionMask& mask,
+               View out, View lse, KeyPart part) {
+  on_device<cpu::attention>(stream, q, k, v, scale, mask, out, lse, part);
 }
 
 }  // namespace troupe::kernels

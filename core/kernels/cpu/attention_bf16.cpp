@@ -5,7 +5,7 @@
 #include "core/kernels/cpu/attention_block.h"
 #include "core/kernels/cpu/instruction_set.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 bool has_bf16_dot() { return instruction_set() >= InstructionSet::avx512_bf16; }
 
@@ -59,4 +59,4 @@ void run_bf16_dot(const BlockProduct<uint32_t, float>& p) {
 }
 #pragma GCC pop_options
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -8,7 +8,7 @@
 #include "core/kernels/cpu/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using DU = hn::RebindToUnsigned<D>;
@@ -212,14 +212,14 @@ void BackwardBF16(const BackwardSoftmax<uint32_t, float>& f) {
   }
 }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <algorithm>
 #include <cmath>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 HWY_EXPORT(ProductF32);
 HWY_EXPORT(ProductBF16);
 HWY_EXPORT(ForwardF32);
@@ -277,5 +277,5 @@ void run(const BackwardSoftmax<double, double>& f) {
   }
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu
 #endif

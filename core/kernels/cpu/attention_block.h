@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 constexpr int64_t kBlockRows = 64;  // queries, and keys, of a block
 constexpr int64_t kColumns = 16;    // columns of operands in scratch are padded to this with zeros
@@ -72,4 +72,4 @@ bool has_bf16_dot();
 void run_bf16_dot(const BlockProduct<uint32_t, float>& p);
 void run_bf16_wide(const BlockProduct<uint32_t, float>& p);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

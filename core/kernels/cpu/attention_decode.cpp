@@ -4,8 +4,9 @@
 
 #include "core/kernels/attention.h"
 #include "core/kernels/cpu/row_access.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kRows = 32;  // keys or values that are met together
@@ -104,6 +105,15 @@ void attention_decode(Stream& stream, View q, View k, View v, double scale,
   if (q.elements() == 0) return;
   if (q.dtype == DType::f64) return decode_as<double>(stream, q, k, v, scale, mask, out);
   decode_as<float>(stream, q, k, v, scale, mask, out);
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void attention_decode(Stream& stream, View q, View k, View v, double scale,
+                      const AttentionMask& mask, View out) {
+  on_device<cpu::attention_decode>(stream, q, k, v, scale, mask, out);
 }
 
 }  // namespace troupe::kernels

@@ -4,8 +4,9 @@
 
 #include "core/kernels/attention.h"
 #include "core/kernels/cpu/attention_sizes.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 // What a backward task keeps of the query heads of one kv head, for all their blocks.
@@ -221,6 +222,17 @@ void attention_gradient(Stream& stream, View q, View k, View v, double scale,
       return backward_as<AttentionBF16>(stream, q, k, v, scale, mask, out, lse, dout, dq, dk, dv,
                                         part);
   }
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void attention_gradient(Stream& stream, View q, View k, View v, double scale,
+                        const AttentionMask& mask, View out, View lse, View dout, View dq, View dk,
+                        View dv, KeyPart part) {
+  on_device<cpu::attention_gradient>(stream, q, k, v, scale, mask, out, lse, dout, dq, dk, dv,
+                                     part);
 }
 
 }  // namespace troupe::kernels

@@ -10,7 +10,7 @@
 #include "core/kernels/cpu/shuffle.h"
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 struct AttentionF64 {
   using In = double;
@@ -110,4 +110,4 @@ void pack_transposed(const HeadRows<typename P::In>& x, int64_t words, typename 
   }
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -10,7 +10,7 @@
 #include "core/kernels/cpu/attention_pack.h"
 #include "core/kernels/cpu/row_access.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 constexpr int64_t kAttentionTile = kBlockRows * kBlockRows;
 
@@ -128,4 +128,4 @@ class PackedKeys {
   Scratch<typename P::Word> words_;
 };
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

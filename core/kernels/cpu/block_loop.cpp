@@ -7,7 +7,7 @@
 #include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/vector.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kPiece = 16384;  // elements that one thread takes at a time
@@ -205,4 +205,4 @@ void run_blocks(Stream& stream, std::initializer_list<View> inputs,
   });
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

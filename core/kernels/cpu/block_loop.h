@@ -9,7 +9,7 @@
 #include "core/device/device.h"
 #include "core/tensor/view.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 constexpr int64_t kBlock = 512;  // elements of a block: all operands of one fit the L1 cache
 constexpr int kMaxOperands = 6;
@@ -41,4 +41,4 @@ BlockKernel block_kernel(const F& f) {
           &f};
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

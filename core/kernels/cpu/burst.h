@@ -5,7 +5,7 @@
 #include <chrono>
 #include <functional>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 struct Burst {
   double flops = 0;
@@ -28,4 +28,4 @@ inline double best_rate(const Burst& burst, int times) {
   return best;
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

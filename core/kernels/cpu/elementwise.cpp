@@ -5,8 +5,9 @@
 #include "core/base/error.h"
 #include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/block_loop.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 template <typename F>
@@ -104,6 +105,22 @@ void copy(Stream& stream, View in, View out) {
   }
   const Copy kernel;
   run_blocks(stream, {in}, {out}, block_kernel(kernel));
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void add(Stream& stream, View a, View b, View out) { on_device<cpu::add>(stream, a, b, out); }
+
+void copy(Stream& stream, View in, View out) { on_device<cpu::copy>(stream, in, out); }
+
+void binary(Stream& stream, BinaryOp op, View a, View b, View out) {
+  on_device<cpu::binary>(stream, op, a, b, out);
+}
+
+void affine(Stream& stream, View in, double factor, double offset, View out) {
+  on_device<cpu::affine>(stream, in, factor, offset, out);
 }
 
 }  // namespace troupe::kernels

@@ -12,7 +12,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr float kLowestExponent = -87.33654475f;  // exp of less is not a normal number
@@ -62,6 +62,6 @@ HWY_INLINE V sigmoid_vector(D d, V x) {
   return hn::Div(one, hn::Add(one, exp_vector(d, hn::Neg(x))));
 }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

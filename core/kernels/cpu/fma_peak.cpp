@@ -19,7 +19,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Independent sums: more than the latency of an addition times the units that add, and as many as
@@ -49,11 +49,11 @@ double ChainsF32(int64_t rounds) { return chains<float>(rounds); }
 double ChainsF64(int64_t rounds) { return chains<double>(rounds); }
 double FlopsF32() { return 2.0 * kChains * hn::MaxLanes(hn::ScalableTag<float>()); }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 HWY_EXPORT(ChainsF32);
 HWY_EXPORT(ChainsF64);
 HWY_EXPORT(FlopsF32);
@@ -190,5 +190,5 @@ Burst fma_burst(Stream& stream, DType dtype) {
   return fastest;
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu
 #endif

@@ -6,7 +6,7 @@
 #include "core/kernels/cpu/burst.h"
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // About 4 ms of fused multiply-adds on every thread of the stream's team, with the instructions in
 // use (instruction_set.h). f64, f32, or bf16: by instructions of its own where there are some (AMX,
@@ -14,4 +14,4 @@ namespace troupe::kernels {
 // stream lives as long as the burst.
 Burst fma_burst(Stream& stream, DType dtype);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -7,10 +7,14 @@
 #include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/tiles.h"
+#include "core/kernels/dispatch.h"
 #include "core/kernels/elementwise.h"
 #include "core/tensor/tensor.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
+
+void copy(Stream& stream, View in, View out);  // elementwise.cpp
+
 namespace {
 
 // One operand as a batch of matrices with a unit stride in one of the last two dims.
@@ -36,8 +40,10 @@ Operand operand(Stream& stream, View view, bool transpose) {
   Operand out;
   if (!usable(view)) {
     out.copy = Tensor::empty(view.shape, view.dtype, stream.device->shared_from_this());
-    copy(stream, view, out.copy.view());
-    view = out.copy.view();
+    View place = out.copy.view();
+    place.data = stream.device->for_kernels(place.data);
+    cpu::copy(stream, view, place);
+    view = place;
   }
   out.view = view;
   const int64_t rows = view.shape[-2];
@@ -106,6 +112,15 @@ void gemm(Stream& stream, View a, bool transpose_a, View b, bool transpose_b, Vi
         static_cast<const std::byte*>(right.view.data) + b_at * in_size,
         static_cast<std::byte*>(out.data) + c_at * out_size);
   });
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void gemm(Stream& stream, View a, bool transpose_a, View b, bool transpose_b, View out,
+          bool accumulate) {
+  on_device<cpu::gemm>(stream, a, transpose_a, b, transpose_b, out, accumulate);
 }
 
 }  // namespace troupe::kernels

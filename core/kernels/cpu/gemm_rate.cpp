@@ -11,7 +11,7 @@
 #include "core/kernels/cpu/weight_product.h"
 #include "core/tensor/tensor.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 Tensor small_numbers(int64_t count, DType dtype, const std::shared_ptr<Device>& device) {
@@ -39,7 +39,7 @@ Burst burst_of(Stream& stream, DType dtype, const GemmSize& size,
   const auto run_all = [&stream, dtype, size, operands] {
     Device& device = *stream.device;
     WeightOperand weight;
-    weight.data = static_cast<const std::byte*>(operands->weight.view().data);
+    weight.memory = operands->weight.view();
     weight.dtype = dtype;
     weight.k = size.k;
     weight.n = size.n;
@@ -100,4 +100,4 @@ GemmRate gemm_rate(Stream& stream, DType dtype, const std::vector<GemmSize>& siz
   return best;
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -8,7 +8,7 @@
 #include "core/kernels/cpu/burst.h"
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // x [m, k] times a weight [n, k].
 struct GemmSize {
@@ -32,4 +32,4 @@ struct GemmRate {
 // The best of `times` products of each size.
 GemmRate gemm_rate(Stream& stream, DType dtype, const std::vector<GemmSize>& sizes, int times = 5);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -9,8 +9,9 @@
 #include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/row_pieces.h"
 #include "core/kernels/cpu/weight_product.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 std::byte* at(const View& v, int64_t row, int64_t column = 0) {
@@ -114,24 +115,40 @@ void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand&
   });
 }
 
-void transpose_groups(Stream& stream, View x, RowGroups groups, void* out) {
+void transpose_groups(Stream& stream, View x, RowGroups groups, View out) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   for_row_blocks(stream, x, groups, [&](const RowPiece& p, const RowsBlock& block) {
     const int64_t first = p.padded_row - p.row_in_expert;
-    transpose_block(block,
-                    static_cast<std::byte*>(out) + (first * block.columns + p.row_in_expert) * size,
-                    padded_rows(p.expert_rows));
+    transpose_block(
+        block, static_cast<std::byte*>(out.data) + (first * block.columns + p.row_in_expert) * size,
+        padded_rows(p.expert_rows));
   });
 }
 
-void pack_groups(Stream& stream, View x, RowGroups groups, void* out) {
+void pack_groups(Stream& stream, View x, RowGroups groups, View out) {
   const auto size = static_cast<int64_t>(size_of(x.dtype));
   const int panel = right_block(*stream.device, x.dtype, x.shape[1]);
   for_row_blocks(stream, x, groups, [&](const RowPiece& p, const RowsBlock& block) {
     const int64_t first = p.padded_row - p.row_in_expert;
     pack_block(block, p.row_in_expert, padded_rows(p.expert_rows), panel,
-               static_cast<std::byte*>(out) + first * block.columns * size);
+               static_cast<std::byte*>(out.data) + first * block.columns * size);
   });
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void grouped_gemm(Stream& stream, View x, RowGroups groups, const WeightOperand& weight, View out) {
+  on_device<cpu::grouped_gemm>(stream, x, groups, weight, out);
+}
+
+void transpose_groups(Stream& stream, View x, RowGroups groups, View out) {
+  on_device<cpu::transpose_groups>(stream, x, groups, out);
+}
+
+void pack_groups(Stream& stream, View x, RowGroups groups, View out) {
+  on_device<cpu::pack_groups>(stream, x, groups, out);
 }
 
 }  // namespace troupe::kernels

@@ -13,7 +13,7 @@
 
 #include "core/base/error.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 using Isa = dnnl::cpu_isa;
@@ -106,4 +106,4 @@ bool fast_bf16() {
   return !__builtin_cpu_is("intel");
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

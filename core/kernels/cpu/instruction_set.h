@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // Rising; each has the instructions of those before it.
 enum class InstructionSet : uint8_t { avx2, avx512, avx512_bf16, amx };
@@ -18,4 +18,4 @@ InstructionSet instruction_set();
 // processors without AMX in use: VDPBF16PS does as many multiply-adds in a cycle there as f32's.
 bool fast_bf16();
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -13,8 +13,9 @@
 #include "core/kernels/cpu/thread_scratch.h"
 #include "core/kernels/cpu/vector.h"
 #include "core/kernels/cpu/weight_product.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kVocabularyTile = 512;
@@ -54,7 +55,7 @@ class Block {
         rows_(rows),
         m_(product_rows(rows)),
         tiles_((head.n + kVocabularyTile - 1) / kVocabularyTile),
-        keep_(gradient.coefficient != nullptr),
+        keep_(gradient.coefficient.data != nullptr),
         in_place_(own_products(DTypeOf<Stored>::value)),
         scratch_(device,
                  cross_entropy_scratch(rows, head.n, head.k, DTypeOf<Stored>::value, keep_)) {}
@@ -67,7 +68,7 @@ class Block {
     sum_ = scratch_.template take<Real>(rows_);
     wanted_ = scratch_.template take<Real>(rows_);
     if (keep_) {
-      kept_ = in_place_ ? static_cast<Stored*>(gradient_.dlogits) + first_ * head_.n
+      kept_ = in_place_ ? static_cast<Stored*>(gradient_.dlogits.data) + first_ * head_.n
                         : scratch_.template take<Stored>(m_ * head_.n);
     }
     std::fill_n(maximum_, rows_, -std::numeric_limits<Real>::infinity());
@@ -76,11 +77,11 @@ class Block {
     for (int64_t tile = 0; tile < tiles_; ++tile) {
       const int64_t column = tile * kVocabularyTile;
       const int64_t columns = std::min(kVocabularyTile, head_.n - column);
-      kernels::run(weight_product(device_, head_, m_, columns, DTypeOf<Real>::value), x,
-                   head_.columns(0, column), logits_);
+      cpu::run(weight_product(device_, head_, m_, columns, DTypeOf<Real>::value), x,
+               head_.columns(0, column), logits_);
       for (int64_t r = 0; r < rows_; ++r) add_tile(r, tile, column, columns);
     }
-    if (keep_ && gradient_.logsumexp != nullptr) return write_gradients();
+    if (keep_ && gradient_.logsumexp.data != nullptr) return write_gradients();
     for (int64_t r = 0; r < rows_; ++r) {
       nll_[r] = targets_[r] < 0 ? Real(0) : std::log(sum_[r]) + maximum_[r] - wanted_[r];
     }
@@ -120,13 +121,14 @@ class Block {
   // dlogits = coefficient (softmax - one at the target).
   void finish_row(int64_t r) {
     Stored* row = kept_ + r * head_.n;
-    const Real coefficient = static_cast<const Real*>(gradient_.coefficient)[first_ + r];
-    const bool part = gradient_.logsumexp != nullptr;
+    const Real coefficient = static_cast<const Real*>(gradient_.coefficient.data)[first_ + r];
+    const bool part = gradient_.logsumexp.data != nullptr;
     if ((targets_[r] < 0 && !part) || coefficient == Real(0)) {
       std::memset(static_cast<void*>(row), 0, static_cast<size_t>(head_.n) * sizeof(Stored));
       return;
     }
-    const Real whole = part ? static_cast<const Real*>(gradient_.logsumexp)[first_ + r] : Real(0);
+    const Real whole =
+        part ? static_cast<const Real*>(gradient_.logsumexp.data)[first_ + r] : Real(0);
     const Real inverse = part ? coefficient * std::exp(maximum_[r] - whole) : coefficient / sum_[r];
     for (int64_t tile = 0; tile < tiles_; ++tile) {
       const int64_t column = tile * kVocabularyTile;
@@ -148,7 +150,8 @@ class Block {
     }
     if (!in_place_) {
       transpose_block({kept_, DTypeOf<Stored>::value, head_.n, rows_, padded_rows(rows_), head_.n},
-                      static_cast<Stored*>(gradient_.dlogits) + first_, padded_rows(x_.shape[0]));
+                      static_cast<Stored*>(gradient_.dlogits.data) + first_,
+                      padded_rows(x_.shape[0]));
     }
     if (gradient_.dx.data == nullptr) return;
     const View& dx = gradient_.dx;
@@ -156,8 +159,8 @@ class Block {
     auto* to = static_cast<Stored*>(dx.data) + first_ * dx.strides[0];
     const bool direct = m_ == rows_ && dx.strides[0] == d;
     auto* result = direct ? to : scratch_.template take<Stored>(m_ * d);
-    kernels::run(weight_product(device_, gradient_.head, m_, d, DTypeOf<Stored>::value), kept_,
-                 gradient_.head.expert(0), result);
+    cpu::run(weight_product(device_, gradient_.head, m_, d, DTypeOf<Stored>::value), kept_,
+             gradient_.head.expert(0), result);
     if (!direct) copy_rows(result, d, rows_, rows_, d, sizeof(Stored), to, dx.strides[0]);
   }
 
@@ -209,21 +212,6 @@ void check_targets(const View& targets, int64_t vocabulary) {
 
 }  // namespace
 
-int64_t cross_entropy_block(int64_t rows) {
-  return rows >= 8 * kRowBlock ? kRowBlock : kRowBlock / 2;
-}
-
-int64_t cross_entropy_scratch(int64_t rows, int64_t vocabulary, int64_t dim, DType compute,
-                              bool gradients) {
-  const auto real = static_cast<int64_t>(size_of(wide(compute)));
-  const auto stored = static_cast<int64_t>(size_of(compute));
-  const int64_t m = product_rows(rows);
-  const int64_t tiles = (vocabulary + kVocabularyTile - 1) / kVocabularyTile;
-  const bool copies = gradients && !own_products(compute);  // own code writes where it is wanted
-  return m * kVocabularyTile * real + rows * (tiles + 3) * real + m * dim * stored * 2 +
-         (copies ? m * vocabulary * stored : 0) + 8 * 64;
-}
-
 void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, View targets, View nll,
                           const CrossEntropyGradient& gradient) {
   require(head.n > 0 && x.shape.rank() == 2 && x.shape[1] == head.k && x.dtype == head.dtype &&
@@ -253,6 +241,36 @@ void vocabulary_part(Stream& stream, View x, const WeightOperand& head, View tar
     default:
       return run_blocks<float, BF16>(stream, x, head, targets, logsumexp, {}, &wanted);
   }
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+int64_t cross_entropy_block(int64_t rows) {
+  return rows >= 8 * kRowBlock ? kRowBlock : kRowBlock / 2;
+}
+
+int64_t cross_entropy_scratch(int64_t rows, int64_t vocabulary, int64_t dim, DType compute,
+                              bool gradients) {
+  const auto real = static_cast<int64_t>(size_of(wide(compute)));
+  const auto stored = static_cast<int64_t>(size_of(compute));
+  const int64_t m = cpu::product_rows(rows);
+  const int64_t tiles = (vocabulary + cpu::kVocabularyTile - 1) / cpu::kVocabularyTile;
+  const bool copies =
+      gradients && !cpu::own_products(compute);  // own code writes where it is wanted
+  return m * cpu::kVocabularyTile * real + rows * (tiles + 3) * real + m * dim * stored * 2 +
+         (copies ? m * vocabulary * stored : 0) + 8 * 64;
+}
+
+void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, View targets, View nll,
+                          const CrossEntropyGradient& gradient) {
+  on_device<cpu::linear_cross_entropy>(stream, x, head, targets, nll, gradient);
+}
+
+void vocabulary_part(Stream& stream, View x, const WeightOperand& head, View targets,
+                     View logsumexp, View wanted) {
+  on_device<cpu::vocabulary_part>(stream, x, head, targets, logsumexp, wanted);
 }
 
 }  // namespace troupe::kernels

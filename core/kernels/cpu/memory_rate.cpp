@@ -9,7 +9,7 @@
 #include "core/device/cpu/parallel_for.h"
 #include "core/tensor/tensor.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -61,4 +61,4 @@ double read_rate(Stream& stream, int64_t bytes, double seconds) {
   return static_cast<double>(words * 8) / fastest;
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

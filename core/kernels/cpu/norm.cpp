@@ -4,8 +4,9 @@
 #include <cmath>
 
 #include "core/kernels/cpu/row_access.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kChunkRows = 64;  // rows of one partial weight gradient
@@ -183,6 +184,40 @@ void layer_norm_weight_gradient(Stream& stream, View x, View m, View r, View dy,
 void bias_gradient(Stream& stream, View dy, View db, bool accumulate) {
   if (dy.dtype == DType::f64) return bias_gradient_as<double>(stream, dy, db, accumulate);
   bias_gradient_as<float>(stream, dy, db, accumulate);
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void rms_norm(Stream& stream, View x, View weight, double eps, View y, View r) {
+  on_device<cpu::rms_norm>(stream, x, weight, eps, y, r);
+}
+
+void rms_norm_gradient(Stream& stream, View x, View weight, View r, View dy, View dx) {
+  on_device<cpu::rms_norm_gradient>(stream, x, weight, r, dy, dx);
+}
+
+void rms_norm_weight_gradient(Stream& stream, View x, View r, View dy, View dw, bool accumulate) {
+  on_device<cpu::rms_norm_weight_gradient>(stream, x, r, dy, dw, accumulate);
+}
+
+void layer_norm(Stream& stream, View x, View weight, View bias, double eps, View y, View m,
+                View r) {
+  on_device<cpu::layer_norm>(stream, x, weight, bias, eps, y, m, r);
+}
+
+void layer_norm_gradient(Stream& stream, View x, View weight, View m, View r, View dy, View dx) {
+  on_device<cpu::layer_norm_gradient>(stream, x, weight, m, r, dy, dx);
+}
+
+void layer_norm_weight_gradient(Stream& stream, View x, View m, View r, View dy, View dw,
+                                bool accumulate) {
+  on_device<cpu::layer_norm_weight_gradient>(stream, x, m, r, dy, dw, accumulate);
+}
+
+void bias_gradient(Stream& stream, View dy, View db, bool accumulate) {
+  on_device<cpu::bias_gradient>(stream, dy, db, accumulate);
 }
 
 }  // namespace troupe::kernels

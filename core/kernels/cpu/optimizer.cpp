@@ -1,9 +1,14 @@
 #include "core/kernels/optimizer.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 #include "core/base/error.h"
+#include "core/device/cpu/parallel_for.h"
+#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/cpu/optimizer.cpp"
@@ -11,7 +16,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 
@@ -87,11 +92,11 @@ void SgdPlain(float* value, float* gradient, int64_t n, const SgdStep& step) {
   });
 }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 HWY_EXPORT(AdamW);
@@ -139,43 +144,112 @@ double squares(const T* x, int64_t n) {
 }
 
 // The kernels read the gradient only; they take it as a plain pointer to treat all memory alike.
-float* f32(const void* memory) { return static_cast<float*>(const_cast<void*>(memory)); }
-double* f64(const void* memory) { return static_cast<double*>(const_cast<void*>(memory)); }
+template <typename T>
+T* at(const View& view, int64_t element) {
+  return view.data == nullptr ? nullptr : static_cast<T*>(view.data) + element;
+}
 
 void check_dtype(DType dtype) {
   require(dtype == DType::f32 || dtype == DType::f64, "optimizer update of {}", name(dtype));
 }
 
-}  // namespace
-
-void adamw(DType dtype, void* value, const void* gradient, void* first_moment, void* second_moment,
-           int64_t elements, const AdamWStep& step) {
-  check_dtype(dtype);
-  if (dtype == DType::f64) {
-    return adamw_f64(f64(value), f64(gradient), f64(first_moment), f64(second_moment), elements,
-                     step);
+void update(const AdamWRange& range, int64_t begin, int64_t count) {
+  if (range.value.dtype == DType::f64) {
+    return adamw_f64(at<double>(range.value, begin), at<double>(range.gradient, begin),
+                     at<double>(range.first_moment, begin), at<double>(range.second_moment, begin),
+                     count, range.step);
   }
   HWY_DYNAMIC_DISPATCH(AdamW)
-  (f32(value), f32(gradient), f32(first_moment), f32(second_moment), elements, step);
+  (at<float>(range.value, begin), at<float>(range.gradient, begin),
+   at<float>(range.first_moment, begin), at<float>(range.second_moment, begin), count, range.step);
 }
 
-void sgd(DType dtype, void* value, const void* gradient, void* buffer, int64_t elements,
-         const SgdStep& step) {
-  check_dtype(dtype);
-  if (dtype == DType::f64) {
-    return sgd_f64(f64(value), f64(gradient), f64(buffer), elements, step);
-  }
-  if (buffer == nullptr) {
-    HWY_DYNAMIC_DISPATCH(SgdPlain)(f32(value), f32(gradient), elements, step);
+void update(const SgdRange& range, int64_t begin, int64_t count) {
+  float* buffer = at<float>(range.buffer, begin);
+  if (range.value.dtype == DType::f64) {
+    sgd_f64(at<double>(range.value, begin), at<double>(range.gradient, begin),
+            at<double>(range.buffer, begin), count, range.step);
+  } else if (buffer == nullptr) {
+    HWY_DYNAMIC_DISPATCH(SgdPlain)
+    (at<float>(range.value, begin), at<float>(range.gradient, begin), count, range.step);
   } else {
-    HWY_DYNAMIC_DISPATCH(SgdMomentum)(f32(value), f32(gradient), f32(buffer), elements, step);
+    HWY_DYNAMIC_DISPATCH(SgdMomentum)
+    (at<float>(range.value, begin), at<float>(range.gradient, begin), buffer, count, range.step);
   }
 }
 
-double sum_of_squares(DType dtype, const void* x, int64_t elements) {
-  check_dtype(dtype);
-  return dtype == DType::f64 ? squares(static_cast<const double*>(x), elements)
-                             : squares(static_cast<const float*>(x), elements);
+// Elements of one piece where no packed copy asks for panels: its memory (value, gradient, two
+// moments) fits into a core's L2 cache.
+constexpr int64_t kPieceElements = 16384;
+
+// A part of one range, and the panel of the packed copies that it fills (-1: none).
+struct Piece {
+  size_t range;
+  int64_t begin;
+  int64_t count;
+  int64_t panel;
+};
+
+void append_pieces(size_t index, int64_t elements, const PackedWeights* packed,
+                   std::vector<Piece>& pieces) {
+  if (packed == nullptr) {
+    for (int64_t begin = 0; begin < elements; begin += kPieceElements)
+      pieces.push_back({index, begin, std::min(kPieceElements, elements - begin), -1});
+    return;
+  }
+  for (int64_t panel = 0; panel < packed->panels(); ++panel) {
+    const PackedWeights::Panel rows = packed->panel(panel);
+    const int64_t row = packed->row_elements();
+    pieces.push_back({index, rows.first_row * row, rows.rows * row, panel});
+  }
+}
+
+template <typename Range>
+void update_all(Stream& stream, std::span<const Range> ranges) {
+  const auto packed_of = [](const Range& range) {
+    return static_cast<PackedWeights*>(range.packed);
+  };
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    check_dtype(ranges[i].value.dtype);
+    append_pieces(i, ranges[i].value.elements(), packed_of(ranges[i]), pieces);
+  }
+  parallel_for(stream, static_cast<int64_t>(pieces.size()), [&](int64_t index) {
+    const Piece& piece = pieces[static_cast<size_t>(index)];
+    const Range& range = ranges[piece.range];
+    update(range, piece.begin, piece.count);
+    if (piece.panel >= 0) packed_of(range)->write_panel(piece.panel);
+  });
+}
+
+}  // namespace
+
+void adamw(Stream& stream, std::span<const AdamWRange> ranges) { update_all(stream, ranges); }
+
+void sgd(Stream& stream, std::span<const SgdRange> ranges) { update_all(stream, ranges); }
+
+void sum_of_squares(Stream& stream, std::span<const Part> parts, View out) {
+  auto* sums = out.as<double>();
+  parallel_for(stream, static_cast<int64_t>(parts.size()), [&](int64_t i) {
+    const View& x = parts[static_cast<size_t>(i)].x;
+    check_dtype(x.dtype);
+    sums[i] = x.dtype == DType::f64 ? squares(x.as<double>(), x.elements())
+                                    : squares(x.as<float>(), x.elements());
+  });
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void adamw(Stream& stream, std::span<const AdamWRange> ranges) {
+  on_device<cpu::adamw>(stream, ranges);
+}
+
+void sgd(Stream& stream, std::span<const SgdRange> ranges) { on_device<cpu::sgd>(stream, ranges); }
+
+void sum_of_squares(Stream& stream, std::span<const Part> parts, View out) {
+  on_device<cpu::sum_of_squares>(stream, parts, out);
 }
 
 }  // namespace troupe::kernels

@@ -7,7 +7,7 @@
 #include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/shuffle.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kTile = 16;
@@ -126,4 +126,4 @@ void copy_rows(const void* from, int64_t from_ld, int64_t rows, int64_t filled_r
   for (int64_t r = rows; r < filled_rows; ++r) std::memset(target + r * to_ld * size, 0, bytes);
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

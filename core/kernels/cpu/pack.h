@@ -9,7 +9,7 @@
 
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // `count` rows of W [out, in], from `row` on, into B = W^T in panels of this many columns: k = in,
 // n = out. `rows` begins at that row; row and count: multiples of 16, in f64 of 8.
@@ -35,4 +35,4 @@ void pack_block(const RowsBlock& block, int64_t row, int64_t k, int64_t panel, v
 void copy_rows(const void* from, int64_t from_ld, int64_t rows, int64_t filled_rows,
                int64_t columns, int64_t size, void* to, int64_t to_ld);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -10,17 +10,32 @@
 
 namespace troupe {
 
+std::unique_ptr<PackedWeights> PackedWeights::make(int64_t experts, int64_t out, int64_t in,
+                                                   DType compute,
+                                                   const std::shared_ptr<Device>& device) {
+  return std::make_unique<kernels::cpu::PackedWeights>(experts, out, in, compute, device);
+}
+
 const std::byte* WeightOperand::columns(int64_t e, int64_t column) const {
   const auto size = static_cast<int64_t>(size_of(dtype));
   require(block == 0 || column % block == 0, "column {} of a weight packed by {}", column, block);
   return expert(e) + column * (block > 0 || transposed ? k : 1) * size;
 }
 
+namespace kernels::cpu {
+
 PackedWeights::PackedWeights(int64_t experts, int64_t out, int64_t in, DType compute,
                              const std::shared_ptr<Device>& device)
     : experts_(experts), out_(out), in_(in), compute_(compute), device_(device) {
-  forward_.block = kernels::packed_block(*device, compute, in, out);
-  input_gradient_.block = kernels::packed_block(*device, compute, out, in);
+  forward_.block = packed_block(*device, compute, in, out);
+  input_gradient_.block = packed_block(*device, compute, out, in);
+}
+
+int64_t PackedWeights::copy_bytes() const {
+  const bool plain =
+      wide(compute_) != compute_ && (forward_.block == 0 || input_gradient_.block == 0);
+  const int copies = (forward_.block > 0 ? 1 : 0) + (input_gradient_.block > 0 ? 1 : 0) + plain;
+  return copies * experts_ * out_ * in_ * static_cast<int64_t>(size_of(compute_));
 }
 
 void PackedWeights::refresh(const Tensor& value, uint64_t version) {
@@ -45,14 +60,14 @@ WeightOperand PackedWeights::operand(Copy& copy, bool forward) {
   out.transposed = forward;
   out.block = copy.block;
   if (copy.block == 0) {
-    out.data = static_cast<const std::byte*>(plain().view().data);
+    out.memory = plain().view();
     return out;
   }
   if (!copy.memory.defined()) {
     copy.memory = Tensor::empty({experts_, out_, in_}, compute_, device_, MemoryKind::parameter);
     fill(false, forward, !forward);
   }
-  out.data = static_cast<const std::byte*>(copy.memory.view().data);
+  out.memory = copy.memory.view();
   return out;
 }
 
@@ -91,26 +106,23 @@ void PackedWeights::write(int64_t index, bool plain, bool forward, bool input_gr
   const int64_t count = panel_rows.rows;
   const int64_t expert = panel_rows.first_row / out_;
   const int64_t row = panel_rows.first_row % out_;
-  const auto at = [&](const Tensor& copy) {
-    return static_cast<std::byte*>(copy.view().data) + expert * out_ * in_ * size;
-  };
+  const auto at = [&](const Tensor& copy) { return memory_of(copy) + expert * out_ * in_ * size; };
   // The rows in the compute type; bf16 is rounded once for all copies.
-  const auto* from = static_cast<const std::byte*>(value_.view().data) +
-                     panel_rows.first_row * in_ * static_cast<int64_t>(size_of(value_.dtype()));
+  const std::byte* from = memory_of(value_) + panel_rows.first_row * in_ *
+                                                  static_cast<int64_t>(size_of(value_.dtype()));
   if (compute_ == DType::bf16) {
-    auto* narrow =
-        plain ? at(plain_) + row * in_ * size
-              : static_cast<std::byte*>(kernels::thread_scratch(*device_, count * in_ * size));
-    kernels::vec::to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<BF16*>(narrow),
-                          count * in_);
+    auto* narrow = plain ? at(plain_) + row * in_ * size
+                         : static_cast<std::byte*>(thread_scratch(*device_, count * in_ * size));
+    vec::to_bf16(reinterpret_cast<const float*>(from), reinterpret_cast<BF16*>(narrow),
+                 count * in_);
     from = narrow;
   }
   if (forward) {
-    kernels::pack_transposed(from, compute_, row, count, in_, forward_.block, at(forward_.memory));
+    pack_transposed(from, compute_, row, count, in_, forward_.block, at(forward_.memory));
   }
   if (input_gradient) {
-    const kernels::RowsBlock block{from, compute_, in_, count, count, in_};
-    kernels::pack_block(block, row, out_, input_gradient_.block, at(input_gradient_.memory));
+    const RowsBlock block{from, compute_, in_, count, count, in_};
+    pack_block(block, row, out_, input_gradient_.block, at(input_gradient_.memory));
   }
 }
 
@@ -118,5 +130,7 @@ void PackedWeights::fill(bool plain, bool forward, bool input_gradient) {
   parallel_for(device_->stream(), panels(),
                [&](int64_t index) { write(index, plain, forward, input_gradient); });
 }
+
+}  // namespace kernels::cpu
 
 }  // namespace troupe

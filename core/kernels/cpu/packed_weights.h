@@ -1,60 +1,22 @@
-// The compute-side forms of a weight: copies packed for the two products that read it, refreshed
-// once per weight version. Only linear-like ops and the optimizer's pass know them.
+// The CPU's copies of a weight: packed for the two products that read it.
 #pragma once
 
-#include <cstdint>
-#include <memory>
+#include "core/kernels/packed_weights.h"
 
-#include "core/device/device.h"
-#include "core/tensor/tensor.h"
+namespace troupe::kernels::cpu {
 
-namespace troupe {
-
-// The right operand B [k, n] of a product, one matrix per expert.
-struct WeightOperand {
-  const std::byte* data = nullptr;
-  DType dtype = DType::f32;
-  int64_t experts = 1;
-  int64_t expert_elements = 0;  // from one expert's matrix to the next
-  int64_t k = 0;
-  int64_t n = 0;
-  bool transposed = false;  // plain: stored as [n, k]
-  int block = 0;  // > 0: packed in panels of this many columns (core/kernels/cpu/product.h)
-
-  const std::byte* expert(int64_t e) const {
-    return data + e * expert_elements * static_cast<int64_t>(size_of(dtype));
-  }
-  // Distance of stored rows (plain only).
-  int64_t ld() const { return transposed ? k : n; }
-  // Where columns [column, ...) of an expert begin; packed: column must be a multiple of block.
-  const std::byte* columns(int64_t e, int64_t column) const;
-};
-
-class PackedWeights {
+class PackedWeights final : public troupe::PackedWeights {
  public:
-  // A weight [experts, out, in] whose main value has type wide(compute).
   PackedWeights(int64_t experts, int64_t out, int64_t in, DType compute,
                 const std::shared_ptr<Device>& device);
-
-  // Takes the main value (contiguous) of this version. Copies made before are renewed, others are
-  // made when first asked for.
-  void refresh(const Tensor& value, uint64_t version);
-
-  // B = W^T [in, out]: x W^T, and B = W [out, in]: dy W.
-  WeightOperand forward();
-  WeightOperand input_gradient();
-  // Bytes of the copies that these two make when they are first asked for.
-  int64_t copy_bytes() const {
-    const bool plain =
-        wide(compute_) != compute_ && (forward_.block == 0 || input_gradient_.block == 0);
-    const int copies = (forward_.block > 0 ? 1 : 0) + (input_gradient_.block > 0 ? 1 : 0) + plain;
-    return copies * experts_ * out_ * in_ * static_cast<int64_t>(size_of(compute_));
-  }
-  // Gives the memory of all copies back; they are made again when asked for.
-  void drop();
-  // The value in the compute type as it lies, [experts, out, in] flat; the main value itself if it
-  // has that type.
-  const Tensor& plain();
+  void refresh(const Tensor& value, uint64_t version) override;
+  WeightOperand forward() override;
+  WeightOperand input_gradient() override;
+  int64_t copy_bytes() const override;
+  void drop() override;
+  const Tensor& plain() override;
+  void written(uint64_t version) override { version_ = version; }
+  uint64_t version() const override { return version_; }
 
   // --- for the optimizer's pass: renew the copies while a panel of rows is in cache ---
   static constexpr int64_t kPanelRows = 64;
@@ -66,12 +28,10 @@ class PackedWeights {
     int64_t rows;
   };
   Panel panel(int64_t index) const;
+  int64_t row_elements() const { return in_; }
   // Writes one panel of every existing copy from the main value given to the last refresh.
   // Different panels may be written at the same time by different threads.
   void write_panel(int64_t index);
-  // All panels were written from the value of this version.
-  void written(uint64_t version) { version_ = version; }
-  uint64_t version() const { return version_; }
 
  private:
   struct Copy {
@@ -82,6 +42,9 @@ class PackedWeights {
   void fill(bool plain, bool forward, bool input_gradient);
   void write(int64_t index, bool plain, bool forward, bool input_gradient);
   WeightOperand operand(Copy& copy, bool forward);
+  std::byte* memory_of(const Tensor& tensor) const {
+    return static_cast<std::byte*>(device_->for_kernels(tensor.view().data));
+  }
 
   int64_t experts_;
   int64_t out_;
@@ -95,4 +58,4 @@ class PackedWeights {
   Copy input_gradient_;
 };
 
-}  // namespace troupe
+}  // namespace troupe::kernels::cpu

@@ -7,7 +7,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Two vectors of columns; as many rows as leave registers for the columns and one factor.
@@ -248,11 +248,11 @@ void WidenPairs(const uint32_t* words, int64_t ld, int64_t pairs, int64_t column
 int64_t TileRows() { return kTileRows; }
 int64_t LanesF32() { return kLanes<float>; }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 HWY_EXPORT(ProductF32);
 HWY_EXPORT(ProductF64);
 HWY_EXPORT(ColumnsF32);
@@ -299,5 +299,5 @@ TileSize tile_size<double>() {
   return {HWY_DYNAMIC_DISPATCH(TileRows)(), HWY_DYNAMIC_DISPATCH(LanesF32)()};
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu
 #endif

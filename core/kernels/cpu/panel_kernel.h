@@ -7,7 +7,7 @@
 
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // Rows and columns of a tile, for the vectors that are in use.
 struct TileSize {
@@ -54,4 +54,4 @@ void copy_panels(const BF16* b, int64_t ldb, int64_t depth, int64_t columns, flo
 // Words of two bf16 numbers of neighbouring rows: two rows of the panel each. columns: of a tile.
 void widen_pairs(const uint32_t* words, int64_t ld, int64_t pairs, int64_t columns, float* panel);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

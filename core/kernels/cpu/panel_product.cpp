@@ -11,7 +11,7 @@
 #include "core/kernels/cpu/shuffle.h"
 #include "core/kernels/cpu/vector.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kBlockOfRows = 264;  // a multiple of any tile
@@ -221,14 +221,14 @@ class Call {
       p.c = static_cast<Real*>(c_) + first_row_ * s_.ldc + column;
       p.ldc = s_.ldc;
       p.add = first_k_ > 0 || s_.accumulate;
-      return kernels::run(p);
+      return cpu::run(p);
     }
     const int64_t panel = column / tile_.columns;
     const bool all_at_once = s_.k <= rows_depth(s_);
     p.c = sums_ + (all_at_once ? panel % group_ : panel) * kBlockOfRows * tile_.columns;
     p.ldc = tile_.columns;
     p.add = first_k_ > 0;
-    kernels::run(p);
+    cpu::run(p);
     if constexpr (kWiden) {
       if (first_k_ + depth_ == s_.k) round_sums(p, column);
     }
@@ -299,4 +299,4 @@ void panel_product(const ProductShape& shape, const void* a, const void* b, void
           [&]<typename In, typename Real>() { Call<In, Real>(shape, a, b, c, workspace).run(); });
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

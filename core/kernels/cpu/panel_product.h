@@ -6,7 +6,7 @@
 
 #include "core/kernels/cpu/product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // Columns of a panel in which B is best packed (pack.h).
 int64_t panel_columns(DType dtype);
@@ -17,4 +17,4 @@ int64_t panel_workspace_bytes(const ProductShape& shape);
 void panel_product(const ProductShape& shape, const void* a, const void* b, void* c,
                    std::byte* workspace);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -1,8 +1,9 @@
 #include "core/kernels/position.h"
 
 #include "core/kernels/cpu/row_access.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 template <typename T>
@@ -67,6 +68,18 @@ void rope(Stream& stream, View x, View cosine, View sine, View positions, bool i
 void dropout(Stream& stream, View x, double rate, const Random& random, View rows, View y) {
   if (x.dtype == DType::f64) return dropout_as<double>(stream, x, rate, random, rows, y);
   dropout_as<float>(stream, x, rate, random, rows, y);
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void rope(Stream& stream, View x, View cosine, View sine, View positions, bool inverse, View y) {
+  on_device<cpu::rope>(stream, x, cosine, sine, positions, inverse, y);
+}
+
+void dropout(Stream& stream, View x, double rate, const Random& random, View rows, View y) {
+  on_device<cpu::dropout>(stream, x, rate, random, rows, y);
 }
 
 }  // namespace troupe::kernels

@@ -17,7 +17,7 @@
 #include "core/kernels/cpu/instruction_set.h"
 #include "core/kernels/cpu/panel_product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 using Format = dnnl::memory::format_tag;
@@ -148,7 +148,7 @@ class Cache : public KernelCache {
       buffer.data = device_.allocate(static_cast<size_t>(bytes), MemoryKind::activation);
       buffer.bytes = bytes;
     }
-    return buffer.data;
+    return device_.for_kernels(buffer.data);
   }
   const Product& find_locked(const ProductShape& shape);
   void make_onednn(Product& product);
@@ -325,4 +325,4 @@ int packed_block(Device& device, DType dtype, int64_t k, int64_t n) {
 
 bool hardware_bf16() { return instruction_set() >= InstructionSet::avx512_bf16; }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -8,7 +8,7 @@
 #include "core/device/device.h"
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // C [m, n] = A [m, k] B [k, n], or C += A B when accumulate.
 struct ProductShape {
@@ -69,4 +69,4 @@ int packed_block(Device& device, DType dtype, int64_t k, int64_t n);
 // are widened to f32.
 bool hardware_bf16();
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

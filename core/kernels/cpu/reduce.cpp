@@ -5,8 +5,9 @@
 
 #include "core/base/error.h"
 #include "core/kernels/cpu/row_access.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kSpan = 8192;      // elements of a chunk of a row sum
@@ -80,5 +81,11 @@ void sum_middle(Stream& stream, View in, View out) {
   if (in.dtype == DType::f64) return sum_middle_as<double>(stream, in, out);
   sum_middle_as<float>(stream, in, out);
 }
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void sum_middle(Stream& stream, View in, View out) { on_device<cpu::sum_middle>(stream, in, out); }
 
 }  // namespace troupe::kernels

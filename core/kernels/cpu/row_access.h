@@ -11,7 +11,7 @@
 #include "core/kernels/cpu/vector.h"
 #include "core/tensor/view.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // Scratch memory of a kernel, from the device's caching allocator: `slots` areas of `count` T, each
 // on its own cache lines.
@@ -23,7 +23,8 @@ class Scratch {
         storage_(stream.device->shared_from_this(), static_cast<size_t>(stride_ * slots),
                  MemoryKind::activation) {}
   T* slot(int64_t i) const {
-    return reinterpret_cast<T*>(static_cast<std::byte*>(storage_.data()) + i * stride_);
+    void* memory = storage_.device()->for_kernels(storage_.data());
+    return reinterpret_cast<T*>(static_cast<std::byte*>(memory) + i * stride_);
   }
 
  private:
@@ -79,4 +80,4 @@ void for_row_pieces(Stream& stream, int64_t rows, int64_t per_piece, F f) {
   });
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

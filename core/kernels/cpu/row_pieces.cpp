@@ -3,13 +3,6 @@
 #include <algorithm>
 
 namespace troupe::kernels {
-namespace {
-
-// Enough pieces to keep a team busy to its end.
-constexpr int64_t kWantedPieces = 16;
-constexpr int64_t kColumnUnit = 64;
-
-}  // namespace
 
 int64_t RowGroups::total() const {
   int64_t sum = 0;
@@ -22,6 +15,17 @@ int64_t RowGroups::padded_total() const {
   for (int64_t e = 0; e < experts; ++e) sum += padded_rows(rows[e]);
   return sum;
 }
+
+}  // namespace troupe::kernels
+
+namespace troupe::kernels::cpu {
+namespace {
+
+// Enough pieces to keep a team busy to its end.
+constexpr int64_t kWantedPieces = 16;
+constexpr int64_t kColumnUnit = 64;
+
+}  // namespace
 
 int64_t product_rows(int64_t rows) {
   for (int64_t size : kProductRows) {
@@ -72,4 +76,4 @@ std::vector<RowPiece> row_pieces(RowGroups groups, int64_t columns) {
   return out;
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

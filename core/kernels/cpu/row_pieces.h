@@ -8,7 +8,7 @@
 
 #include "core/kernels/grouped_gemm.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 struct RowPiece {
   int64_t expert = 0;
@@ -30,4 +30,4 @@ int64_t product_rows(int64_t rows);
 // The sizes that it can give, rising.
 constexpr std::array<int64_t, 12> kProductRows = {1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128};
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -5,8 +5,9 @@
 
 #include "core/base/error.h"
 #include "core/kernels/cpu/row_access.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 int64_t key_at(const View& keys, int64_t i) {
@@ -107,7 +108,7 @@ void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out
   dots_as<float>(stream, a, a_rows, b, b_rows, out);
 }
 
-void group_by_key(View keys, int64_t count, View offsets, View order) {
+void group_by_key(Stream& /*stream*/, View keys, int64_t count, View offsets, View order) {
   int32_t* begin = offsets.as<int32_t>();
   int32_t* to = order.as<int32_t>();
   const int64_t n = keys.elements();
@@ -126,6 +127,27 @@ void group_by_key(View keys, int64_t count, View offsets, View order) {
     const int64_t key = key_at(keys, r);
     if (key >= 0) to[--begin[key]] = static_cast<int32_t>(r);
   }
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void gather_rows(Stream& stream, View table, View ids, View out) {
+  on_device<cpu::gather_rows>(stream, table, ids, out);
+}
+
+void combine_rows(Stream& stream, View x, View offsets, View rows, View weights, View out,
+                  bool accumulate) {
+  on_device<cpu::combine_rows>(stream, x, offsets, rows, weights, out, accumulate);
+}
+
+void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out) {
+  on_device<cpu::row_dots>(stream, a, a_rows, b, b_rows, out);
+}
+
+void group_by_key(Stream& stream, View keys, int64_t count, View offsets, View order) {
+  on_device<cpu::group_by_key>(stream, keys, count, offsets, order);
 }
 
 }  // namespace troupe::kernels

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 // 128-bit vectors of the baseline: these loops wait for memory, wider ones gain nothing.
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -67,4 +67,4 @@ void transpose_words(const uint32_t* in, int64_t in_ld, int64_t rows, int64_t co
   }
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // out[i] = a[i] in the lower half, b[i] in the upper half.
 void interleave(const uint16_t* a, const uint16_t* b, int64_t count, uint32_t* out);
@@ -12,4 +12,4 @@ void interleave(const uint16_t* a, const uint16_t* b, int64_t count, uint32_t* o
 void transpose_words(const uint32_t* in, int64_t in_ld, int64_t rows, int64_t columns,
                      uint32_t* out, int64_t out_ld);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

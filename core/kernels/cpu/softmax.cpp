@@ -4,8 +4,9 @@
 #include <limits>
 
 #include "core/kernels/cpu/row_access.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 // Calls f(row, buffers) on every row; buffers: three rows of n of the calling thread.
@@ -135,6 +136,28 @@ void logsumexp(Stream& stream, View x, View y) {
 void logsumexp_gradient(Stream& stream, View x, View y, View dy, View dx) {
   if (x.dtype == DType::f64) return logsumexp_gradient_as<double>(stream, x, y, dy, dx);
   logsumexp_gradient_as<float>(stream, x, y, dy, dx);
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void softmax(Stream& stream, View x, View y) { on_device<cpu::softmax>(stream, x, y); }
+
+void softmax_gradient(Stream& stream, View y, View dy, View dx) {
+  on_device<cpu::softmax_gradient>(stream, y, dy, dx);
+}
+
+void log_softmax(Stream& stream, View x, View y) { on_device<cpu::log_softmax>(stream, x, y); }
+
+void log_softmax_gradient(Stream& stream, View y, View dy, View dx) {
+  on_device<cpu::log_softmax_gradient>(stream, y, dy, dx);
+}
+
+void logsumexp(Stream& stream, View x, View y) { on_device<cpu::logsumexp>(stream, x, y); }
+
+void logsumexp_gradient(Stream& stream, View x, View y, View dy, View dx) {
+  on_device<cpu::logsumexp_gradient>(stream, x, y, dy, dx);
 }
 
 }  // namespace troupe::kernels

@@ -11,8 +11,9 @@
 #include "core/kernels/cpu/swiglu_row.h"
 #include "core/kernels/cpu/thread_scratch.h"
 #include "core/kernels/cpu/weight_product.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 // Rows of a block as a product wants them: without gaps and as many as it runs with.
@@ -106,8 +107,8 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
     ThreadScratch scratch(device, scratch_bytes);
     std::byte* h = static_cast<std::byte*>(hidden.data) + p.padded_row * 2 * f * size;
     std::byte* activated =
-        operands.activated != nullptr
-            ? static_cast<std::byte*>(operands.activated) + p.padded_row * f * size
+        operands.activated.data != nullptr
+            ? static_cast<std::byte*>(operands.activated.data) + p.padded_row * f * size
             : scratch.take_bytes(m * f * size);
     std::byte* gradient = scratch.take_bytes(m * f * size);
     run(weight_product(device, down, m, f, x.dtype), rows_for(dy, p, m, scratch),
@@ -126,13 +127,13 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
       }
     }
     if (dx.data != nullptr) product_into(device, gate_up, p, m, h, dx, scratch);
-    if (operands.activated != nullptr) return;
+    if (operands.activated.data != nullptr) return;
     // The operands of the weight gradients, while the block is in cache.
     const int64_t filled = padded_rows(p.rows);
     const int64_t expert_filled = padded_rows(p.expert_rows);
     const int64_t first = p.padded_row - p.row_in_expert;
-    const auto place = [&](void* base, int64_t columns, int64_t offset) {
-      return static_cast<std::byte*>(base) + (first * columns + offset) * size;
+    const auto place = [&](const View& base, int64_t columns, int64_t offset) {
+      return static_cast<std::byte*>(base.data) + (first * columns + offset) * size;
     };
     const auto block = [&](const View& v) {
       return RowsBlock{static_cast<std::byte*>(v.data) + p.row * v.strides[0] * size,
@@ -150,6 +151,26 @@ void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, 
     pack_block(block(x), p.row_in_expert, expert_filled, d_panel,
                place(operands.gate_up_right, d, 0));
   });
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void swiglu_experts(Stream& stream, View x, View gate_weight, RowGroups groups,
+                    const WeightOperand& gate_up_forward, const WeightOperand& down_forward,
+                    View hidden, View y) {
+  on_device<cpu::swiglu_experts>(stream, x, gate_weight, groups, gate_up_forward, down_forward,
+                                 hidden, y);
+}
+
+void swiglu_experts_gradient(Stream& stream, View x, View gate_weight, View dy, RowGroups groups,
+                             const WeightOperand& gate_up_input_gradient,
+                             const WeightOperand& down_input_gradient, View hidden, View dx,
+                             View gate_gradient, const SwigluGradientOperands& operands) {
+  on_device<cpu::swiglu_experts_gradient>(stream, x, gate_weight, dy, groups,
+                                          gate_up_input_gradient, down_input_gradient, hidden, dx,
+                                          gate_gradient, operands);
 }
 
 }  // namespace troupe::kernels

@@ -8,7 +8,7 @@
 #include "core/kernels/cpu/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -123,13 +123,13 @@ float GradientBF16(BF16* hidden, float weight, const BF16* gradient, int64_t f, 
   return Gradient(hidden, weight, gradient, f, out);
 }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <cmath>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 HWY_EXPORT(ForwardF32);
 HWY_EXPORT(ForwardBF16);
 HWY_EXPORT(GradientF32);
@@ -194,5 +194,5 @@ double swiglu_row_gradient(DType dtype, void* hidden, double weight, const void*
   }
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu
 #endif

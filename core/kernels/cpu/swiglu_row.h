@@ -5,7 +5,7 @@
 
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // hidden: [2F], the gate's half first. out[i] = weight * silu(hidden[i]) * hidden[F + i].
 void swiglu_row(DType dtype, const void* hidden, double weight, int64_t f, void* out);
@@ -15,4 +15,4 @@ void swiglu_row(DType dtype, const void* hidden, double weight, int64_t f, void*
 double swiglu_row_gradient(DType dtype, void* hidden, double weight, const void* gradient,
                            int64_t f, void* out);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -6,7 +6,7 @@
 
 #include "core/kernels/cpu/product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 class ThreadScratch {
  public:
@@ -27,4 +27,4 @@ class ThreadScratch {
   std::byte* next_;
 };
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 struct Tile {
   int64_t row = 0;
@@ -48,4 +48,4 @@ class Tiles {
   int64_t column_step_ = 512;
 };
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

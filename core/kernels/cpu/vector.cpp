@@ -8,7 +8,7 @@
 #include "core/kernels/cpu/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -253,13 +253,13 @@ void SwigluGradient(const float* gate, const float* up, const float* dy, float* 
       });
 }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <cmath>
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 HWY_EXPORT(ToF32);
 HWY_EXPORT(ToBF16);
 HWY_EXPORT(ScaleBF16);
@@ -349,5 +349,5 @@ void scale(double a, const double* x, double* out, int64_t n) {
 }
 
 }  // namespace vec
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu
 #endif

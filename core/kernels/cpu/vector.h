@@ -6,7 +6,7 @@
 
 #include "core/tensor/dtype.h"
 
-namespace troupe::kernels::vec {
+namespace troupe::kernels::cpu::vec {
 
 void to_f32(const BF16* in, float* out, int64_t n);
 void to_bf16(const float* in, BF16* out, int64_t n);
@@ -51,4 +51,4 @@ void swiglu(const float* gate, const float* up, float* out, int64_t n);
 void swiglu_gradient(const float* gate, const float* up, const float* dy, float* dgate, float* dup,
                      int64_t n);
 
-}  // namespace troupe::kernels::vec
+}  // namespace troupe::kernels::cpu::vec

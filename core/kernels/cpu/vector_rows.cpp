@@ -9,7 +9,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace troupe::kernels::HWY_NAMESPACE {
+namespace troupe::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -59,11 +59,11 @@ void Axpys(const float* a, const float* rows, int64_t stride, int64_t count, flo
   }
 }
 
-}  // namespace troupe::kernels::HWY_NAMESPACE
+}  // namespace troupe::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 HWY_EXPORT(Dots);
 HWY_EXPORT(Axpys);
 
@@ -96,5 +96,5 @@ void axpys(const double* a, const double* rows, int64_t stride, int64_t count, d
 }
 
 }  // namespace vec
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu
 #endif

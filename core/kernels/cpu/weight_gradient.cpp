@@ -4,9 +4,11 @@
 #include "core/base/error.h"
 #include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/product.h"
+#include "core/kernels/cpu/weight_product.h"
+#include "core/kernels/dispatch.h"
 #include "core/kernels/grouped_gemm.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 // Rows of an output tile: whole rows of the gradient, so that nothing has gaps. Smaller tiles until
@@ -97,9 +99,10 @@ int right_block(Device& device, DType dtype, int64_t n) {
   return packed_block(device, dtype, typical_rows, n);
 }
 
-void grouped_weight_gradient(Stream& stream, const void* left, const void* right, DType dtype,
-                             RowGroups groups, View gradient, bool accumulate) {
+void packed_weight_gradient(Stream& stream, View left, View right, RowGroups groups, View gradient,
+                            bool accumulate) {
   check(gradient, groups);
+  const DType dtype = left.dtype;
   const int64_t m = gradient.shape[-2];
   const int64_t n = gradient.shape[-1];
   if (m * n == 0) return;
@@ -138,10 +141,27 @@ void grouped_weight_gradient(Stream& stream, const void* left, const void* right
     const Sum& sum = sums[static_cast<size_t>(piece / tiles)];
     const int64_t row = piece % tiles * step;
     run(product(device, tile(std::min(step, m - row), sum.filled_rows, accumulate)),
-        static_cast<const std::byte*>(left) + (sum.first_filled * m + row * sum.filled_rows) * size,
-        static_cast<const std::byte*>(right) + sum.first_filled * n * size,
+        static_cast<const std::byte*>(left.data) +
+            (sum.first_filled * m + row * sum.filled_rows) * size,
+        static_cast<const std::byte*>(right.data) + sum.first_filled * n * size,
         static_cast<std::byte*>(gradient.data) + (sum.expert * m + row) * n * out_size);
   });
 }
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void grouped_weight_gradient(Stream& stream, ExpertRows left, ExpertRows right, RowGroups groups,
+                             View gradient, bool accumulate) {
+  on_device<cpu::grouped_weight_gradient>(stream, left, right, groups, gradient, accumulate);
+}
+
+void packed_weight_gradient(Stream& stream, View left, View right, RowGroups groups, View gradient,
+                            bool accumulate) {
+  on_device<cpu::packed_weight_gradient>(stream, left, right, groups, gradient, accumulate);
+}
+
+bool weight_gradient_reads_rows(DType dtype) { return cpu::own_products(dtype); }
 
 }  // namespace troupe::kernels

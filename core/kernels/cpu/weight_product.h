@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
-#include "core/kernels/cpu/packed_weights.h"
 #include "core/kernels/cpu/product.h"
+#include "core/kernels/packed_weights.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // rows [m, k] times some columns of the weight.
 const Product& weight_product(Device& device, const WeightOperand& weight, int64_t rows,
@@ -16,4 +16,7 @@ const Product& weight_product(Device& device, const WeightOperand& weight, int64
 // its row counts do not change from step to step.
 void prepare_rows(Device& device, const WeightOperand& weight, int64_t columns, DType out);
 
-}  // namespace troupe::kernels
+// Width of the panels of the right operand of a weight gradient (pack_groups); 0: as it lies.
+int right_block(Device& device, DType dtype, int64_t n);
+
+}  // namespace troupe::kernels::cpu

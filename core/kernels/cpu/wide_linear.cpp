@@ -6,8 +6,9 @@
 #include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/product.h"
 #include "core/kernels/cpu/vector.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 // A piece of rows [kRows, I] in the wide type fits the L2 cache for the usual I.
@@ -143,6 +144,22 @@ void wide_linear_weight_gradient(Stream& stream, View dy, View x, View gradient,
   by_types(x.dtype, dy.dtype, [&]<typename X, typename T>() {
     weight_gradient_as<X, T>(stream, dy, x, gradient, accumulate);
   });
+}
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void wide_linear(Stream& stream, View x, View weight, View y) {
+  on_device<cpu::wide_linear>(stream, x, weight, y);
+}
+
+void wide_linear_input_gradient(Stream& stream, View dy, View weight, View dx) {
+  on_device<cpu::wide_linear_input_gradient>(stream, dy, weight, dx);
+}
+
+void wide_linear_weight_gradient(Stream& stream, View dy, View x, View gradient, bool accumulate) {
+  on_device<cpu::wide_linear_weight_gradient>(stream, dy, x, gradient, accumulate);
 }
 
 }  // namespace troupe::kernels

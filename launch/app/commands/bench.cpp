@@ -68,7 +68,7 @@ nlohmann::ordered_json step_json(const RunConfig& config, const StepBench& bench
                              {"gemm_rate", bench.rates.gemm},
                              {"gemm_of_peak", bench.load.gemm_of_peak},
                              {"gemm_shape", shape_text(bench.rates.shape)},
-                             {"instructions", kernels::name(kernels::instruction_set())},
+                             {"instructions", kernels::cpu::name(kernels::cpu::instruction_set())},
                              {"mem_peak_bytes", bench.mem_peak_bytes},
                              {"dispatch_fraction", bench.dispatch_ms / bench.step_ms},
                              {"comm_ms", bench.comm_ms},
@@ -104,7 +104,7 @@ void print_step(const RunConfig& config, const StepBench& bench, const NaturalBe
   output::print(
       "of the peak       {:.3f} of {:.1f} GFLOP/s {} by {} (multiply-adds on registers)\n",
       bench.peak_fraction, bench.rates.fma_peak / 1e9, name(config.model.compute),
-      kernels::name(kernels::instruction_set()));
+      kernels::cpu::name(kernels::cpu::instruction_set()));
   output::print(
       "of the GEMM rate  {:.3f} of {:.1f} GFLOP/s (at {}, packed weights; {:.2f} of the peak)\n",
       bench.gemm_fraction, bench.rates.gemm / 1e9, shape_text(bench.rates.shape),

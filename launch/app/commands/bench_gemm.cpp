@@ -12,7 +12,7 @@
 
 namespace troupe {
 
-std::string shape_text(const kernels::GemmSize& size) {
+std::string shape_text(const kernels::cpu::GemmSize& size) {
   return fmt::format("{}x{}x{}", size.m, size.n, size.k);
 }
 
@@ -36,13 +36,13 @@ int bench_gemm_command(const Arguments& arguments) {
   RankRuntime runtime;
   runtime.configure({});
   const LoadWatch watch(runtime.threads());
-  const std::string instructions = kernels::name(kernels::instruction_set());
+  const std::string instructions = kernels::cpu::name(kernels::cpu::instruction_set());
   nlohmann::ordered_json out{{"instructions", instructions}};
   double least_of_peak = 1;
   const bool text = runtime.leader() && !arguments.flag("json");
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     const auto rates = [&] {
-      return measure_rates(dtype, kernels::gemm_sizes(), *runtime.world(), runtime.device());
+      return measure_rates(dtype, kernels::cpu::gemm_sizes(), *runtime.world(), runtime.device());
     };
     const MachineRates first = rates();
     const MachineRates best = best_of(first, rates());

@@ -23,7 +23,7 @@ int bench_moe_nodes_command(const Arguments& arguments);
 void print_routings(const std::vector<RoutingBench>& rows, bool json);
 
 // "2048x512x1024": m x n x k.
-std::string shape_text(const kernels::GemmSize& size);
+std::string shape_text(const kernels::cpu::GemmSize& size);
 // Was the machine busy? One line, or the member "machine" of the JSON object.
 void print_load(const MachineLoad& load);
 nlohmann::ordered_json load_json(const MachineLoad& load);

@@ -25,7 +25,7 @@ int command_version(std::span<const std::string> args) {
 #else
   const char* build = "not optimised";
 #endif
-  const char* instructions = kernels::name(kernels::instruction_set());
+  const char* instructions = kernels::cpu::name(kernels::cpu::instruction_set());
   if (arguments->flag("json")) {
     const nlohmann::ordered_json json{{"version", TROUPE_VERSION},
                                       {"compiler", __VERSION__},

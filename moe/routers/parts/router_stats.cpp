@@ -43,7 +43,7 @@ void exchange(std::span<RouterStats> layers, Communicator& group, const char* si
   std::vector<T> packed;
   for (RouterStats& layer : layers) each(layer, [&](T& value) { packed.push_back(value); });
   const auto n = static_cast<int64_t>(packed.size());
-  group.all_reduce_sum(View{packed.data(), DTypeOf<T>::value, Shape{n}, Shape{1}}, site).wait();
+  group.all_reduce_sum(View{packed.data(), DTypeOf<T>::value, Shape{n}, Shape{1}}, site).finish();
   size_t next = 0;
   for (RouterStats& layer : layers) each(layer, [&](T& value) { value = packed[next++]; });
 }

@@ -68,7 +68,7 @@ MpiWorld::~MpiWorld() {
   try {
     // After this barrier ranks may leave, and mpirun ends the others when one leaves with a code.
     std::fflush(nullptr);
-    communicator_->barrier("end of the job").wait();
+    communicator_->barrier("end of the job").finish();
   } catch (const Error& error) {
     abort_world(error.code(), error.what());
   }

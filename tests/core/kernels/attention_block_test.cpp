@@ -10,7 +10,7 @@
 #include "core/tensor/dtype.h"
 #include "tests/core/kernels/vector_widths.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 using troupe::testing::with_every_width;
@@ -202,4 +202,4 @@ TEST(BackwardSoftmax, GivesAllForms) {
 }
 
 }  // namespace
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

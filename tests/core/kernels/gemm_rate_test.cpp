@@ -5,7 +5,7 @@
 #include "core/base/error.h"
 #include "core/kernels/cpu/fma_peak.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 TEST(GemmRate, IsARateOfOneOfTheSizes) {
@@ -46,4 +46,4 @@ TEST(Burst, RatesAreThoseOfItsFlops) {
 }
 
 }  // namespace
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

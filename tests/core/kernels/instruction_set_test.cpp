@@ -11,7 +11,7 @@
 #include "core/kernels/cpu/attention_block.h"
 #include "core/kernels/cpu/product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 // Oracle: the compiler's own look at the processor.
@@ -54,4 +54,4 @@ TEST(InstructionSet, Bf16IsFastWithTilesAndOnAvx512OfOthersThanIntel) {
 }
 
 }  // namespace
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -16,7 +16,7 @@
 #include "core/kernels/cpu/panel_kernel.h"
 #include "tests/core/kernels/vector_widths.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kRows = 20;
@@ -273,4 +273,4 @@ TEST(PanelProduct, ManyRows) {
 }
 
 }  // namespace
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -11,7 +11,7 @@
 #include "core/kernels/gemm.h"
 #include "core/tensor/tensor.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 Tensor random(const Shape& shape, DType dtype, uint64_t key,
@@ -165,9 +165,9 @@ TEST(Product, PackedOperandWithoutFastCode) {
     const Tensor gaps = Tensor::zeros({16, 100}, type, device);
     ProductShape shape{.m = 16, .n = 64, .k = 64, .lda = 64, .ldc = 64, .in = type, .out = type};
     shape.block = b.block;
-    run(product(*device, shape), x.view().data, b.data, dense.view().data);
+    run(product(*device, shape), x.view().data, b.data(), dense.view().data);
     shape.ldc = 100;
-    run(product(*device, shape), x.view().data, b.data, gaps.view().data);
+    run(product(*device, shape), x.view().data, b.data(), gaps.view().data);
     const std::vector<double> expected_values = dense.values();
     const std::vector<double> got = gaps.values();
     for (size_t i = 0; i < 16; ++i) {
@@ -209,8 +209,8 @@ TEST(PackedWeights, PanelsRenewEveryCopy) {
     PackedWeights again(2, 160, 64, type, device);
     again.refresh(w, 7);
     const auto bytes = static_cast<size_t>(w.elements()) * size_of(type);
-    EXPECT_EQ(std::memcmp(forms.forward().data, again.forward().data, bytes), 0);
-    EXPECT_EQ(std::memcmp(forms.input_gradient().data, again.input_gradient().data, bytes), 0);
+    EXPECT_EQ(std::memcmp(forms.forward().data(), again.forward().data(), bytes), 0);
+    EXPECT_EQ(std::memcmp(forms.input_gradient().data(), again.input_gradient().data(), bytes), 0);
     EXPECT_EQ(std::memcmp(forms.plain().view().data, again.plain().view().data, bytes), 0);
   }
 }
@@ -245,4 +245,4 @@ TEST(Product, OneRowHasTheBitsThatItHasAmongOthers) {
 }
 
 }  // namespace
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -10,7 +10,7 @@
 #include "core/base/random.h"
 #include "tests/core/kernels/vector_widths.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 using troupe::testing::with_every_width;
@@ -185,4 +185,4 @@ TEST(Vector, ActivationsFollowF64) {
 }
 
 }  // namespace
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
-#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/packed_weights.h"
 #include "core/kernels/optimizer.h"
 
 namespace troupe {
@@ -163,16 +163,20 @@ TEST(Optimizer, BitsDoNotDependOnThreadsOrRanges) {
       }
     }
   }
+  const auto device = Device::cpu();
   kernels::AdamWStep step;
   step.decay = 0.99;
   step.step_size = 0.01;
   const auto run = [&](auto& one, int64_t begin, int64_t count) {
-    kernels::adamw(DType::f32, &one[0][begin], &one[1][begin], &one[2][begin], &one[3][begin],
-                   count, step);
+    const auto view = [&](size_t k) {
+      return View{&one[k][static_cast<size_t>(begin)], DType::f32, {count}, {1}};
+    };
+    const kernels::AdamWRange range{view(0), view(1), view(2), view(3), step};
+    kernels::adamw(device->stream(), {&range, 1});
   };
   run(memory[0], 0, n);
   for (int64_t begin = 0, size = 1; begin < n; begin += size, ++size) {
-    run(memory[1], static_cast<size_t>(begin), std::min(size, n - begin));
+    run(memory[1], begin, std::min(size, n - begin));
   }
   for (size_t k = 0; k < 4; ++k) EXPECT_EQ(memory[0][k], memory[1][k]);
 }
@@ -251,13 +255,19 @@ TEST(SumOfSquares, IsInF64) {
   std::vector<float> x(100003, 1e-3F);
   x[0] = 1e4F;
   const double expected = 1e8 + 100002 * (static_cast<double>(1e-3F) * 1e-3F);
-  EXPECT_NEAR(kernels::sum_of_squares(DType::f32, x.data(), 100003), expected, 1e-4)
+  const auto sum = [device = Device::cpu(2)](auto& x, DType dtype, int64_t count) {
+    const Tensor out = Tensor::empty({1}, DType::f64, device);
+    const kernels::Part part{{x.data(), dtype, {count}, {1}}};
+    kernels::sum_of_squares(device->stream(), {&part, 1}, out.view());
+    return out.item();
+  };
+  EXPECT_NEAR(sum(x, DType::f32, 100003), expected, 1e-4)
       << "f32 would lose every small one";
-  EXPECT_EQ(kernels::sum_of_squares(DType::f32, x.data(), 0), 0.0);
-  const std::vector<double> y = {3.0, -4.0};
-  EXPECT_EQ(kernels::sum_of_squares(DType::f64, y.data(), 2), 25.0);
+  EXPECT_EQ(sum(x, DType::f32, 0), 0.0);
+  std::vector<double> y = {3.0, -4.0};
+  EXPECT_EQ(sum(y, DType::f64, 2), 25.0);
   x[77] = std::nanf("");
-  EXPECT_TRUE(std::isnan(kernels::sum_of_squares(DType::f32, x.data(), 100003)));
+  EXPECT_TRUE(std::isnan(sum(x, DType::f32, 100003)));
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "core/base/error.h"
-#include "core/kernels/cpu/packed_weights.h"
+#include "core/kernels/packed_weights.h"
 
 namespace troupe {
 namespace {

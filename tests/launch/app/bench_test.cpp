@@ -40,8 +40,8 @@ struct Folder {
 
 TEST(Rates, AreThoseOfWorkThatWasDone) {
   const auto device = Device::cpu(2);
-  EXPECT_GT(kernels::read_rate(device->stream(), 1 << 20, 0.01), 0);
-  EXPECT_GT(kernels::read_rate(device->stream(), 100, 0.001), 0);
+  EXPECT_GT(kernels::cpu::read_rate(device->stream(), 1 << 20, 0.01), 0);
+  EXPECT_GT(kernels::cpu::read_rate(device->stream(), 100, 0.001), 0);
   const Folder folder;
   const DiskRate rate = disk_rate(folder.path.string(), 100000);
   EXPECT_GT(rate.write, 0);

@@ -24,7 +24,7 @@ train: {steps: 2, global_batch: 2}
 
 TEST(AutomaticPrecision, BeginsAsThisProcessorSays) {
   const RunConfig automatic = config("auto");
-  const std::string chosen = kernels::hardware_bf16() ? "bf16" : "f32";
+  const std::string chosen = kernels::cpu::hardware_bf16() ? "bf16" : "f32";
   EXPECT_EQ(name(automatic.model.compute), chosen);
   EXPECT_EQ(describe_precision(automatic), chosen + " (auto)");
   EXPECT_EQ(describe_precision(config("f32")), "f32");

@@ -7,7 +7,7 @@
 namespace troupe {
 namespace {
 
-using kernels::InstructionSet;
+using kernels::cpu::InstructionSet;
 
 TEST(InstructionsOfRanks, EveryRankKnowsThoseOfAll) {
   const std::vector<InstructionSet> sets{InstructionSet::avx512_bf16, InstructionSet::avx2,

@@ -164,7 +164,7 @@ void run_rank(const LayerCase& given, const Parallelism& parallelism,
       std::fill(out.run.losses.begin(), out.run.losses.end(), 0.0);
       out.run.rows = 0;
     }
-    mesh.all().barrier("test").wait();
+    mesh.all().barrier("test").finish();
     std::vector<std::function<void()>> backwards;
     for (const auto& part : parts_of(given, mesh.coordinate(Axis::dp), mesh.size(Axis::dp))) {
       backwards.push_back(run_part(layer, given, part, step, mesh, device, stats, out));
@@ -179,7 +179,7 @@ void run_rank(const LayerCase& given, const Parallelism& parallelism,
     layer.parameters([](Parameter& p) { p.finish_gradient(); });
     add_over_ranks(std::span(&stats, 1), mesh.group(Axis::dp));
     layer.after_step(stats);
-    mesh.all().barrier("test").wait();
+    mesh.all().barrier("test").finish();
   }
   State state;
   layer.state(state);

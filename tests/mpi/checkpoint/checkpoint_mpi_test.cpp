@@ -23,7 +23,7 @@ class CheckpointMpi : public ::testing::Test {
     if (world_.rank() == 0) dir_.emplace();
     path_ = broadcast_text(dir_ ? dir_->path() : "", 0, world_, "test directory");
   }
-  void TearDown() override { world_.barrier("test end").wait(); }
+  void TearDown() override { world_.barrier("test end").finish(); }
 
   Communicator& world_ = *testing::mpi_test_world().communicator();
   std::optional<test::TemporaryDirectory> dir_;

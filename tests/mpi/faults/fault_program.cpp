@@ -30,7 +30,7 @@ void rows_that_nobody_expects(troupe::Communicator& world, std::vector<float>& d
     return troupe::View{
         data.data(), troupe::DType::f32, {count, 1}, {1, 1}, troupe::DeviceKind::cpu};
   };
-  world.all_to_all(view(rows), to, view(0), nothing, "rows").wait();
+  world.all_to_all(view(rows), to, view(0), nothing, "rows").finish();
 }
 
 // Of the job, before MPI knows it.
@@ -64,11 +64,11 @@ void run(const std::string& scenario, troupe::Communicator& world) {
     const bool now = step == 20;
     if (now && world.rank() == last) go_wrong(scenario);
     if (now && scenario == "differ") {
-      world.all_reduce_sum(part_of(data, world.rank() == last ? 5000 : 5001), "differ").wait();
+      world.all_reduce_sum(part_of(data, world.rank() == last ? 5000 : 5001), "differ").finish();
     }
     if (now && scenario == "rows") rows_that_nobody_expects(world, data);
-    if (now && scenario == "skip" && world.rank() != last) world.barrier("skipped").wait();
-    world.all_reduce_sum(view, "gradients").wait();
+    if (now && scenario == "skip" && world.rank() != last) world.barrier("skipped").finish();
+    world.all_reduce_sum(view, "gradients").finish();
     if ((scenario == "clean" || scenario == "stop_at_end") && step == 30) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

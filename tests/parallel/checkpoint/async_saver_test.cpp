@@ -21,7 +21,7 @@ std::string save_step_by_step(checkpoint::AsyncSaver& saver, Communicator& world
   std::optional<std::string> path;
   while (saver.busy()) {
     int64_t ready = saver.ready() ? 1 : 0;
-    world.all_reduce_sum(View{&ready, DType::i64, Shape{1}, Shape{1}}, "ready").wait();
+    world.all_reduce_sum(View{&ready, DType::i64, Shape{1}, Shape{1}}, "ready").finish();
     if (ready == world.size()) path = saver.advance();
   }
   return *path;

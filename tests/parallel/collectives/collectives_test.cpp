@@ -27,7 +27,7 @@ double dot(const Tensor& a, const Tensor& b) {
 }
 
 double total(double value, Communicator& world) {
-  world.all_reduce_sum({&value, DType::f64, {1}, {1}, DeviceKind::cpu}, "total").wait();
+  world.all_reduce_sum({&value, DType::f64, {1}, {1}, DeviceKind::cpu}, "total").finish();
   return value;
 }
 

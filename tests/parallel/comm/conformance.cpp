@@ -73,7 +73,7 @@ void all_reduce_adds_in_rank_order(Communicator& world) {
   for (DType dtype : kSummed) {
     for (int64_t elements : {0, 1, 2, 7, 256, 257, 1023, 5003}) {
       const Tensor data = tensor_of(world.rank(), elements, dtype);
-      world.all_reduce_sum(data.view(), "sum").wait();
+      world.all_reduce_sum(data.view(), "sum").finish();
       EXPECT_EQ(exact_values(data), expected_sum_of(world.size(), elements, dtype))
           << name(dtype) << " " << elements;
     }
@@ -86,7 +86,7 @@ void all_reduce_of_many_segments(Communicator& world) {
   for (int64_t i = 0; i < elements; ++i) {
     data.data<float>()[i] = static_cast<float>(world.rank() + 1) * static_cast<float>(i % 1000);
   }
-  world.all_reduce_sum(data.view(), "sum").wait();
+  world.all_reduce_sum(data.view(), "sum").finish();
   const int factor = world.size() * (world.size() + 1) / 2;
   int64_t wrong = 0;
   for (int64_t i = 0; i < elements; ++i) {
@@ -99,7 +99,7 @@ void all_gather_in_rank_order(Communicator& world) {
   for (int64_t elements : {0, 1, 5, 3001}) {
     const Tensor in = tensor_of(world.rank(), elements, DType::f32);
     const Tensor out = Tensor::zeros({elements * world.size()}, DType::f32, device());
-    world.all_gather(in.view(), out.view(), "gather").wait();
+    world.all_gather(in.view(), out.view(), "gather").finish();
     std::vector<double> expected;
     for (int rank = 0; rank < world.size(); ++rank) {
       for (double x : tensor_of(rank, elements, DType::f32).values()) expected.push_back(x);
@@ -114,7 +114,7 @@ void reduce_scatter_is_a_piece_of_the_sum(Communicator& world) {
       const Tensor in = tensor_of(world.rank(), elements * world.size(), dtype);
       const std::vector<double> before = exact_values(in);
       const Tensor out = Tensor::zeros({elements}, dtype, device());
-      world.reduce_scatter_sum(in.view(), out.view(), "scatter").wait();
+      world.reduce_scatter_sum(in.view(), out.view(), "scatter").finish();
       const std::vector<double> sum = expected_sum_of(world.size(), elements * world.size(), dtype);
       const auto begin = sum.begin() + elements * world.rank();
       EXPECT_EQ(exact_values(out), std::vector<double>(begin, begin + elements));
@@ -127,7 +127,7 @@ void broadcast_from_each_rank(Communicator& world) {
   for (int root = 0; root < world.size(); ++root) {
     for (int64_t elements : {0, 1, 4001}) {
       const Tensor data = tensor_of(world.rank(), elements, DType::f64);
-      world.broadcast(data.view(), root, "from root").wait();
+      world.broadcast(data.view(), root, "from root").finish();
       EXPECT_EQ(data.values(), tensor_of(root, elements, DType::f64).values());
     }
   }
@@ -153,7 +153,7 @@ void check_all_to_all(Communicator& world, int64_t width, int64_t (*rows)(int, i
   const int64_t received = std::accumulate(receive.begin(), receive.end(), int64_t{0});
   const Tensor in = Tensor::from(values, {sent, width}, DType::f32, device());
   const Tensor out = Tensor::zeros({received, width}, DType::f32, device());
-  world.all_to_all(in.view(), send, out.view(), receive, "rows").wait();
+  world.all_to_all(in.view(), send, out.view(), receive, "rows").finish();
   EXPECT_EQ(out.values(), expected);
 }
 
@@ -183,7 +183,7 @@ void messages_keep_their_order(Communicator& world) {
     works.push_back(world.send(out.back().view(), next, "ring"));
   }
   for (const Tensor& t : in) works.push_back(world.receive(t.view(), previous, "ring"));
-  for (Work& work : works) work.wait();
+  for (Work& work : works) work.finish();
   for (int64_t i = 0; i < 5; ++i) {
     const std::vector<double> values = in[static_cast<size_t>(i)].values();
     EXPECT_EQ(values, std::vector<double>(values.size(), previous * 10.0 + i));
@@ -201,7 +201,7 @@ void works_may_be_awaited_in_any_order(Communicator& world) {
   // Each rank another order.
   for (int i = 0; i < kWorks; ++i) {
     const int turned = (i + 2 * world.rank()) % kWorks;
-    works[static_cast<size_t>(world.rank() % 2 == 0 ? turned : kWorks - 1 - turned)].wait();
+    works[static_cast<size_t>(world.rank() % 2 == 0 ? turned : kWorks - 1 - turned)].finish();
   }
   for (int i = 0; i < kWorks; ++i) {
     const double expected = i * world.size() + world.size() * (world.size() - 1) / 2.0;
@@ -214,9 +214,9 @@ void done_makes_progress(Communicator& world) {
   Work work = world.all_reduce_sum(data.view(), "polled");
   while (!work.done()) {
   }
-  work.wait();
+  work.finish();
   EXPECT_EQ(data.values(), std::vector<double>(300000, world.size()));
-  world.barrier("after").wait();
+  world.barrier("after").finish();
 }
 
 void splits_are_groups_of_their_own(Communicator& world) {
@@ -242,7 +242,7 @@ void splits_are_groups_of_their_own(Communicator& world) {
   Work works[] = {world.all_reduce_sum(a.view(), "a"), parity->all_reduce_sum(b.view(), "b"),
                   nested->all_reduce_sum(c.view(), "c"),
                   reversed->all_gather(mine.view(), gathered.view(), "d")};
-  for (Work& work : works) work.wait();
+  for (Work& work : works) work.finish();
   double all = 0;
   double same_parity = 0;
   for (int rank = 0; rank < world.size(); ++rank) {
@@ -258,7 +258,7 @@ void splits_are_groups_of_their_own(Communicator& world) {
 void groups_can_be_made_again_and_again(Communicator& world) {
   for (int i = 0; i < 1200; ++i) {
     auto group = world.split(0, 0, "again");
-    if (i % 400 == 0) group->barrier("again").wait();
+    if (i % 400 == 0) group->barrier("again").finish();
   }
 }
 
@@ -268,11 +268,11 @@ void traffic_is_what_the_model_says(Communicator& outer) {
   const Tensor data = Tensor::zeros({1001}, DType::f64, device());
   const Tensor small = Tensor::zeros({3}, DType::f32, device());
   const Tensor gathered = Tensor::zeros({1001 * size}, DType::f64, device());
-  for (int i = 0; i < 2; ++i) world->all_reduce_sum(data.view(), "big").wait();
-  world->all_reduce_sum(small.view(), "small").wait();
-  world->all_gather(data.view(), gathered.view(), "g").wait();
-  world->reduce_scatter_sum(gathered.view(), data.view(), "g").wait();
-  world->barrier("b").wait();
+  for (int i = 0; i < 2; ++i) world->all_reduce_sum(data.view(), "big").finish();
+  world->all_reduce_sum(small.view(), "small").finish();
+  world->all_gather(data.view(), gathered.view(), "g").finish();
+  world->reduce_scatter_sum(gathered.view(), data.view(), "g").finish();
+  world->barrier("b").finish();
   const TrafficTable& traffic = world->traffic();
   const auto expect = [&](CollectiveKind kind, const char* site, int64_t calls, int64_t bytes) {
     const auto found = traffic.find({kind, site});
@@ -289,7 +289,7 @@ void traffic_is_what_the_model_says(Communicator& outer) {
   // All ranks together send each element to its summing rank and the sum back.
   const Tensor sent =
       Tensor::full({1}, DType::f64, all_reduce_bytes_sent(1001, 8, world->rank(), size), device());
-  world->all_reduce_sum(sent.view(), "total").wait();
+  world->all_reduce_sum(sent.view(), "total").finish();
   EXPECT_EQ(sent.item(), 2.0 * 1001 * 8 * (size - 1));
 }
 
@@ -310,7 +310,7 @@ void sent_is_counted_by_receiver(Communicator& outer) {
   from[static_cast<size_t>(last)] = last + 1;
   const auto head = [&](int count) { return data.strided({count, 2}, {2, 1}, 0).view(); };
   const Tensor out = Tensor::zeros({size == 1 ? 1 : last + 1, 2}, DType::f32, device());
-  group->all_to_all(head(me + 1), rows, out.view(), from, "rows").wait();
+  group->all_to_all(head(me + 1), rows, out.view(), from, "rows").finish();
   for (int peer = 0; peer < size; ++peer) {
     const Sent& was = before[static_cast<size_t>(size - 1 - peer)];
     const Sent& is = outer.world().sent()[static_cast<size_t>(size - 1 - peer)];
@@ -325,7 +325,7 @@ void sent_is_counted_by_receiver(Communicator& outer) {
   partners[static_cast<size_t>(next)] = partners[static_cast<size_t>(last)] = 1;
   group->set_partners(partners);
   const auto between = outer.world().sent();
-  group->all_to_all(head(me + 1), rows, out.view(), from, "rows").wait();
+  group->all_to_all(head(me + 1), rows, out.view(), from, "rows").finish();
   for (int peer = 0; peer < size; ++peer) {
     const auto at = static_cast<size_t>(size - 1 - peer);
     EXPECT_EQ(outer.world().sent()[at].messages > between[at].messages,
@@ -380,11 +380,11 @@ uint64_t conformance_hash(Communicator& world) {
   for (DType dtype : kSummed) {
     for (int64_t elements : {1, 5, 1000, 7919}) {
       const Tensor data = tensor_of(world.rank(), elements, dtype);
-      world.all_reduce_sum(data.view(), "hash").wait();
+      world.all_reduce_sum(data.view(), "hash").finish();
       hash = mix(hash, data.view().data, data.bytes());
       const Tensor in = tensor_of(world.rank(), elements * world.size(), dtype);
       const Tensor piece = Tensor::zeros({elements}, dtype, device());
-      world.reduce_scatter_sum(in.view(), piece.view(), "hash").wait();
+      world.reduce_scatter_sum(in.view(), piece.view(), "hash").finish();
       hash = mix(hash, piece.view().data, piece.bytes());
     }
   }
@@ -392,7 +392,7 @@ uint64_t conformance_hash(Communicator& world) {
   std::vector<uint64_t> all(static_cast<size_t>(world.size()));
   const View mine{&hash, DType::i64, {1}, {1}, DeviceKind::cpu};
   const View out{all.data(), DType::i64, {world.size()}, {1}, DeviceKind::cpu};
-  world.all_gather(mine, out, "hash").wait();
+  world.all_gather(mine, out, "hash").finish();
   return mix(0xcbf29ce484222325ULL, all.data(), all.size() * sizeof(uint64_t));
 }
 

@@ -25,7 +25,7 @@ View view(std::vector<float>& data) {
 
 void sum(Communicator& group, const std::string& site, size_t elements = 10) {
   std::vector<float> data(elements, 1.0F);
-  group.all_reduce_sum(view(data), site).wait();
+  group.all_reduce_sum(view(data), site).finish();
 }
 
 // Between ranks: one comes where the others wait for it. Everything before has the ten minutes of
@@ -136,12 +136,12 @@ TEST(LateRanks, ARankInAnotherOperationIsNamed) {
                                      if (rank == 0) {
                                        waiting.wait();
                                        expire(world, milliseconds(500), given_up, [&] {
-                                         world.receive(view(data), 1, "values").wait();
+                                         world.receive(view(data), 1, "values").finish();
                                        });
                                      }
                                      if (rank == 1) {
                                        waiting.come();
-                                       world.all_gather(view(data), view(all), "norms").wait();
+                                       world.all_gather(view(data), view(all), "norms").finish();
                                      }
                                    },
                                    {});
@@ -182,7 +182,7 @@ TEST(CheckedCollectives, OtherKindsSizesAndRootsAreNamed) {
                       checked()),
               {"rank 0 is in all_reduce \"sizes\"", "20000 bytes", "20004 bytes"});
   expect_said(failure(2, two([](int rank, Communicator& world) {
-                        if (rank == 0) world.barrier("here").wait();
+                        if (rank == 0) world.barrier("here").finish();
                         if (rank == 1) sum(world, "there");
                       }),
                       checked()),
@@ -190,7 +190,7 @@ TEST(CheckedCollectives, OtherKindsSizesAndRootsAreNamed) {
   expect_said(
       failure(2, two([](int rank, Communicator& world) {
                 std::vector<float> data(7);
-                world.broadcast(view(data), rank, "state").wait();
+                world.broadcast(view(data), rank, "state").finish();
               }),
               checked()),
       {"rank 0 is in broadcast \"state\"", "from rank 0 of the group", "from rank 1 of the group"});
@@ -232,9 +232,9 @@ TEST(CheckedCollectives, ReceivesOfAnotherMessageAreNamed) {
       [](int rank, Communicator& world) {
         std::vector<float> data(7);
         for (const char* site : {"values", "gradients"}) {
-          if (rank == 0) world.send(view(data), 1, site).wait();
+          if (rank == 0) world.send(view(data), 1, site).finish();
           if (rank == 1 && site == std::string("gradients"))
-            world.receive(view(data), 0, site).wait();
+            world.receive(view(data), 0, site).finish();
         }
       },
       checked());
@@ -263,9 +263,9 @@ TEST(AllToAll, DifferentSizesAreNoticedWithoutTheCheck) {
               return View{data.data(), DType::f32, {count, 1}, {1, 1}, DeviceKind::cpu};
             };
             if (rank == 0)
-              world.all_to_all(rows(in, sent), to, rows(out, 0), nothing, "rows").wait();
+              world.all_to_all(rows(in, sent), to, rows(out, 0), nothing, "rows").finish();
             if (rank == 1)
-              world.all_to_all(rows(in, 0), nothing, rows(out, expected), from, "rows").wait();
+              world.all_to_all(rows(in, 0), nothing, rows(out, expected), from, "rows").finish();
           },
           options);
       expect_said(text, {"the operations of the ranks differ: ", "rank 0", "rank 1",
@@ -298,7 +298,7 @@ TEST(CheckedCollectives, MessagesKeepTheirOrder) {
         std::vector<float> out(kElements);
         for (int round = 0; round < 200; ++round) {
           for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i);
-          world->reduce_scatter_sum(view(in), view(out), "sums").wait();
+          world->reduce_scatter_sum(view(in), view(out), "sums").finish();
           for (size_t i = 0; i < out.size(); ++i) {
             const size_t at = static_cast<size_t>(rank) * kElements + i;
             ASSERT_EQ(out[i], 2.0F * static_cast<float>(at)) << "element " << i << " of " << round;
@@ -312,7 +312,7 @@ TEST(CheckedCollectives, MessagesKeepTheirOrder) {
             works.push_back(rank == 0 ? world->send(view(messages[i]), 1, "ring")
                                       : world->receive(view(messages[i]), 0, "ring"));
           }
-          for (Work& work : works) work.wait();
+          for (Work& work : works) work.finish();
           for (size_t i = 0; i < messages.size(); ++i)
             ASSERT_EQ(messages[i][0], static_cast<float>(i)) << "message " << i << " of " << round;
         }

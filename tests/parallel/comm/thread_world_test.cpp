@@ -91,7 +91,7 @@ TEST(ThreadWorld, TheRootCauseIsThrownAndPeersLearnIt) {
     try {
       // Ranks 2 and 3 meet rank 1 only in the world, rank 0 in the pair.
       Communicator& group = rank == 0 ? *pair : *world;
-      group.all_reduce_sum(data.view(), "doomed").wait();
+      group.all_reduce_sum(data.view(), "doomed").finish();
     } catch (const Error& error) {
       EXPECT_STREQ(error.what(), "rank 1 failed: the cause");
       ++learned;
@@ -109,7 +109,7 @@ TEST(ThreadWorld, PoisonCarriesTheExitCode) {
       return;
     }
     try {
-      world->barrier("never").wait();
+      world->barrier("never").finish();
       ADD_FAILURE() << "passed a barrier that rank 2 never entered";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::resource);
@@ -139,7 +139,7 @@ TEST(ThreadWorld, ADeadlineNamesWhatWasAwaited) {
     const Tensor data = Tensor::zeros({10}, DType::f32, device);
     world->world().set_timeout(std::chrono::milliseconds(200));
     try {
-      group->all_reduce_sum(data.view(), "bucket 3").wait();
+      group->all_reduce_sum(data.view(), "bucket 3").finish();
     } catch (...) {
       given_up = true;
       throw;
@@ -160,7 +160,7 @@ TEST(ThreadWorld, DifferentOperationsAreNoticed) {
   const auto job = [&](int rank, const std::shared_ptr<Communicator>& world) {
     const auto device = Device::cpu();
     const Tensor data = Tensor::zeros({rank == 0 ? 10 : 12}, DType::f32, device);
-    world->all_reduce_sum(data.view(), "sum").wait();
+    world->all_reduce_sum(data.view(), "sum").finish();
   };
   try {
     run_ranks(2, job, quick());
@@ -181,7 +181,7 @@ TEST(ThreadWorld, UnwindingTakesMessagesBack) {
       const View view{data.data(), DType::f32, {50000}, {1}, DeviceKind::cpu};
       Work work = world->all_reduce_sum(view, "interrupted");
       if (rank == 0) throw Boom("mid-way");
-      work.wait();
+      work.finish();
     };
     EXPECT_THROW(run_ranks(3, job, quick()), Boom);
   }
@@ -197,7 +197,7 @@ TEST(ThreadWorld, ScratchIsCountedAndBounded) {
         world->world().set_device(device);
         std::vector<float> data(1 << 20, 1.0F);
         const View view{data.data(), DType::f32, {1 << 20}, {1}, DeviceKind::cpu};
-        world->all_reduce_sum(view, "big").wait();
+        world->all_reduce_sum(view, "big").finish();
         const MemoryUse use = device->memory().of(MemoryKind::communication);
         EXPECT_GT(use.peak, 0);
         EXPECT_LE(use.peak, 3 * 2 * 4096);

@@ -71,7 +71,7 @@ TEST(Mesh, GroupsSumOverTheirAxes) {
           if (member) expected += other;
         }
         const Tensor sum = Tensor::full({1}, DType::f64, rank, device);
-        mesh.group(axis).all_reduce_sum(sum.view(), "members").wait();
+        mesh.group(axis).all_reduce_sum(sum.view(), "members").finish();
         EXPECT_EQ(sum.item(), expected) << name(axis);
       }
     });
@@ -85,7 +85,7 @@ TEST(Mesh, GradientGroups) {
     const auto device = Device::cpu();
     const auto sum_over = [&](const Layout& layout) {
       const Tensor sum = Tensor::full({1}, DType::f64, 1 << rank, device);
-      mesh.gradient_group(layout).all_reduce_sum(sum.view(), "gradient").wait();
+      mesh.gradient_group(layout).all_reduce_sum(sum.view(), "gradient").finish();
       return static_cast<int>(sum.item());
     };
     EXPECT_EQ(sum_over(Layout::replicated({3}, MeshKind::attention, {Axis::dp, Axis::cp})), 15);
@@ -115,7 +115,7 @@ TEST(Mesh, TiedGradientsAreSummedOverBothEnds) {
     }
     double sum = 1 << rank;
     Communicator& group = mesh.gradient_group(tied);
-    group.all_reduce_sum({&sum, DType::f64, {1}, {1}, DeviceKind::cpu}, "tied").wait();
+    group.all_reduce_sum({&sum, DType::f64, {1}, {1}, DeviceKind::cpu}, "tied").finish();
     EXPECT_EQ(sum, 0b110011);
   });
 }

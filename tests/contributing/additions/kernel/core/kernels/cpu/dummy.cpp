@@ -1,8 +1,9 @@
 #include "core/kernels/dummy.h"
 
 #include "core/device/cpu/parallel_for.h"
+#include "core/kernels/dispatch.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kPiece = 4096;
@@ -26,5 +27,11 @@ void dummy(Stream& stream, View x, View y) {
     dummy_as<float>(stream, x, y);
   }
 }
+
+}  // namespace troupe::kernels::cpu
+
+namespace troupe::kernels {
+
+void dummy(Stream& stream, View x, View y) { on_device<cpu::dummy>(stream, x, y); }
 
 }  // namespace troupe::kernels
