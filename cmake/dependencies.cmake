@@ -1,6 +1,6 @@
 # The third-party libraries of core, parallel, moe and models. Used by the build, and installed for programs that use the
-# libraries (TroupeConfig.cmake): every target named here is there in both. TROUPE_MPI, TROUPE_HDF5 and TROUPE_OPENMP
-# say what the libraries were built with.
+# libraries (TroupeConfig.cmake): every target named here is there in both. TROUPE_MPI, TROUPE_HDF5, TROUPE_ONEDNN and
+# TROUPE_OPENMP say what the libraries were built with.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
@@ -18,11 +18,13 @@ if(TROUPE_OPENMP)
   find_package(OpenMP REQUIRED COMPONENTS CXX)
 endif()
 # Not by its own package file, which asks for OpenCL headers that nothing here needs.
-find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
-find_library(DNNL_LIBRARY dnnl REQUIRED)
-add_library(troupe::dnnl INTERFACE IMPORTED)
-target_include_directories(troupe::dnnl SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
-target_link_libraries(troupe::dnnl INTERFACE ${DNNL_LIBRARY})
+if(TROUPE_ONEDNN)
+  find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
+  find_library(DNNL_LIBRARY dnnl REQUIRED)
+  add_library(troupe::dnnl INTERFACE IMPORTED)
+  target_include_directories(troupe::dnnl SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+  target_link_libraries(troupe::dnnl INTERFACE ${DNNL_LIBRARY})
+endif()
 if(TROUPE_MPI)
   find_package(MPI REQUIRED COMPONENTS C)
 endif()

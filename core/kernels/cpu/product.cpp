@@ -1,51 +1,20 @@
 #include "core/kernels/cpu/product.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <dnnl.hpp>
 #include <memory>
 #include <mutex>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/device/cpu/parallel_for.h"
 #include "core/kernels/cpu/instruction_set.h"
+#include "core/kernels/cpu/library_product.h"
 #include "core/kernels/cpu/panel_product.h"
 
 namespace troupe::kernels::cpu {
 namespace {
-
-using Format = dnnl::memory::format_tag;
-
-dnnl::memory::data_type onednn_type(DType dtype) {
-  return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
-}
-
-// oneDNN fixes the number of threads when a primitive is made; the setting is per thread.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
-
-// Panels of kPanelColumns columns: what oneDNN 2.6 itself chooses for bf16.
-constexpr Format kPackedFormat = Format::BA16a64b2a;
-
-dnnl::memory::desc plain(int64_t rows, int64_t columns, DType dtype, int64_t ld, bool transposed) {
-  const dnnl::memory::dims strides =
-      transposed ? dnnl::memory::dims{1, ld} : dnnl::memory::dims{ld, 1};
-  return {{rows, columns}, onednn_type(dtype), strides};
-}
 
 struct ShapeHash {
   size_t operator()(const ProductShape& s) const {
@@ -66,11 +35,6 @@ struct Buffer {
   int64_t bytes = 0;
 };
 
-// What one thread needs to run one primitive.
-struct Slot {
-  dnnl::memory a, b, c, scratch;
-};
-
 class Cache;
 
 }  // namespace
@@ -79,10 +43,7 @@ class Product {
  public:
   ProductShape shape;
   Cache* cache = nullptr;
-  bool by_library = false;  // oneDNN; else panel_product.h
-  dnnl::matmul primitive;
-  dnnl::matmul::primitive_desc description;
-  mutable std::vector<std::unique_ptr<Slot>> slots;  // by thread
+  std::unique_ptr<LibraryProduct> library;  // null: panel_product.h
 };
 
 namespace {
@@ -98,10 +59,16 @@ void run_empty(const ProductShape& s, void* c) {
   }
 }
 
+// Has the library code that is faster than own for operands of this type?
+bool library_has(DType dtype) {
+  return dtype == DType::bf16 && has_library_products() && fast_bf16();
+}
+
 class Cache : public KernelCache {
  public:
   explicit Cache(Device& device)
       : device_(device),
+        library_(library_products(device.stream().threads)),
         scratch_(static_cast<size_t>(device.stream().threads)),
         workspace_(static_cast<size_t>(device.stream().threads)) {}
   ~Cache() override {
@@ -124,17 +91,14 @@ class Cache : public KernelCache {
 
   void* scratch(int64_t bytes) { return grown(scratch_, bytes); }
   void* workspace(int64_t bytes) { return grown(workspace_, bytes); }
-  const dnnl::engine& engine() const { return engine_; }
-  Slot& slot(const Product& product);
-  dnnl::stream& stream() { return *streams_[thread()]; }
-
- private:
   size_t thread() const {
     const auto index = static_cast<size_t>(thread_index());
     require(index < scratch_.size(), "a product ran on thread {} of a team of {}", index,
             scratch_.size());
     return index;
   }
+
+ private:
   void release(Buffer& buffer) {
     if (buffer.data != nullptr) {
       device_.release(buffer.data, static_cast<size_t>(buffer.bytes), MemoryKind::activation);
@@ -151,21 +115,15 @@ class Cache : public KernelCache {
     return device_.for_kernels(buffer.data);
   }
   const Product& find_locked(const ProductShape& shape);
-  void make_onednn(Product& product);
 
   Device& device_;
   std::mutex mutex_;
-  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  std::unique_ptr<LibraryProducts> library_;
   std::unordered_map<ProductShape, std::unique_ptr<Product>, ShapeHash> products_;
   std::unordered_map<ProductShape, int, ShapeHash> blocks_;
   std::unordered_map<ProductShape, int64_t, ShapeHash> prepared_;  // members made of each family
   std::vector<Buffer> scratch_;                                    // for callers, by thread
   std::vector<Buffer> workspace_;                                  // for the primitives, by thread
-  std::vector<std::unique_ptr<dnnl::stream>> streams_ = [this] {
-    std::vector<std::unique_ptr<dnnl::stream>> out(scratch_.size());
-    for (auto& stream : out) stream = std::make_unique<dnnl::stream>(engine_);
-    return out;
-  }();
 };
 
 Cache& cache_of(Device& device) {
@@ -174,47 +132,13 @@ Cache& cache_of(Device& device) {
   }));
 }
 
-dnnl::primitive_attr attributes(bool accumulate) {
-  dnnl::primitive_attr out;
-  out.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (accumulate) {
-    dnnl::post_ops sum;
-    sum.append_sum(1.0F);
-    out.set_post_ops(sum);
-  }
-  return out;
-}
-
-// oneDNN's fast code gives every element a sum that its size alone decides. Its other code takes
-// the number of threads when it runs ("gemm"), or loops over elements ("ref").
-bool is_fast(const dnnl::matmul::primitive_desc& description) {
-  return std::string_view(description.impl_info_str()).substr(0, 3) == "brg";
-}
-
-// Is the library's code faster than own for operands of this type?
-bool library_has(DType dtype) { return dtype == DType::bf16 && fast_bf16(); }
-
-void Cache::make_onednn(Product& product) {
-  const ProductShape& s = product.shape;
-  const OneThread one_thread;
-  const auto a = plain(s.m, s.k, s.in, s.lda, s.transpose_a);
-  const auto c = plain(s.m, s.n, s.out, s.ldc, false);
-  const auto b = s.block > 0 ? dnnl::memory::desc({s.k, s.n}, onednn_type(s.in), kPackedFormat)
-                             : plain(s.k, s.n, s.in, s.ldb, s.transpose_b);
-  product.description = {dnnl::matmul::desc(a, b, c), attributes(s.accumulate), engine_};
-  if (!is_fast(product.description)) return;
-  product.primitive = dnnl::matmul(product.description);
-  product.by_library = true;
-}
-
 const Product& Cache::find_locked(const ProductShape& shape) {
   auto& found = products_[shape];
   if (found) return *found;
   found = std::make_unique<Product>();
   found->shape = shape;
   found->cache = this;
-  found->slots.resize(scratch_.size());
-  if (!is_empty(shape) && library_has(shape.in)) make_onednn(*found);
+  if (!is_empty(shape) && library_has(shape.in)) found->library = library_->make(shape);
   return *found;
 }
 
@@ -234,49 +158,16 @@ int Cache::block(DType dtype, int64_t k, int64_t n) {
   key.n = n;
   key.in = dtype;
   if (const auto found = blocks_.find(key); found != blocks_.end()) return found->second;
-  const OneThread one_thread;
-  const auto type = onednn_type(dtype);
-  const dnnl::matmul::primitive_desc wanted(
-      dnnl::matmul::desc(dnnl::memory::desc({128, k}, type, Format::ab),
-                         dnnl::memory::desc({k, n}, type, Format::any),
-                         dnnl::memory::desc({128, n}, type, Format::ab)),
-      attributes(false), engine_);
-  const dnnl::memory::desc packed({k, n}, type, kPackedFormat);
-  const int block = is_fast(wanted) && packed == wanted.weights_desc() ? kPanelColumns : 0;
+  const int block = library_->wants_panels(dtype, k, n) ? kPanelColumns : 0;
   blocks_[key] = block;
   return block;
 }
 
-Slot& Cache::slot(const Product& product) {
-  auto& slot = product.slots[thread()];
-  if (!slot) {
-    const auto& d = product.description;
-    slot = std::make_unique<Slot>(Slot{dnnl::memory(d.src_desc(), engine_, nullptr),
-                                       dnnl::memory(d.weights_desc(), engine_, nullptr),
-                                       dnnl::memory(d.dst_desc(), engine_, nullptr),
-                                       dnnl::memory(d.scratchpad_desc(), engine_, nullptr)});
-  }
-  return *slot;
-}
-
-void check(dnnl_status_t status) {
-  require(status == dnnl_success, "oneDNN failed with status {}", static_cast<int>(status));
-}
-
-void run_onednn(const Product& product, const void* a, const void* b, void* c) {
+void run_library(const Product& product, const void* a, const void* b, void* c) {
   Cache& cache = *product.cache;
-  Slot& slot = cache.slot(product);
-  slot.a.set_data_handle(const_cast<void*>(a));
-  slot.b.set_data_handle(const_cast<void*>(b));
-  slot.c.set_data_handle(c);
-  const auto bytes = static_cast<int64_t>(product.description.scratchpad_desc().get_size());
-  slot.scratch.set_data_handle(bytes > 0 ? cache.workspace(bytes) : nullptr);
-  const std::array<dnnl_exec_arg_t, 4> arguments = {{{DNNL_ARG_SRC, slot.a.get()},
-                                                     {DNNL_ARG_WEIGHTS, slot.b.get()},
-                                                     {DNNL_ARG_DST, slot.c.get()},
-                                                     {DNNL_ARG_SCRATCHPAD, slot.scratch.get()}}};
-  check(dnnl_primitive_execute(product.primitive.get(), cache.stream().get(),
-                               static_cast<int>(arguments.size()), arguments.data()));
+  const int64_t bytes = product.library->workspace_bytes();
+  void* workspace = bytes > 0 ? cache.workspace(bytes) : nullptr;
+  product.library->run(cache.thread(), a, b, c, workspace);
 }
 
 void run_own(Cache& cache, const ProductShape& shape, const void* a, const void* b, void* c) {
@@ -300,7 +191,7 @@ void prepare(Device& device, const ProductShape& family, int64_t count,
 
 void run(const Product& product, const void* a, const void* b, void* c) {
   if (is_empty(product.shape)) return run_empty(product.shape, c);
-  if (product.by_library) return run_onednn(product, a, b, c);
+  if (product.library) return run_library(product, a, b, c);
   run_own(*product.cache, product.shape, a, b, c);
 }
 

@@ -117,6 +117,16 @@ std::string key(Generator& random) {
   return path.substr(path.rfind('.') + 1);
 }
 
+// What shells and people make of quotes, lists and comments on a command line.
+std::string value_of_shells(Generator& random) {
+  static const std::vector<std::string> values{
+      "[1, 2",        "{a: 1",         "\"a\" b",   "'it''s' x",
+      "\"a \\\" b",   "'a \\ b",       "'\"",       "\"a'b\\",
+      "['a #b', #c]", "[\"a\\\" #\"]", "{a: b #c}", "'a''b'",
+      "\"a\"",        "a #b",          "[]]",       "!"};
+  return values[below(random, values.size())];
+}
+
 // For the command line: mostly sound.
 std::string assignment(Generator& random) {
   static const std::vector<std::string> paths = schema_paths();
@@ -129,6 +139,7 @@ std::string assignment(Generator& random) {
   if (kind == 1) path = key(random);
   if (kind == 2) path.insert(below(random, path.size()), ".");
   if (kind == 3) return path;
+  if (kind == 4) return path + "=" + value_of_shells(random);
   return path + "=" + value(random);
 }
 
