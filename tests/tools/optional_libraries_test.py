@@ -23,7 +23,10 @@ def run(words, **environment):
 
 
 def configure(source, folder, *options):
-    run(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", *options])
+    # With the flags of the build around it: what that compiled comes from ccache.
+    cache = (BINARY / "CMakeCache.txt").read_text().splitlines()
+    same = [f"-D{line}" for line in cache if line.startswith(("CMAKE_BUILD_TYPE:", "CMAKE_CXX_FLAGS:"))]
+    run(["cmake", "-S", source, "-B", folder, "-G", "Ninja", *same, *options])
 
 
 def loads_none_of(program, *libraries):
