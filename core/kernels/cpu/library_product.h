@@ -9,7 +9,7 @@
 #include "core/kernels/cpu/instruction_set.h"
 #include "core/kernels/cpu/product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 // One product, made for the threads of a team.
 class LibraryProduct {
@@ -41,4 +41,4 @@ InstructionSet limit_of_library();
 // Tells the library what it may use, which it takes only before its first use.
 void limit_library(InstructionSet widest);
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

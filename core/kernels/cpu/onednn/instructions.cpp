@@ -8,7 +8,7 @@
 #include "core/base/error.h"
 #include "core/kernels/cpu/library_product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 using Isa = dnnl::cpu_isa;
@@ -55,4 +55,4 @@ void limit_library(InstructionSet widest) {
   require(status == dnnl::status::success, "oneDNN was used before its instructions were chosen");
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

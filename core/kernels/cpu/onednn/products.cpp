@@ -10,7 +10,7 @@
 #include "core/base/error.h"
 #include "core/kernels/cpu/library_product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 namespace {
 
 using Format = dnnl::memory::format_tag;
@@ -160,4 +160,4 @@ std::unique_ptr<LibraryProducts> library_products(int threads) {
   return std::make_unique<OneDnn>(threads);
 }
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu

@@ -1,6 +1,6 @@
 #include "core/kernels/cpu/library_product.h"
 
-namespace troupe::kernels {
+namespace troupe::kernels::cpu {
 
 bool has_library_products() { return false; }
 std::unique_ptr<LibraryProducts> library_products(int /*threads*/) { return nullptr; }
@@ -17,4 +17,4 @@ InstructionSet instructions_of_processor() {
 InstructionSet limit_of_library() { return InstructionSet::amx; }
 void limit_library(InstructionSet /*widest*/) {}
 
-}  // namespace troupe::kernels
+}  // namespace troupe::kernels::cpu
