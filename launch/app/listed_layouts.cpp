@@ -69,9 +69,9 @@ class ListReader {
     refuse(key + "=" + value, "is no number of the right size");
   }
   template <typename T>
-  static T word(const std::string& key, const std::string& value, std::initializer_list<T> all) {
-    for (T choice : all) {
-      if (value == name(choice)) return choice;
+  static T word(const std::string& key, const std::string& value, const EnumNames<T>& all) {
+    for (const auto& [name, choice] : all) {
+      if (value == name) return choice;
     }
     refuse(key + "=" + value, "no such choice (see `troupe help parallel." + key + "`)");
   }
@@ -96,13 +96,11 @@ class ListReader {
     } else if (key == "overlap") {
       out.overlap = number(key, value);
     } else if (key == "schedule") {
-      p.schedule = word(key, value,
-                        {PipelineSchedule::gpipe, PipelineSchedule::one_f_one_b,
-                         PipelineSchedule::interleaved, PipelineSchedule::zero_bubble});
+      p.schedule = word(key, value, pipeline_schedule_names());
     } else if (key == "cp_kind") {
-      p.cp_kind = word(key, value, {CpKind::ring, CpKind::all_to_all});
+      p.cp_kind = word(key, value, cp_kind_names());
     } else if (key == "ep_kind") {
-      p.ep_kind = word(key, value, {EpKind::flat, EpKind::hierarchical});
+      p.ep_kind = word(key, value, ep_kind_names());
     } else {
       const std::string near =
           nearest(key, {"pp", "dp", "cp", "tp", "ep", "etp", "sp", "zero", "virtual_stages",

@@ -1,13 +1,47 @@
-// Short constructors of keys, for the tables.
+// Short constructors of keys, for the tables. A row says everything about its key: name, kind,
+// default, limits, help, and which member of the configuration it fills in.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "core/base/enum_names.h"
+#include "core/base/error.h"
+#include "launch/config/run_config.h"
 #include "launch/config/schema.h"
 
 namespace troupe {
+
+// A value of a configuration into a member; words that stand for no other value go into texts.
+template <typename Member>
+void put(const FieldValue& value, Member& member) {
+  if constexpr (std::is_same_v<Member, std::chrono::milliseconds>) {
+    member = std::chrono::milliseconds(std::get<int64_t>(value));
+  } else if constexpr (std::is_same_v<Member, std::vector<int64_t>>) {
+    member.clear();
+    for (const double item : std::get<std::vector<double>>(value)) {
+      member.push_back(static_cast<int64_t>(item));
+    }
+  } else if constexpr (std::is_same_v<Member, std::optional<double>>) {
+    member = std::get<double>(value);
+  } else if constexpr (std::is_integral_v<Member> && !std::is_same_v<Member, bool>) {
+    member = static_cast<Member>(std::get<int64_t>(value));
+  } else {
+    member = std::get<Member>(value);
+  }
+}
+
+// The element that the path of a member of a list names: "moe.balance[1].coef" -> list[1].
+template <typename Element>
+Element& element_of(std::vector<Element>& list, const std::string& path) {
+  const auto index = static_cast<size_t>(std::stoi(path.substr(path.find('[') + 1)));
+  if (list.size() <= index) list.resize(index + 1);
+  return list[index];
+}
 
 class KeyMaker {
  public:
@@ -64,6 +98,41 @@ class KeyMaker {
     key_.on_resume = OnResume::may_change;
     return *this;
   }
+  // It says how a job runs, not what is trained: checkpoints do not keep it.
+  KeyMaker& of_job() {
+    key_.of_job = true;
+    return *this;
+  }
+
+  // member(config): the member of a RunConfig that the key fills in.
+  template <typename Get>
+  KeyMaker& into(Get member) {
+    return store([member](RunConfig& config, const std::string&, const FieldValue& value) {
+      put(value, member(config));
+    });
+  }
+  // The same of an element of list(config).
+  template <typename Get, typename Element, typename Member>
+  KeyMaker& into(Get list, Member Element::*member) {
+    return store(
+        [list, member](RunConfig& config, const std::string& path, const FieldValue& value) {
+          put(value, element_of(list(config), path).*member);
+        });
+  }
+  KeyMaker& store(StoreValue store) {
+    key_.store = std::move(store);
+    return *this;
+  }
+  // This word leaves the member as it is: it begins with what the word means.
+  KeyMaker& keeps(const char* word) {
+    key_.word_rules[word] = {};
+    return *this;
+  }
+  // This word is replaced by what follows from other values (see Key::word_rules).
+  KeyMaker& resolves(const char* word, WordRule rule) {
+    key_.word_rules[word] = std::move(rule);
+    return *this;
+  }
   operator Key() const { return key_; }  // NOLINT: the point of this class
 
  private:
@@ -84,6 +153,15 @@ inline KeyMaker choice_key(std::string path, std::vector<std::string> choices, c
   return KeyMaker(std::move(path), ValueKind::choice, std::move(help))
       .choices(std::move(choices))
       .word(value);
+}
+// One of the names of an enumeration, without a default.
+template <typename E, typename Get>
+KeyMaker enum_key(std::string path, const EnumNames<E>& names, std::string help, Get member) {
+  return KeyMaker(std::move(path), ValueKind::choice, std::move(help))
+      .choices(words_of(names))
+      .store([names, member](RunConfig& config, const std::string&, const FieldValue& value) {
+        member(config) = value_in(names, std::get<std::string>(value));
+      });
 }
 
 }  // namespace troupe

@@ -165,10 +165,7 @@ void resolve_vocab(RunConfig& config, int64_t tokenizer_vocab) {
 void set_compute(RunConfig& config, DType compute) {
   config.model.compute = compute;
   config.values.replace("precision.compute", std::string(name(compute)));
-  if (config.values.has("moe.router_precision") &&
-      config.values.text("moe.router_precision") != "auto") {
-    return;
-  }
+  if (config.moe.router_precision) return;
   for (auto& moe : config.model.moe) {
     if (moe) moe->router_precision = wide(compute);
   }

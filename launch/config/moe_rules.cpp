@@ -61,7 +61,7 @@ void check_layers(const RunConfig& config, const std::vector<RouterEntry>& route
                   RuleList& rules) {
   const ConfigValues& values = config.values;
   const int64_t layers = config.model.layers;
-  const std::vector<int64_t> numbers = moe_layer_numbers(values, layers);
+  const std::vector<int64_t> numbers = moe_layer_numbers(config);
   std::set<int64_t> moe;
   for (const int64_t layer : numbers) {
     if (layer >= layers) {

@@ -41,11 +41,10 @@ std::string path_from(const std::string& folder, const ConfigValue& entry) {
 }
 
 // Keys that say how this job runs, not what is trained.
-bool belongs_to_job(const std::string& path, const RunConfig& config) {
+bool belongs_to_job(const ConfigValue& entry, const RunConfig& config) {
+  const std::string& path = entry.path;
   if (path == "train.micro_batch") return !micro_batch_matters(config);
-  return path.rfind("parallel.", 0) == 0 || path.rfind("runtime.", 0) == 0 || path == "run.dir" ||
-         path == "checkpoint.resume" || path == "checkpoint.async" ||
-         path == "checkpoint.shard_above";
+  return entry.key->of_job || path.rfind("parallel.", 0) == 0 || path.rfind("runtime.", 0) == 0;
 }
 
 // A path part and the list index behind it ("balance[0]" -> balance, 0; -1 without).
@@ -110,7 +109,7 @@ std::string resolved_yaml(const RunConfig& config, const ResolvedOptions& option
   out += lineage_lines(config.lineage);
   std::vector<Part> before;
   for (const ConfigValue& entry : values.entries()) {
-    if (options.for_checkpoint && belongs_to_job(entry.path, config)) continue;
+    if (options.for_checkpoint && belongs_to_job(entry, config)) continue;
     const std::vector<Part> parts = split(entry.path);
     std::string indent;
     open_levels(before, parts, out, indent);

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -87,8 +88,27 @@ struct BenchConfig {
   std::string routing = "natural";  // natural | balanced | zipf
 };
 
+struct RouterConfig {
+  std::string type;
+  Options options;              // of the router's field list
+  std::vector<int64_t> layers;  // of a list of routers: those that it serves
+};
+
+// What `moe` says; what each layer has of it stands in ModelConfig::moe.
+struct MoESection {
+  // The layers with experts, if they were listed; else every n-th after the first dense ones.
+  std::optional<std::vector<int64_t>> layers;
+  int64_t every = 1;
+  int64_t first_dense = 0;
+  RouterConfig router;                    // where there is one for all layers
+  std::vector<RouterConfig> routers;      // else
+  std::optional<DType> router_precision;  // none = by the compute type
+  MoEConfig common;                       // of all layers, without a router
+};
+
 struct RunConfig {
   RunIdentityConfig run;
+  MoESection moe;
   // model and moe. vocab is 0 while it depends on a tokenizer that was not opened: see
   // resolve_vocab().
   ModelConfig model;

@@ -1,10 +1,12 @@
 // The one table of configuration keys. It generates the checks, `troupe help KEY`, the resolved
-// YAML and `check --json`. Options of routers, optimizers and schedules come from the field lists
-// declared beside their code.
+// YAML, `check --json` and the members of RunConfig. Options of routers, optimizers and schedules
+// come from the field lists declared beside their code.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,13 @@ enum class ValueKind : uint8_t {
   path,      // relative to the file that names it
   run_path   // relative to the working directory
 };
+
+struct RunConfig;
+// Puts a value of a key at `path` (of a list's element "moe.balance[0].coef") where it belongs.
+using StoreValue =
+    std::function<void(RunConfig& config, const std::string& path, const FieldValue& value)>;
+// What a word stands for, from the values of a configuration and the number of ranks.
+using WordRule = std::function<FieldValue(const RunConfig& config, int world)>;
 
 struct Key {
   // Dotted; the members of a list's elements carry "[]": "moe.balance[].coef".
@@ -45,6 +54,11 @@ struct Key {
   // Read only when the sibling key `variant_key` has this value; empty = always.
   std::string variant;
   std::string variant_key = "type";
+  bool of_job = false;  // says how a job runs, not what is trained: checkpoints do not keep it
+  StoreValue store;     // null for keys that only say a shape ("moe: none")
+  // Words that are no values of the member. With a rule they are replaced by what it gives, once
+  // everything that is no such word is stored; with an empty one they leave the member alone.
+  std::map<std::string, WordRule> word_rules;
 };
 
 // Keys as a tree. A place may take several shapes: a single value (keys not empty), a mapping

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "launch/config/schema.h"
+#include "launch/config/variants.h"
 
 namespace troupe {
 
@@ -22,7 +23,18 @@ std::vector<Key> machine_keys();  // precision, checkpoint, eval, logging, runti
 // Help sentences of sections and of places that take several shapes: (path, text).
 std::vector<std::pair<std::string, std::string>> section_help();
 
+// Where the options of a chosen type are kept.
+using OptionsOf = std::function<Options&(RunConfig& config, const std::string& path)>;
 // A key from a field of a field list: `prefix`.name under variant `type`.
-Key key_of_field(const std::string& prefix, const std::string& variant, const Field& field);
+Key key_of_field(const std::string& prefix, const std::string& variant, const Field& field,
+                 OptionsOf options);
+
+struct Chosen {
+  std::string* type;
+  Options* options;
+};
+using ChosenOf = std::function<Chosen(RunConfig& config, const std::string& path)>;
+// Stores a type and begins with the defaults of its options.
+StoreValue type_of(std::vector<Variant> variants, ChosenOf chosen);
 
 }  // namespace troupe

@@ -16,23 +16,28 @@ std::string product(const MeshShape& shape, std::initializer_list<Axis> axes) {
 
 }  // namespace
 
-const char* name(PipelineSchedule schedule) {
-  switch (schedule) {
-    case PipelineSchedule::gpipe:
-      return "gpipe";
-    case PipelineSchedule::interleaved:
-      return "interleaved";
-    case PipelineSchedule::zero_bubble:
-      return "zero_bubble";
-    case PipelineSchedule::one_f_one_b:
-      break;
-  }
-  return "1f1b";
+const EnumNames<PipelineSchedule>& pipeline_schedule_names() {
+  static const EnumNames<PipelineSchedule> names{{"gpipe", PipelineSchedule::gpipe},
+                                                 {"1f1b", PipelineSchedule::one_f_one_b},
+                                                 {"interleaved", PipelineSchedule::interleaved},
+                                                 {"zero_bubble", PipelineSchedule::zero_bubble}};
+  return names;
 }
 
-const char* name(CpKind kind) { return kind == CpKind::ring ? "ring" : "all_to_all"; }
+const EnumNames<CpKind>& cp_kind_names() {
+  static const EnumNames<CpKind> names{{"ring", CpKind::ring}, {"all_to_all", CpKind::all_to_all}};
+  return names;
+}
 
-const char* name(EpKind kind) { return kind == EpKind::flat ? "flat" : "hierarchical"; }
+const EnumNames<EpKind>& ep_kind_names() {
+  static const EnumNames<EpKind> names{{"flat", EpKind::flat},
+                                       {"hierarchical", EpKind::hierarchical}};
+  return names;
+}
+
+const char* name(PipelineSchedule schedule) { return name_in(pipeline_schedule_names(), schedule); }
+const char* name(CpKind kind) { return name_in(cp_kind_names(), kind); }
+const char* name(EpKind kind) { return name_in(ep_kind_names(), kind); }
 
 std::string describe(const Parallelism& parallelism) {
   const MeshShape& shape = parallelism.shape;

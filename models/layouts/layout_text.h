@@ -3,11 +3,15 @@
 
 #include <string>
 
+#include "core/base/enum_names.h"
 #include "parallel/mesh/parallelism.h"
 
 namespace troupe {
 
-// As in YAML: "1f1b", "ring", "flat", ...
+// "1f1b", "ring", "flat", ...
+const EnumNames<PipelineSchedule>& pipeline_schedule_names();
+const EnumNames<CpKind>& cp_kind_names();
+const EnumNames<EpKind>& ep_kind_names();
 const char* name(PipelineSchedule schedule);
 const char* name(CpKind kind);
 const char* name(EpKind kind);
