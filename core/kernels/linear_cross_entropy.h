@@ -43,4 +43,17 @@ void linear_cross_entropy(Stream& stream, View x, const WeightOperand& head, Vie
 void vocabulary_part(Stream& stream, View x, const WeightOperand& head, View targets,
                      View logsumexp, View wanted);
 
+// gathered [ranks, 2, tokens]: what vocabulary_part said on each rank; logsumexp, wanted [tokens]:
+// of the whole vocabulary.
+void join_vocabulary(Stream& stream, View gathered, View logsumexp, View wanted);
+
+// Zero where the target is negative: nothing of a token that is not counted goes into gradients.
+void clear_uncounted(Stream& stream, View targets, View coefficient);
+// out = a - b, zero where the target is negative.
+void subtract_counted(Stream& stream, View a, View b, View targets, View out);
+// out [] = the sum of coefficient[t] * nll[t] over the counted tokens, in order, in f64.
+void weighted_sum(Stream& stream, View nll, View targets, View coefficient, View out);
+// x *= factor [], in place; nothing to do where it is 1.
+void scale_by(Stream& stream, View factor, View x);
+
 }  // namespace troupe::kernels

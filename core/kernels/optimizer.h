@@ -6,6 +6,7 @@
 #include <span>
 
 #include "core/kernels/packed_weights.h"
+#include "core/kernels/reduce.h"
 #include "core/tensor/view.h"
 
 namespace troupe::kernels {
@@ -56,13 +57,6 @@ void sgd(Stream& stream, std::span<const SgdRange> ranges);
 
 // out f64 [parts]: the sum of x[i]^2 of each part, in an order that depends on its number of
 // elements only. Parts of f32 or f64.
-struct Part {
-  View x;
-  template <typename F>
-  void for_each_view(F&& f) {
-    f(x);
-  }
-};
 void sum_of_squares(Stream& stream, std::span<const Part> parts, View out);
 
 }  // namespace troupe::kernels

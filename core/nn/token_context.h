@@ -17,7 +17,7 @@ struct TokenContext {
   Tensor token_ids;       // i32 [B * S]
   Tensor documents;       // i32 [B * S], rising inside a sequence; undefined = each sequence is one
                           // document
-  Tensor valid;           // u8 [B * S], 0 = padding; undefined = all valid
+  std::vector<uint8_t> valid;  // [tokens], in host memory; 0 = padding; empty = none is
   // Global index of each local sequence inside the step's batch, in [0, global_sequences): rising,
   // so that what belongs to a sample never depends on the rank that holds it.
   std::vector<int64_t> samples;
@@ -42,7 +42,7 @@ struct TokenContext {
   }
   // Is a local token none of the padding?
   bool is_valid(int64_t token) const {
-    return !valid.defined() || valid.data<uint8_t>()[token] != 0;
+    return valid.empty() || valid[static_cast<size_t>(token)] != 0;
   }
   // Index of a local token in the whole training run's stream of positions: keys random draws.
   uint64_t draw_index(int64_t token) const {

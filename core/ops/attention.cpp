@@ -13,6 +13,7 @@
 #include "core/ops/reduce.h"
 #include "core/ops/softmax.h"
 #include "core/ops/view.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -46,10 +47,11 @@ Range range_of(const Tensor& q, const Tensor& k, const AttentionOptions& options
   const int64_t keys = k.dim(1);
   Range range{first_visible(q.dim(0), queries, options, q.device()),
               Tensor::empty({q.dim(0), queries}, DType::i32, q.device())};
-  auto* end = range.end.data<int32_t>();
+  auto end = host_output<int32_t>(range.end);
   for (int64_t i = 0; i < q.dim(0) * queries; ++i) {
     end[i] = static_cast<int32_t>(std::min(i % queries + options.q_offset + 1, keys));
   }
+  end.upload();
   return range;
 }
 
@@ -67,14 +69,13 @@ double AttentionOptions::scale_for(int64_t head_dim) const {
 Tensor first_visible(int64_t sequences, int64_t queries, const AttentionOptions& options,
                      const std::shared_ptr<Device>& device) {
   Tensor first = Tensor::empty({sequences, queries}, DType::i32, device);
-  auto* to = first.data<int32_t>();
-  const int32_t* document =
-      options.documents.defined() ? options.documents.data<int32_t>() : nullptr;
+  auto to = host_output<int32_t>(first);
+  const auto document = host_copy<int32_t>(options.documents);
   for (int64_t b = 0; b < sequences; ++b) {
     int64_t start = 0;
     for (int64_t s = 0; s < queries; ++s) {
       const int64_t at = b * queries + s;
-      if (document != nullptr && s > 0 && document[at] != document[at - 1]) {
+      if (document.data() != nullptr && s > 0 && document[at] != document[at - 1]) {
         require(document[at] > document[at - 1], "document ids fall from {} to {} at position {}",
                 document[at - 1], document[at], s);
         start = s;
@@ -84,6 +85,7 @@ Tensor first_visible(int64_t sequences, int64_t queries, const AttentionOptions&
       to[at] = static_cast<int32_t>(std::max(start, by_window));
     }
   }
+  to.upload();
   return first;
 }
 
@@ -149,9 +151,11 @@ Tensor attention_composite(const Tensor& q, const Tensor& k, const Tensor& v,
   const int64_t group = q.dim(2) / k.dim(2);
   const Range range = range_of(q, k, options);
   std::vector<double> mask;  // [B, 1, S, Sk]
+  const auto first = host_copy<int32_t>(range.first);
+  const auto end = host_copy<int32_t>(range.end);
   for (int64_t i = 0; i < q.dim(0) * queries; ++i) {
     for (int64_t j = 0; j < keys; ++j) {
-      const bool seen = j >= range.first.data<int32_t>()[i] && j < range.end.data<int32_t>()[i];
+      const bool seen = j >= first[i] && j < end[i];
       mask.push_back(seen ? 0.0 : -std::numeric_limits<double>::infinity());
     }
   }

@@ -1,5 +1,7 @@
 #include "core/ops/embedding.h"
 
+#include <vector>
+
 #include "core/base/error.h"
 #include "core/device/operator.h"
 #include "core/kernels/rows.h"
@@ -10,8 +12,9 @@ namespace {
 
 void check_ids(const Tensor& ids, const Parameter& table) {
   const int64_t vocabulary = table.layout().global[0];
-  for (int64_t i = 0; i < ids.elements(); ++i) {
-    const int64_t id = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
+  const std::vector<int64_t> all = ids.integers();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const int64_t id = all[i];
     if (id < 0 || id >= vocabulary) {
       fail(ExitCode::data,
            "token id {} at position {} is outside the vocabulary of {} ({} has ids 0 to {}): the "
@@ -28,11 +31,7 @@ Tensor rows_in_part(const Tensor& ids, const Parameter& table) {
   const auto& parts = table.slice().parts;
   const int64_t first = parts.empty() ? 0 : parts.front().global.offset[0];
   const Tensor out = Tensor::empty(ids.shape(), DType::i32, ids.device());
-  for (int64_t i = 0; i < ids.elements(); ++i) {
-    const int64_t id = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
-    const bool here = id >= first && id < first + count;
-    out.data<int32_t>()[i] = here ? static_cast<int32_t>(id - first) : -1;
-  }
+  kernels::rows_in_part(out.stream(), ids.view(), first, count, out.view());
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "core/kernels/elementwise.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/linear_cross_entropy.h"
+#include "core/kernels/rows.h"
 #include "core/ops/rows_of.h"
 
 namespace troupe {
@@ -30,10 +31,6 @@ void check(const Tensor& x, const Parameter& head, const Tensor& targets, const 
       targets.shape().text());
 }
 
-double value_at(const Tensor& x, int64_t i) {
-  return x.dtype() == DType::f64 ? x.data<double>()[i] : static_cast<double>(x.data<float>()[i]);
-}
-
 // scale * weight of each token.
 Tensor coefficients(const Tensor& weight, int64_t tokens, DType dtype, double scale,
                     const std::shared_ptr<Device>& device) {
@@ -41,19 +38,6 @@ Tensor coefficients(const Tensor& weight, int64_t tokens, DType dtype, double sc
   const Tensor out = Tensor::empty({tokens}, dtype, device);
   kernels::affine(out.stream(), weight.view(), scale, 0.0, out.view());
   return out;
-}
-
-// Nothing of a token that is not counted goes into gradients, whichever part its target is in.
-void clear_uncounted(const Tensor& targets, const Tensor& coefficient) {
-  const auto* target = targets.data<int32_t>();
-  for (int64_t t = 0; t < targets.elements(); ++t) {
-    if (target[t] >= 0) continue;
-    if (coefficient.dtype() == DType::f64) {
-      coefficient.data<double>()[t] = 0.0;
-    } else {
-      coefficient.data<float>()[t] = 0.0F;
-    }
-  }
 }
 
 Tensor rows(const Tensor& x, int64_t first, int64_t count) {
@@ -81,25 +65,8 @@ Tensor targets_in_part(const Tensor& targets, const Parameter& head) {
   const int64_t first = parts.empty() ? 0 : parts.front().global.offset[0];
   const int64_t count = head.value().dim(0);
   const Tensor out = Tensor::empty(targets.shape(), DType::i32, targets.device());
-  const auto* from = targets.data<int32_t>();
-  auto* to = out.data<int32_t>();
-  for (int64_t t = 0; t < targets.elements(); ++t) {
-    const bool here = from[t] >= first && from[t] < first + count;
-    to[t] = here ? static_cast<int32_t>(from[t] - first) : -1;
-  }
+  kernels::rows_in_part(out.stream(), targets.view(), first, count, out.view());
   return out;
-}
-
-void subtract_counted(const Tensor& a, const Tensor& b, const Tensor& targets, const Tensor& out) {
-  const auto* target = targets.data<int32_t>();
-  for (int64_t t = 0; t < out.elements(); ++t) {
-    const double value = target[t] < 0 ? 0.0 : value_at(a, t) - value_at(b, t);
-    if (out.dtype() == DType::f64) {
-      out.data<double>()[t] = value;
-    } else {
-      out.data<float>()[t] = static_cast<float>(value);
-    }
-  }
 }
 
 PartTokens join_parts(const Tensor& x, Parameter& head, const Tensor& targets,
@@ -116,7 +83,8 @@ PartTokens join_parts(const Tensor& x, Parameter& head, const Tensor& targets,
   }
   join(out.logsumexp, wanted);
   out.nll = Tensor::empty({x.dim(0)}, real, x.device());
-  subtract_counted(out.logsumexp, wanted, targets, out.nll);
+  kernels::subtract_counted(x.stream(), out.logsumexp.view(), wanted.view(), targets.view(),
+                            out.nll.view());
   return out;
 }
 
@@ -166,19 +134,8 @@ Tensor token_losses(const Tensor& x, Parameter& head, const Tensor& targets) {
 }
 
 Tensor weighted_sum(const Tensor& nll, const Tensor& targets, const Tensor& coefficient) {
-  const auto* target = targets.data<int32_t>();
-  double total = 0;
-  for (int64_t t = 0; t < nll.elements(); ++t) {
-    if (target[t] >= 0) total += value_at(coefficient, t) * value_at(nll, t);
-  }
-  return Tensor::full({}, nll.dtype(), total, nll.device());
-}
-
-// gradient * factor; the gradient itself when the factor is 1, as it nearly always is.
-Tensor scaled(const Tensor& gradient, double factor) {
-  if (factor == 1.0) return gradient;
-  const Tensor out = Tensor::empty(gradient.shape(), gradient.dtype(), gradient.device());
-  kernels::affine(out.stream(), gradient.view(), factor, 0.0, out.view());
+  Tensor out = Tensor::empty({}, nll.dtype(), nll.device());
+  kernels::weighted_sum(out.stream(), nll.view(), targets.view(), coefficient.view(), out.view());
   return out;
 }
 
@@ -203,7 +160,7 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
   PartTokens part;
   if (join) {
     part = join_parts(inputs, head, targets, join);
-    clear_uncounted(targets, coefficient);
+    kernels::clear_uncounted(x.stream(), targets.view(), coefficient.view());
   }
   if (!grad_enabled()) {
     return weighted_sum(join ? part.nll : token_losses(inputs, head, targets), targets,
@@ -229,11 +186,15 @@ Tensor linear_cross_entropy(const Tensor& x, Parameter& head, const Tensor& targ
   return record(
       op, weighted_sum(join ? part.nll : nll, targets, coefficient), {x},
       [gradients](const Tensor& gradient, InputGradients& to) {
-        if (to.needs(0)) to.add(0, scaled(gradients->dx, gradient.item()));
+        if (to.needs(0)) {
+          kernels::scale_by(gradient.stream(), gradient.view(), gradients->dx.view());
+          to.add(0, gradients->dx);
+        }
         gradients->dx = {};
       },
       [gradients, &head](const Tensor& gradient) {
-        head.accumulate(scaled(gradients->dhead, gradient.item()));
+        kernels::scale_by(gradient.stream(), gradient.view(), gradients->dhead.view());
+        head.accumulate(gradients->dhead);
         gradients->dhead = {};
       });
 }

@@ -7,6 +7,7 @@
 #include "core/device/operator.h"
 #include "core/kernels/position.h"
 #include "core/ops/raw.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -68,8 +69,9 @@ Tensor rope(const Tensor& x, const RopeTable& table, const Tensor& positions) {
       positions.elements() == tokens && positions.dtype() == DType::i32 && positions.contiguous(),
       "rope of {} tokens with {} {} positions", tokens, positions.elements(),
       name(positions.dtype()));
+  const auto at = host_copy<int32_t>(positions);
   for (int64_t t = 0; t < tokens; ++t) {
-    const int32_t position = positions.data<int32_t>()[t];
+    const int32_t position = at[t];
     require(position >= 0 && position < table.cosine.dim(0), "rope at position {} of a table of {}",
             position, table.cosine.dim(0));
   }

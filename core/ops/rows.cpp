@@ -1,6 +1,6 @@
 #include "core/ops/rows.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
@@ -43,31 +43,20 @@ Tensor combine(const Tensor& x, const RowLists& lists, const Tensor& weights) {
 }
 
 void check_range(const char* op, const Tensor& rows, int64_t lowest, int64_t count) {
-  const auto* data = rows.data<int32_t>();
-  for (int64_t i = 0, n = rows.elements(); i < n; ++i) {
-    require(data[i] >= lowest && data[i] < count, "{}: row index {} at {}, there are {} rows", op,
-            data[i], i, count);
-  }
+  kernels::check_rows(rows.stream(), op, rows.view(), lowest, count);
 }
 
 // Output row of each entry.
 Tensor owners(const RowLists& lists) {
   Tensor out = indices(lists.rows.elements(), lists.rows);
-  const auto* begin = lists.offsets.data<int32_t>();
-  auto* owner = out.data<int32_t>();
-  for (int64_t t = 0, count = lists.offsets.elements() - 1; t < count; ++t)
-    std::fill(owner + begin[t], owner + begin[t + 1], static_cast<int32_t>(t));
+  kernels::row_owners(out.stream(), lists.offsets.view(), out.view());
   return out;
 }
 
 // out[i] = from[entries[i]]
-template <typename T>
 Tensor pick(const Tensor& from, const Tensor& entries) {
   Tensor out = Tensor::empty(entries.shape(), from.dtype(), from.device());
-  const auto* entry = entries.data<int32_t>();
-  const T* source = from.data<T>();
-  std::transform(entry, entry + entries.elements(), out.data<T>(),
-                 [source](int32_t e) { return source[e]; });
+  kernels::take_entries(out.stream(), from.view(), entries.view(), out.view());
   return out;
 }
 
@@ -75,45 +64,8 @@ Tensor pick(const Tensor& from, const Tensor& entries) {
 Tensor combine_gradient(const Tensor& dy, const RowLists& lists, const Tensor& weights,
                         int64_t count) {
   const RowLists entries = group(lists.rows, count);
-  const RowLists by_row{entries.offsets, pick<int32_t>(owners(lists), entries.rows)};
-  if (!weights.defined()) return combine(dy, by_row, {});
-  return combine(dy, by_row,
-                 weights.dtype() == DType::f64 ? pick<double>(weights, entries.rows)
-                                               : pick<float>(weights, entries.rows));
-}
-
-template <typename F>
-void for_index(const Tensor& index, F f) {
-  const int64_t k = index.dim(1);
-  const auto* at = index.data<int32_t>();
-  for (int64_t i = 0; i < index.elements(); ++i) f(i, i / k, at[i]);
-}
-
-template <typename T>
-Tensor take(const Tensor& x, const Tensor& index) {
-  Tensor out = Tensor::empty(index.shape(), x.dtype(), x.device());
-  const T* source = x.data<T>();
-  T* target = out.data<T>();
-  for_index(index, [&](int64_t i, int64_t row, int64_t column) {
-    target[i] = source[row * x.dim(1) + column];
-  });
-  return out;
-}
-
-template <typename T>
-Tensor take_gradient(const Tensor& dy, const Tensor& index, const Shape& shape) {
-  Tensor dx = Tensor::zeros(shape, dy.dtype(), dy.device());
-  const T* g = dy.data<T>();
-  T* into = dx.data<T>();
-  for_index(index, [&](int64_t i, int64_t row, int64_t column) {
-    T& target = into[row * shape[1] + column];
-    if constexpr (std::is_same_v<T, BF16>) {
-      target = BF16(static_cast<float>(target) + static_cast<float>(g[i]));
-    } else {
-      target += g[i];
-    }
-  });
-  return dx;
+  const RowLists by_row{entries.offsets, pick(owners(lists), entries.rows)};
+  return combine(dy, by_row, weights.defined() ? pick(weights, entries.rows) : Tensor());
 }
 
 }  // namespace
@@ -182,15 +134,14 @@ Tensor take_along_rows(const Tensor& x, const Tensor& index) {
           index.shape().text());
   check_range(op, raw::with_shape(index, {index.elements()}), 0, x.dim(1));
   const Tensor in = raw::contiguous(x);
-  const auto by_type = [](DType dtype, auto f64, auto f32, auto bf16) {
-    return dtype == DType::f64 ? f64 : dtype == DType::f32 ? f32 : bf16;
-  };
-  const auto forward = by_type(x.dtype(), take<double>, take<float>, take<BF16>);
-  const auto gradient =
-      by_type(x.dtype(), take_gradient<double>, take_gradient<float>, take_gradient<BF16>);
-  return record(op, forward(in, index), {x},
-                [index, gradient, shape = x.shape()](const Tensor& dy, InputGradients& inputs) {
-                  inputs.add(0, gradient(raw::contiguous(dy), index, shape));
+  Tensor out = Tensor::empty(index.shape(), x.dtype(), x.device());
+  kernels::take_along_rows(x.stream(), in.view(), index.view(), out.view());
+  return record(op, std::move(out), {x},
+                [index, shape = x.shape()](const Tensor& dy, InputGradients& inputs) {
+                  Tensor dx = Tensor::zeros(shape, dy.dtype(), dy.device());
+                  kernels::take_along_rows_gradient(dy.stream(), raw::contiguous(dy).view(),
+                                                    index.view(), dx.view());
+                  inputs.add(0, std::move(dx));
                 });
 }
 

@@ -88,8 +88,9 @@ MachineLoad LoadWatch::since(Communicator& world, const std::shared_ptr<Device>&
       Tensor::empty({count * world.size()}, DType::f64, device, MemoryKind::communication);
   world.all_gather(in.view(), all.view(), "machine load").finish();
   MachineLoad out;
+  const std::vector<double> values = all.values();
   for (int rank = 0; rank < world.size(); ++rank) {
-    const double* of_rank = all.data<double>() + rank * count;
+    const double* of_rank = values.data() + rank * count;
     out.switches_per_s = std::max(out.switches_per_s, of_rank[0]);
     out.waiting = std::max(out.waiting, of_rank[1]);
     out.steal = std::max(out.steal, of_rank[2]);

@@ -13,6 +13,7 @@
 #include "core/base/random.h"
 #include "core/kernels/grouped_gemm.h"
 #include "core/kernels/packed_weights.h"
+#include "core/tensor/host_memory.h"
 #include "models/verify/difference.h"
 #include "models/verify/layout_run.h"
 #include "moe/routers/table.h"
@@ -77,13 +78,15 @@ SelftestRow check_gradients(const std::string& router, double tolerance) {
   constexpr double kStep = 1e-6;
   for (size_t i = 0; i < gradients.size(); ++i) {
     Parameter& parameter = *engine.model().parameters()[i];
-    auto* values = parameter.value().data<double>();
+    const Tensor value = parameter.value();
     const Random random(3, "selftest", parameter.name());
     const std::vector<double> before = parameter.value().values();
     double expected = 0.0;
     double scale = 0.0;
     auto move = [&](double step) {
-      for (size_t j = 0; j < before.size(); ++j) values[j] = before[j] + step * random.normal(j);
+      const auto values = host_output<double>(value);
+      for (size_t j = 0; j < before.size(); ++j)
+        values[static_cast<int64_t>(j)] = before[j] + step * random.normal(j);
       parameter.value_changed();
     };
     for (size_t j = 0; j < before.size(); ++j) {

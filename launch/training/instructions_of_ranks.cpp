@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "core/tensor/host_memory.h"
 #include "core/tensor/tensor.h"
 
 namespace troupe {
@@ -23,7 +24,7 @@ std::vector<kernels::cpu::InstructionSet> instructions_of_ranks(
     kernels::cpu::InstructionSet own, Communicator& world, const std::shared_ptr<Device>& device) {
   const Tensor codes =
       Tensor::full({world.size()}, DType::f64, 0.0, device, MemoryKind::communication);
-  codes.data<double>()[world.rank()] = static_cast<double>(own);
+  host_update<double>(codes)[world.rank()] = static_cast<double>(own);
   world.all_reduce_sum(codes.view(), "instructions of the ranks").finish();
   std::vector<kernels::cpu::InstructionSet> all;
   for (const double code : codes.values())

@@ -29,7 +29,10 @@ double rate_of(const kernels::cpu::Burst& burst, int times, Communicator& world,
   const Tensor out =
       Tensor::empty({world.size() * count}, DType::f64, device, MemoryKind::communication);
   world.all_gather(in.view(), out.view(), "machine rate").finish();
-  const auto of_rank = [&](int rank, int64_t i) { return out.data<double>()[rank * count + i]; };
+  const std::vector<double> all = out.values();
+  const auto of_rank = [&](int rank, int64_t i) {
+    return all[static_cast<size_t>(rank * count + i)];
+  };
   double flops = 0;
   for (int rank = 0; rank < world.size(); ++rank) flops += of_rank(rank, 0);
   double best = 0;

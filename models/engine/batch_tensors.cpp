@@ -20,8 +20,7 @@ BatchTensors to_tensors(const TokenBatch& batch, bool documents,
   if (documents)
     out.context.documents = Tensor::from(std::span<const int32_t>(batch.documents), shape, device);
   if (std::count(batch.valid.begin(), batch.valid.end(), uint8_t{0}) > 0) {
-    out.context.valid = Tensor::empty(shape, DType::u8, device);
-    std::copy(batch.valid.begin(), batch.valid.end(), out.context.valid.data<uint8_t>());
+    out.context.valid = batch.valid;
   }
   return out;
 }

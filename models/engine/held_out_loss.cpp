@@ -41,7 +41,7 @@ HeldOutLoss held_out_loss(Model& model, const HeldOut& held_out, int64_t at_leas
                           const std::function<bool(int64_t, int64_t)>& batch_done) {
   const int64_t sequences = whole_groups(model.config(), at_least);
   Communicator& group = mesh.group(Axis::dp);
-  const Tensor losses = Tensor::zeros({held_out.windows()}, DType::f64, device);
+  std::vector<double> losses(static_cast<size_t>(held_out.windows()), 0.0);
   const int64_t batches = held_out.batches(group.size(), sequences);
   PositionScope at(mesh.world().position());
   at->pass = Pass::evaluation;
@@ -54,14 +54,13 @@ HeldOutLoss held_out_loss(Model& model, const HeldOut& held_out, int64_t at_leas
     tensors.context.global_sequences = std::max<int64_t>(held_out.windows(), 1);
     tensors.context.global_tokens = std::max<int64_t>(held_out.predictions(), 1);
     tensors.context.micro_batch = sequences;
-    add_window_losses(batch, model.nll(tensors.context, tensors.targets), losses.data<double>());
+    add_window_losses(batch, model.nll(tensors.context, tensors.targets), losses.data());
     const bool go_on = !batch_done || batch_done(index + 1, batches);
     if (!go_on && index + 1 < batches) return {.complete = false};
   }
-  group.all_reduce_sum(losses.view(), "held-out losses").finish();
-  double total = 0.0;
-  for (int64_t window = 0; window < held_out.windows(); ++window)
-    total += losses.data<double>()[window];
+  const View sums{losses.data(), DType::f64, {held_out.windows()}, {1}};
+  group.all_reduce_sum(sums, "held-out losses").finish();
+  const double total = std::accumulate(losses.begin(), losses.end(), 0.0);
   return {held_out.predictions() > 0 ? total / static_cast<double>(held_out.predictions()) : 0.0,
           held_out.predictions()};
 }

@@ -42,6 +42,12 @@ StageWork::MicroBatch StageWork::load(int64_t micro) {
   return {inputs_.model.stream(tokens), tensors.targets};
 }
 
+double StageWork::loss() const {
+  double sum = 0;
+  for (const Tensor& loss : losses_) sum += loss.item();
+  return sum;
+}
+
 Tensor StageWork::forward(int chunk, int64_t micro, const Tensor& x_TD) {
   const Pipeline& pipeline = inputs_.pipeline;
   if (chunk == 0) {
@@ -58,7 +64,7 @@ Tensor StageWork::forward(int chunk, int64_t micro, const Tensor& x_TD) {
   const int place = pipeline.virtual_stage(inputs_.mesh.coordinate(Axis::pp), chunk);
   if (place + 1 == pipeline.virtual_stage_count()) {
     value = inputs_.model.loss(value, at.stream, at.targets);
-    loss_ += value.item();
+    losses_.push_back(value.detach());
   }
   for (RoutingRecord& record : routing) {
     RouterStats& stats = stats_.at(terms.size());

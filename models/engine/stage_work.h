@@ -38,7 +38,7 @@ class StageWork final : public PipelineStage {
   void forwards_done(bool backward_begun) override;
 
   // After the run. This rank's share of the loss; 0 but on the last stage.
-  double loss() const { return loss_; }
+  double loss() const;
   // Of the MoE layers of this rank: sums over its micro-batches, and the loss terms of each
   // micro-batch [micro-batch][layer].
   const std::vector<RouterStats>& stats() const { return stats_; }
@@ -58,7 +58,7 @@ class StageWork final : public PipelineStage {
   const Batches& batch_;
   const Replay* replay_;
   std::map<int64_t, MicroBatch> loaded_;  // between their first and their last chunk
-  double loss_ = 0;
+  std::vector<Tensor> losses_;            // of the micro-batches; read once, with the step's totals
   std::vector<RouterStats> stats_;
   std::vector<std::vector<std::vector<LossTerm>>> terms_;
   Replay assignments_;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/tensor/host_memory.h"
 #include "models/engine/stage_work.h"
 #include "models/families/lookup/configured_model.h"
 #include "parallel/dp/sharded_parameters.h"
@@ -115,7 +116,8 @@ void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& tim
   const Tensor sums =
       Tensor::from(shares, {static_cast<int64_t>(shares.size())}, DType::f64, device_);
   mesh_.all().all_reduce_sum(sums.view(), "step totals").finish();
-  const auto* total = sums.data<double>();
+  const auto totals = host_copy<double>(sums);
+  const double* total = totals.data();
   result.loss = total[0];
   result.balance_loss = total[1];
   result.z_loss = total[2];

@@ -5,6 +5,8 @@
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/kernels/pairs.h"
+#include "core/kernels/rows.h"
 #include "core/ops/dropout.h"
 #include "core/ops/embedding.h"
 #include "core/ops/linear.h"
@@ -29,7 +31,8 @@ Tensor attention_rows(const Tensor& values, const TokenSharding& sharding) {
   const std::vector<int32_t>& rows = sharding.attention_rows();
   if (static_cast<int64_t>(rows.size()) == values.dim(0)) return values;
   Tensor out = Tensor::empty({static_cast<int64_t>(rows.size())}, DType::i32, values.device());
-  for (size_t i = 0; i < rows.size(); ++i) out.data<int32_t>()[i] = values.data<int32_t>()[rows[i]];
+  const Tensor entries = Tensor::from(std::span<const int32_t>(rows), out.shape(), values.device());
+  kernels::take_entries(out.stream(), values.view(), entries.view(), out.view());
   return out;
 }
 
@@ -131,9 +134,10 @@ MicroBatchContext Transformer::stream(const TokenContext& tokens) const {
   stream.sharding = std::make_shared<const TokenSharding>(mesh_.parallelism(), mesh_.coordinates(),
                                                           tokens.sequences, tokens.seq_len);
   const auto rows = static_cast<int64_t>(stream.sharding->attention_rows().size());
-  stream.positions = Tensor::empty({rows}, DType::i32, device_);
+  std::vector<int32_t> positions;
   for (int64_t i = 0; i < rows; ++i)
-    stream.positions.data<int32_t>()[i] = static_cast<int32_t>(stream.sharding->position(i));
+    positions.push_back(static_cast<int32_t>(stream.sharding->position(i)));
+  stream.positions = Tensor::from(std::span<const int32_t>(positions), {rows}, device_);
   return stream;
 }
 
@@ -269,13 +273,7 @@ Tensor Transformer::nll(const TokenContext& tokens, const Tensor& targets) {
   // Every cp rank holds as many tokens; their losses back into the order of the micro-batch.
   Communicator& cp = mesh_.group(Axis::cp);
   Tensor out = Tensor::zeros({tokens.tokens()}, nll.dtype(), device_);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (nll.dtype() == DType::f64) {
-      out.data<double>()[rows[i]] = nll.data<double>()[i];
-    } else {
-      out.data<float>()[rows[i]] = nll.data<float>()[i];
-    }
-  }
+  kernels::take_elements_gradient(out.stream(), nll.view(), rows, out.view());
   cp.all_reduce_sum(out.view(), "token losses").wait(device_->stream());
   return out;
 }

@@ -74,13 +74,13 @@ void gather_batch(const State& state, const std::string& prefix, std::span<const
     begin[entry.name] = total;
     total += entry.elements;
   }
-  const Tensor sums = Tensor::zeros(Shape{2 * total}, DType::f64, device);
-  auto* sum = sums.data<double>();
+  std::vector<double> sums(static_cast<size_t>(2 * total), 0.0);
+  double* sum = sums.data();
   for (const StateTensor& part : state.tensors) {
     const auto found = begin.find(part.name);
     if (found != begin.end()) add_box(part, sum + found->second, sum + total + found->second);
   }
-  world.all_reduce_sum(sums.view(), "whole tensors").finish();
+  world.all_reduce_sum({sum, DType::f64, {2 * total}, {1}}, "whole tensors").finish();
   for (const Listed& entry : batch) {
     NamedTensor named{entry.name.substr(prefix.size()), {}};
     for (int64_t i = begin[entry.name]; i < begin[entry.name] + entry.elements; ++i)
@@ -101,12 +101,16 @@ std::vector<std::vector<uint8_t>> gather_bytes(const std::vector<uint8_t>& own, 
   const int64_t longest = *std::max_element(counts.begin(), counts.end());
   std::vector<std::vector<uint8_t>> out(counts.size());
   if (longest == 0) return out;
-  const Tensor in = Tensor::zeros({longest}, DType::u8, device);
-  std::copy(own.begin(), own.end(), in.data<uint8_t>());
-  const Tensor all = Tensor::empty({longest * world.size()}, DType::u8, device);
-  world.all_gather(in.view(), all.view(), "bytes").finish();
+  std::vector<uint8_t> in = own;
+  in.resize(static_cast<size_t>(longest), 0);
+  const int64_t all_bytes = longest * world.size();
+  std::vector<uint8_t> all(static_cast<size_t>(all_bytes));
+  world
+      .all_gather({in.data(), DType::u8, {longest}, {1}}, {all.data(), DType::u8, {all_bytes}, {1}},
+                  "bytes")
+      .finish();
   for (size_t rank = 0; rank < counts.size(); ++rank) {
-    const auto* from = all.data<uint8_t>() + static_cast<int64_t>(rank) * longest;
+    const auto* from = all.data() + static_cast<int64_t>(rank) * longest;
     out[rank].assign(from, from + counts[rank]);
   }
   return out;

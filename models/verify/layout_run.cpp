@@ -106,23 +106,27 @@ std::vector<std::vector<double>> gather_selection(TrainingEngine& engine, const 
   for (const auto& moe : config.model.moe) {
     if (!moe) continue;
     const int64_t row = config.model.seq_len * moe->experts;
-    const Tensor sum = Tensor::zeros(Shape{config.global_batch * row + 1}, DType::f64, device);
-    auto* values = sum.data<double>();
+    const int64_t length = config.global_batch * row + 1;
+    std::vector<double> values(static_cast<size_t>(length), 0.0);
     for (size_t layer = 0; speaks(engine.mesh()) && layer < compared.size(); ++layer) {
       if (place_of_layer(engine, layer) != place) continue;
       for (size_t micro = 0; micro < compared[layer].size(); ++micro) {
         const std::vector<double>& own = compared[layer][micro];
         const auto samples = own_samples(engine, engine.mesh(), static_cast<int64_t>(micro));
-        if (!own.empty()) values[config.global_batch * row] = 1.0;
+        if (!own.empty()) values.back() = 1.0;
         for (size_t i = 0; i < own.size(); ++i) {
           const auto at = static_cast<int64_t>(i);
-          values[samples[static_cast<size_t>(at / row)] * row + at % row] = own[i];
+          values[static_cast<size_t>(samples[static_cast<size_t>(at / row)] * row + at % row)] =
+              own[i];
         }
       }
     }
-    engine.mesh().all().all_reduce_sum(sum.view(), "law selection").finish();
-    if (values[config.global_batch * row] > 0) {
-      out[place] = sum.values();
+    engine.mesh()
+        .all()
+        .all_reduce_sum({values.data(), DType::f64, {length}, {1}}, "law selection")
+        .finish();
+    if (values.back() > 0) {
+      out[place] = values;
       out[place].pop_back();
     }
     ++place;
@@ -218,7 +222,7 @@ std::function<TokenBatch(int64_t micro)> law_batches(TrainingEngine& engine, int
 }
 
 LawResult run_law(const LayoutRun& law, std::shared_ptr<Communicator> world) {
-  auto device = Device::cpu(law.threads);
+  auto device = law.make_device ? law.make_device() : Device::cpu(law.threads);
   world->world().set_device(device);
   const Mesh mesh(
       law.layout ? *law.layout : Parallelism(MeshShape::data_expert(world->size(), law.ep)), world);

@@ -42,6 +42,8 @@ struct LayoutRun {
   int64_t steps = 5;
   const LawResult* replay = nullptr;  // routes the steps recorded there as recorded
   Recorded record = Recorded::first_step;
+  // The device of each rank; empty: the CPU with `threads`.
+  std::function<std::shared_ptr<Device>()> make_device = nullptr;
 };
 
 // Trains on all ranks of `world`. Collective; every rank gets the result.

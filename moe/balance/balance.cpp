@@ -5,6 +5,7 @@
 #include "core/ops/activation.h"
 #include "core/ops/softmax.h"
 #include "core/ops/view.h"
+#include "core/tensor/host_memory.h"
 #include "moe/balance/segment_loss.h"
 #include "moe/routers/table.h"
 
@@ -226,9 +227,9 @@ Loss exact_loss(const BalanceTerm& term, const Level& level, const BatchTotals& 
 
 void write(const Tensor& scalar, double value) {
   if (scalar.dtype() == DType::f64) {
-    *scalar.data<double>() = value;
+    host_output<double>(scalar)[0] = value;
   } else {
-    *scalar.data<float>() = static_cast<float>(value);
+    host_output<float>(scalar)[0] = static_cast<float>(value);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -34,18 +35,19 @@ Tensor segment_loss_later(const Tensor& x_TE, Tensor value,
           "segments of {} rows for values of shape {}", segment_T.size(), x_TE.shape().text());
   const Operator op("balance loss", x_TE.stream());
   const Shape shape = x_TE.shape();
-  return record(op, std::move(value), {x_TE},
-                [shape, slope_of = std::move(slope_SE), segment = std::move(segment_T)](
-                    const Tensor& g, InputGradients& inputs) {
-                  const std::vector<double> slope = slope_of();
-                  Tensor dx = Tensor::empty(shape, g.dtype(), g.device());
-                  if (g.dtype() == DType::f64) {
-                    fill_gradient(dx.data<double>(), g.item(), slope, segment, shape[1]);
-                  } else {
-                    fill_gradient(dx.data<float>(), g.item(), slope, segment, shape[1]);
-                  }
-                  inputs.add(0, std::move(dx));
-                });
+  return record(
+      op, std::move(value), {x_TE},
+      [shape, slope_of = std::move(slope_SE), segment = std::move(segment_T)](
+          const Tensor& g, InputGradients& inputs) {
+        const std::vector<double> slope = slope_of();
+        Tensor dx = Tensor::empty(shape, g.dtype(), g.device());
+        if (g.dtype() == DType::f64) {
+          fill_gradient(host_output<double>(dx).data(), g.item(), slope, segment, shape[1]);
+        } else {
+          fill_gradient(host_output<float>(dx).data(), g.item(), slope, segment, shape[1]);
+        }
+        inputs.add(0, std::move(dx));
+      });
 }
 
 std::vector<double> segment_sums(const Tensor& x_TE, const std::vector<int32_t>& segment_T,

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/device/cpu/parallel_for.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -29,15 +30,18 @@ void sum_rows(const Tensor& x_TE, const TokenContext& context, std::vector<doubl
   const int64_t tokens = x_TE.dim(0);
   const int64_t columns = x_TE.dim(1);
   const int64_t pieces = (tokens + kRows - 1) / kRows;
+  const HostBytes x(x_TE, HostAccess::read);
   std::vector<double> partial(static_cast<size_t>(pieces * (columns + 1)), 0.0);
   parallel_for(x_TE.stream(), pieces, [&](int64_t piece) {
     double* into = partial.data() + piece * (columns + 1);
     double* entropy_into = entropy != nullptr ? into + columns : nullptr;
     const int64_t end = std::min(tokens, (piece + 1) * kRows);
     if (x_TE.dtype() == DType::f64) {
-      add_rows(x_TE.data<double>(), piece * kRows, end, columns, context, into, entropy_into);
+      add_rows(reinterpret_cast<const double*>(x.data()), piece * kRows, end, columns, context,
+               into, entropy_into);
     } else {
-      add_rows(x_TE.data<float>(), piece * kRows, end, columns, context, into, entropy_into);
+      add_rows(reinterpret_cast<const float*>(x.data()), piece * kRows, end, columns, context, into,
+               entropy_into);
     }
   });
   for (int64_t piece = 0; piece < pieces; ++piece) {

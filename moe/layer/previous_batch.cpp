@@ -3,6 +3,8 @@
 #include <numeric>
 #include <vector>
 
+#include "core/tensor/host_memory.h"
+
 namespace troupe {
 namespace {
 
@@ -17,8 +19,9 @@ std::vector<double> shares(const Tensor& tensor) {
 
 template <typename T>
 void store(std::span<const T> values, const Tensor& into) {
+  const auto to = host_output<double>(into);
   for (size_t i = 0; i < values.size(); ++i)
-    into.data<double>()[i] = static_cast<double>(values[i]);
+    to[static_cast<int64_t>(i)] = static_cast<double>(values[i]);
 }
 
 }  // namespace

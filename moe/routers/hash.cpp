@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/tensor/host_memory.h"
 #include "moe/routers/parts/learned.h"
 #include "moe/routers/parts/selection_bias.h"
 
@@ -88,8 +89,8 @@ class Hash final : public Router {
  private:
   Assignment look_up(const TokenContext& context) const {
     Assignment out = empty_assignment(experts_);
-    const int32_t* ids = context.tokens() > 0 ? context.token_ids.data<int32_t>() : nullptr;
-    const int32_t* table = table_.data<int32_t>();
+    const auto ids = host_copy<int32_t>(context.token_ids);
+    const auto table = host_copy<int32_t>(table_);
     for (int64_t t = 0; t < context.tokens(); ++t) {
       if (!context.is_valid(t)) {
         out.append({});
@@ -98,7 +99,7 @@ class Hash final : public Router {
       const int32_t id = ids[t];
       require(id >= 0 && id < table_.dim(0), "token id {} beyond the vocabulary of {}", id,
               table_.dim(0));
-      out.append(std::span<const int32_t>(table + id, 1));
+      out.append(std::span<const int32_t>(table.data() + id, 1));
     }
     return out;
   }

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "parallel/checkpoint/directory.h"
+#include "parallel/checkpoint/host_state.h"
 
 namespace troupe::checkpoint {
 namespace {
@@ -20,7 +21,7 @@ void step_back() {
 }  // namespace
 
 AsyncSaver::AsyncSaver(std::shared_ptr<Communicator> world, const std::shared_ptr<Device>& device)
-    : world_(std::move(world)), snapshot_(device) {}
+    : world_(std::move(world)), snapshot_(device->host_readable() ? device : Device::cpu(1)) {}
 
 AsyncSaver::~AsyncSaver() { join(); }
 
@@ -32,7 +33,8 @@ void AsyncSaver::start(const std::string& run_dir, int64_t step, int64_t keep, c
   request.scalars = state.scalars;
   std::vector<OwnShare> copied;
   agree(attempt([&] {
-          copied = snapshot_.take(*request.plan, own_shares(*request.plan, state, world_->rank()));
+          copied = snapshot_.take(*request.plan,
+                                  own_shares(*request.plan, host_state(state), world_->rank()));
         }),
         *world_, "checkpoint snapshot");
   job_ = std::make_unique<SaveJob>(std::move(request), std::move(copied), *world_);

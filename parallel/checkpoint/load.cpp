@@ -11,6 +11,7 @@
 #include "parallel/checkpoint/coverage_plan.h"
 #include "parallel/checkpoint/file_reader.h"
 #include "parallel/checkpoint/file_writer.h"
+#include "parallel/checkpoint/host_state.h"
 #include "parallel/checkpoint/read_ahead.h"
 #include "parallel/checkpoint/stored.h"
 #include "parallel/comm/agreement.h"
@@ -328,13 +329,14 @@ void load(const std::string& path, State& state, Communicator& world, const Load
   comparison.scalars(source.scalars, state.scalars, options);
   comparison.finish(path);
 
-  const LocalParts local(state);
+  const State host = empty_host_state(state);
+  const LocalParts local(host);
   std::optional<ReadAhead> pieces;  // rank 0
   if (source.stored) {
     pieces.emplace(*source.stored, pieces_of(plan, *source.stored, local, options.piece_bytes));
   }
   std::multimap<std::string, const StateTensor*> by_name;
-  for (const StateTensor& entry : state.tensors) by_name.emplace(entry.name, &entry);
+  for (const StateTensor& entry : host.tensors) by_name.emplace(entry.name, &entry);
   std::optional<Failure> failure;
   for (const TensorPlan& tensor : plan.tensors) {
     // Each before its elements come: the disk works meanwhile. Not what is read into its place.
@@ -348,9 +350,11 @@ void load(const std::string& path, State& state, Communicator& world, const Load
   try {
     agree(failure, world, "checkpoint load");
   } catch (...) {
-    for (const StateTensor& entry : state.tensors) poison(entry);
+    for (const StateTensor& entry : host.tensors) poison(entry);
+    upload(host, state);
     throw;
   }
+  upload(host, state);
   for (const StateTensor& entry : state.tensors) entry.tensor.storage()->written_in_place();
   assign(state.scalars, source.scalars);
 }

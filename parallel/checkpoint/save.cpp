@@ -1,4 +1,5 @@
 #include "parallel/checkpoint/checkpoint.h"
+#include "parallel/checkpoint/host_state.h"
 #include "parallel/checkpoint/save_job.h"
 
 namespace troupe::checkpoint {
@@ -14,7 +15,8 @@ void save(const std::string& path, const State& state, Communicator& world,
 void save(SaveRequest request, const State& state, Communicator& world) {
   request.plan = std::make_shared<const CoveragePlan>(gather_plan(state, true, world));
   request.scalars = state.scalars;
-  std::vector<OwnShare> shares = own_shares(*request.plan, state, world.rank());
+  const State host = host_state(state);
+  std::vector<OwnShare> shares = own_shares(*request.plan, host, world.rank());
   SaveJob job(std::move(request), std::move(shares), world);
   do {
     job.work();

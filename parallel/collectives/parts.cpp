@@ -1,15 +1,15 @@
 #include "parallel/collectives/parts.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <vector>
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/device/operator.h"
+#include "core/kernels/elementwise.h"
+#include "core/kernels/reduce.h"
 #include "parallel/collectives/row_buffers.h"
-#include "parallel/comm/rank_order_sum.h"
 
 namespace troupe {
 namespace {
@@ -18,6 +18,12 @@ using Counts = std::vector<int64_t>;
 
 int64_t total(std::span<const int64_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), int64_t{0});
+}
+
+Tensor rows(const Tensor& x, int64_t first, int64_t count) {
+  Shape shape = x.shape();
+  shape[0] = count;
+  return x.strided(shape, x.strides(), first * x.strides()[0]);
 }
 
 // Where parts differ, one copy of the rows for each rank: an all-to-all in which all get the same.
@@ -29,10 +35,8 @@ Tensor gather(const Tensor& x, const Counts& counts, Communicator& group, const 
     return out;
   }
   const Tensor copies = with_rows(x, own * group.size());
-  for (int peer = 0; peer < group.size() && x.bytes() > 0; ++peer) {
-    std::memcpy(static_cast<std::byte*>(copies.view().data) + static_cast<size_t>(peer) * x.bytes(),
-                x.view().data, x.bytes());
-  }
+  for (int peer = 0; peer < group.size(); ++peer)
+    kernels::copy(x.stream(), x.view(), rows(copies, own * peer, own).view());
   Tensor out = with_rows(x, total(counts));
   const Counts send(counts.size(), own);
   group.all_to_all(copies.view(), send, out.view(), counts, site).wait(x.stream());
@@ -46,24 +50,17 @@ Tensor sum(const Tensor& x, const Counts& counts, Communicator& group, const std
   const Counts receive(counts.size(), own);
   group.all_to_all(x.view(), counts, parts.view(), receive, site).wait(x.stream());
   Tensor out = with_rows(x, own);
-  std::vector<const void*> in;
-  for (int peer = 0; peer < group.size(); ++peer) {
-    in.push_back(static_cast<const std::byte*>(parts.view().data) +
-                 static_cast<size_t>(peer) * out.bytes());
-  }
-  if (out.bytes() > 0) rank_order_sum(out.dtype(), in, out.view().data, out.elements());
+  std::vector<kernels::Part> in;
+  for (int peer = 0; peer < group.size(); ++peer)
+    in.push_back({rows(parts, own * peer, own).view()});
+  kernels::sum_in_order(out.stream(), in, out.view());
   return out;
 }
 
 Tensor take_own(const Tensor& x, const Counts& counts, int rank) {
   const int64_t first = total(std::span(counts).first(static_cast<size_t>(rank)));
   const Tensor out = with_rows(x, counts[static_cast<size_t>(rank)]);
-  const size_t row = x.dim(0) > 0 ? x.bytes() / static_cast<size_t>(x.dim(0)) : 0;
-  if (out.bytes() > 0) {
-    std::memcpy(out.view().data,
-                static_cast<const std::byte*>(x.view().data) + static_cast<size_t>(first) * row,
-                out.bytes());
-  }
+  kernels::copy(x.stream(), rows(x, first, out.dim(0)).view(), out.view());
   return out;
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "parallel/comm/rank_order_sum.h"
+#include "core/kernels/cpu/ordered_sum.h"
 
 namespace troupe {
 namespace {
@@ -34,7 +34,7 @@ bool DirectSum::advance() {
   for (int peer = 0; peer < group_->size(); ++peer) {
     parts.push_back(peer == group_->rank ? data_.data : scratch_.data<uint8_t>() + bytes * peer);
   }
-  rank_order_sum(data_.dtype, parts, data_.data, data_.elements());
+  kernels::cpu::ordered_sum(data_.dtype, parts, data_.data, data_.elements());
   return true;
 }
 
@@ -105,7 +105,7 @@ void PiecewiseSum::add(Slot& slot) {
   }
   char* out = gather_ ? at(begin(me, slot.segment))
                       : out_ + slot.segment * segment_elements_ * element_bytes_;
-  rank_order_sum(in_.dtype, parts, out, elements);
+  kernels::cpu::ordered_sum(in_.dtype, parts, out, elements);
 }
 
 void PiecewiseSum::start_gather(Slot& slot) {

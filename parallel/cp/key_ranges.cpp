@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -25,21 +26,26 @@ std::vector<KeyRange> key_ranges(const std::vector<int64_t>& query_positions,
                                  const std::shared_ptr<Device>& device) {
   const auto queries = static_cast<int64_t>(query_positions.size());
   const Tensor first_seen = first_visible(sequences, seq_len, options, device);
+  const auto seen_from = host_copy<int32_t>(first_seen);
   std::vector<KeyRange> ranges;
   for (const std::vector<int64_t>& positions : key_positions) {
     const std::vector<int32_t> below = counts_below(positions, seq_len);
     KeyRange range{Tensor::empty({sequences, queries}, DType::i32, device),
                    Tensor::empty({sequences, queries}, DType::i32, device)};
-    auto* first = range.first.data<int32_t>();
-    auto* end = range.end.data<int32_t>();
+    auto firsts = host_output<int32_t>(range.first);
+    auto ends = host_output<int32_t>(range.end);
+    int64_t at = 0;
     for (int64_t b = 0; b < sequences; ++b) {
       for (int64_t position : query_positions) {
-        const int32_t seen = first_seen.data<int32_t>()[b * seq_len + position];
-        *first = below[static_cast<size_t>(std::max(seen, 0))];
-        *end = below[static_cast<size_t>(position) + 1];
-        range.any |= *first++ < *end++;
+        const int32_t seen = seen_from[b * seq_len + position];
+        firsts[at] = below[static_cast<size_t>(std::max(seen, 0))];
+        ends[at] = below[static_cast<size_t>(position) + 1];
+        range.any |= firsts[at] < ends[at];
+        ++at;
       }
     }
+    firsts.upload();
+    ends.upload();
     ranges.push_back(std::move(range));
   }
   return ranges;

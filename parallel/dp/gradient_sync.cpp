@@ -1,23 +1,13 @@
 #include "parallel/dp/gradient_sync.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/error.h"
-#include "core/device/cpu/parallel_for.h"
 #include "core/device/operator.h"
-#include "parallel/comm/rank_order_sum.h"
+#include "core/kernels/reduce.h"
 
 namespace troupe {
 namespace {
-
-// Elements that one thread adds at a time.
-constexpr int64_t kSumPiece = 32768;
-
-std::byte* address(const Tensor& tensor, int64_t element) {
-  return static_cast<std::byte*>(tensor.view().data) +
-         element * static_cast<int64_t>(size_of(tensor.dtype()));
-}
 
 Tensor flat(const Tensor& tensor, int64_t begin, int64_t count) {
   return tensor.strided({count}, {1}, begin);
@@ -157,8 +147,7 @@ void GradientSync::finish_round() {
     if (!bucket.memory.defined()) place(bucket);
     parameters_[i]->finish_gradient();
     if (parameters_[i]->gradient_is_fresh()) {  // zero 2
-      const Tensor& gradient = parameters_[i]->gradient();
-      std::memset(gradient.view().data, 0, gradient.bytes());
+      parameters_[i]->gradient().set_zero();
     }
     ready_[i] = 1;
     --bucket.missing;
@@ -226,17 +215,12 @@ void GradientSync::add_arrived(RunningBucket& bucket) {
   const int64_t count = bucket.own_count();
   const bool more = zero_ >= 2 && bucket.summed;
   const Tensor& to = zero_ >= 2 ? bucket.owned : bucket.memory;
-  const int64_t to_begin = zero_ >= 2 ? 0 : bucket.own_begin();
-  parallel_for(to.stream(), (count + kSumPiece - 1) / kSumPiece, [&](int64_t piece) {
-    const int64_t begin = piece * kSumPiece;
-    std::vector<const void*> in;
-    std::byte* out = address(to, to_begin + begin);
-    if (more) in.push_back(out);
-    for (int rank = 0; rank < bucket.group->size(); ++rank) {
-      in.push_back(address(bucket.arrived, rank * count + begin));
-    }
-    rank_order_sum(bucket.plan.dtype, in, out, std::min(kSumPiece, count - begin));
-  });
+  const Tensor out = flat(to, zero_ >= 2 ? 0 : bucket.own_begin(), count);
+  std::vector<kernels::Part> parts;
+  if (more) parts.push_back({out.view()});
+  for (int rank = 0; rank < bucket.group->size(); ++rank)
+    parts.push_back({flat(bucket.arrived, rank * count, count).view()});
+  kernels::sum_in_order(out.stream(), parts, out.view());
 }
 
 void GradientSync::update(Optimizer& optimizer, double lr, double gradient_scale) {

@@ -1,19 +1,12 @@
 // The known bugs of gradient sums that tests plant to see them caught.
-#include <algorithm>
-
+#include "core/kernels/elementwise.h"
 #include "parallel/dp/gradient_sync.h"
 
 namespace troupe {
 namespace {
 
 void scale(const Tensor& tensor, double factor) {
-  for (int64_t i = 0; i < tensor.elements(); ++i) {
-    if (tensor.dtype() == DType::f64) {
-      tensor.data<double>()[i] *= factor;
-    } else {
-      tensor.data<float>()[i] *= static_cast<float>(factor);
-    }
-  }
+  kernels::affine(tensor.stream(), tensor.view(), factor, 0.0, tensor.view());
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include "parallel/dp/sharded_parameters.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/error.h"
+#include "core/kernels/elementwise.h"
 
 namespace troupe {
 namespace {
@@ -13,7 +13,7 @@ Tensor flat(const Tensor& tensor, int64_t begin, int64_t count) {
 }
 
 void copy(const Tensor& from, const Tensor& to) {
-  if (from.elements() > 0) std::memcpy(to.view().data, from.view().data, from.bytes());
+  if (from.elements() > 0) kernels::copy(to.stream(), from.view(), to.view());
 }
 
 }  // namespace

@@ -32,18 +32,16 @@ TokenContext part_of(const TokenContext& batch, int64_t first, int64_t count) {
   const int64_t begin = first * batch.seq_len;
   const int64_t end = (first + count) * batch.seq_len;
   out.token_ids = batch.token_ids.strided(Shape{end - begin}, Shape{1}, begin);
-  if (batch.valid.defined()) out.valid = batch.valid.strided(Shape{end - begin}, Shape{1}, begin);
+  if (!batch.valid.empty())
+    out.valid.assign(batch.valid.begin() + begin, batch.valid.begin() + end);
   return out;
 }
 
 void pad(TokenContext& batch, const std::vector<int64_t>& tokens) {
-  if (!batch.valid.defined()) {
-    batch.valid = Tensor::empty(Shape{batch.tokens()}, DType::u8, test_device());
-    for (int64_t t = 0; t < batch.tokens(); ++t) batch.valid.data<uint8_t>()[t] = 1;
-  }
+  if (batch.valid.empty()) batch.valid.assign(static_cast<size_t>(batch.tokens()), 1);
   for (const int64_t t : tokens) {
-    batch.global_tokens -= batch.valid.data<uint8_t>()[t];
-    batch.valid.data<uint8_t>()[t] = 0;
+    batch.global_tokens -= batch.valid[static_cast<size_t>(t)];
+    batch.valid[static_cast<size_t>(t)] = 0;
   }
 }
 

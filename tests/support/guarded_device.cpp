@@ -195,7 +195,7 @@ void GuardedDevice::fill(void* to, int byte, size_t bytes) {
   std::memset(const_cast<std::byte*>(reachable(to, bytes)), byte, bytes);
 }
 
-std::shared_ptr<Device> test_device(int threads) {
+std::shared_ptr<Device> chosen_device(int threads) {
   const char* wanted = std::getenv("TROUPE_TEST_DEVICE");
   if (wanted != nullptr && std::string_view(wanted) == "guarded")
     return GuardedDevice::make(threads);

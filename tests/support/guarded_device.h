@@ -69,6 +69,6 @@ class GuardedDevice final : private TwoMappings, public Device {
 
 // The device on which a test runs: the CPU's, or a guarded one where the environment says
 // TROUPE_TEST_DEVICE=guarded.
-std::shared_ptr<Device> test_device(int threads = 1);
+std::shared_ptr<Device> chosen_device(int threads = 1);
 
 }  // namespace troupe::testing

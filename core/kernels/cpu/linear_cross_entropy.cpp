@@ -16,7 +16,17 @@
 #include "core/kernels/dispatch.h"
 
 namespace troupe::kernels::cpu {
+
+void affine(Stream& stream, View in, double factor, double offset, View out);  // elementwise.cpp
+
 namespace {
+
+// f(a zero of the type); f32 or f64.
+template <typename F>
+void by_precision(const View& x, F&& f) {
+  if (x.dtype == DType::f64) return f(double{});
+  f(float{});
+}
 
 constexpr int64_t kVocabularyTile = 512;
 
@@ -243,6 +253,65 @@ void vocabulary_part(Stream& stream, View x, const WeightOperand& head, View tar
   }
 }
 
+void join_vocabulary(Stream& /*stream*/, View gathered, View logsumexp, View wanted) {
+  const int64_t tokens = logsumexp.elements();
+  const int64_t ranks = gathered.dim(0);
+  by_precision(logsumexp, [&](auto zero) {
+    using T = decltype(zero);
+    const T* parts = gathered.as<T>();
+    for (int64_t t = 0; t < tokens; ++t) {
+      T largest = -std::numeric_limits<T>::infinity();
+      for (int64_t r = 0; r < ranks; ++r) largest = std::max(largest, parts[2 * r * tokens + t]);
+      T sum = 0;
+      T target = 0;
+      for (int64_t r = 0; r < ranks; ++r) {
+        sum += std::exp(parts[2 * r * tokens + t] - largest);
+        target += parts[(2 * r + 1) * tokens + t];
+      }
+      logsumexp.as<T>()[t] = largest + std::log(sum);
+      wanted.as<T>()[t] = target;
+    }
+  });
+}
+
+void clear_uncounted(Stream& /*stream*/, View targets, View coefficient) {
+  by_precision(coefficient, [&](auto zero) {
+    for (int64_t t = 0; t < targets.elements(); ++t) {
+      if (targets.as<int32_t>()[t] < 0) coefficient.as<decltype(zero)>()[t] = 0;
+    }
+  });
+}
+
+void subtract_counted(Stream& /*stream*/, View a, View b, View targets, View out) {
+  by_precision(out, [&](auto zero) {
+    using T = decltype(zero);
+    for (int64_t t = 0; t < out.elements(); ++t) {
+      const bool counted = targets.as<int32_t>()[t] >= 0;
+      const double value = static_cast<double>(a.as<T>()[t]) - static_cast<double>(b.as<T>()[t]);
+      out.as<T>()[t] = static_cast<T>(counted ? value : 0.0);
+    }
+  });
+}
+
+void weighted_sum(Stream& /*stream*/, View nll, View targets, View coefficient, View out) {
+  by_precision(nll, [&](auto zero) {
+    using T = decltype(zero);
+    double total = 0;
+    for (int64_t t = 0; t < nll.elements(); ++t) {
+      if (targets.as<int32_t>()[t] < 0) continue;
+      total += static_cast<double>(coefficient.as<T>()[t]) * static_cast<double>(nll.as<T>()[t]);
+    }
+    *out.as<T>() = static_cast<T>(total);
+  });
+}
+
+void scale_by(Stream& stream, View factor, View x) {
+  by_precision(factor, [&](auto zero) {
+    const auto by = static_cast<double>(*factor.as<decltype(zero)>());
+    if (by != 1.0) cpu::affine(stream, x, by, 0.0, x);
+  });
+}
+
 }  // namespace troupe::kernels::cpu
 
 namespace troupe::kernels {
@@ -272,5 +341,23 @@ void vocabulary_part(Stream& stream, View x, const WeightOperand& head, View tar
                      View logsumexp, View wanted) {
   on_device<cpu::vocabulary_part>(stream, x, head, targets, logsumexp, wanted);
 }
+
+void join_vocabulary(Stream& stream, View gathered, View logsumexp, View wanted) {
+  on_device<cpu::join_vocabulary>(stream, gathered, logsumexp, wanted);
+}
+
+void clear_uncounted(Stream& stream, View targets, View coefficient) {
+  on_device<cpu::clear_uncounted>(stream, targets, coefficient);
+}
+
+void subtract_counted(Stream& stream, View a, View b, View targets, View out) {
+  on_device<cpu::subtract_counted>(stream, a, b, targets, out);
+}
+
+void weighted_sum(Stream& stream, View nll, View targets, View coefficient, View out) {
+  on_device<cpu::weighted_sum>(stream, nll, targets, coefficient, out);
+}
+
+void scale_by(Stream& stream, View factor, View x) { on_device<cpu::scale_by>(stream, factor, x); }
 
 }  // namespace troupe::kernels

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/kernels/cpu/ordered_sum.h"
 #include "core/kernels/cpu/row_access.h"
 #include "core/kernels/dispatch.h"
 
@@ -82,10 +83,28 @@ void sum_middle(Stream& stream, View in, View out) {
   sum_middle_as<float>(stream, in, out);
 }
 
+void sum_in_order(Stream& stream, std::span<const Part> parts, View out) {
+  constexpr int64_t kSumPiece = 32768;  // elements that one thread adds at a time
+  const auto size = static_cast<int64_t>(size_of(out.dtype));
+  const int64_t count = out.elements();
+  parallel_for(stream, (count + kSumPiece - 1) / kSumPiece, [&](int64_t piece) {
+    const int64_t begin = piece * kSumPiece;
+    std::vector<const void*> in;
+    for (const Part& part : parts)
+      in.push_back(static_cast<const std::byte*>(part.x.data) + begin * size);
+    ordered_sum(out.dtype, in, static_cast<std::byte*>(out.data) + begin * size,
+                std::min(kSumPiece, count - begin));
+  });
+}
+
 }  // namespace troupe::kernels::cpu
 
 namespace troupe::kernels {
 
 void sum_middle(Stream& stream, View in, View out) { on_device<cpu::sum_middle>(stream, in, out); }
+
+void sum_in_order(Stream& stream, std::span<const Part> parts, View out) {
+  on_device<cpu::sum_in_order>(stream, parts, out);
+}
 
 }  // namespace troupe::kernels

@@ -88,6 +88,22 @@ void dots_as(Stream& stream, View a, View a_rows, View b, View b_rows, View out)
   });
 }
 
+// f(a zero of the type)
+template <typename F>
+void by_type(const View& x, F f) {
+  if (x.dtype == DType::f64) return f(double{});
+  if (x.dtype == DType::f32) return f(float{});
+  f(BF16{});
+}
+
+// f(i, row, index[i]) for the elements of index [R, K].
+template <typename F>
+void for_index(const View& index, F f) {
+  const int64_t k = index.dim(1);
+  const auto* at = index.as<int32_t>();
+  for (int64_t i = 0; i < index.elements(); ++i) f(i, i / k, at[i]);
+}
+
 }  // namespace
 
 void gather_rows(Stream& stream, View table, View ids, View out) {
@@ -106,6 +122,62 @@ void combine_rows(Stream& stream, View x, View offsets, View rows, View weights,
 void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out) {
   if (a.dtype == DType::f64) return dots_as<double>(stream, a, a_rows, b, b_rows, out);
   dots_as<float>(stream, a, a_rows, b, b_rows, out);
+}
+
+void check_rows(Stream& /*stream*/, const char* op, View rows, int64_t lowest, int64_t count) {
+  const auto* data = rows.as<int32_t>();
+  for (int64_t i = 0, n = rows.elements(); i < n; ++i) {
+    require(data[i] >= lowest && data[i] < count, "{}: row index {} at {}, there are {} rows", op,
+            data[i], i, count);
+  }
+}
+
+void row_owners(Stream& /*stream*/, View offsets, View owners) {
+  const auto* begin = offsets.as<int32_t>();
+  auto* owner = owners.as<int32_t>();
+  for (int64_t t = 0, count = offsets.elements() - 1; t < count; ++t)
+    std::fill(owner + begin[t], owner + begin[t + 1], static_cast<int32_t>(t));
+}
+
+void take_entries(Stream& /*stream*/, View from, View entries, View out) {
+  const auto* entry = entries.as<int32_t>();
+  const auto take = [&](auto* source, auto* to) {
+    for (int64_t i = 0; i < entries.elements(); ++i) to[i] = source[entry[i]];
+  };
+  if (from.dtype == DType::f64) return take(from.as<double>(), out.as<double>());
+  if (from.dtype == DType::i32) return take(from.as<int32_t>(), out.as<int32_t>());
+  take(from.as<float>(), out.as<float>());
+}
+
+void rows_in_part(Stream& /*stream*/, View ids, int64_t first, int64_t count, View out) {
+  for (int64_t i = 0; i < ids.elements(); ++i) {
+    const int64_t id = key_at(ids, i);
+    const bool here = id >= first && id < first + count;
+    out.as<int32_t>()[i] = here ? static_cast<int32_t>(id - first) : -1;
+  }
+}
+
+void take_along_rows(Stream& /*stream*/, View x, View index, View out) {
+  by_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    for_index(index, [&, from = x.as<T>(), to = out.as<T>()](int64_t i, int64_t row, int64_t at) {
+      to[i] = from[row * x.dim(1) + at];
+    });
+  });
+}
+
+void take_along_rows_gradient(Stream& /*stream*/, View dy, View index, View dx) {
+  by_type(dy, [&](auto zero) {
+    using T = decltype(zero);
+    for_index(index, [&, from = dy.as<T>(), to = dx.as<T>()](int64_t i, int64_t row, int64_t at) {
+      T& target = to[row * dx.dim(1) + at];
+      if constexpr (std::is_same_v<T, BF16>) {
+        target = BF16(static_cast<float>(target) + static_cast<float>(from[i]));
+      } else {
+        target += from[i];
+      }
+    });
+  });
 }
 
 void group_by_key(Stream& /*stream*/, View keys, int64_t count, View offsets, View order) {
@@ -148,6 +220,30 @@ void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out
 
 void group_by_key(Stream& stream, View keys, int64_t count, View offsets, View order) {
   on_device<cpu::group_by_key>(stream, keys, count, offsets, order);
+}
+
+void check_rows(Stream& stream, const char* op, View rows, int64_t lowest, int64_t count) {
+  on_device<cpu::check_rows>(stream, op, rows, lowest, count);
+}
+
+void row_owners(Stream& stream, View offsets, View owners) {
+  on_device<cpu::row_owners>(stream, offsets, owners);
+}
+
+void take_entries(Stream& stream, View from, View entries, View out) {
+  on_device<cpu::take_entries>(stream, from, entries, out);
+}
+
+void rows_in_part(Stream& stream, View ids, int64_t first, int64_t count, View out) {
+  on_device<cpu::rows_in_part>(stream, ids, first, count, out);
+}
+
+void take_along_rows(Stream& stream, View x, View index, View out) {
+  on_device<cpu::take_along_rows>(stream, x, index, out);
+}
+
+void take_along_rows_gradient(Stream& stream, View dy, View index, View dx) {
+  on_device<cpu::take_along_rows_gradient>(stream, dy, index, dx);
 }
 
 }  // namespace troupe::kernels

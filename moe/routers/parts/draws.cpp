@@ -1,6 +1,7 @@
 #include "moe/routers/parts/draws.h"
 
 #include "core/device/cpu/parallel_for.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -11,17 +12,19 @@ Tensor fill_rows(const TokenContext& context, int64_t rows, Token&& token, int64
                  DType dtype, const std::shared_ptr<Device>& device, F&& value) {
   Tensor out = Tensor::empty(Shape{rows, columns}, dtype, device);
   constexpr int64_t kRows = 64;
+  HostBytes host(out, HostAccess::write);
   parallel_for(device->stream(), (rows + kRows - 1) / kRows, [&](int64_t piece) {
     const int64_t end = std::min(rows, (piece + 1) * kRows);
     for (int64_t t = piece * kRows; t < end; ++t) {
       const uint64_t index = context.draw_index(token(t));
       if (dtype == DType::f64) {
-        value(index, out.data<double>() + t * columns);
+        value(index, reinterpret_cast<double*>(host.data()) + t * columns);
       } else {
-        value(index, out.data<float>() + t * columns);
+        value(index, reinterpret_cast<float*>(host.data()) + t * columns);
       }
     }
   });
+  host.upload();
   return out;
 }
 

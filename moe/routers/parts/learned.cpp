@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/device/cpu/parallel_for.h"
 #include "core/ops/wide_linear.h"
+#include "core/tensor/host_memory.h"
 #include "moe/routers/parts/select.h"
 
 namespace troupe {
@@ -52,15 +53,16 @@ Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias,
   const int64_t tokens = context.tokens();
   std::vector<int32_t> chosen(static_cast<size_t>(tokens * choices));
   constexpr int64_t kRows = 128;
+  const HostBytes scores(scores_TE, HostAccess::read);
   parallel_for(scores_TE.stream(), (tokens + kRows - 1) / kRows, [&](int64_t piece) {
     const int64_t begin = piece * kRows;
     const int64_t end = std::min(tokens, begin + kRows);
     if (scores_TE.dtype() == DType::f64) {
-      choose_rows(scores_TE.data<double>(), bias, begin, end, experts, choices, context,
-                  chosen.data());
+      choose_rows(reinterpret_cast<const double*>(scores.data()), bias, begin, end, experts,
+                  choices, context, chosen.data());
     } else {
-      choose_rows(scores_TE.data<float>(), bias, begin, end, experts, choices, context,
-                  chosen.data());
+      choose_rows(reinterpret_cast<const float*>(scores.data()), bias, begin, end, experts, choices,
+                  context, chosen.data());
     }
   });
   Assignment out = empty_assignment(experts);

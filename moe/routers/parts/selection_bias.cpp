@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "core/kernels/elementwise.h"
 
 namespace troupe {
 namespace {
@@ -25,16 +26,14 @@ void SelectionBias::move(std::span<const int64_t> counts) {
   require(static_cast<int64_t>(counts.size()) == experts, "{} counts for {} experts", counts.size(),
           experts);
   const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-  for (int64_t e = 0; e < experts; ++e) {
+  std::vector<double> steps;
+  for (const int64_t count : counts) {
     // sign(mean - count) in integers: exact, so that a tie is a tie.
-    const int64_t below_mean = total - counts[static_cast<size_t>(e)] * experts;
-    const double step = below_mean > 0 ? rate_ : below_mean < 0 ? -rate_ : 0.0;
-    if (bias_.dtype() == DType::f64) {
-      bias_.data<double>()[e] += step;
-    } else {
-      bias_.data<float>()[e] += static_cast<float>(step);
-    }
+    const int64_t below_mean = total - count * experts;
+    steps.push_back(below_mean > 0 ? rate_ : below_mean < 0 ? -rate_ : 0.0);
   }
+  const Tensor by = Tensor::from(steps, bias_.shape(), bias_.dtype(), bias_.device());
+  kernels::add(bias_.stream(), bias_.view(), by.view(), bias_.view());
 }
 
 void SelectionBias::state(State& state) const {

@@ -6,6 +6,7 @@
 #include "core/kernels/elementwise.h"
 #include "core/ops/attention.h"
 #include "core/ops/raw.h"
+#include "core/tensor/host_memory.h"
 #include "tests/core/ops/gradient_check.h"
 
 namespace troupe::testing {
@@ -23,14 +24,14 @@ struct PartMask {
   PartMask(int64_t batch, int64_t queries, int64_t window, int64_t part_begin, int64_t part_end)
       : first(Tensor::empty({batch, queries}, DType::i32, test_device())),
         end(Tensor::empty({batch, queries}, DType::i32, test_device())) {
+    const auto begins = host_output<int32_t>(first);
+    const auto ends = host_output<int32_t>(end);
     for (int64_t i = 0; i < batch * queries; ++i) {
       const int64_t s = i % queries;
       const int64_t from = window > 0 ? s - window + 1 : 0;
       const int64_t size = part_end - part_begin;
-      first.data<int32_t>()[i] =
-          static_cast<int32_t>(std::clamp<int64_t>(from - part_begin, 0, size));
-      end.data<int32_t>()[i] =
-          static_cast<int32_t>(std::clamp<int64_t>(s + 1 - part_begin, 0, size));
+      begins[i] = static_cast<int32_t>(std::clamp<int64_t>(from - part_begin, 0, size));
+      ends[i] = static_cast<int32_t>(std::clamp<int64_t>(s + 1 - part_begin, 0, size));
     }
   }
   kernels::AttentionMask mask() const { return {first.view(), end.view()}; }

@@ -8,7 +8,9 @@
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/ops/view.h"
+#include "core/tensor/host_memory.h"
 #include "tests/core/ops/gradient_check.h"
+#include "tests/support/guarded_device.h"
 
 namespace troupe::testing {
 namespace {
@@ -136,7 +138,7 @@ TEST(Attention, ADocumentIsAttendedAsIfAlone) {
     AttentionOptions options = options_for(c);
     options.window = window;
     const Tensor whole = attention(in[0], in[1], in[2], options);
-    const auto* ids = options.documents.data<int32_t>();
+    const auto ids = host_copy<int32_t>(options.documents);
     for (int64_t b = 0; b < c.batch; ++b) {
       int64_t begin = 0;
       for (int64_t end = 1; end <= c.queries; ++end) {
@@ -182,7 +184,7 @@ TEST(Attention, ThreadsDoNotChangeBits) {
   const Case c{2, 150, 4, 2, 32};
   for (DType dtype : {DType::f32, DType::bf16}) {
     const auto on = [&](int threads) {
-      const auto device = Device::cpu(threads);
+      const auto device = testing::chosen_device(threads);
       std::vector<Tensor> in;
       for (const Tensor& x : inputs_for(c, dtype)) {
         in.push_back(Tensor::from(x.values(), x.shape(), dtype, device));
@@ -215,9 +217,9 @@ TEST(Attention, FutureTokensChangeNothing) {
   const Case c{1, 100, 2, 1, 16};
   std::vector<Tensor> in = inputs_for(c, DType::f32);
   const std::vector<double> before = attention(in[0], in[1], in[2]).values();
-  for (int64_t i = 70 * 16; i < 100 * 16; ++i) {
-    in[1].data<float>()[i] = 1e6F;
-    in[2].data<float>()[i] = -1e6F;
+  for (const auto& [which, value] : {std::pair{1, 1e6F}, {2, -1e6F}}) {
+    const auto elements = host_update<float>(in[static_cast<size_t>(which)]);
+    for (int64_t i = 70 * 16; i < 100 * 16; ++i) elements[i] = value;
   }
   const std::vector<double> after = attention(in[0], in[1], in[2]).values();
   for (size_t i = 0; i < 70 * 2 * 16; ++i) EXPECT_EQ(before[i], after[i]);
@@ -246,7 +248,7 @@ TEST(Attention, OffsetAndDecodeContinueTheSequence) {
 
 TEST(Attention, MemoryIsLinearInTheSequence) {
   const auto peak_of = [](int64_t length) {
-    const auto device = Device::cpu(1);
+    const auto device = testing::chosen_device(1);
     const Tensor x = Tensor::full({1, length, 1, 16}, DType::f32, 0.5, device);
     device->reset_peak();
     const Tensor out = attention(leaf(x, [](Tensor) {}), x, x);

@@ -10,6 +10,7 @@
 #include "core/ops/reduce.h"
 #include "core/ops/view.h"
 #include "tests/core/ops/gradient_check.h"
+#include "tests/support/guarded_device.h"
 
 namespace troupe::testing {
 namespace {
@@ -156,8 +157,8 @@ TEST(Elementwise, StridesDoNotChangeBits) {
 
 TEST(Elementwise, ThreadsDoNotChangeBits) {
   const std::vector<double> values = random_tensor({300, 701}, 7).values();
-  const Tensor one = Tensor::from(values, {300, 701}, DType::f32, Device::cpu(1));
-  const Tensor four = Tensor::from(values, {300, 701}, DType::f32, Device::cpu(4));
+  const Tensor one = Tensor::from(values, {300, 701}, DType::f32, testing::chosen_device(1));
+  const Tensor four = Tensor::from(values, {300, 701}, DType::f32, testing::chosen_device(4));
   EXPECT_EQ(sum(silu(one)).item(), sum(silu(four)).item());
   EXPECT_EQ(sum(one, 0).values(), sum(four, 0).values());
   EXPECT_EQ(sum(one, 1).values(), sum(four, 1).values());

@@ -8,6 +8,8 @@
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
 #include "core/ops/view.h"
+#include "core/tensor/host_memory.h"
+#include "tests/support/guarded_device.h"
 
 namespace troupe::testing {
 namespace {
@@ -30,13 +32,14 @@ double error_of(double numeric, double given) {
 }
 
 // Central difference of the weighted sum when element i of `x` moves.
-double central_difference(const std::function<double()>& value, double* x) {
-  const double before = *x;
-  *x = before + kStep;
+double central_difference(const std::function<double()>& value, const Tensor& x, int64_t i) {
+  const auto put = [&](double element) { host_update<double>(x)[i] = element; };
+  const double before = host_copy<double>(x)[i];
+  put(before + kStep);
   const double above = value();
-  *x = before - kStep;
+  put(before - kStep);
   const double below = value();
-  *x = before;
+  put(before);
   return (above - below) / (2 * kStep);
 }
 
@@ -107,9 +110,9 @@ Gradients numeric_gradients(const Function& f, const std::vector<Tensor>& inputs
   for (const Tensor& input : inputs) values.push_back(copy_of(input));
   Gradients numeric(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
-    auto* data = values[i].data<double>();
     for (int64_t j = 0; j < values[i].elements(); ++j) {
-      numeric[i].push_back(central_difference([&] { return weighted_sum(f(values)); }, data + j));
+      numeric[i].push_back(
+          central_difference([&] { return weighted_sum(f(values)); }, values[i], j));
     }
   }
   return numeric;
@@ -136,10 +139,9 @@ Gradients numeric_gradients(const std::function<Tensor()>& f,
       parameter->value_changed();
       return weighted_sum(f());
     };
-    auto* data = parameter->value().data<double>();
     numeric.emplace_back();
     for (int64_t j = 0; j < parameter->value().elements(); ++j) {
-      numeric.back().push_back(central_difference(value, data + j));
+      numeric.back().push_back(central_difference(value, parameter->value(), j));
     }
     parameter->value_changed();
   }
@@ -152,7 +154,7 @@ constexpr Mutant kMutants[] = {Mutant::negated, Mutant::doubled, Mutant::missing
 
 const std::shared_ptr<Device>& test_device() {
   // One thread: that more threads give the same bits is tested on its own.
-  static const std::shared_ptr<Device> device = Device::cpu(1);
+  static const std::shared_ptr<Device> device = chosen_device(1);
   return device;
 }
 
@@ -171,12 +173,11 @@ std::unique_ptr<Parameter> random_parameter(const Shape& shape, uint64_t key, DT
       std::make_unique<Parameter>("test.weight", Layout::replicated(shape, MeshKind::attention, {}),
                                   Box{start, shape}, compute, Init{}, true, test_device());
   const std::vector<double> values = random_tensor(shape, key, 1.0, offset).values();
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (wide(compute) == DType::f64) {
-      parameter->value().data<double>()[i] = values[i];
-    } else {
-      parameter->value().data<float>()[i] = static_cast<float>(values[i]);
-    }
+  if (wide(compute) == DType::f64) {
+    std::copy(values.begin(), values.end(), host_output<double>(parameter->value()).data());
+  } else {
+    std::transform(values.begin(), values.end(), host_output<float>(parameter->value()).data(),
+                   [](double value) { return static_cast<float>(value); });
   }
   parameter->value_changed();
   return parameter;

@@ -10,6 +10,7 @@
 #include "core/ops/view.h"
 #include "tests/core/ops/gradient_check.h"
 #include "tests/core/ops/parameters.h"
+#include "tests/support/guarded_device.h"
 
 namespace troupe::testing {
 namespace {
@@ -178,7 +179,7 @@ TEST(Products, SameBitsWithOneTwoAndFourThreads) {
   for (DType type : {DType::f64, DType::f32, DType::bf16}) {
     std::vector<std::vector<double>> results;
     for (int threads : {1, 2, 4}) {
-      const auto device = Device::cpu(threads);
+      const auto device = testing::chosen_device(threads);
       const auto bank = random_parameter({4, 192, 64}, 7, type, device);
       const auto weight = random_parameter({64, 192}, 8, type, device);
       const Tensor values = random_tensor({400, 64}, 1);

@@ -13,6 +13,7 @@
 #include "core/ops/view.h"
 #include "tests/core/ops/gradient_check.h"
 #include "tests/core/ops/parameters.h"
+#include "tests/support/guarded_device.h"
 
 namespace troupe::testing {
 namespace {
@@ -177,7 +178,7 @@ TEST(SwigluExperts, SameBitsWithOneTwoAndFourThreads) {
   for (DType type : {DType::f64, DType::f32, DType::bf16}) {
     std::vector<std::vector<double>> results;
     for (int threads : {1, 2, 4}) {
-      const auto device = Device::cpu(threads);
+      const auto device = testing::chosen_device(threads);
       const Experts e = experts(4, 128, 64, type, device);
       const auto on_device = [&](const Shape& shape, uint64_t key, DType dtype) {
         return cast(Tensor::from(random_tensor(shape, key).values(), shape, DType::f64, device),
@@ -207,7 +208,7 @@ TEST(SwigluExperts, SameBitsOnRanksThatAreThreads) {
   const std::vector<double> x_values = random_tensor({147, 64}, 1).values();
   for (auto& result : results) {
     ranks.emplace_back([&] {
-      const auto device = Device::cpu(1);
+      const auto device = testing::chosen_device(1);
       const Experts e = experts(4, 64, 64, DType::f32, device);
       for (int step = 0; step < 3; ++step) {
         const Tensor x = Tensor::from(x_values, {147, 64}, DType::f32, device);

@@ -7,6 +7,7 @@
 #include "core/base/random.h"
 #include "core/ops/embedding.h"
 #include "core/ops/linear_cross_entropy.h"
+#include "core/tensor/host_memory.h"
 #include "tests/core/ops/gradient_check.h"
 #include "tests/core/ops/parameters.h"
 
@@ -83,8 +84,9 @@ void check_loss(const std::vector<int64_t>& cuts, int64_t tokens) {
     const Tensor loss = linear_cross_entropy(
         leaf(x, [&](Tensor g) { part_dx = g; }), *heads[p], targets, scale, {},
         [&](const Tensor& logsumexp, const Tensor& wanted) {
-          std::copy(joined.logsumexp.begin(), joined.logsumexp.end(), logsumexp.data<double>());
-          std::copy(joined.wanted.begin(), joined.wanted.end(), wanted.data<double>());
+          std::copy(joined.logsumexp.begin(), joined.logsumexp.end(),
+                    host_output<double>(logsumexp).data());
+          std::copy(joined.wanted.begin(), joined.wanted.end(), host_output<double>(wanted).data());
         });
     EXPECT_NEAR(loss.item(), whole_loss.item(), 1e-12);
     backward(loss);

@@ -1,10 +1,10 @@
-#include "parallel/comm/rank_order_sum.h"
+#include "core/kernels/cpu/ordered_sum.h"
 
 #include <algorithm>
 
 #include "core/base/error.h"
 
-namespace troupe {
+namespace troupe::kernels::cpu {
 namespace {
 
 constexpr int64_t kBlock = 1024;
@@ -27,7 +27,7 @@ void sum_blocks(const std::vector<const void*>& in, T* out, int64_t elements) {
 
 }  // namespace
 
-void rank_order_sum(DType dtype, const std::vector<const void*>& in, void* out, int64_t elements) {
+void ordered_sum(DType dtype, const std::vector<const void*>& in, void* out, int64_t elements) {
   switch (dtype) {
     case DType::f64:
       return sum_blocks<double, double>(in, static_cast<double*>(out), elements);
@@ -42,7 +42,7 @@ void rank_order_sum(DType dtype, const std::vector<const void*>& in, void* out, 
     case DType::u8:
       break;
   }
-  fail(ExitCode::internal, "sums over ranks of {} are not defined", name(dtype));
+  fail(ExitCode::internal, "sums in order of {} are not defined", name(dtype));
 }
 
-}  // namespace troupe
+}  // namespace troupe::kernels::cpu
