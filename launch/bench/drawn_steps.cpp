@@ -21,7 +21,7 @@ DrawnSteps::DrawnSteps(const RunConfig& config, const std::shared_ptr<Communicat
       mesh_(config.parallel, world),
       engine_(setup_of(config, steps), mesh_, device) {}
 
-DrawnSteps::Timed DrawnSteps::take(const std::vector<std::vector<Assignment>>& routing) {
+DrawnSteps::Timed DrawnSteps::take(const std::vector<std::vector<SparseAssignment>>& routing) {
   std::vector<TokenBatch> batches;
   for (int64_t micro = 0; micro < engine_.micro_batches(); ++micro) {
     batches.push_back(drawn_batch(config_.model, taken_, config_.train.global_batch,

@@ -22,7 +22,7 @@ class DrawnSteps {
   };
   // The next step. Its tokens are made before the clock starts: a training run reads them from
   // memory. routing: as of made_up_routing; empty: the router decides. Collective.
-  Timed take(const std::vector<std::vector<Assignment>>& routing);
+  Timed take(const std::vector<std::vector<SparseAssignment>>& routing);
 
   TrainingEngine& engine() { return engine_; }
   int64_t taken() const { return taken_; }

@@ -6,10 +6,10 @@
 
 namespace troupe {
 
-std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config,
-                                                     const std::string& routing,
-                                                     TrainingEngine& engine) {
-  std::vector<std::vector<Assignment>> out;
+std::vector<std::vector<SparseAssignment>> made_up_routing(const RunConfig& config,
+                                                           const std::string& routing,
+                                                           TrainingEngine& engine) {
+  std::vector<std::vector<SparseAssignment>> out;
   if (routing == "natural") return out;
   const auto kind = routing == "zipf" ? SyntheticRouting::zipf : SyntheticRouting::balanced;
   const int64_t tokens = config.train.micro_batch * config.model.seq_len;

@@ -13,8 +13,8 @@ namespace troupe {
 // routing: balanced or zipf (expert e has a share of 1 / (e + 1)), as in bench.routing. One
 // assignment for every micro-batch and MoE layer of this rank's stage; empty for natural, where the
 // router decides.
-std::vector<std::vector<Assignment>> made_up_routing(const RunConfig& config,
-                                                     const std::string& routing,
-                                                     TrainingEngine& engine);
+std::vector<std::vector<SparseAssignment>> made_up_routing(const RunConfig& config,
+                                                           const std::string& routing,
+                                                           TrainingEngine& engine);
 
 }  // namespace troupe

@@ -147,7 +147,7 @@ class LayerCase : public Case {
     out.seed = 1;
     return out;
   }
-  void count_rows(const Assignment& assignment) {
+  void count_rows(const SparseAssignment& assignment) {
     const Placement placement = Placement::identity(NodesLayer::kExperts, mesh_.all().size());
     const std::vector<int32_t> token = assignment.pair_tokens();
     std::set<std::pair<int32_t, int32_t>> ranks;

@@ -16,7 +16,7 @@ namespace {
 // One kind of routing, over the rounds.
 struct Kind {
   std::string name;
-  std::vector<std::vector<Assignment>> assignments;
+  std::vector<std::vector<SparseAssignment>> assignments;
   std::vector<double> times{};  // ms
   StepMetrics last{};
 };

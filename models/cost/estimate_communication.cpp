@@ -160,11 +160,14 @@ class RankTraffic {
         attention_rows_ * (at(Axis::tp) + 1) / tp - attention_rows_ * at(Axis::tp) / tp;
     for (const auto& moe : layers_) {
       if (!moe) continue;
-      for (const RouterMatrix& matrix :
-           router_matrices(*find_router(moe->router), moe->router_options, moe->experts)) {
-        out_.add_each(
-            "router rows", group({Axis::cp, Axis::tp}),
-            micro_batches_ * forwards_ * own * matrix.rows * bytes_of(moe->router_precision));
+      RouterInputs inputs;
+      inputs.experts = moe->experts;
+      inputs.dim = model_.dim;
+      for (const ParameterSpec& matrix :
+           router_parameters(*find_router(moe->router), moe->router_options, inputs)) {
+        const int64_t rows = matrix.layout.global[0];
+        out_.add_each("router rows", group({Axis::cp, Axis::tp}),
+                      micro_batches_ * forwards_ * own * rows * bytes_of(moe->router_precision));
       }
       if (config_.parallel.sp) continue;
       out_.add_each("activations", group({Axis::tp}),
@@ -179,7 +182,7 @@ class RankTraffic {
     int64_t terms = 0;
     for (const auto& moe : model_.moe) {
       if (!moe) continue;
-      all.add(moe->experts);
+      all.add(no_stats(*moe));
       terms += static_cast<int64_t>(moe->balance.size());
     }
     counters(all, dp);
@@ -189,7 +192,7 @@ class RankTraffic {
     bool waits = false;
     for (const auto& moe : layers_) {
       if (!moe) continue;
-      own.add(moe->experts);
+      own.add(no_stats(*moe));
       waits = waits || std::any_of(moe->balance.begin(), moe->balance.end(), waits_for_batch);
     }
     if (waits) counters(own, dp);
@@ -201,9 +204,11 @@ class RankTraffic {
   struct Counters {
     int64_t integers = 0;
     int64_t reals = 0;
-    void add(int64_t experts) {
-      integers += 3 * experts + 2;
-      reals += 2 * experts + 1;
+    void add(const RouterStats& layer) {
+      integers += 3 * layer.experts() + 2;
+      const size_t probabilities = layer.probability_sum.size();
+      reals += static_cast<int64_t>(probabilities + (probabilities > 0 ? 1 : 0));
+      reals += static_cast<int64_t>(layer.load_sum.size());
     }
   };
   void counters(const Counters& counters, const RankGroup& over) {

@@ -10,7 +10,7 @@ namespace troupe {
 StageWork::StageWork(const Inputs& inputs, int64_t step, const Batches& batch, const Replay* replay)
     : inputs_(inputs), step_(step), batch_(batch), replay_(replay) {
   for (const MoELayer* layer : inputs_.model.moe_layers()) {
-    stats_.push_back(RouterStats::zeros(layer->config().experts));
+    stats_.push_back(no_stats(layer->config()));
   }
   const auto micro_batches = static_cast<size_t>(inputs_.pipeline.micro_batches);
   terms_.resize(micro_batches);
@@ -57,7 +57,7 @@ Tensor StageWork::forward(int chunk, int64_t micro, const Tensor& x_TD) {
   }
   const MicroBatch& at = loaded_.at(micro);
   auto& terms = terms_[static_cast<size_t>(micro)];
-  const std::vector<Assignment>* replay =
+  const std::vector<SparseAssignment>* replay =
       replay_ != nullptr ? &replay_->at(static_cast<size_t>(micro)) : nullptr;
   std::vector<RoutingRecord> routing;
   Tensor value = inputs_.model.forward_chunk(chunk, x_TD, at.stream, &routing, replay);

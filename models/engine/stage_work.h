@@ -30,7 +30,8 @@ class StageWork final : public PipelineStage {
     bool keep_assignments;
   };
   using Batches = std::function<TokenBatch(int64_t micro)>;
-  using Replay = std::vector<std::vector<Assignment>>;  // [micro-batch][MoE layer of this rank]
+  using Replay =
+      std::vector<std::vector<SparseAssignment>>;  // [micro-batch][MoE layer of this rank]
 
   StageWork(const Inputs& inputs, int64_t step, const Batches& batch, const Replay* replay);
 

@@ -164,7 +164,8 @@ PipelineReport TrainingEngine::report(const std::vector<ChunkTime>& stages, doub
 }
 
 StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
-                                StepVote vote, const std::vector<std::vector<Assignment>>* replay) {
+                                StepVote vote,
+                                const std::vector<std::vector<SparseAssignment>>* replay) {
   StepResult result = attempt(step, batch, vote, replay);
   if (!result.updated) {
     fail(ExitCode::numbers, "step {}: the loss is {} and the gradient norm {}", step + 1,
@@ -176,10 +177,10 @@ StepResult TrainingEngine::step(int64_t step, const std::function<TokenBatch(int
 StepResult TrainingEngine::attempt(int64_t step,
                                    const std::function<TokenBatch(int64_t micro)>& batch,
                                    StepVote vote,
-                                   const std::vector<std::vector<Assignment>>* replay) {
+                                   const std::vector<std::vector<SparseAssignment>>* replay) {
   StepResult result;
   for (const auto& moe : config_.model.moe) {
-    if (moe) result.layers.push_back(RouterStats::zeros(moe->experts));
+    if (moe) result.layers.push_back(no_stats(*moe));
   }
   result.terms.assign(term_begin_.back(), 0.0);
   sync_->begin_step();

@@ -90,10 +90,11 @@ class TrainingEngine {
   // parameters are still those of the step before.
   StepResult attempt(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
                      StepVote vote = {},
-                     const std::vector<std::vector<Assignment>>* replay = nullptr);
+                     const std::vector<std::vector<SparseAssignment>>* replay = nullptr);
   // The same; throws Error(numbers) on every rank where nothing is updated.
   StepResult step(int64_t step, const std::function<TokenBatch(int64_t micro)>& batch,
-                  StepVote vote = {}, const std::vector<std::vector<Assignment>>* replay = nullptr);
+                  StepVote vote = {},
+                  const std::vector<std::vector<SparseAssignment>>* replay = nullptr);
 
   Model& model() { return *model_; }
   const Mesh& mesh() const { return mesh_; }
@@ -108,7 +109,9 @@ class TrainingEngine {
   // After a load into state()'s tensors.
   void state_loaded();
   // The assignments of the last step, per micro-batch and MoE layer (for replay in tests).
-  const std::vector<std::vector<Assignment>>& last_assignments() const { return last_assignments_; }
+  const std::vector<std::vector<SparseAssignment>>& last_assignments() const {
+    return last_assignments_;
+  }
   void keep_assignments(bool keep) { keep_assignments_ = keep; }
 
  private:
@@ -131,7 +134,7 @@ class TrainingEngine {
   std::vector<size_t> term_begin_;  // per MoE layer of the model, and the end
   PhaseClock clock_;
   bool keep_assignments_ = false;
-  std::vector<std::vector<Assignment>> last_assignments_;
+  std::vector<std::vector<SparseAssignment>> last_assignments_;
 };
 
 }  // namespace troupe

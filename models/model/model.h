@@ -36,20 +36,20 @@ class Model {
   // What all pieces of the model know about a micro-batch: the whole one of this data rank.
   virtual MicroBatchContext stream(const TokenContext& tokens) const = 0;
   // Chunk `chunk` of this stage. x_TD: stream rows, the value of the piece before; not read by the
-  // first piece. routing: gets one record per MoE layer of the chunk. replay: one Assignment per
-  // MoE layer of this rank, taken instead of routing.
+  // first piece. routing: gets one record per MoE layer of the chunk. replay: one SparseAssignment
+  // per MoE layer of this rank, taken instead of routing.
   virtual Tensor forward_chunk(int chunk, const Tensor& x_TD, const MicroBatchContext& stream,
                                std::vector<RoutingRecord>* routing = nullptr,
-                               const std::vector<Assignment>* replay = nullptr) = 0;
+                               const std::vector<SparseAssignment>* replay = nullptr) = 0;
   // Of the value of the last piece: norm, head, and the loss of `forward`.
   virtual Tensor loss(const Tensor& x_TD, const MicroBatchContext& stream,
                       const Tensor& targets) = 0;
   // On one stage only. tokens: the whole micro-batch of this data rank. targets: i32 [B * S],
   // negative where nothing is predicted. The loss is divided by tokens.predictions(), so the shares
   // of all ranks and micro-batches only sum. Backward of `loss` also runs the balance terms.
-  // replay: one Assignment per MoE layer, taken instead of routing.
+  // replay: one SparseAssignment per MoE layer, taken instead of routing.
   ModelOutput forward(const TokenContext& tokens, const Tensor& targets,
-                      const std::vector<Assignment>* replay = nullptr);
+                      const std::vector<SparseAssignment>* replay = nullptr);
 
   // --- evaluation and generation ---
 

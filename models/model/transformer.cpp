@@ -178,7 +178,7 @@ Tensor Transformer::with_block(size_t block, const Tensor& x_TD, Run&& run) {
 
 Tensor Transformer::forward_chunk(int index, const Tensor& x_TD, const MicroBatchContext& stream,
                                   std::vector<RoutingRecord>* routing,
-                                  const std::vector<Assignment>* replay) {
+                                  const std::vector<SparseAssignment>* replay) {
   const Chunk& chunk = chunks_.at(static_cast<size_t>(index));
   StepPosition& position = mesh_.world().position();
   const PositionScope before(position);
@@ -189,7 +189,7 @@ Tensor Transformer::forward_chunk(int index, const Tensor& x_TD, const MicroBatc
     Block& block = *blocks_[i];
     const bool is_moe = block.moe() != nullptr;
     RoutingRecord record;
-    const Assignment* replayed = is_moe && replay != nullptr ? &replay->at(moe) : nullptr;
+    const SparseAssignment* replayed = is_moe && replay != nullptr ? &replay->at(moe) : nullptr;
     position.layer = layer_numbers_[i];
     const auto run = [&](const Tensor& x) { return block.forward(x, stream, record, replayed); };
     value_TD = backward_enters(with_block(i, value_TD, run), position, layer_numbers_[i]);

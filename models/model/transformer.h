@@ -22,7 +22,7 @@ class Transformer final : public Model {
   MicroBatchContext stream(const TokenContext& tokens) const override;
   Tensor forward_chunk(int chunk, const Tensor& x_TD, const MicroBatchContext& stream,
                        std::vector<RoutingRecord>* routing,
-                       const std::vector<Assignment>* replay) override;
+                       const std::vector<SparseAssignment>* replay) override;
   Tensor loss(const Tensor& x_TD, const MicroBatchContext& stream, const Tensor& targets) override;
   Tensor nll(const TokenContext& tokens, const Tensor& targets) override;
   ModelCache make_cache(int64_t capacity) const override;

@@ -15,7 +15,7 @@ class Block {
   // x_TD: stream rows. record: filled if the block has experts. replay: routes as recorded instead
   // of choosing; may be null.
   virtual Tensor forward(const Tensor& x_TD, const MicroBatchContext& stream, RoutingRecord& record,
-                         const Assignment* replay) = 0;
+                         const SparseAssignment* replay) = 0;
   // n new tokens of one sequence at `positions`, after those of the cache.
   virtual Tensor decode(const Tensor& x_TD, const TokenContext& tokens, const Tensor& positions,
                         MixerCache& cache, RoutingRecord& record) = 0;

@@ -14,18 +14,19 @@ struct RoutingRecord {
   // Values without a tape, for logs: their gradient is attached to the block's output.
   std::vector<LossTerm> losses;
   RouterStats stats;
-  Assignment assignment;
+  SparseAssignment assignment;
 };
 
 class FeedForward {
  public:
   virtual ~FeedForward() = default;
-  // x_TD: stream rows, already normalised -> stream rows. sharding: null where this rank holds all
+  // x_TD: stream rows, already normalised -> stream rows. residual_TD: the same before the norm,
+  // for routers that read them. sharding: null where this rank holds all
   // tokens (generation). record: filled if there are experts. replay: routes as recorded instead
   // of choosing; may be null.
-  virtual Tensor forward(const Tensor& x_TD, const TokenContext& tokens,
+  virtual Tensor forward(const Tensor& x_TD, const Tensor& residual_TD, const TokenContext& tokens,
                          const TokenSharding* sharding, RoutingRecord& record,
-                         const Assignment* replay) = 0;
+                         const SparseAssignment* replay) = 0;
   virtual MoELayer* moe() { return nullptr; }
   virtual void parameters(std::vector<Parameter*>& out) = 0;
 };

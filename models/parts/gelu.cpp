@@ -21,9 +21,10 @@ class Gelu final : public FeedForward {
         down_bias_(parameters_.at(name + ".down.bias")) {}
 
   // With tp each rank gives a part of the sum, to which the bias is added once.
-  Tensor forward(const Tensor& x_TD, const TokenContext& tokens, const TokenSharding* sharding,
-                 RoutingRecord& record, const Assignment* replay) override {
-    (void)tokens, (void)sharding, (void)record, (void)replay;
+  Tensor forward(const Tensor& x_TD, const Tensor& residual_TD, const TokenContext& tokens,
+                 const TokenSharding* sharding, RoutingRecord& record,
+                 const SparseAssignment* replay) override {
+    (void)residual_TD, (void)tokens, (void)sharding, (void)record, (void)replay;
     const Tensor hidden = gelu_tanh(linear(region_.enter(x_TD, name_ + " in"), up_, &up_bias_));
     if (region_.size() == 1) return linear(hidden, down_, &down_bias_);
     return add(region_.leave(linear(hidden, down_), name_ + " out"), down_bias_.as_tensor());

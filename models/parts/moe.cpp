@@ -6,6 +6,7 @@
 #include "models/parts/feed_forward.h"
 #include "models/parts/routed_rows.h"
 #include "models/parts/swiglu_memory.h"
+#include "moe/layer/moe_parameters.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
@@ -16,9 +17,10 @@ class MoEFeedForward final : public FeedForward {
   MoEFeedForward(const MoELayerInputs& inputs, const ModuleContext& context)
       : layer_(inputs, *context.mesh, context.device) {}
 
-  Tensor forward(const Tensor& x_TD, const TokenContext& tokens, const TokenSharding* sharding,
-                 RoutingRecord& record, const Assignment* replay) override {
-    MoEOutput output = layer_.forward(x_TD, tokens, replay, sharding);
+  Tensor forward(const Tensor& x_TD, const Tensor& residual_TD, const TokenContext& tokens,
+                 const TokenSharding* sharding, RoutingRecord& record,
+                 const SparseAssignment* replay) override {
+    MoEOutput output = layer_.forward(x_TD, tokens, replay, sharding, residual_TD);
     Tensor y_TD = attach_losses(output.y_TD, output.losses);
     for (LossTerm& term : output.losses) term.value = term.value.detach();
     record = {std::move(output.losses), std::move(output.stats), std::move(output.assignment)};
@@ -39,12 +41,6 @@ RouterMemory memory_of_router(const MoEConfig& moe, const RouterDescriptor& rout
   return router_memory(router, moe.router_options, moe.experts, terms);
 }
 
-// The experts that read a token, on average where experts choose.
-double active_experts(const MoEConfig& moe, const RouterDescriptor& router) {
-  const int64_t choices = router.choices(moe.router_options);
-  return choices > 0 ? static_cast<double>(choices) : moe.capacity_factor.value_or(1.0);
-}
-
 class MoEPart final : public NamedPart<FeedForward> {
  public:
   MoEPart(int64_t dim, MoEConfig config, int64_t vocab)
@@ -52,24 +48,30 @@ class MoEPart final : public NamedPart<FeedForward> {
   std::string name() const override { return "moe"; }
 
   std::vector<ParameterSpec> parameters(const std::string& name,
-                                        const ParameterContext& context) const override;
+                                        const ParameterContext& context) const override {
+    return moe_parameters(inputs(name, context), context.parallelism);
+  }
   PartMemory memory(const MemoryContext& context) const override;
 
   std::unique_ptr<FeedForward> make(const std::string& name,
                                     const ModuleContext& context) const override {
-    MoELayerInputs inputs;
-    inputs.config = moe_;
-    inputs.dim = dim_;
-    inputs.name = name;
-    inputs.compute = context.parameters.compute;
-    inputs.init_std = context.parameters.init_std;
-    inputs.down_init_std = context.parameters.residual_std;
-    inputs.seed = context.seed;
-    inputs.vocab = vocab_;
-    return std::make_unique<MoEFeedForward>(inputs, context);
+    MoELayerInputs of_layer = inputs(name, context.parameters);
+    of_layer.seed = context.seed;
+    return std::make_unique<MoEFeedForward>(of_layer, context);
   }
 
  private:
+  MoELayerInputs inputs(const std::string& name, const ParameterContext& context) const {
+    MoELayerInputs of_layer;
+    of_layer.config = moe_;
+    of_layer.dim = dim_;
+    of_layer.name = name;
+    of_layer.compute = context.compute;
+    of_layer.init_std = context.init_std;
+    of_layer.down_init_std = context.residual_std;
+    of_layer.vocab = vocab_;
+    return of_layer;
+  }
   const RouterDescriptor& router() const {
     const RouterDescriptor* found = find_router(moe_.router);
     require(found != nullptr, "no router named {}", moe_.router);
@@ -86,37 +88,6 @@ class MoEPart final : public NamedPart<FeedForward> {
   MoEConfig moe_;
   int64_t vocab_;
 };
-
-// As routers and experts make them.
-std::vector<ParameterSpec> MoEPart::parameters(const std::string& name,
-                                               const ParameterContext& context) const {
-  std::vector<ParameterSpec> list;
-  const Init normal{Init::Kind::normal, context.init_std};
-  const Init residual{Init::Kind::normal, context.residual_std};
-  for (const RouterMatrix& matrix : router_matrices(router(), moe_.router_options, moe_.experts)) {
-    list.push_back(replicated_parameter(context, name + ".router." + matrix.suffix,
-                                        {matrix.rows, dim_}, normal, TpGradient::partial));
-    list.back().compute = moe_.router_precision;
-    list.back().role = ParameterRole::router;
-  }
-  const double active = active_experts(moe_, router()) / static_cast<double>(moe_.experts);
-  const auto bank = [&](const char* part, const Shape& shape, int cut_dim, Init init) {
-    Layout layout = Layout::replicated(shape, MeshKind::experts, {Axis::edp})
-                        .shard(0, Axis::ep)
-                        .shard(cut_dim, Axis::etp);
-    list.push_back({name + ".experts." + part, std::move(layout), context.compute, init, true, true,
-                    ParameterRole::expert, active});
-  };
-  bank("gate_up", {moe_.experts, 2 * moe_.ffn_dim, dim_}, 1, normal);
-  list.back().layout.dims[1].sections = {moe_.ffn_dim, moe_.ffn_dim};
-  bank("down", {moe_.experts, dim_, moe_.ffn_dim}, 2, residual);
-  if (moe_.shared_experts == 0) return list;
-  const int64_t width = moe_.shared_experts * moe_.shared_ffn_dim;
-  list.push_back(cut_parameter(context, name + ".shared.gate_up", {2 * width, dim_}, 0, normal,
-                               Cut::block, {width, width}));
-  list.push_back(cut_parameter(context, name + ".shared.down", {dim_, width}, 1, residual));
-  return list;
-}
 
 PartMemory MoEPart::memory(const MemoryContext& context) const {
   const int64_t c = bytes_of(context.compute);

@@ -21,7 +21,7 @@ class PreNormBlock final : public Block {
         feed_forward_(parts.feed_forward->make(name + "." + parts.feed_forward->name(), context)) {}
 
   Tensor forward(const Tensor& x_TD, const MicroBatchContext& stream, RoutingRecord& record,
-                 const Assignment* replay) override {
+                 const SparseAssignment* replay) override {
     if (!recompute_ || !grad_enabled()) return run(x_TD, stream, record, replay);
     // The first run decides the routing; the second, during backward, repeats its decisions and
     // counts nothing.
@@ -44,8 +44,8 @@ class PreNormBlock final : public Block {
                 MixerCache& cache, RoutingRecord& record) override {
     const Tensor middle_TD =
         add(x_TD, mixer_->decode(mixer_norm_->forward(x_TD), positions, cache));
-    return add(middle_TD, feed_forward_->forward(feed_forward_norm_->forward(middle_TD), tokens,
-                                                 nullptr, record, nullptr));
+    return add(middle_TD, feed_forward_->forward(feed_forward_norm_->forward(middle_TD), middle_TD,
+                                                 tokens, nullptr, record, nullptr));
   }
 
   std::unique_ptr<MixerCache> make_cache(int64_t capacity,
@@ -62,11 +62,11 @@ class PreNormBlock final : public Block {
 
  private:
   Tensor run(const Tensor& x_TD, const MicroBatchContext& stream, RoutingRecord& record,
-             const Assignment* replay) {
+             const SparseAssignment* replay) {
     const Tensor mixed = mixer_->forward(mixer_norm_->forward(x_TD), stream);
     const Tensor middle_TD = add(x_TD, drop(mixed, stream, "attention"));
-    const Tensor fed = feed_forward_->forward(feed_forward_norm_->forward(middle_TD), stream.tokens,
-                                              stream.sharding.get(), record, replay);
+    const Tensor fed = feed_forward_->forward(feed_forward_norm_->forward(middle_TD), middle_TD,
+                                              stream.tokens, stream.sharding.get(), record, replay);
     return add(middle_TD, drop(fed, stream, "feed_forward"));
   }
 

@@ -17,9 +17,10 @@ class Swiglu final : public FeedForward {
         gate_up_(parameters_.at(name + ".gate_up.weight")),
         down_(parameters_.at(name + ".down.weight")) {}
 
-  Tensor forward(const Tensor& x_TD, const TokenContext& tokens, const TokenSharding* sharding,
-                 RoutingRecord& record, const Assignment* replay) override {
-    (void)tokens, (void)sharding, (void)record, (void)replay;
+  Tensor forward(const Tensor& x_TD, const Tensor& residual_TD, const TokenContext& tokens,
+                 const TokenSharding* sharding, RoutingRecord& record,
+                 const SparseAssignment* replay) override {
+    (void)residual_TD, (void)tokens, (void)sharding, (void)record, (void)replay;
     const Tensor rows = region_.enter(x_TD, name_ + " in");
     return region_.leave(swiglu_feed_forward(rows, gate_up_, down_), name_ + " out");
   }

@@ -49,8 +49,8 @@ int64_t take(const std::vector<uint8_t>& bytes, size_t& at) {
 }
 
 // The assignment of each global sample, from every rank's micro-batches: [layer][sample].
-std::vector<std::vector<Assignment>> gather_assignments(TrainingEngine& engine,
-                                                        const std::shared_ptr<Device>& device) {
+std::vector<std::vector<SparseAssignment>> gather_assignments(
+    TrainingEngine& engine, const std::shared_ptr<Device>& device) {
   const EngineConfig& config = engine.config();
   const int64_t seq_len = config.model.seq_len;
   std::vector<uint8_t> own;
@@ -69,8 +69,9 @@ std::vector<std::vector<Assignment>> gather_assignments(TrainingEngine& engine,
       }
     }
   }
-  std::vector<std::vector<Assignment>> out(
-      all_moe_layers(config), std::vector<Assignment>(static_cast<size_t>(config.global_batch)));
+  std::vector<std::vector<SparseAssignment>> out(
+      all_moe_layers(config),
+      std::vector<SparseAssignment>(static_cast<size_t>(config.global_batch)));
   for (const auto& bytes : gather_bytes(own, engine.mesh().all(), device)) {
     for (size_t at = 0; at < bytes.size();) {
       const auto layer = static_cast<size_t>(take(bytes, at));
@@ -135,13 +136,13 @@ std::vector<std::vector<double>> gather_selection(TrainingEngine& engine, const 
 }
 
 // The recorded assignments of this rank's micro-batches and layers.
-std::vector<std::vector<Assignment>> replay_for(
-    const std::vector<std::vector<Assignment>>& recorded, TrainingEngine& engine) {
-  std::vector<std::vector<Assignment>> out;
+std::vector<std::vector<SparseAssignment>> replay_for(
+    const std::vector<std::vector<SparseAssignment>>& recorded, TrainingEngine& engine) {
+  std::vector<std::vector<SparseAssignment>> out;
   for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
-    std::vector<Assignment> layers;
+    std::vector<SparseAssignment> layers;
     for (size_t layer = 0; layer < engine.model().moe_layers().size(); ++layer) {
-      std::vector<Assignment> parts;
+      std::vector<SparseAssignment> parts;
       for (int64_t sample : own_samples(engine, engine.mesh(), micro)) {
         parts.push_back(recorded.at(place_of_layer(engine, layer)).at(static_cast<size_t>(sample)));
       }
@@ -153,7 +154,8 @@ std::vector<std::vector<Assignment>> replay_for(
 }
 
 // What step `step` replays; null = it routes.
-const std::vector<std::vector<Assignment>>* recorded_at(const LawResult* result, int64_t step) {
+const std::vector<std::vector<SparseAssignment>>* recorded_at(const LawResult* result,
+                                                              int64_t step) {
   if (result == nullptr) return nullptr;
   if (step == 0) return &result->assignments;
   const auto later = static_cast<size_t>(step - 1);
@@ -236,7 +238,7 @@ LawResult run_law(const LayoutRun& law, std::shared_ptr<Communicator> world) {
     Compared compared;
     if (first && recording) observe_selection(engine, compared);
     const auto* recorded = recorded_at(law.replay, step);
-    std::vector<std::vector<Assignment>> replay;
+    std::vector<std::vector<SparseAssignment>> replay;
     if (recorded != nullptr) replay = replay_for(*recorded, engine);
     record_step(
         engine.step(step, law_batches(engine, step), {}, recorded != nullptr ? &replay : nullptr),

@@ -23,9 +23,9 @@ struct LawResult {
   std::vector<NamedTensor> gradients;        // of the first step, gathered
   std::vector<NamedTensor> parameters;       // after the last step, gathered
   // Of the first step: per MoE layer the assignment of each global sample.
-  std::vector<std::vector<Assignment>> assignments;
+  std::vector<std::vector<SparseAssignment>> assignments;
   // The same of the steps after it, where asked for.
-  std::vector<std::vector<std::vector<Assignment>>> later_assignments;
+  std::vector<std::vector<std::vector<SparseAssignment>>> later_assignments;
   // Of the first step: per MoE layer what its router compared, [global_batch * seq_len, experts];
   // empty for hash.
   std::vector<std::vector<double>> selection;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kFar = std::numeric_limits<double>::infinity();
 
-std::vector<int32_t> experts_of(const Assignment& assignment, int64_t token) {
+std::vector<int32_t> experts_of(const SparseAssignment& assignment, int64_t token) {
   const auto at = static_cast<size_t>(token);
   return {assignment.expert.begin() + assignment.token_begin[at],
           assignment.expert.begin() + assignment.token_begin[at + 1]};

@@ -122,13 +122,13 @@ std::vector<Level> levels_of(const Routing& routing) {
     out.push_back({level.bins, level.bin, level.logits_TB, level.probabilities_TB, {}});
   if (!out.empty()) return out;
   Level experts{
-      routing.assignment.experts, {}, routing.logits_TE, routing.probabilities_TE, routing.load_TE};
+      routing.sparse().experts, {}, routing.logits_TE, routing.probabilities_TE, routing.load_TE};
   for (int64_t e = 0; e < experts.bins; ++e) experts.bin.push_back(static_cast<int32_t>(e));
   return {experts};
 }
 
 // Fractions of the pairs of each set that go to each bin: [segments * bins].
-std::vector<double> routed_fractions(const Assignment& assignment, const Level& level,
+std::vector<double> routed_fractions(const SparseAssignment& assignment, const Level& level,
                                      const Groups& groups, int64_t choices, bool first_only) {
   const int64_t bins = level.bins;
   std::vector<double> out(static_cast<size_t>(groups.count() * bins), 0.0);
@@ -177,7 +177,7 @@ Loss term_loss(const BalanceTerm& term, const BalanceInput& input, const Level& 
   if (term.type == "switch") {
     const std::vector<double> f =
         sets.whole_batch ? uniform_unless(level.fold(input.previous.fraction), level.bins)
-                         : routed_fractions(input.routing.assignment, level, sets.groups,
+                         : routed_fractions(input.routing.sparse(), level, sets.groups,
                                             input.choices, input.by_first_choice);
     return dot_loss(sums, f, sets, level.bins);
   }

@@ -38,7 +38,7 @@ class Reader {
 };
 
 // What is wrong with the assignment, or "".
-std::string problem(const Assignment& a) {
+std::string problem(const SparseAssignment& a) {
   if (a.tokens < 0 || a.experts < 0) return "negative sizes";
   if (a.token_begin.size() != static_cast<size_t>(a.tokens) + 1) return "wrong number of offsets";
   if (a.kept.size() != a.expert.size()) return "wrong number of drop marks";
@@ -58,7 +58,7 @@ std::string problem(const Assignment& a) {
   return "";
 }
 
-void append_range(Assignment& out, const Assignment& in, int64_t begin, int64_t end) {
+void append_range(SparseAssignment& out, const SparseAssignment& in, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
     for (int64_t i = in.token_begin[static_cast<size_t>(t)];
          i < in.token_begin[static_cast<size_t>(t) + 1]; ++i) {
@@ -72,33 +72,33 @@ void append_range(Assignment& out, const Assignment& in, int64_t begin, int64_t 
 
 }  // namespace
 
-Assignment empty_assignment(int64_t experts) {
-  Assignment out;
+SparseAssignment empty_assignment(int64_t experts) {
+  SparseAssignment out;
   out.experts = experts;
   out.token_begin = {0};
   return out;
 }
 
-void Assignment::append(std::span<const int32_t> experts_of_token) {
+void SparseAssignment::append(std::span<const int32_t> experts_of_token) {
   expert.insert(expert.end(), experts_of_token.begin(), experts_of_token.end());
   kept.resize(expert.size(), 1);
   token_begin.push_back(pairs());
   ++tokens;
 }
 
-std::vector<int64_t> Assignment::selected_counts() const {
+std::vector<int64_t> SparseAssignment::selected_counts() const {
   std::vector<int64_t> counts(static_cast<size_t>(experts), 0);
   for (const int32_t e : expert) ++counts[static_cast<size_t>(e)];
   return counts;
 }
 
-std::vector<int64_t> Assignment::kept_counts() const {
+std::vector<int64_t> SparseAssignment::kept_counts() const {
   std::vector<int64_t> counts(static_cast<size_t>(experts), 0);
   for (size_t i = 0; i < expert.size(); ++i) counts[static_cast<size_t>(expert[i])] += kept[i];
   return counts;
 }
 
-std::vector<int64_t> Assignment::first_counts() const {
+std::vector<int64_t> SparseAssignment::first_counts() const {
   std::vector<int64_t> counts(static_cast<size_t>(experts), 0);
   for (size_t t = 0; t + 1 < token_begin.size(); ++t) {
     if (token_begin[t] == token_begin[t + 1]) continue;
@@ -107,7 +107,7 @@ std::vector<int64_t> Assignment::first_counts() const {
   return counts;
 }
 
-std::vector<int32_t> Assignment::pair_tokens() const {
+std::vector<int32_t> SparseAssignment::pair_tokens() const {
   std::vector<int32_t> out(expert.size());
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t i = token_begin[static_cast<size_t>(t)];
@@ -118,19 +118,19 @@ std::vector<int32_t> Assignment::pair_tokens() const {
   return out;
 }
 
-void Assignment::check() const {
+void SparseAssignment::check() const {
   const std::string wrong = problem(*this);
   require(wrong.empty(), "an assignment of {} tokens to {} experts has {}", tokens, experts, wrong);
 }
 
-bool Assignment::same_routing(const Assignment& other) const {
-  return shape == other.shape && tokens == other.tokens && experts == other.experts &&
-         token_begin == other.token_begin && expert == other.expert && kept == other.kept;
+bool SparseAssignment::same_routing(const SparseAssignment& other) const {
+  return tokens == other.tokens && experts == other.experts && token_begin == other.token_begin &&
+         expert == other.expert && kept == other.kept;
 }
 
-Assignment take_tokens(const Assignment& assignment, std::span<const int32_t> tokens,
-                       std::vector<int32_t>& pairs) {
-  Assignment out = empty_assignment(assignment.experts);
+SparseAssignment take_tokens(const SparseAssignment& assignment, std::span<const int32_t> tokens,
+                             std::vector<int32_t>& pairs) {
+  SparseAssignment out = empty_assignment(assignment.experts);
   pairs.clear();
   for (int32_t token : tokens) {
     append_range(out, assignment, token, token + 1);
@@ -142,18 +142,18 @@ Assignment take_tokens(const Assignment& assignment, std::span<const int32_t> to
   return out;
 }
 
-Assignment slice_tokens(const Assignment& assignment, int64_t begin, int64_t end) {
+SparseAssignment slice_tokens(const SparseAssignment& assignment, int64_t begin, int64_t end) {
   require(0 <= begin && begin <= end && end <= assignment.tokens,
           "tokens [{}, {}) of an assignment of {}", begin, end, assignment.tokens);
-  Assignment out = empty_assignment(assignment.experts);
+  SparseAssignment out = empty_assignment(assignment.experts);
   append_range(out, assignment, begin, end);
   return out;
 }
 
-Assignment join_tokens(std::span<const Assignment> parts) {
+SparseAssignment join_tokens(std::span<const SparseAssignment> parts) {
   require(!parts.empty(), "joining no assignments");
-  Assignment out = empty_assignment(parts.front().experts);
-  for (const Assignment& part : parts) {
+  SparseAssignment out = empty_assignment(parts.front().experts);
+  for (const SparseAssignment& part : parts) {
     require(part.experts == out.experts, "joining assignments to {} and {} experts", out.experts,
             part.experts);
     append_range(out, part, 0, part.tokens);
@@ -161,7 +161,7 @@ Assignment join_tokens(std::span<const Assignment> parts) {
   return out;
 }
 
-std::vector<uint8_t> to_bytes(const Assignment& a) {
+std::vector<uint8_t> to_bytes(const SparseAssignment& a) {
   std::vector<uint8_t> bytes;
   const uint64_t head[4] = {kMagic, static_cast<uint64_t>(a.tokens),
                             static_cast<uint64_t>(a.experts), static_cast<uint64_t>(a.pairs())};
@@ -172,7 +172,7 @@ std::vector<uint8_t> to_bytes(const Assignment& a) {
   return bytes;
 }
 
-Assignment assignment_from_bytes(std::span<const uint8_t> bytes) {
+SparseAssignment assignment_from_bytes(std::span<const uint8_t> bytes) {
   Reader reader(bytes);
   uint64_t head[4];
   reader.take(head, 4);
@@ -183,7 +183,7 @@ Assignment assignment_from_bytes(std::span<const uint8_t> bytes) {
       head[2] > (uint64_t{1} << 31)) {
     fail(ExitCode::checkpoint, "{} bytes are not a saved assignment", bytes.size());
   }
-  Assignment out;
+  SparseAssignment out;
   out.tokens = static_cast<int64_t>(tokens);
   out.experts = static_cast<int64_t>(head[2]);
   out.token_begin.resize(tokens + 1);
@@ -223,11 +223,11 @@ std::vector<int32_t> zipf_choices(const Random& random, uint64_t token, int64_t 
 
 }  // namespace
 
-Assignment synthetic_assignment(SyntheticRouting kind, int64_t tokens, int64_t experts,
-                                int64_t choices, uint64_t seed) {
+SparseAssignment synthetic_assignment(SyntheticRouting kind, int64_t tokens, int64_t experts,
+                                      int64_t choices, uint64_t seed) {
   require(choices <= experts, "{} choices among {} experts", choices, experts);
   const Random random(seed, "synthetic routing");
-  Assignment out = empty_assignment(experts);
+  SparseAssignment out = empty_assignment(experts);
   for (int64_t t = 0; t < tokens; ++t) {
     std::vector<int32_t> picks;
     if (kind == SyntheticRouting::zipf) {

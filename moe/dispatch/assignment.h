@@ -9,15 +9,10 @@
 
 namespace troupe {
 
-// The three shapes of an assignment. Sparse is built today; Dense (two matrices of soft routers)
-// and Keyed (ids and scores of product-key retrieval) get their fields with their first router.
-enum class AssignmentShape : uint8_t { sparse, dense, keyed };
-
 // Ragged (token, expert, weight) pairs, by token. A token may have none (padding, expert choice)
 // and an expert may have none. Pairs of a token stand in the order of its choices, the best first;
 // that is the order in which combine adds them.
-struct Assignment {
-  AssignmentShape shape = AssignmentShape::sparse;
+struct SparseAssignment {
   int64_t tokens = 0;
   int64_t experts = 0;
   std::vector<int64_t> token_begin;  // [tokens + 1]: pairs of token t are [begin[t], begin[t + 1])
@@ -36,30 +31,30 @@ struct Assignment {
   std::vector<int32_t> pair_tokens() const;
   // Throws (a bug) unless offsets rise, experts are in range and distinct in each token.
   void check() const;
-  bool same_routing(const Assignment& other) const;  // everything but the weights
+  bool same_routing(const SparseAssignment& other) const;  // everything but the weights
 };
 
-Assignment empty_assignment(int64_t experts);
+SparseAssignment empty_assignment(int64_t experts);
 
 // The given tokens, in that order, as an assignment of their own without weights; `pairs` gets the
 // pair numbers that it took.
-Assignment take_tokens(const Assignment& assignment, std::span<const int32_t> tokens,
-                       std::vector<int32_t>& pairs);
+SparseAssignment take_tokens(const SparseAssignment& assignment, std::span<const int32_t> tokens,
+                             std::vector<int32_t>& pairs);
 // Tokens [begin, end) as an assignment of their own, without weights.
-Assignment slice_tokens(const Assignment& assignment, int64_t begin, int64_t end);
+SparseAssignment slice_tokens(const SparseAssignment& assignment, int64_t begin, int64_t end);
 // One after the other, without weights. With slice_tokens it moves a saved assignment from one
 // layout to another: cut it into sequences, join the sequences that a rank holds.
-Assignment join_tokens(std::span<const Assignment> parts);
+SparseAssignment join_tokens(std::span<const SparseAssignment> parts);
 
 // Experts, offsets and drops as bytes (little endian) and back; weights are computed again on
 // replay. from_bytes throws Error(checkpoint) when the bytes are not an assignment.
-std::vector<uint8_t> to_bytes(const Assignment& assignment);
-Assignment assignment_from_bytes(std::span<const uint8_t> bytes);
+std::vector<uint8_t> to_bytes(const SparseAssignment& assignment);
+SparseAssignment assignment_from_bytes(std::span<const uint8_t> bytes);
 
 // Routing made for measurements, to be replayed: `balanced` gives every expert the same number of
 // tokens (to within one), `zipf` gives expert e a share that falls as 1 / (e + 1).
 enum class SyntheticRouting : uint8_t { balanced, zipf };
-Assignment synthetic_assignment(SyntheticRouting kind, int64_t tokens, int64_t experts,
-                                int64_t choices, uint64_t seed);
+SparseAssignment synthetic_assignment(SyntheticRouting kind, int64_t tokens, int64_t experts,
+                                      int64_t choices, uint64_t seed);
 
 }  // namespace troupe

@@ -19,7 +19,7 @@ int64_t capacity(int64_t choices, int64_t group_tokens, double factor, int64_t e
 }
 
 void apply_capacity(const CapacityRule& rule, const Groups& groups, std::span<const double> weights,
-                    Assignment& assignment) {
+                    SparseAssignment& assignment) {
   const bool by_gate = rule.priority == Priority::gate;
   require(!by_gate || static_cast<int64_t>(weights.size()) == assignment.pairs(),
           "{} weights for {} pairs", weights.size(), assignment.pairs());
@@ -58,8 +58,8 @@ void apply_capacity(const CapacityRule& rule, const Groups& groups, std::span<co
 
 void apply_group_capacity(const CapacityRule& rule, const Groups& groups,
                           std::span<const int32_t> bin_of_expert, int64_t bins,
-                          std::span<const double> weights, Assignment& assignment) {
-  Assignment coarse = empty_assignment(bins);
+                          std::span<const double> weights, SparseAssignment& assignment) {
+  SparseAssignment coarse = empty_assignment(bins);
   std::vector<double> coarse_weights;
   for (size_t t = 0; t < static_cast<size_t>(assignment.tokens); ++t) {
     const int64_t begin = assignment.token_begin[t];

@@ -28,13 +28,13 @@ struct CapacityRule {
 // (group, expert) go to the tokens in order of (choice if first_choices_first, then weight
 // descending under Priority::gate, then position). weights: [pairs], read under Priority::gate.
 void apply_capacity(const CapacityRule& rule, const Groups& groups, std::span<const double> weights,
-                    Assignment& assignment);
+                    SparseAssignment& assignment);
 
 // The same one level above: slots of groups of experts go to tokens, whose pairs all lie in one
 // group (choices 1). A token without a slot loses all its pairs. weights: [tokens], read under
 // Priority::gate.
 void apply_group_capacity(const CapacityRule& rule, const Groups& groups,
                           std::span<const int32_t> bin_of_expert, int64_t bins,
-                          std::span<const double> weights, Assignment& assignment);
+                          std::span<const double> weights, SparseAssignment& assignment);
 
 }  // namespace troupe

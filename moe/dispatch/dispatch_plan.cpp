@@ -97,7 +97,7 @@ int64_t DispatchPlan::computed() const {
   return rows;
 }
 
-DispatchPlan plan_sends(const Assignment& assignment, const Placement& placement,
+DispatchPlan plan_sends(const SparseAssignment& assignment, const Placement& placement,
                         std::vector<int64_t>& counts, int64_t chunks) {
   require(assignment.experts == placement.experts(), "{} experts assigned, {} placed",
           assignment.experts, placement.experts());
@@ -141,7 +141,7 @@ void plan_receives(const std::vector<int64_t>& arrived, int64_t slots, int etp_r
     receive_chunk(arrived, slots, etp_ranks, etp_rank, chunk);
 }
 
-DispatchPlan make_plan(const Assignment& assignment, const Placement& placement,
+DispatchPlan make_plan(const SparseAssignment& assignment, const Placement& placement,
                        const ExpertGroups& groups, const std::string& site, int64_t chunks,
                        PhaseClock* clock) {
   Communicator& ep = groups.ep;

@@ -61,14 +61,14 @@ struct ExpertGroups {
 // What a rank can plan alone: everything but recv_rows, part_rows, expert_order and expert_rows.
 // counts: [ranks * slots], rows for each (rank, slot). Experts without a home (rank -1) may not be
 // assigned. At most one chunk a slot.
-DispatchPlan plan_sends(const Assignment& assignment, const Placement& placement,
+DispatchPlan plan_sends(const SparseAssignment& assignment, const Placement& placement,
                         std::vector<int64_t>& counts, int64_t chunks = 1);
 // Fills the rest from the counts that arrived: [etp ranks * source ranks * slots].
 void plan_receives(const std::vector<int64_t>& arrived, int64_t slots, int etp_ranks, int etp_rank,
                    DispatchPlan& plan);
 
 // Both, with one exchange of counts over ep, and one over etp, charged to Phase::comm. Collective.
-DispatchPlan make_plan(const Assignment& assignment, const Placement& placement,
+DispatchPlan make_plan(const SparseAssignment& assignment, const Placement& placement,
                        const ExpertGroups& groups, const std::string& site, int64_t chunks = 1,
                        PhaseClock* clock = nullptr);
 

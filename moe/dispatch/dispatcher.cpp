@@ -22,7 +22,7 @@ Dispatcher::Dispatcher(Placement placement, const ExpertGroups& groups, std::str
           placement_.ranks, groups_.ep.size());
 }
 
-PermutedRows Dispatcher::permute(const Tensor& x_TD, const Assignment& assignment,
+PermutedRows Dispatcher::permute(const Tensor& x_TD, const SparseAssignment& assignment,
                                  PhaseClock* clock) const {
   require(x_TD.dim(0) == assignment.tokens, "{} tokens assigned, {} given", assignment.tokens,
           x_TD.dim(0));
@@ -48,7 +48,7 @@ const DispatchChunk& Dispatcher::only_chunk(const DispatchPlan& plan) const {
   return plan.chunks.front();
 }
 
-DispatchedRows Dispatcher::dispatch(const Tensor& x_TD, const Assignment& assignment,
+DispatchedRows Dispatcher::dispatch(const Tensor& x_TD, const SparseAssignment& assignment,
                                     PhaseClock* clock) const {
   PhaseScope scope(clock, Phase::dispatch);
   const PermutedRows leaving = permute(x_TD, assignment, clock);

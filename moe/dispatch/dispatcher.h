@@ -41,7 +41,7 @@ class Dispatcher {
 
   // x: [T, D]. Collective over ep and etp: one exchange of counts, one of rows, one of gate
   // weights. dispatch and combine move all rows at once: only without chunks.
-  DispatchedRows dispatch(const Tensor& x_TD, const Assignment& assignment,
+  DispatchedRows dispatch(const Tensor& x_TD, const SparseAssignment& assignment,
                           PhaseClock* clock = nullptr) const;
   // rows: [R, D] in the order of dispatch, already weighted -> [T, D]. A token without kept rows
   // gets zeros.
@@ -50,7 +50,7 @@ class Dispatcher {
 
   // What dispatch does before rows travel, with the exchange of counts, and what combine does when
   // they are home (moe/dispatch/chunk_moves.h moves them in between).
-  PermutedRows permute(const Tensor& x_TD, const Assignment& assignment,
+  PermutedRows permute(const Tensor& x_TD, const SparseAssignment& assignment,
                        PhaseClock* clock = nullptr) const;
   Tensor unpermute(const Tensor& rows_SD, const DispatchPlan& plan,
                    PhaseClock* clock = nullptr) const;

@@ -83,7 +83,7 @@ Placement NodeHop::placement_on_node() const {
   return out;
 }
 
-NodePlan NodeHop::plan_sends(const Assignment& assignment) const {
+NodePlan NodeHop::plan_sends(const SparseAssignment& assignment) const {
   NodePlan plan;
   const auto ranks = static_cast<size_t>(ep_.size());
   const auto bytes = static_cast<size_t>(mark_bytes());
@@ -166,7 +166,7 @@ void NodeHop::exchange_counts(NodePlan& plan) const {
   }
 }
 
-Assignment NodeHop::arrived_assignment(const NodePlan& plan) const {
+SparseAssignment NodeHop::arrived_assignment(const NodePlan& plan) const {
   const int64_t bytes = mark_bytes();
   std::vector<uint8_t> sent = plan.marks;
   std::vector<uint8_t> marks(static_cast<size_t>(plan.arrivals() * bytes));
@@ -174,7 +174,7 @@ Assignment NodeHop::arrived_assignment(const NodePlan& plan) const {
                  site_ + " between nodes experts")
       .finish();
   const auto& experts = experts_[static_cast<size_t>(node_[static_cast<size_t>(ep_.rank())])];
-  Assignment out = empty_assignment(placement_.experts());
+  SparseAssignment out = empty_assignment(placement_.experts());
   std::vector<int32_t> chosen;
   for (int64_t row = 0; row < plan.arrivals(); ++row) {
     chosen.clear();
@@ -189,7 +189,7 @@ Assignment NodeHop::arrived_assignment(const NodePlan& plan) const {
   return out;
 }
 
-NodeHop::Arrived NodeHop::out(const Tensor& x_TD, const Assignment& assignment,
+NodeHop::Arrived NodeHop::out(const Tensor& x_TD, const SparseAssignment& assignment,
                               PhaseClock* clock) const {
   require(x_TD.dim(0) == assignment.tokens, "{} tokens assigned, {} given", assignment.tokens,
           x_TD.dim(0));

@@ -45,11 +45,11 @@ class NodeHop {
 
   struct Arrived {
     Tensor x_AD;
-    Assignment assignment;  // of the arrivals, to experts of this node; weights in wide(x)
+    SparseAssignment assignment;  // of the arrivals, to experts of this node; weights in wide(x)
     std::shared_ptr<const NodePlan> plan;
   };
   // x: [T, D]. Collective over ep: counts, marks, rows and gate weights.
-  Arrived out(const Tensor& x_TD, const Assignment& assignment, PhaseClock* clock) const;
+  Arrived out(const Tensor& x_TD, const SparseAssignment& assignment, PhaseClock* clock) const;
   // The node's sums for each arrival -> [T, D], added in the order of leaving. Collective over ep.
   Tensor back(const Tensor& rows_AD, const NodePlan& plan, PhaseClock* clock) const;
 
@@ -59,9 +59,9 @@ class NodeHop {
  private:
   int64_t mark_bytes() const;
   int gateway(int rank, int node) const;
-  NodePlan plan_sends(const Assignment& assignment) const;
+  NodePlan plan_sends(const SparseAssignment& assignment) const;
   void exchange_counts(NodePlan& plan) const;
-  Assignment arrived_assignment(const NodePlan& plan) const;
+  SparseAssignment arrived_assignment(const NodePlan& plan) const;
 
   Placement placement_;
   std::vector<int> node_;

@@ -26,7 +26,7 @@ std::vector<double> largest_of_rows(const Tensor& probabilities_TB) {
 
 void drop_over_capacity(const MoEConfig& config, const Router& router, const Groups& groups,
                         double factor, Routing& routing) {
-  Assignment& assignment = routing.assignment;
+  SparseAssignment& assignment = routing.sparse();
   const bool by_gate = config.priority == Priority::gate;
   for (size_t l = 0; l + 1 < routing.levels.size(); ++l) {
     const RoutingLevel& level = routing.levels[l];

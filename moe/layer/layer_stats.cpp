@@ -53,15 +53,15 @@ void sum_rows(const Tensor& x_TE, const TokenContext& context, std::vector<doubl
 
 }  // namespace
 
-RouterStats count_routing(const Routing& routing, const TokenContext& context) {
-  RouterStats stats = RouterStats::zeros(routing.assignment.experts);
-  stats.selected = routing.assignment.selected_counts();
-  stats.first = routing.assignment.first_counts();
-  stats.kept = routing.assignment.kept_counts();
+RouterStats count_routing(const Routing& routing, const TokenContext& context, RouterStats stats) {
+  stats.selected = routing.sparse().selected_counts();
+  stats.first = routing.sparse().first_counts();
+  stats.kept = routing.sparse().kept_counts();
   for (int64_t t = 0; t < context.tokens(); ++t) stats.tokens += context.is_valid(t) ? 1 : 0;
-  if (routing.probabilities_TE.defined())
+  if (routing.probabilities_TE.defined() && !stats.probability_sum.empty())
     sum_rows(routing.probabilities_TE, context, stats.probability_sum, &stats.entropy_sum);
-  if (routing.load_TE.defined()) sum_rows(routing.load_TE, context, stats.load_sum, nullptr);
+  if (routing.load_TE.defined() && !stats.load_sum.empty())
+    sum_rows(routing.load_TE, context, stats.load_sum, nullptr);
   return stats;
 }
 

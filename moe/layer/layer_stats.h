@@ -7,7 +7,8 @@
 
 namespace troupe {
 
-// Everything but `rows`. The assignment is that of `routing` with its drops.
-RouterStats count_routing(const Routing& routing, const TokenContext& context);
+// Everything but `rows`, of the statistics that `none` has room for. The assignment is that of
+// `routing` with its drops.
+RouterStats count_routing(const Routing& routing, const TokenContext& context, RouterStats none);
 
 }  // namespace troupe

@@ -11,6 +11,7 @@
 #include "moe/balance/balance_term.h"
 #include "moe/dispatch/capacity.h"
 #include "moe/dispatch/groups.h"
+#include "moe/routers/router_stats.h"
 
 namespace troupe {
 
@@ -34,5 +35,8 @@ struct MoEConfig {
 // Does what a token is routed to depend on later tokens of its sequence? Where experts choose among
 // the tokens of a group that holds some: such a model is not causal.
 bool sees_the_future(const MoEConfig& moe);
+
+// What the layer's routing tells of itself, nothing counted yet.
+RouterStats no_stats(const MoEConfig& moe);
 
 }  // namespace troupe

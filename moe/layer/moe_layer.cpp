@@ -1,71 +1,31 @@
 #include "moe/layer/moe_layer.h"
 
 #include <algorithm>
+#include <numeric>
+#include <variant>
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/rows.h"
 #include "core/ops/view.h"
-#include "moe/dispatch/dispatcher.h"
 #include "moe/dispatch/exchange.h"
-#include "moe/dispatch/node_hop.h"
-#include "moe/experts/expert_bank.h"
+#include "moe/dispatch/row_order.h"
 #include "moe/layer/capacity_drops.h"
 #include "moe/layer/layer_stats.h"
-#include "moe/layer/overlapped_experts.h"
+#include "moe/layer/moe_parameters.h"
 #include "moe/layer/previous_batch.h"
+#include "moe/layer/row_mover.h"
 #include "moe/routers/table.h"
 #include "parallel/collectives/parts.h"
 
 namespace troupe {
 namespace {
 
-std::unique_ptr<Router> make_router(const MoELayerInputs& inputs,
-                                    const std::shared_ptr<Device>& device) {
+std::unique_ptr<Router> make_router(const MoELayerInputs& inputs, const ParameterMaker& maker) {
   const RouterDescriptor* descriptor = find_router(inputs.config.router);
   require(descriptor != nullptr, "no router named {}", inputs.config.router);
-  RouterInputs router;
-  router.experts = inputs.config.experts;
-  router.dim = inputs.dim;
-  router.name = inputs.name + ".router";
-  router.precision = inputs.config.router_precision;
-  router.init_std = inputs.init_std;
-  router.seed = inputs.seed;
-  router.vocab = inputs.vocab;
-  router.device = device;
-  return descriptor->make(inputs.config.router_options, router);
-}
-
-// Null where rows go straight to the ranks of their experts.
-std::unique_ptr<NodeHop> make_node_hop(const MoELayerInputs& inputs, const Mesh& mesh) {
-  std::vector<int> nodes = mesh.ep_nodes();
-  if (*std::max_element(nodes.begin(), nodes.end()) == 0) return nullptr;
-  return std::make_unique<NodeHop>(Placement::identity(inputs.config.experts, mesh.size(Axis::ep)),
-                                   std::move(nodes), mesh.group(Axis::ep), inputs.name);
-}
-
-Dispatcher make_dispatcher(const MoELayerInputs& inputs, const Mesh& mesh, const NodeHop* hop) {
-  Placement placement = hop != nullptr
-                            ? hop->placement_on_node()
-                            : Placement::identity(inputs.config.experts, mesh.size(Axis::ep));
-  return {std::move(placement),
-          {mesh.ep_node_group(), mesh.group(Axis::etp)},
-          inputs.name,
-          mesh.size(Axis::ep) > 1 ? inputs.config.overlap : 1};
-}
-
-ExpertInputs expert_inputs(const MoELayerInputs& inputs, const std::string& part, int64_t experts,
-                           int64_t ffn_dim) {
-  return {experts,         inputs.dim,          ffn_dim, inputs.name + "." + part, inputs.compute,
-          inputs.init_std, inputs.down_init_std};
-}
-
-// For tests: the experts of the last token are not called.
-void lose_last_token(Assignment& assignment) {
-  if (assignment.tokens == 0) return;
-  const auto begin = assignment.token_begin[static_cast<size_t>(assignment.tokens) - 1];
-  std::fill(assignment.kept.begin() + begin, assignment.kept.end(), uint8_t{0});
+  return make_router(*descriptor, inputs.config.router_options, router_inputs(inputs), maker);
 }
 
 }  // namespace
@@ -75,17 +35,18 @@ struct MoELayer::Impl {
       : inputs(given),
         mesh(on),
         token_group(mesh.group(Axis::cp, Axis::tp)),
-        router(make_router(given, device)),
-        node_hop(make_node_hop(given, mesh)),
-        dispatcher(make_dispatcher(given, mesh, node_hop.get())),
-        bank(expert_inputs(given, "experts", given.config.experts, given.config.ffn_dim), mesh,
-             device) {
+        reads_residual(find_router(given.config.router)->reads_residual),
+        router(make_router(given, {&mesh, device, given.seed})),
+        mover(make_row_mover(given, mesh)),
+        experts(std::make_unique<ExpertBank>(expert_inputs(given),
+                                             parameter_context(given, mesh.parallelism()),
+                                             ParameterMaker{&mesh, device, given.seed})) {
     const MoEConfig& config = inputs.config;
     require(config.overlap >= 1, "overlap {}: 1 or more", config.overlap);
     if (config.shared_experts > 0) {
-      shared = std::make_unique<SharedExperts>(
-          expert_inputs(given, "shared", config.shared_experts, config.shared_ffn_dim), mesh,
-          device);
+      shared = std::make_unique<SharedExperts>(shared_expert_inputs(given),
+                                               parameter_context(given, mesh.parallelism()),
+                                               ParameterMaker{&mesh, device, given.seed});
     }
     const bool reads_previous =
         std::any_of(config.balance.begin(), config.balance.end(), [](const BalanceTerm& term) {
@@ -94,52 +55,30 @@ struct MoELayer::Impl {
     if (reads_previous) previous = std::make_unique<PreviousBatch>(config.experts, device);
   }
 
-  // Own tokens to their experts and back: [own tokens, D]. rows: what this rank's experts computed.
-  Tensor through_experts(const Tensor& own_TD, const Assignment& assignment, PhaseClock* clock,
-                         int64_t& rows) {
-    if (!node_hop) return on_node(own_TD, assignment, clock, rows);
-    NodeHop::Arrived arrived = node_hop->out(own_TD, assignment, clock);
-    if (planted(PlantedBug::lost_token_in_second_hop)) lose_last_token(arrived.assignment);
-    const Tensor done = on_node(arrived.x_AD, arrived.assignment, clock, rows);
-    return node_hop->back(done, *arrived.plan, clock);
-  }
-
-  Tensor on_node(const Tensor& own_TD, const Assignment& assignment, PhaseClock* clock,
-                 int64_t& rows) {
-    if (mesh.size(Axis::ep) > 1) {
-      const PermutedRows leaving = dispatcher.permute(own_TD, assignment, clock);
-      rows = leaving.plan->computed();
-      const Tensor done = overlapped_experts(leaving, dispatcher, bank, clock);
-      return dispatcher.unpermute(done, *leaving.plan, clock);
-    }
-    // Nothing travels over ep, so there is nothing to overlap.
-    const DispatchedRows at = dispatcher.dispatch(own_TD, assignment, clock);
-    rows = at.plan->computed();
-    const Tensor done = bank.forward(at.x_RD, at.plan->chunks[0].expert_rows, at.weight_R);
-    return dispatcher.combine(done, *at.plan, clock);
-  }
-
   // none: nothing is dropped (and experts that choose have no capacity to go by).
   std::optional<double> factor(const TokenContext& context) const {
     if (context.dropless && !router->limits_itself()) return std::nullopt;
     return context.training ? inputs.config.capacity_factor : inputs.config.capacity_factor_eval;
   }
 
-  // x: own rows.
-  Routing route(const Tensor& x_TD, const TokenContext& context, const TokenSharding* sharding,
-                const Assignment* replay) {
+  // x, residual: own rows.
+  Routing route(const Tensor& x_TD, const Tensor& residual_TD, const TokenContext& context,
+                const TokenSharding* sharding, const SparseAssignment* replay) {
     PhaseScope scope(context.clock, Phase::dispatch);
     const std::optional<double> limit = factor(context);
     Groups groups;
     if (limit && replay == nullptr) groups = make_groups(inputs.config.group, context);
-    RouterInput input{x_TD, context, &groups, limit, {}, {}};
+    RouterInput input{x_TD, context, &groups, limit, {}, {}, residual_TD, {}};
+    input.outputs = [this, &x_TD, &context](const SparseAssignment& asked) {
+      return expert_outputs(x_TD, asked, context.clock);
+    };
     if (sharding != nullptr) {
       input.held = sharding->own_rows();
       input.gather = [this, sharding](const Tensor& rows) { return whole(rows, *sharding); };
     }
     Routing routing = router->route(input, replay);
     if (observer && replay == nullptr) observer(routing);
-    Assignment& assignment = routing.assignment;
+    SparseAssignment& assignment = routing.sparse();
     if (replay != nullptr) {
       assignment.kept = replay->kept;
     } else if (limit && !router->limits_itself()) {
@@ -148,6 +87,31 @@ struct MoELayer::Impl {
     const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};
     charge_backward(outputs, std::span<const Tensor>(&x_TD, 1), context.clock, Phase::dispatch);
     return routing;
+  }
+
+  // Each pair as a token of its own that goes to one expert with weight 1.
+  Tensor expert_outputs(const Tensor& x_TD, const SparseAssignment& asked, PhaseClock* clock) {
+    require(asked.tokens == x_TD.dim(0), "outputs for {} tokens asked of {} rows", asked.tokens,
+            x_TD.dim(0));
+    const std::vector<int32_t> token = asked.pair_tokens();
+    std::vector<int32_t> pair(token.size());
+    std::iota(pair.begin(), pair.end(), 0);
+    const std::vector<int32_t> begin(asked.token_begin.begin(), asked.token_begin.end());
+    SparseAssignment single = empty_assignment(asked.experts);
+    for (const int32_t& expert : asked.expert) single.append(std::span(&expert, 1));
+    single.weight =
+        Tensor::full({asked.pairs()}, inputs.config.router_precision, 1.0, x_TD.device());
+    const Tensor rows =
+        spread_rows(x_TD, index_tensor(token, x_TD.device()),
+                    {index_tensor(begin, x_TD.device()), index_tensor(pair, x_TD.device())});
+    return mover->through(rows, single, *experts, clock).y_TD;
+  }
+
+  // One overload for each kind of assignment: own rows through the experts.
+  RowMover::Result carry_out(const SparseAssignment& assignment, const Tensor& own_TD,
+                             const TokenSharding* sharding, PhaseClock* clock) {
+    if (sharding == nullptr) return mover->through(own_TD, assignment, *experts, clock);
+    return mover->through(own_TD, own_assignment(assignment, *sharding), *experts, clock);
   }
 
   // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
@@ -169,9 +133,10 @@ struct MoELayer::Impl {
   }
 
   // What this rank dispatches: the pairs of its own tokens.
-  Assignment own_assignment(const Assignment& assignment, const TokenSharding& sharding) const {
+  SparseAssignment own_assignment(const SparseAssignment& assignment,
+                                  const TokenSharding& sharding) const {
     std::vector<int32_t> pairs;
-    Assignment own = take_tokens(assignment, sharding.own_rows(), pairs);
+    SparseAssignment own = take_tokens(assignment, sharding.own_rows(), pairs);
     const auto count = static_cast<int64_t>(pairs.size());
     const Tensor& weight = assignment.weight;
     own.weight = reshape(
@@ -202,10 +167,10 @@ struct MoELayer::Impl {
   MoELayerInputs inputs;
   const Mesh& mesh;
   Communicator& token_group;  // the ranks over which a micro-batch is spread
+  bool reads_residual;        // the router
   std::unique_ptr<Router> router;
-  std::unique_ptr<NodeHop> node_hop;  // where tokens cross between nodes once for all experts there
-  Dispatcher dispatcher;
-  ExpertBank bank;
+  std::unique_ptr<RowMover> mover;
+  std::unique_ptr<Experts> experts;
   std::unique_ptr<SharedExperts> shared;
   std::function<void(const Routing&)> observer;
   std::shared_ptr<ExactBatch> exact = std::make_shared<ExactBatch>();  // of this step
@@ -214,19 +179,13 @@ struct MoELayer::Impl {
 
 MoELayer::MoELayer(const MoELayerInputs& inputs, const Mesh& mesh,
                    const std::shared_ptr<Device>& device)
-    : impl_(std::make_unique<Impl>(inputs, mesh, device)) {
-  parameters([&](Parameter& parameter) {
-    // Then whoever spreads the values draws them.
-    if (value_is_sharded(parameter.layout(), mesh.parallelism()))
-      parameter.value().storage()->free();
-    parameter.initialize(inputs.seed);
-  });
-}
+    : impl_(std::make_unique<Impl>(inputs, mesh, device)) {}
 
 MoELayer::~MoELayer() = default;
 
 MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
-                            const Assignment* replay, const TokenSharding* sharding) {
+                            const SparseAssignment* replay, const TokenSharding* sharding,
+                            const Tensor& residual_TD) {
   Impl& layer = *impl_;
   if (sharding != nullptr && sharding->whole()) sharding = nullptr;
   const int64_t stream =
@@ -236,17 +195,26 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
           layer.inputs.dim);
   const bool sliced = layer.sliced(sharding);
   Communicator& tp = layer.mesh.group(Axis::tp);
-  const Tensor own_TD =
-      sliced ? slice_rows(x_TD, sharding->own_counts_over_tp(), tp, layer.inputs.name + " own rows")
-             : x_TD;
-  const Routing routing = layer.route(own_TD, context, sharding, replay);
+  const auto own_rows = [&](const Tensor& rows, const char* what) {
+    return sliced ? slice_rows(rows, sharding->own_counts_over_tp(), tp, layer.inputs.name + what)
+                  : rows;
+  };
+  const Tensor own_TD = own_rows(x_TD, " own rows");
+  Tensor own_residual_TD;
+  if (layer.reads_residual) {
+    require(residual_TD.defined() && residual_TD.shape() == x_TD.shape(),
+            "{}: router {} reads the residual stream, which is not given", layer.inputs.name,
+            layer.inputs.config.router);
+    own_residual_TD = own_rows(residual_TD, " own rows of the residual");
+  }
+  const Routing routing = layer.route(own_TD, own_residual_TD, context, sharding, replay);
   MoEOutput out;
-  int64_t rows = 0;
-  out.y_TD = layer.through_experts(own_TD,
-                                   sharding == nullptr
-                                       ? routing.assignment
-                                       : layer.own_assignment(routing.assignment, *sharding),
-                                   context.clock, rows);
+  RowMover::Result done = std::visit(
+      [&](const auto& assignment) {
+        return layer.carry_out(assignment, own_TD, sharding, context.clock);
+      },
+      routing.assignment);
+  out.y_TD = std::move(done.y_TD);
   if (sliced) {
     out.y_TD =
         all_parts(out.y_TD, sharding->own_counts_over_tp(), tp, layer.inputs.name + " all rows");
@@ -259,9 +227,9 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
                                 {routing, context, previous, layer.router->choices(),
                                  layer.router->balance_by_first_choice(), layer.exact});
   }
-  out.stats = count_routing(routing, context);
-  out.stats.rows = rows;
-  out.assignment = routing.assignment;
+  out.stats = count_routing(routing, context, no_stats(layer.inputs.config));
+  out.stats.rows = done.rows;
+  out.assignment = routing.sparse();
   out.assignment.weight = {};
   return out;
 }
@@ -290,7 +258,7 @@ void MoELayer::after_step(const RouterStats& whole_batch) {
 
 void MoELayer::parameters(const std::function<void(Parameter&)>& visit) {
   impl_->router->parameters(visit);
-  impl_->bank.parameters(visit);
+  impl_->experts->parameters(visit);
   if (impl_->shared) impl_->shared->parameters(visit);
 }
 

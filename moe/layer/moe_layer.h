@@ -35,7 +35,7 @@ struct MoEOutput {
   // Of the whole micro-batch, the same on all ranks of a data rank.
   std::vector<LossTerm> losses;  // only in training
   RouterStats stats;             // `rows`: what this rank's experts computed
-  Assignment assignment;         // with drops, without weights: can be saved and replayed
+  SparseAssignment assignment;   // with drops, without weights: can be saved and replayed
 };
 
 class MoELayer {
@@ -52,9 +52,11 @@ class MoELayer {
   // zero tokens if need be. Calling it twice (recompute, evaluation) gives the same: nothing that a
   // checkpoint keeps moves. Its losses of scope global_batch_exact wait in the layer for
   // before_backward, and observe_routing's observer is called. replay: an assignment of the
-  // micro-batch whose experts and drops are taken instead of routing.
+  // micro-batch whose experts and drops are taken instead of routing. residual: the stream before
+  // the norm, rows as of x, for routers that read it (RouterDescriptor::reads_residual).
   MoEOutput forward(const Tensor& x_TD, const TokenContext& context,
-                    const Assignment* replay = nullptr, const TokenSharding* sharding = nullptr);
+                    const SparseAssignment* replay = nullptr,
+                    const TokenSharding* sharding = nullptr, const Tensor& residual_TD = {});
 
   // See Router::read_corpus.
   void read_corpus(const CorpusFacts& corpus);

@@ -1,11 +1,11 @@
 #include "moe/layer/overlapped_experts.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "core/autograd/tape.h"
 #include "core/device/operator.h"
-#include "core/ops/swiglu_experts_part.h"
 #include "core/ops/view.h"
 #include "moe/dispatch/chunk_moves.h"
 
@@ -25,9 +25,9 @@ struct Run {
   std::shared_ptr<const DispatchPlan> plan;
   ExpertGroups groups;
   std::string site;
-  ExpertBank& bank;
+  Experts& experts;
   PhaseClock* clock;
-  std::vector<SwigluExpertsPart> parts;
+  std::vector<std::unique_ptr<ExpertsPart>> parts;
 
   MoveSites out(const char* what, const char* suffix = "") const {
     return {site + what + suffix, site + what + " to parts" + suffix};
@@ -61,9 +61,9 @@ Tensor forward(Run& run, const Tensor& x_SD, const Tensor& weight_S1) {
   bring_each(run, x_SD, run.out(" dispatch"), [&](size_t c, const Tensor& x_RD) {
     const Tensor w =
         finish_out(std::move(weights[c]), chunks[c], run.groups, weight_sites, run.clock);
-    run.parts.emplace_back(run.bank.gate_up(), run.bank.down(), chunks[c].first_slot,
-                           chunks[c].slots, chunks[c].expert_rows);
-    const Tensor y_RD = run.parts.back().forward(x_RD, flat(w), grad_enabled());
+    run.parts.push_back(
+        run.experts.part(chunks[c].first_slot, chunks[c].slots, chunks[c].expert_rows));
+    const Tensor y_RD = run.parts.back()->forward(x_RD, flat(w), grad_enabled());
     returning.push_back(start_back(y_RD, chunks[c], run.groups,
                                    run.back(" combine", " combine of parts"), home, run.clock));
   });
@@ -76,7 +76,7 @@ void input_gradient(Run& run, const Tensor& dy_SD, const Tensor& dx_SD, const Te
   const MoveSites out{run.site + " combine gradient", run.site + " combine of parts gradient"};
   std::vector<MovingRows> returning;
   bring_each(run, dy_SD, out, [&](size_t c, const Tensor& dy_RD) {
-    const auto [dx, dw] = run.parts[c].gradient(dy_RD, /*want_x=*/true, /*want_gate_weight=*/true);
+    const auto [dx, dw] = run.parts[c]->gradient(dy_RD);
     returning.push_back(start_back(dx, chunks[c], run.groups,
                                    run.back(" dispatch", " dispatch to parts", " gradient"), dx_SD,
                                    run.clock));
@@ -87,23 +87,24 @@ void input_gradient(Run& run, const Tensor& dy_SD, const Tensor& dx_SD, const Te
   for (MovingRows& rows : returning) rows.wait(run.clock);
 }
 
-template <typename Add>
-void weight_gradient(Run& run, Parameter& weight, Add&& add) {
-  bool fresh = false;
-  const Tensor& target = weight.begin_accumulate(fresh);
-  for (SwigluExpertsPart& part : run.parts) add(part, target, fresh);
-  weight.end_accumulate();
+void weight_gradients(Run& run) {
+  const std::vector<Parameter*> weights = run.experts.weights();
+  for (size_t i = 0; i < weights.size(); ++i) {
+    bool fresh = false;
+    const Tensor& target = weights[i]->begin_accumulate(fresh);
+    for (const auto& part : run.parts) part->add_gradient(i, target, fresh);
+    weights[i]->end_accumulate();
+  }
 }
 
 }  // namespace
 
 Tensor overlapped_experts(const PermutedRows& leaving, const Dispatcher& dispatcher,
-                          ExpertBank& bank, PhaseClock* clock) {
+                          Experts& experts, PhaseClock* clock) {
   const Operator op("overlapped_experts", leaving.x_SD.stream());
   auto run = std::make_shared<Run>(
-      Run{leaving.plan, dispatcher.groups(), dispatcher.site(), bank, clock, {}});
-  bank.gate_up().use();
-  bank.down().use();
+      Run{leaving.plan, dispatcher.groups(), dispatcher.site(), experts, clock, {}});
+  for (Parameter* weight : experts.weights()) weight->use();
   const Tensor x = leaving.x_SD;
   const Tensor weight = leaving.weight_S1;
   Tensor home = forward(*run, x.detach(), weight.detach());
@@ -118,16 +119,7 @@ Tensor overlapped_experts(const PermutedRows& leaving, const Dispatcher& dispatc
         if (inputs.needs(0)) inputs.add(0, dx);
         if (inputs.needs(1)) inputs.add(1, dw);
       },
-      [run](const Tensor&) {
-        weight_gradient(*run, run->bank.down(),
-                        [](SwigluExpertsPart& part, const Tensor& target, bool fresh) {
-                          part.add_down_gradient(target, fresh);
-                        });
-        weight_gradient(*run, run->bank.gate_up(),
-                        [](SwigluExpertsPart& part, const Tensor& target, bool fresh) {
-                          part.add_gate_up_gradient(target, fresh);
-                        });
-      });
+      [run](const Tensor&) { weight_gradients(*run); });
 }
 
 }  // namespace troupe

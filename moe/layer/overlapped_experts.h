@@ -5,13 +5,13 @@
 
 #include "core/base/phase_clock.h"
 #include "moe/dispatch/dispatcher.h"
-#include "moe/experts/expert_bank.h"
+#include "moe/experts/experts.h"
 
 namespace troupe {
 
 // Leaving rows -> the experts' results of them, home again in the same order: [S, D]. Collective
-// over ep and etp. The dispatcher's groups and the bank outlive backward.
+// over ep and etp. The dispatcher's groups and the experts outlive backward.
 Tensor overlapped_experts(const PermutedRows& leaving, const Dispatcher& dispatcher,
-                          ExpertBank& bank, PhaseClock* clock);
+                          Experts& experts, PhaseClock* clock);
 
 }  // namespace troupe

@@ -17,29 +17,28 @@ namespace {
 class ExpertChoice final : public Router {
  public:
   explicit ExpertChoice(const RouterInputs& inputs)
-      : experts_(inputs.experts), weight_(router_matrix(inputs, "weight", inputs.init_std)) {}
+      : Router(inputs), experts_(inputs.experts), weight_(inputs.parameter("weight")) {}
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
     Routing out;
-    out.logits_TE = router_logits(input, input.x_TD, *weight_);
+    out.logits_TE = router_logits(input, input.x_TD, weight_);
     out.probabilities_TE = softmax(out.logits_TE);  // over the experts
     out.selection_TE = out.probabilities_TE;
-    out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
-                                       : choose(input, out.probabilities_TE);
-    out.assignment.weight =
-        take_pairs(out.probabilities_TE, out.assignment.token_begin, out.assignment.expert);
+    out.sparse() = replay != nullptr ? replayed(*replay, input.context, experts_)
+                                     : choose(input, out.probabilities_TE);
+    out.sparse().weight =
+        take_pairs(out.probabilities_TE, out.sparse().token_begin, out.sparse().expert);
     return out;
   }
 
   int64_t choices() const override { return 0; }
   bool limits_itself() const override { return true; }
-  void parameters(const std::function<void(Parameter&)>& visit) override { visit(*weight_); }
 
  private:
   // Each expert takes min(T, ceil(capacity_factor T / E)) of a group's T valid tokens (at least one
   // where there is one): by probability, ties to the earlier token. A token's experts stand by
   // number. min_capacity is not read: it would let every expert take all of a small group.
-  Assignment choose(const RouterInput& input, const Tensor& probabilities_TE) const {
+  SparseAssignment choose(const RouterInput& input, const Tensor& probabilities_TE) const {
     const std::vector<double> p = probabilities_TE.values();
     const DType precision = probabilities_TE.dtype();
     require(input.groups != nullptr && input.capacity_factor.has_value(),
@@ -70,7 +69,7 @@ class ExpertChoice final : public Router {
         }
       }
     }
-    Assignment out = empty_assignment(experts_);
+    SparseAssignment out = empty_assignment(experts_);
     for (const std::vector<int32_t>& experts : experts_of) out.append(experts);
     return out;
   }
@@ -89,7 +88,7 @@ class ExpertChoice final : public Router {
   }
 
   int64_t experts_;
-  std::unique_ptr<Parameter> weight_;
+  Parameter& weight_;
 };
 
 }  // namespace

@@ -56,7 +56,8 @@ std::vector<int32_t> make_table(const Options& options, const RouterInputs& inpu
 class Hash final : public Router {
  public:
   Hash(const Options& options, const RouterInputs& inputs)
-      : name_(inputs.name),
+      : Router(inputs),
+        name_(inputs.name),
         experts_(inputs.experts),
         balanced_(options.text("kind") == "balanced"),
         precision_(inputs.precision) {
@@ -64,12 +65,12 @@ class Hash final : public Router {
     table_ = Tensor::from(std::span<const int32_t>(table), Shape{inputs.vocab}, inputs.device);
   }
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
     Routing out;
-    out.assignment =
+    out.sparse() =
         replay != nullptr ? replayed(*replay, input.context, experts_) : look_up(input.context);
-    out.assignment.weight =
-        Tensor::full(Shape{out.assignment.pairs()}, precision_, 1.0, table_.device());
+    out.sparse().weight =
+        Tensor::full(Shape{out.sparse().pairs()}, precision_, 1.0, table_.device());
     return out;
   }
 
@@ -87,8 +88,8 @@ class Hash final : public Router {
   }
 
  private:
-  Assignment look_up(const TokenContext& context) const {
-    Assignment out = empty_assignment(experts_);
+  SparseAssignment look_up(const TokenContext& context) const {
+    SparseAssignment out = empty_assignment(experts_);
     const auto ids = host_copy<int32_t>(context.token_ids);
     const auto table = host_copy<int32_t>(table_);
     for (int64_t t = 0; t < context.tokens(); ++t) {
@@ -139,6 +140,7 @@ RouterDescriptor router_hash() {
     return "";
   };
   out.has_parameters = false;
+  out.gives_probabilities = false;
   out.balance_problem = [](const std::string&, const Options&) {
     return std::string("a hash router has nothing to learn: no term has a gradient");
   };

@@ -7,15 +7,16 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/base/field.h"
 #include "core/nn/token_context.h"
-#include "core/parameter/parameter.h"
 #include "core/parameter/state.h"
 #include "moe/dispatch/assignment.h"
 #include "moe/dispatch/groups.h"
 #include "moe/routers/corpus_facts.h"
+#include "parallel/mesh/parameter_set.h"
 
 namespace troupe {
 
@@ -30,6 +31,12 @@ struct RouterInput {
   std::span<const int32_t> held;          // tokens of the rows of x; empty = all, in order
   // [rows of x, n] -> [tokens of the micro-batch, n]; empty = x holds all.
   std::function<Tensor(const Tensor&)> gather;
+  // The residual stream before the norm, rows as of x; only with RouterDescriptor::reads_residual.
+  Tensor residual_TD;
+  // Outputs of experts before the decision: of every pair of an assignment of the rows of x, [pairs
+  // of all rows, dim], without gate weights, with their gradient. Costs what the experts cost.
+  // Collective over ep and etp: every rank asks alike.
+  std::function<Tensor(const SparseAssignment&)> outputs;
 
   int64_t token(int64_t row) const { return held.empty() ? row : held[static_cast<size_t>(row)]; }
 };
@@ -43,12 +50,17 @@ struct RoutingLevel {
   Tensor probabilities_TB;
 };
 
+// The kinds of decision. Dense (two matrices of soft routers) and keyed (ids and scores of
+// product-key retrieval) come with their first router: an alternative here, and what the compiler
+// then misses in moe/layer/moe_layer.cpp, where each kind is carried out (Impl::carry_out).
+using RoutedAssignment = std::variant<SparseAssignment>;
+
 // What one forward of a router gives, for the whole micro-batch. Tensors are in router precision
 // and carry gradients.
 struct Routing {
-  Assignment assignment;    // before drops; weights inside
-  Tensor logits_TE;         // without noise and bias; undefined for hash
-  Tensor probabilities_TE;  // rows sum to 1; undefined for hash
+  RoutedAssignment assignment;  // before drops; weights inside
+  Tensor logits_TE;             // without noise and bias; undefined for hash
+  Tensor probabilities_TE;      // rows sum to 1; undefined for hash
   Tensor selection_TE;  // logits or scores compared in choosing, without bias; undefined for hash
   // Balance terms are taken on each level, and capacity is kept on each: tokens that find no room
   // in a group do not reach its experts. Outermost first, the last one within groups; empty = one
@@ -56,30 +68,10 @@ struct Routing {
   std::vector<RoutingLevel> levels;
   // Chance that the expert is among the chosen under fresh noise; undefined without noise.
   Tensor load_TE;
-};
 
-class Router {
- public:
-  virtual ~Router() = default;
-  // Routes the tokens; padding gets no expert. A pure function of its input and the router's state:
-  // called twice it gives the same answer and counts nothing. replay: take these experts instead of
-  // choosing; weights and probabilities are computed as ever.
-  virtual Routing route(const RouterInput& input, const Assignment* replay) = 0;
-  // k of the capacity rule and of load fractions; 0 when experts choose.
-  virtual int64_t choices() const = 0;
-  virtual bool first_choices_first() const { return false; }
-  // Fractions of the switch term count first choices only (ST-MoE) or all k of them.
-  virtual bool balance_by_first_choice() const { return false; }
-  // True when the assignment already respects the capacity (expert choice).
-  virtual bool limits_itself() const { return false; }
-  // Once before the first step of a run, for routers that depend on the corpus; what they make of
-  // it is part of their state. Without it (estimates, benchmarks) they take it for even.
-  virtual void read_corpus(const CorpusFacts& corpus) { (void)corpus; }
-  // Once per optimizer step, with the whole batch's counts before drops.
-  virtual void after_step(std::span<const int64_t> selected) { (void)selected; }
-  virtual void parameters(const std::function<void(Parameter&)>& visit) { (void)visit; }
-  // Appends what a checkpoint must keep besides parameters.
-  virtual void state(State& state) { (void)state; }
+  // Of a router that gives such an assignment: anything else is a bug.
+  SparseAssignment& sparse() { return std::get<SparseAssignment>(assignment); }
+  const SparseAssignment& sparse() const { return std::get<SparseAssignment>(assignment); }
 };
 
 // What a router is made from.
@@ -92,12 +84,42 @@ struct RouterInputs {
   uint64_t seed = 0;  // run.seed
   int64_t vocab = 0;
   std::shared_ptr<Device> device;
+  std::shared_ptr<const ParameterSet> parameters;  // made from the descriptor's list
+
+  Parameter& parameter(const std::string& suffix) const {
+    return parameters->at(name + "." + suffix);
+  }
 };
 
-// A learned matrix [rows, dim] of a router, whole on every rank: NAME.suffix.
-struct RouterMatrix {
-  std::string suffix;
-  int64_t rows = 0;
+class Router {
+ public:
+  explicit Router(const RouterInputs& inputs) : parameters_(inputs.parameters) {}
+  virtual ~Router() = default;
+  // Routes the tokens; padding gets no expert. A pure function of its input and the router's state:
+  // called twice it gives the same answer and counts nothing. replay: take these experts instead of
+  // choosing; weights and probabilities are computed as ever.
+  virtual Routing route(const RouterInput& input, const SparseAssignment* replay) = 0;
+  // k of the capacity rule and of load fractions; 0 when experts choose.
+  virtual int64_t choices() const = 0;
+  virtual bool first_choices_first() const { return false; }
+  // Fractions of the switch term count first choices only (ST-MoE) or all k of them.
+  virtual bool balance_by_first_choice() const { return false; }
+  // True when the assignment already respects the capacity (expert choice).
+  virtual bool limits_itself() const { return false; }
+  // Once before the first step of a run, for routers that depend on the corpus; what they make of
+  // it is part of their state. Without it (estimates, benchmarks) they take it for even.
+  virtual void read_corpus(const CorpusFacts& corpus) { (void)corpus; }
+  // Once per optimizer step, with the whole batch's counts before drops.
+  virtual void after_step(std::span<const int64_t> selected) { (void)selected; }
+  // Those of the descriptor's list, in its order.
+  void parameters(const std::function<void(Parameter&)>& visit) const {
+    if (parameters_) parameters_->visit(visit);
+  }
+  // Appends what a checkpoint must keep besides parameters.
+  virtual void state(State& state) { (void)state; }
+
+ private:
+  std::shared_ptr<const ParameterSet> parameters_;
 };
 
 // What a router keeps of T tokens for backward, for estimates of memory.
@@ -141,9 +163,14 @@ struct RouterDescriptor {
   bool needs_capacity = false;    // capacity_factor none is refused
   bool uses_min_capacity = true;  // min_capacity and priority are read
   bool has_parameters = true;     // hash has none
-  // Its matrices, in the order of Router::parameters; null = "weight" with a row for each expert,
-  // if it has parameters (see router_matrices in table.h).
-  std::vector<RouterMatrix> (*matrices)(const Options& options, int64_t experts) = nullptr;
+  bool reads_residual = false;    // RouterInput::residual_TD
+  // What Routing tells: without them no statistic of theirs is kept, summed or shown.
+  bool gives_probabilities = true;
+  bool (*gives_load)(const Options& options) = nullptr;  // null = no
+  // Its parameters, NAME.suffix each; of the inputs sizes, name and precision are read. Null =
+  // "weight" with a row for each expert, if it has parameters (see router_parameters in table.h).
+  std::vector<ParameterSpec> (*parameters)(const Options& options,
+                                           const RouterInputs& inputs) = nullptr;
   // Null: for each row of its matrices a score, a probability, and what each balance term reads.
   RouterMemory (*memory)(const Options& options, int64_t experts, int64_t balance_terms) = nullptr;
   LoadBias (*load_bias)(const Options& options, int64_t experts) = nullptr;  // null = has none

@@ -16,11 +16,12 @@ struct RouterStats {
   std::vector<int64_t> kept;      // [E] pairs per expert after drops
   int64_t tokens = 0;             // valid tokens
   int64_t rows = 0;  // rows that this rank's experts computed (after add_over_ranks: of all ranks)
-  double entropy_sum = 0.0;             // nats, over valid tokens
-  std::vector<double> probability_sum;  // [E] over valid tokens
-  std::vector<double> load_sum;         // [E] of the smooth load; zeros without noise
+  double entropy_sum = 0.0;  // nats, over valid tokens
+  // [E] over valid tokens; empty where the router has none.
+  std::vector<double> probability_sum;
+  std::vector<double> load_sum;  // of the smooth load
 
-  static RouterStats zeros(int64_t experts);
+  static RouterStats zeros(int64_t experts, bool probabilities = true, bool load = true);
   int64_t experts() const { return static_cast<int64_t>(selected.size()); }
   int64_t dropped() const;  // pairs
   double entropy() const;   // mean over tokens; 0 without tokens

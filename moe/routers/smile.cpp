@@ -14,11 +14,6 @@
 namespace troupe {
 namespace {
 
-RouterInputs with_rows(RouterInputs inputs, int64_t rows) {
-  inputs.experts = rows;
-  return inputs;
-}
-
 // [T, G] and [T, M] -> [T, G * M], each of the first plus each of the second.
 Tensor outer_sum(const Tensor& groups_TG, const Tensor& inner_TM) {
   const int64_t t = groups_TG.dim(0);
@@ -31,30 +26,30 @@ Tensor outer_sum(const Tensor& groups_TG, const Tensor& inner_TM) {
 class Smile final : public Router {
  public:
   Smile(const Options& options, const RouterInputs& inputs)
-      : experts_(inputs.experts),
+      : Router(inputs),
+        experts_(inputs.experts),
         groups_(options.integer("groups")),
         inner_(inputs.experts / groups_),
         top_k_(options.integer("top_k")),
         renormalize_(options.boolean("renormalize")),
-        weight_(router_matrix(with_rows(inputs, inner_), "weight", inputs.init_std)) {
+        weight_(inputs.parameter("weight")),
+        // With one group there is nothing to decide above: this is topk.
+        group_weight_(groups_ > 1 ? &inputs.parameter("group") : nullptr) {
     require(groups_ * inner_ == experts_ && top_k_ <= inner_, "top_k {} of {} experts in {} groups",
             top_k_, experts_, groups_);
-    // With one group there is nothing to decide above: this is topk.
-    if (groups_ > 1)
-      group_weight_ = router_matrix(with_rows(inputs, groups_), "group", inputs.init_std);
   }
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
     Routing out;
-    const Tensor inner_TM = router_logits(input, input.x_TD, *weight_);
+    const Tensor inner_TM = router_logits(input, input.x_TD, weight_);
     const Tensor q_TM = softmax(inner_TM);
     if (!group_weight_) {
       out.logits_TE = out.selection_TE = inner_TM;
       // A softmax of its own, as in topk: gradients then add up in the same order.
       out.probabilities_TE = softmax(inner_TM);
-      out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
-                                         : choose_experts(inner_TM, {}, top_k_, input.context);
-      out.assignment.weight = inner_weights(q_TM, out.assignment);
+      out.sparse() = replay != nullptr ? replayed(*replay, input.context, experts_)
+                                       : choose_experts(inner_TM, {}, top_k_, input.context);
+      out.sparse().weight = inner_weights(q_TM, out.sparse());
       return out;
     }
     const Tensor group_TG = router_logits(input, input.x_TD, *group_weight_);
@@ -63,21 +58,17 @@ class Smile final : public Router {
     // The softmax of sums is the product of both: for counts and comparisons, without a tape.
     out.logits_TE = out.selection_TE = outer_sum(group_TG.detach(), inner_TM.detach());
     out.probabilities_TE = softmax(out.logits_TE);
-    out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
-                                       : choose(group_TG, inner_TM, input.context);
+    out.sparse() = replay != nullptr ? replayed(*replay, input.context, experts_)
+                                     : choose(group_TG, inner_TM, input.context);
     std::vector<int32_t> group;
-    for (const int32_t expert : out.assignment.expert)
+    for (const int32_t expert : out.sparse().expert)
       group.push_back(static_cast<int32_t>(expert / inner_));
-    out.assignment.weight = mul(inner_weights(q_TM, out.assignment),
-                                take_pairs(p_TG, out.assignment.token_begin, group));
+    out.sparse().weight =
+        mul(inner_weights(q_TM, out.sparse()), take_pairs(p_TG, out.sparse().token_begin, group));
     return out;
   }
 
   int64_t choices() const override { return top_k_; }
-  void parameters(const std::function<void(Parameter&)>& visit) override {
-    visit(*weight_);
-    if (group_weight_) visit(*group_weight_);
-  }
 
  private:
   RoutingLevel level(int64_t bins, bool outer, const Tensor& logits,
@@ -88,10 +79,10 @@ class Smile final : public Router {
     return out;
   }
 
-  Assignment choose(const Tensor& group_TG, const Tensor& inner_TM,
-                    const TokenContext& context) const {
-    const Assignment group = choose_experts(group_TG, {}, 1, context);
-    Assignment out = choose_experts(inner_TM, {}, top_k_, context);
+  SparseAssignment choose(const Tensor& group_TG, const Tensor& inner_TM,
+                          const TokenContext& context) const {
+    const SparseAssignment group = choose_experts(group_TG, {}, 1, context);
+    SparseAssignment out = choose_experts(inner_TM, {}, top_k_, context);
     out.experts = experts_;
     const std::vector<int32_t> token = out.pair_tokens();
     for (size_t i = 0; i < token.size(); ++i) {
@@ -101,7 +92,7 @@ class Smile final : public Router {
     return out;
   }
 
-  Tensor inner_weights(const Tensor& q_TM, const Assignment& assignment) const {
+  Tensor inner_weights(const Tensor& q_TM, const SparseAssignment& assignment) const {
     std::vector<int32_t> number;
     for (const int32_t expert : assignment.expert)
       number.push_back(static_cast<int32_t>(expert % inner_));
@@ -114,8 +105,8 @@ class Smile final : public Router {
   int64_t inner_;  // experts in a group
   int64_t top_k_;
   bool renormalize_;
-  std::unique_ptr<Parameter> weight_;
-  std::unique_ptr<Parameter> group_weight_;
+  Parameter& weight_;
+  Parameter* group_weight_;
 };
 
 // A single expert within a group, whose probability there is divided by itself: what is left of the
@@ -156,11 +147,12 @@ RouterDescriptor router_smile() {
   out.choices_option = "top_k";
   out.groups = [](const Options& options) { return options.integer("groups"); };
   out.warnings = warnings;
-  out.matrices = [](const Options& options, int64_t experts) {
+  out.parameters = [](const Options& options, const RouterInputs& inputs) {
     const int64_t groups = options.integer("groups");
-    std::vector<RouterMatrix> matrices{{"weight", experts / groups}};
-    if (groups > 1) matrices.push_back({"group", groups});
-    return matrices;
+    std::vector<ParameterSpec> list{
+        router_matrix(inputs, "weight", inputs.experts / groups, inputs.init_std)};
+    if (groups > 1) list.push_back(router_matrix(inputs, "group", groups, inputs.init_std));
+    return list;
   };
   out.problem = [](const Options& options, int64_t experts) -> std::string {
     const int64_t groups = options.integer("groups");

@@ -16,39 +16,40 @@ namespace {
 class StMoe final : public Router {
  public:
   StMoe(const Options& options, const RouterInputs& inputs)
-      : name_(inputs.name),
+      : Router(inputs),
+        name_(inputs.name),
         experts_(inputs.experts),
         threshold_(options.real("second_threshold")),
-        weight_(router_matrix(inputs, "weight", inputs.init_std)) {}
+        weight_(inputs.parameter("weight")) {}
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
     Routing out;
-    out.logits_TE = router_logits(input, input.x_TD, *weight_);
+    out.logits_TE = router_logits(input, input.x_TD, weight_);
     out.probabilities_TE = softmax(out.logits_TE);
     out.selection_TE = out.logits_TE;
     // The weights of both choices are normalised before the second one may be left out.
-    const Assignment both = replay != nullptr
-                                ? both_of_replay(*replay, out.logits_TE, input.context)
-                                : choose_experts(out.logits_TE, {}, choices(), input.context);
+    const SparseAssignment both = replay != nullptr
+                                      ? both_of_replay(*replay, out.logits_TE, input.context)
+                                      : choose_experts(out.logits_TE, {}, choices(), input.context);
     const Tensor weight = normalise_pairs(
         take_pairs(out.probabilities_TE, both.token_begin, both.expert), both.token_begin);
     std::vector<int32_t> pairs;
-    out.assignment = replay != nullptr ? keep_replayed(*replay, both, input.context, pairs)
-                                       : keep_drawn(both, weight.values(), input.context, pairs);
-    out.assignment.weight = take_elements(weight, pairs);
+    out.sparse() = replay != nullptr ? keep_replayed(*replay, both, input.context, pairs)
+                                     : keep_drawn(both, weight.values(), input.context, pairs);
+    out.sparse().weight = take_elements(weight, pairs);
     return out;
   }
 
   int64_t choices() const override { return std::min<int64_t>(2, experts_); }
   bool first_choices_first() const override { return true; }
   bool balance_by_first_choice() const override { return true; }
-  void parameters(const std::function<void(Parameter&)>& visit) override { visit(*weight_); }
 
  private:
   // Keeps pair i of `both` where keep(token, pair) holds; pairs gets the numbers of those kept.
   template <typename Keep>
-  Assignment keep_where(const Assignment& both, std::vector<int32_t>& pairs, Keep&& keep) const {
-    Assignment out = empty_assignment(experts_);
+  SparseAssignment keep_where(const SparseAssignment& both, std::vector<int32_t>& pairs,
+                              Keep&& keep) const {
+    SparseAssignment out = empty_assignment(experts_);
     std::vector<int32_t> chosen;
     for (int64_t t = 0; t < both.tokens; ++t) {
       chosen.clear();
@@ -63,8 +64,8 @@ class StMoe final : public Router {
     return out;
   }
 
-  Assignment keep_drawn(const Assignment& both, const std::vector<double>& weight,
-                        const TokenContext& context, std::vector<int32_t>& pairs) const {
+  SparseAssignment keep_drawn(const SparseAssignment& both, const std::vector<double>& weight,
+                              const TokenContext& context, std::vector<int32_t>& pairs) const {
     const Random random(context.seed, "router second choice", name_);
     return keep_where(both, pairs, [&](int64_t t, int64_t i) {
       const bool first = i == both.token_begin[static_cast<size_t>(t)];
@@ -74,9 +75,9 @@ class StMoe final : public Router {
     });
   }
 
-  Assignment keep_replayed(const Assignment& saved, const Assignment& both,
-                           const TokenContext& context, std::vector<int32_t>& pairs) const {
-    const Assignment plain = replayed(saved, context, experts_);
+  SparseAssignment keep_replayed(const SparseAssignment& saved, const SparseAssignment& both,
+                                 const TokenContext& context, std::vector<int32_t>& pairs) const {
+    const SparseAssignment plain = replayed(saved, context, experts_);
     return keep_where(both, pairs, [&](int64_t t, int64_t i) {
       const auto at = static_cast<size_t>(t);
       const int64_t place = i - both.token_begin[at];
@@ -86,11 +87,11 @@ class StMoe final : public Router {
 
   // The saved choices; where the second one was left out, the best of the others: its weight is
   // still part of the sum that the first is divided by.
-  Assignment both_of_replay(const Assignment& saved, const Tensor& logits_TE,
-                            const TokenContext& context) const {
-    const Assignment plain = replayed(saved, context, experts_);
-    const Assignment best = choose_experts(logits_TE, {}, choices(), context);
-    Assignment out = empty_assignment(experts_);
+  SparseAssignment both_of_replay(const SparseAssignment& saved, const Tensor& logits_TE,
+                                  const TokenContext& context) const {
+    const SparseAssignment plain = replayed(saved, context, experts_);
+    const SparseAssignment best = choose_experts(logits_TE, {}, choices(), context);
+    SparseAssignment out = empty_assignment(experts_);
     std::vector<int32_t> chosen;
     for (size_t t = 0; t + 1 < plain.token_begin.size(); ++t) {
       chosen.assign(plain.expert.begin() + plain.token_begin[t],
@@ -107,7 +108,7 @@ class StMoe final : public Router {
   std::string name_;
   int64_t experts_;
   double threshold_;
-  std::unique_ptr<Parameter> weight_;
+  Parameter& weight_;
 };
 
 }  // namespace

@@ -14,45 +14,45 @@ namespace {
 class Switch final : public Router {
  public:
   Switch(const Options& options, const RouterInputs& inputs)
-      : name_(inputs.name),
+      : Router(inputs),
+        name_(inputs.name),
         experts_(inputs.experts),
         jitter_(options.real("jitter")),
-        weight_(router_matrix(inputs, "weight", inputs.init_std)),
+        weight_(inputs.parameter("weight")),
         bias_(options.real("bias_update"), inputs.experts, inputs.name, inputs.precision,
               inputs.device) {}
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
-    Tensor x_TD = cast(input.x_TD, weight_->compute());
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
+    Tensor x_TD = cast(input.x_TD, weight_.compute());
     if (input.context.training && jitter_ > 0.0) {
       x_TD = mul(x_TD,
                  jitter_factors(input, name_, x_TD.dim(1), jitter_, x_TD.dtype(), x_TD.device()));
     }
     Routing out;
-    out.logits_TE = router_logits(input, x_TD, *weight_);
+    out.logits_TE = router_logits(input, x_TD, weight_);
     out.probabilities_TE = softmax(out.logits_TE);
     out.selection_TE = out.logits_TE;
     if (replay != nullptr) {
-      out.assignment = replayed(*replay, input.context, experts_);
+      out.sparse() = replayed(*replay, input.context, experts_);
     } else if (bias_.active()) {
-      out.assignment = choose_experts(out.probabilities_TE, bias_.values(), 1, input.context);
+      out.sparse() = choose_experts(out.probabilities_TE, bias_.values(), 1, input.context);
     } else {
-      out.assignment = choose_experts(out.logits_TE, {}, 1, input.context);
+      out.sparse() = choose_experts(out.logits_TE, {}, 1, input.context);
     }
-    out.assignment.weight =
-        take_pairs(out.probabilities_TE, out.assignment.token_begin, out.assignment.expert);
+    out.sparse().weight =
+        take_pairs(out.probabilities_TE, out.sparse().token_begin, out.sparse().expert);
     return out;
   }
 
   int64_t choices() const override { return 1; }
   void after_step(std::span<const int64_t> selected) override { bias_.move(selected); }
-  void parameters(const std::function<void(Parameter&)>& visit) override { visit(*weight_); }
   void state(State& state) override { bias_.state(state); }
 
  private:
   std::string name_;
   int64_t experts_;
   double jitter_;
-  std::unique_ptr<Parameter> weight_;
+  Parameter& weight_;
   SelectionBias bias_;
 };
 

@@ -18,9 +18,12 @@ void add_router(RouterDescriptor router);
 // Null when there is none of this name.
 const RouterDescriptor* find_router(const std::string& name);
 
-// The learned matrices of a router with these options.
-std::vector<RouterMatrix> router_matrices(const RouterDescriptor& router, const Options& options,
-                                          int64_t experts);
+// The parameters of a router with these options.
+std::vector<ParameterSpec> router_parameters(const RouterDescriptor& router, const Options& options,
+                                             const RouterInputs& inputs);
+// A router with its parameters, drawn with the maker's seed.
+std::unique_ptr<Router> make_router(const RouterDescriptor& router, const Options& options,
+                                    RouterInputs inputs, const ParameterMaker& maker);
 // Groups of consecutive experts, 1 where the router knows none.
 int64_t router_groups(const RouterDescriptor& router, const Options& options);
 // balance_terms: how many are on.

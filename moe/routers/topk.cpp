@@ -25,42 +25,41 @@ Score score_of(const std::string& text) {
 // The noise's standard deviation never falls below this (as in the code of Shazeer et al.).
 constexpr double kNoiseFloor = 1e-2;
 
+bool noisy(const Options& options) { return options.text("noise") == "learned"; }
+
 class TopK final : public Router {
  public:
   TopK(const Options& options, const RouterInputs& inputs)
-      : name_(inputs.name),
+      : Router(inputs),
+        name_(inputs.name),
         experts_(inputs.experts),
         top_k_(options.integer("top_k")),
         score_(score_of(options.text("score"))),
         renormalize_(options.boolean("renormalize")),
         scale_(options.real("scale")),
-        weight_(router_matrix(inputs, "weight", inputs.init_std)),
+        weight_(inputs.parameter("weight")),
+        noise_(noisy(options) ? &inputs.parameter("noise") : nullptr),
         bias_(options.real("bias_update"), inputs.experts, inputs.name, inputs.precision,
               inputs.device) {
     require(top_k_ >= 1 && top_k_ <= experts_, "top_k {} of {} experts", top_k_, experts_);
-    if (options.text("noise") == "learned") noise_ = router_matrix(inputs, "noise", 0.0);
   }
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
     Routing out;
-    out.logits_TE = router_logits(input, input.x_TD, *weight_);
+    out.logits_TE = router_logits(input, input.x_TD, weight_);
     Tensor noisy_TE = out.logits_TE;
     if (noise_ && input.context.training) noisy_TE = add_noise(input, out);
     out.selection_TE = noisy_TE;
     const Tensor scores_TE = scores(noisy_TE);
     out.probabilities_TE = probabilities(out.logits_TE);
-    out.assignment =
+    out.sparse() =
         replay != nullptr ? replayed(*replay, input.context, experts_) : choose(input, noisy_TE);
-    out.assignment.weight = weights(scores_TE, out.assignment);
+    out.sparse().weight = weights(scores_TE, out.sparse());
     return out;
   }
 
   int64_t choices() const override { return top_k_; }
   void after_step(std::span<const int64_t> selected) override { bias_.move(selected); }
-  void parameters(const std::function<void(Parameter&)>& visit) override {
-    visit(*weight_);
-    if (noise_) visit(*noise_);
-  }
   void state(State& state) override { bias_.state(state); }
 
  private:
@@ -97,7 +96,7 @@ class TopK final : public Router {
   }
 
   // Without a bias the order of the logits is that of any score, and does not saturate.
-  Assignment choose(const RouterInput& input, const Tensor& noisy_TE) const {
+  SparseAssignment choose(const RouterInput& input, const Tensor& noisy_TE) const {
     if (!bias_.active()) return choose_experts(noisy_TE, {}, top_k_, input.context);
     const std::vector<double> bias = bias_.values();
     const Tensor plain = noisy_TE.detach();
@@ -105,7 +104,7 @@ class TopK final : public Router {
     return choose_experts(by, bias, top_k_, input.context);
   }
 
-  Tensor weights(const Tensor& scores_TE, const Assignment& assignment) const {
+  Tensor weights(const Tensor& scores_TE, const SparseAssignment& assignment) const {
     Tensor w = take_pairs(scores_TE, assignment.token_begin, assignment.expert);
     if (score_ == Score::softmax_after) {
       w = softmax_pairs(w, assignment.token_begin);
@@ -121,8 +120,8 @@ class TopK final : public Router {
   Score score_;
   bool renormalize_;
   double scale_;
-  std::unique_ptr<Parameter> weight_;
-  std::unique_ptr<Parameter> noise_;
+  Parameter& weight_;
+  Parameter* noise_;  // null = none
   SelectionBias bias_;
 };
 
@@ -138,8 +137,6 @@ std::vector<std::string> warnings(const Options& options, bool balanced) {
       balanced ? " and only balancing moves it" : " and nothing trains it",
       after ? "score: softmax and renormalize: false" : "renormalize: false (or type: switch)")};
 }
-
-bool noisy(const Options& options) { return options.text("noise") == "learned"; }
 
 FieldList fields() {
   Field top_k = make_field("top_k", FieldType::integer, int64_t{2}, "experts per token");
@@ -173,10 +170,11 @@ RouterDescriptor router_topk() {
   };
   out.choices = [](const Options& options) { return options.integer("top_k"); };
   out.choices_option = "top_k";
-  out.matrices = [](const Options& options, int64_t experts) {
-    std::vector<RouterMatrix> matrices{{"weight", experts}};
-    if (noisy(options)) matrices.push_back({"noise", experts});
-    return matrices;
+  out.parameters = [](const Options& options, const RouterInputs& inputs) {
+    std::vector<ParameterSpec> list{
+        router_matrix(inputs, "weight", inputs.experts, inputs.init_std)};
+    if (noisy(options)) list.push_back(router_matrix(inputs, "noise", inputs.experts, 0.0));
+    return list;
   };
   out.problem = [](const Options& options, int64_t experts) -> std::string {
     const int64_t k = options.integer("top_k");
@@ -197,6 +195,7 @@ RouterDescriptor router_topk() {
     const bool sigmoid = options.text("score") == "sigmoid";
     return selection_bias_of(options, sigmoid ? 0.5 : 1.0 / static_cast<double>(experts));
   };
+  out.gives_load = noisy;
   out.balance_option = "noise";
   out.balance_problem = [](const std::string& term, const Options& options) -> std::string {
     if (term == "load" && !noisy(options))

@@ -82,7 +82,7 @@ TEST(RoutingFlipsOfOneToken, AreListedWithTheirGap) {
   const LawResult alone = run_law_on_threads(law, 1);
   EXPECT_TRUE(routing_flips(law, alone, alone).empty());
   LawResult planted = alone;
-  Assignment& sample = planted.assignments[0][5];
+  SparseAssignment& sample = planted.assignments[0][5];
   const auto first = static_cast<size_t>(sample.token_begin[3]);
   const int32_t a = sample.expert[first];
   const int32_t b = sample.expert[first + 1];

@@ -44,7 +44,7 @@ std::vector<StepRecord> train_one_rank(const std::string& precision, bool balanc
   const Mesh mesh(MeshShape::data_expert(1, 1), world);
   TrainingEngine engine(engine_config(config), mesh, device);
   engine.keep_assignments(true);
-  std::vector<std::vector<Assignment>> routing;
+  std::vector<std::vector<SparseAssignment>> routing;
   for (int64_t micro = 0; micro < engine.micro_batches(); ++micro) {
     routing.emplace_back();
     for (int layer = 0; layer < 2; ++layer) {
@@ -68,7 +68,7 @@ std::vector<StepRecord> train_one_rank(const std::string& precision, bool balanc
     record.counts = allocation_counts();
     record.device_requests = device->memory().system_allocations - before;
     for (const auto& micro : engine.last_assignments()) {
-      for (const Assignment& layer : micro) {
+      for (const SparseAssignment& layer : micro) {
         for (const int64_t rows : layer.kept_counts()) record.rows = std::max(record.rows, rows);
       }
     }

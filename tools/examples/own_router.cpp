@@ -20,25 +20,24 @@ using namespace troupe;
 class Strongest final : public Router {
  public:
   explicit Strongest(const RouterInputs& inputs)
-      : experts_(inputs.experts), weight_(router_matrix(inputs, "weight", inputs.init_std)) {}
+      : Router(inputs), experts_(inputs.experts), weight_(inputs.parameter("weight")) {}
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
     Routing out;
-    out.logits_TE = out.selection_TE = router_logits(input, input.x_TD, *weight_);
+    out.logits_TE = out.selection_TE = router_logits(input, input.x_TD, weight_);
     out.probabilities_TE = softmax(out.logits_TE);
-    out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
-                                       : choose_experts(out.logits_TE, {}, 2, input.context);
+    out.sparse() = replay != nullptr ? replayed(*replay, input.context, experts_)
+                                     : choose_experts(out.logits_TE, {}, 2, input.context);
     const Tensor chosen =
-        take_pairs(out.probabilities_TE, out.assignment.token_begin, out.assignment.expert);
-    out.assignment.weight = normalise_pairs(chosen, out.assignment.token_begin);
+        take_pairs(out.probabilities_TE, out.sparse().token_begin, out.sparse().expert);
+    out.sparse().weight = normalise_pairs(chosen, out.sparse().token_begin);
     return out;
   }
   int64_t choices() const override { return 2; }
-  void parameters(const std::function<void(Parameter&)>& visit) override { visit(*weight_); }
 
  private:
   int64_t experts_;
-  std::unique_ptr<Parameter> weight_;
+  Parameter& weight_;
 };
 
 static RouterDescriptor strongest() {

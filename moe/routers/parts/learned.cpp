@@ -10,16 +10,17 @@
 
 namespace troupe {
 
-std::unique_ptr<Parameter> router_matrix(const RouterInputs& inputs, const std::string& suffix,
-                                         double init_std) {
-  const Shape shape{inputs.experts, inputs.dim};
+ParameterSpec router_matrix(const RouterInputs& inputs, const std::string& suffix, int64_t rows,
+                            double init_std) {
   Init init;
   init.kind = init_std > 0.0 ? Init::Kind::normal : Init::Kind::zeros;
   init.scale = init_std;
-  return std::make_unique<Parameter>(
-      inputs.name + "." + suffix,
-      Layout::replicated(shape, MeshKind::attention, {Axis::dp, Axis::cp, Axis::tp}),
-      Box{Shape{0, 0}, shape}, inputs.precision, init, /*decay=*/true, inputs.device);
+  ParameterContext context;
+  context.compute = inputs.precision;
+  ParameterSpec spec = replicated_parameter(context, inputs.name + "." + suffix, {rows, inputs.dim},
+                                            init, TpGradient::partial);
+  spec.role = ParameterRole::router;
+  return spec;
 }
 
 Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED) {
@@ -46,8 +47,8 @@ void choose_rows(const T* scores, std::span<const double> bias, int64_t begin, i
 
 }  // namespace
 
-Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias, int64_t choices,
-                          const TokenContext& context) {
+SparseAssignment choose_experts(const Tensor& scores_TE, std::span<const double> bias,
+                                int64_t choices, const TokenContext& context) {
   require(scores_TE.contiguous(), "scores with strides {}", scores_TE.strides().text());
   const int64_t experts = scores_TE.dim(1);
   const int64_t tokens = context.tokens();
@@ -65,7 +66,7 @@ Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias,
                   context, chosen.data());
     }
   });
-  Assignment out = empty_assignment(experts);
+  SparseAssignment out = empty_assignment(experts);
   out.token_begin.reserve(static_cast<size_t>(tokens) + 1);
   out.expert.reserve(chosen.size());
   for (int64_t t = 0; t < tokens; ++t) {
@@ -75,11 +76,12 @@ Assignment choose_experts(const Tensor& scores_TE, std::span<const double> bias,
   return out;
 }
 
-Assignment replayed(const Assignment& saved, const TokenContext& context, int64_t experts) {
+SparseAssignment replayed(const SparseAssignment& saved, const TokenContext& context,
+                          int64_t experts) {
   require(saved.tokens == context.tokens() && saved.experts == experts,
           "an assignment of {} tokens to {} experts replayed on {} tokens and {} experts",
           saved.tokens, saved.experts, context.tokens(), experts);
-  Assignment out = saved;
+  SparseAssignment out = saved;
   out.kept.assign(out.expert.size(), 1);
   out.weight = {};
   return out;

@@ -32,7 +32,7 @@ void each_integer(RouterStats& stats, F&& f) {
 
 template <typename F>
 void each_real(RouterStats& stats, F&& f) {
-  f(stats.entropy_sum);
+  if (!stats.probability_sum.empty()) f(stats.entropy_sum);
   for (auto* sums : {&stats.probability_sum, &stats.load_sum}) {
     for (double& value : *sums) f(value);
   }
@@ -50,14 +50,14 @@ void exchange(std::span<RouterStats> layers, Communicator& group, const char* si
 
 }  // namespace
 
-RouterStats RouterStats::zeros(int64_t experts) {
+RouterStats RouterStats::zeros(int64_t experts, bool probabilities, bool load) {
   const auto n = static_cast<size_t>(experts);
   RouterStats stats;
   stats.selected.assign(n, 0);
   stats.first.assign(n, 0);
   stats.kept.assign(n, 0);
-  stats.probability_sum.assign(n, 0.0);
-  stats.load_sum.assign(n, 0.0);
+  if (probabilities) stats.probability_sum.assign(n, 0.0);
+  if (load) stats.load_sum.assign(n, 0.0);
   return stats;
 }
 

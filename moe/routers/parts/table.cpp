@@ -1,6 +1,7 @@
 #include "moe/routers/table.h"
 
 #include "core/base/error.h"
+#include "moe/routers/parts/learned.h"
 
 namespace troupe {
 
@@ -31,11 +32,19 @@ const RouterDescriptor* find_router(const std::string& name) {
   return nullptr;
 }
 
-std::vector<RouterMatrix> router_matrices(const RouterDescriptor& router, const Options& options,
-                                          int64_t experts) {
-  if (router.matrices != nullptr) return router.matrices(options, experts);
+std::vector<ParameterSpec> router_parameters(const RouterDescriptor& router, const Options& options,
+                                             const RouterInputs& inputs) {
+  if (router.parameters != nullptr) return router.parameters(options, inputs);
   if (!router.has_parameters) return {};
-  return {{"weight", experts}};
+  return {router_matrix(inputs, "weight", inputs.experts, inputs.init_std)};
+}
+
+std::unique_ptr<Router> make_router(const RouterDescriptor& router, const Options& options,
+                                    RouterInputs inputs, const ParameterMaker& maker) {
+  inputs.device = maker.device;
+  inputs.parameters =
+      std::make_shared<ParameterSet>(router_parameters(router, options, inputs), maker);
+  return router.make(options, inputs);
 }
 
 int64_t router_groups(const RouterDescriptor& router, const Options& options) {
@@ -46,8 +55,10 @@ RouterMemory router_memory(const RouterDescriptor& router, const Options& option
                            int64_t balance_terms) {
   if (router.memory != nullptr) return router.memory(options, experts, balance_terms);
   RouterMemory memory;
-  for (const RouterMatrix& matrix : router_matrices(router, options, experts))
-    memory.columns += (2 + balance_terms) * matrix.rows;
+  RouterInputs inputs;
+  inputs.experts = experts;
+  for (const ParameterSpec& matrix : router_parameters(router, options, inputs))
+    memory.columns += (2 + balance_terms) * matrix.layout.global[0];
   return memory;
 }
 

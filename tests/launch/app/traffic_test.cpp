@@ -31,10 +31,10 @@ train: {steps: 10, global_batch: 8, micro_batch: 2}
 
 // Each token's pair of the 4 experts, all six pairs one after the other: any six neighbouring
 // tokens take every expert three times, and every set of experts as often as its chance says.
-Assignment even_routing(int64_t tokens) {
+SparseAssignment even_routing(int64_t tokens) {
   constexpr std::array<std::array<int32_t, 2>, 6> kPairs = {
       {{0, 1}, {2, 3}, {0, 2}, {1, 3}, {0, 3}, {1, 2}}};
-  Assignment out = empty_assignment(4);
+  SparseAssignment out = empty_assignment(4);
   for (int64_t t = 0; t < tokens; ++t) out.append(kPairs[static_cast<size_t>(t % 6)]);
   return out;
 }
@@ -163,9 +163,9 @@ void expect_counted(const RunConfig& config, int ranks) {
     const Mesh mesh(config.parallel, world);
     TrainingEngine engine(engine_config(config), mesh, device);
     const int64_t tokens = config.train.micro_batch * config.model.seq_len;
-    const std::vector<std::vector<Assignment>> routing(
+    const std::vector<std::vector<SparseAssignment>> routing(
         static_cast<size_t>(engine.micro_batches()),
-        std::vector<Assignment>(engine.model().moe_layers().size(), even_routing(tokens)));
+        std::vector<SparseAssignment>(engine.model().moe_layers().size(), even_routing(tokens)));
     const Bytes before = sent(mesh);
     engine.step(
         0,

@@ -27,11 +27,11 @@ constexpr BalanceScope kScopes[] = {BalanceScope::sequence, BalanceScope::microb
 Routing round_robin(const Tensor& logits, int64_t k) {
   const int64_t experts = logits.dim(1);
   Routing out;
-  out.assignment = empty_assignment(experts);
+  out.sparse() = empty_assignment(experts);
   for (int64_t t = 0; t < logits.dim(0); ++t) {
     std::vector<int32_t> chosen;
     for (int64_t j = 0; j < k; ++j) chosen.push_back(static_cast<int32_t>((t * k + j) % experts));
-    out.assignment.append(chosen);
+    out.sparse().append(chosen);
   }
   out.logits_TE = logits;
   out.probabilities_TE = softmax(logits);
@@ -54,7 +54,7 @@ TEST(BalanceTerms, SwitchOfUniformRoutingIsOne) {
     }
   }
   Routing skewed = round_robin(logits, 1);
-  std::fill(skewed.assignment.expert.begin(), skewed.assignment.expert.end(), 0);
+  std::fill(skewed.sparse().expert.begin(), skewed.sparse().expert.end(), 0);
   EXPECT_NEAR(value({"switch", 1.0, BalanceScope::sequence}, skewed, batch, 1), 1.0, 1e-14);
   for (int64_t t = 0; t < 48; ++t) skewed.probabilities_TE.data<double>()[t * 12] = 1.0;
   EXPECT_NEAR(value({"switch", 1.0, BalanceScope::sequence}, skewed, batch, 1), 12.0, 1e-12);
@@ -107,13 +107,13 @@ TEST(BalanceTerms, PartsAddUpToTheWhole) {
   auto routed = [&](int64_t begin, int64_t end, const TokenContext& context) {
     Routing out = round_robin(rows_of(logits, begin, end), 2);
     out.load_TE = rows_of(load, begin, end);
-    Assignment valid = empty_assignment(4);
+    SparseAssignment valid = empty_assignment(4);
     for (int64_t t = begin; t < end; ++t) {
       const std::vector<int32_t> chosen{static_cast<int32_t>(t % 3), 3};
       valid.append(context.is_valid(t - begin) ? std::span<const int32_t>(chosen)
                                                : std::span<const int32_t>());
     }
-    out.assignment = valid;
+    out.sparse() = valid;
     return out;
   };
   for (const char* type : {"switch", "z", "importance", "load"}) {
@@ -140,7 +140,7 @@ TEST(BalanceTerms, TheGlobalScopeSeesTheWholeBatch) {
   batch.micro_batch = 1;
   auto skewed = [&](int32_t expert) {
     Routing out = round_robin(Tensor::zeros(Shape{4, 2}, DType::f64, test_device()), 1);
-    std::fill(out.assignment.expert.begin(), out.assignment.expert.end(), expert);
+    std::fill(out.sparse().expert.begin(), out.sparse().expert.end(), expert);
     for (int64_t t = 0; t < 4; ++t) {
       out.probabilities_TE.data<double>()[t * 2 + expert] = 1.0;
       out.probabilities_TE.data<double>()[t * 2 + 1 - expert] = 0.0;
@@ -175,9 +175,9 @@ TEST(BalanceTerms, Gradients) {
       const BalanceTerm term{type, 3.0, scope};
       auto loss = [&](const Tensor& logits, const Tensor& probabilities) {
         Routing routing = round_robin(logits, 2);
-        routing.assignment.expert = {0, 1, 0, 2, 0, 3, 1, 2, 1, 0};
-        routing.assignment.kept.assign(10, 1);
-        routing.assignment.token_begin = {0, 2, 4, 6, 8, 10, 10};
+        routing.sparse().expert = {0, 1, 0, 2, 0, 3, 1, 2, 1, 0};
+        routing.sparse().kept.assign(10, 1);
+        routing.sparse().token_begin = {0, 2, 4, 6, 8, 10, 10};
         routing.probabilities_TE = probabilities;
         routing.load_TE = probabilities;
         return balance_losses(std::span(&term, 1), {routing, batch, previous, 2, false})[0].value;

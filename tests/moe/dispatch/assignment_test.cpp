@@ -8,9 +8,9 @@
 namespace troupe {
 namespace {
 
-Assignment random_assignment(uint64_t key, int64_t tokens, int64_t experts) {
+SparseAssignment random_assignment(uint64_t key, int64_t tokens, int64_t experts) {
   const Random random(key, "test assignment");
-  Assignment out = empty_assignment(experts);
+  SparseAssignment out = empty_assignment(experts);
   uint64_t draw = 0;
   for (int64_t t = 0; t < tokens; ++t) {
     std::vector<int32_t> chosen;
@@ -23,8 +23,8 @@ Assignment random_assignment(uint64_t key, int64_t tokens, int64_t experts) {
   return out;
 }
 
-TEST(Assignment, CountsPairsFirstChoicesAndDrops) {
-  Assignment a = empty_assignment(3);
+TEST(SparseAssignment, CountsPairsFirstChoicesAndDrops) {
+  SparseAssignment a = empty_assignment(3);
   a.append(std::vector<int32_t>{2, 0});
   a.append({});
   a.append(std::vector<int32_t>{2, 1});
@@ -36,21 +36,21 @@ TEST(Assignment, CountsPairsFirstChoicesAndDrops) {
   EXPECT_EQ(a.pair_tokens(), (std::vector<int32_t>{0, 0, 2, 2}));
 }
 
-TEST(Assignment, BytesAndSlicesGiveItBack) {
+TEST(SparseAssignment, BytesAndSlicesGiveItBack) {
   for (uint64_t key = 0; key < 200; ++key) {
     const Random random(key, "sizes");
-    const Assignment a = random_assignment(key, static_cast<int64_t>(random.below(0, 9)),
-                                           1 + static_cast<int64_t>(random.below(1, 6)));
+    const SparseAssignment a = random_assignment(key, static_cast<int64_t>(random.below(0, 9)),
+                                                 1 + static_cast<int64_t>(random.below(1, 6)));
     EXPECT_TRUE(assignment_from_bytes(to_bytes(a)).same_routing(a));
     const auto cut = static_cast<int64_t>(random.below(2, static_cast<uint64_t>(a.tokens) + 1));
-    const Assignment parts[] = {slice_tokens(a, 0, cut), slice_tokens(a, cut, a.tokens)};
+    const SparseAssignment parts[] = {slice_tokens(a, 0, cut), slice_tokens(a, cut, a.tokens)};
     EXPECT_TRUE(join_tokens(parts).same_routing(a));
   }
 }
 
 // Any changed byte gives either another valid assignment or a clear refusal, never a crash.
-TEST(Assignment, SpoiltBytesAreRefused) {
-  const Assignment a = random_assignment(1, 6, 4);
+TEST(SparseAssignment, SpoiltBytesAreRefused) {
+  const SparseAssignment a = random_assignment(1, 6, 4);
   const std::vector<uint8_t> good = to_bytes(a);
   int refused = 0;
   for (size_t i = 0; i < good.size(); ++i) {
@@ -67,20 +67,20 @@ TEST(Assignment, SpoiltBytesAreRefused) {
   EXPECT_GT(refused, static_cast<int>(good.size()) / 2);
 }
 
-TEST(Assignment, CheckFindsAnExpertTwiceInAToken) {
-  Assignment a = empty_assignment(3);
+TEST(SparseAssignment, CheckFindsAnExpertTwiceInAToken) {
+  SparseAssignment a = empty_assignment(3);
   a.append(std::vector<int32_t>{1, 1});
   EXPECT_THROW(a.check(), Error);
-  Assignment b = empty_assignment(3);
+  SparseAssignment b = empty_assignment(3);
   b.append(std::vector<int32_t>{3});
   EXPECT_THROW(b.check(), Error);
 }
 
-TEST(Assignment, SyntheticRoutingIsBalancedOrSkewed) {
-  const Assignment even = synthetic_assignment(SyntheticRouting::balanced, 12, 8, 2, 1);
+TEST(SparseAssignment, SyntheticRoutingIsBalancedOrSkewed) {
+  const SparseAssignment even = synthetic_assignment(SyntheticRouting::balanced, 12, 8, 2, 1);
   even.check();
   EXPECT_EQ(even.selected_counts(), std::vector<int64_t>(8, 3));
-  const Assignment skewed = synthetic_assignment(SyntheticRouting::zipf, 1000, 8, 2, 1);
+  const SparseAssignment skewed = synthetic_assignment(SyntheticRouting::zipf, 1000, 8, 2, 1);
   skewed.check();
   const std::vector<int64_t> counts = skewed.selected_counts();
   EXPECT_GT(counts[0], 2 * counts[3]);

@@ -32,22 +32,22 @@ TEST(Capacity, Formula) {
   }
 }
 
-Assignment to_one_expert(int64_t tokens, int64_t experts, int32_t expert) {
-  Assignment a = empty_assignment(experts);
+SparseAssignment to_one_expert(int64_t tokens, int64_t experts, int32_t expert) {
+  SparseAssignment a = empty_assignment(experts);
   for (int64_t t = 0; t < tokens; ++t) a.append(std::span(&expert, 1));
   return a;
 }
 
 TEST(Capacity, PositionPriorityKeepsTheFirst) {
   const Groups groups = make_groups({}, whole_batch(2, 4));
-  Assignment a = to_one_expert(8, 4, 1);
+  SparseAssignment a = to_one_expert(8, 4, 1);
   apply_capacity({2.0, 1, Priority::position, 1, false}, groups, {}, a);
   EXPECT_EQ(a.kept, (std::vector<uint8_t>{1, 1, 0, 0, 1, 1, 0, 0}));
 }
 
 TEST(Capacity, GatePriorityKeepsTheHeaviestAndTheEarlierOfEquals) {
   const Groups groups = make_groups({}, whole_batch(1, 5));
-  Assignment a = to_one_expert(5, 5, 1);
+  SparseAssignment a = to_one_expert(5, 5, 1);
   apply_capacity({2.0, 1, Priority::gate, 1, false}, groups,
                  std::vector<double>{0.1, 0.5, 0.9, 0.5, 0.5}, a);
   EXPECT_EQ(a.kept, (std::vector<uint8_t>{0, 1, 1, 0, 0}));
@@ -55,11 +55,11 @@ TEST(Capacity, GatePriorityKeepsTheHeaviestAndTheEarlierOfEquals) {
 
 TEST(Capacity, FirstChoicesFindTheirSlotsFirst) {
   const Groups groups = make_groups({}, whole_batch(1, 3));
-  Assignment a = empty_assignment(3);
+  SparseAssignment a = empty_assignment(3);
   a.append(std::vector<int32_t>{0, 1});
   a.append(std::vector<int32_t>{0, 1});
   a.append(std::vector<int32_t>{1, 0});
-  Assignment by_position = a;
+  SparseAssignment by_position = a;
   apply_capacity({0.5, 1, Priority::position, 2, false}, groups, {}, by_position);
   EXPECT_EQ(by_position.kept, (std::vector<uint8_t>{1, 1, 0, 0, 0, 0}));
   apply_capacity({0.5, 1, Priority::position, 2, true}, groups, {}, a);
@@ -73,7 +73,7 @@ TEST(Capacity, RandomRoutingKeepsWhatFits) {
   const Groups groups = make_groups({}, batch);
   for (uint64_t key = 0; key < 50; ++key) {
     const Random random(key, "routing");
-    Assignment a = empty_assignment(4);
+    SparseAssignment a = empty_assignment(4);
     std::vector<double> weights;
     for (int64_t t = 0; t < 21; ++t) {
       const auto first = static_cast<int32_t>(random.below(static_cast<uint64_t>(t), 2));
@@ -86,7 +86,7 @@ TEST(Capacity, RandomRoutingKeepsWhatFits) {
     apply_capacity(rule, groups, weights, a);
     const int64_t limit = capacity(2, 7, 0.8, 4, 1);
     for (int64_t b = 0; b < 3; ++b) {
-      const Assignment part = slice_tokens(a, b * 7, (b + 1) * 7);
+      const SparseAssignment part = slice_tokens(a, b * 7, (b + 1) * 7);
       const auto selected = part.selected_counts();
       const auto kept = part.kept_counts();
       for (size_t e = 0; e < 4; ++e) EXPECT_EQ(kept[e], std::min(selected[e], limit));
@@ -98,7 +98,7 @@ TEST(Capacity, RandomRoutingKeepsWhatFits) {
 // pairs and takes no slot of an expert.
 TEST(GroupCapacity, ATokenWithoutRoomReachesNoExpert) {
   const std::vector<int32_t> bin{0, 0, 1, 1};
-  Assignment a = empty_assignment(4);
+  SparseAssignment a = empty_assignment(4);
   a.append(std::vector<int32_t>{0, 1});
   a.append(std::vector<int32_t>{});
   a.append(std::vector<int32_t>{1});
@@ -106,10 +106,10 @@ TEST(GroupCapacity, ATokenWithoutRoomReachesNoExpert) {
   a.append(std::vector<int32_t>{3, 2});
   const Groups groups{{0, 0, 0, 0, 0}, {5}};
   const CapacityRule rule{0.8, 1, Priority::position, 1, false};  // ceil(5 * 0.8 / 2) = 2
-  Assignment by_position = a;
+  SparseAssignment by_position = a;
   apply_group_capacity(rule, groups, bin, 2, {}, by_position);
   EXPECT_EQ(by_position.kept, (std::vector<uint8_t>{1, 1, 1, 0, 0, 1, 1}));
-  Assignment by_gate = a;
+  SparseAssignment by_gate = a;
   const std::vector<double> weights{0.5, 0.0, 0.4, 0.9, 0.6};
   apply_group_capacity({0.8, 1, Priority::gate, 1, false}, groups, bin, 2, weights, by_gate);
   EXPECT_EQ(by_gate.kept, (std::vector<uint8_t>{1, 1, 0, 1, 1, 1, 1}));

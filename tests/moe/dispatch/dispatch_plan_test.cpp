@@ -11,9 +11,9 @@
 namespace troupe {
 namespace {
 
-Assignment random_assignment(uint64_t key, int64_t tokens, int64_t experts) {
+SparseAssignment random_assignment(uint64_t key, int64_t tokens, int64_t experts) {
   const Random random(key, "plan");
-  Assignment out = empty_assignment(experts);
+  SparseAssignment out = empty_assignment(experts);
   uint64_t draw = 0;
   for (int64_t t = 0; t < tokens; ++t) {
     std::vector<int32_t> chosen;
@@ -54,7 +54,7 @@ std::vector<Row> sent_rows(const DispatchPlan& plan, size_t chunk, int from, int
   return out;
 }
 
-Played play(const std::vector<Assignment>& assignments, const Placement& placement,
+Played play(const std::vector<SparseAssignment>& assignments, const Placement& placement,
             const Ranks& ranks) {
   const auto slots = static_cast<int64_t>(placement.slots);
   Played out;
@@ -105,7 +105,7 @@ Played play(const std::vector<Assignment>& assignments, const Placement& placeme
 
 // Every kept pair is computed once by each rank that holds a part of its expert, sorted by source
 // rank (etp coordinate first) and token, whatever the chunks.
-void check_all_arrive(const std::vector<Assignment>& assignments, int64_t experts,
+void check_all_arrive(const std::vector<SparseAssignment>& assignments, int64_t experts,
                       const Ranks& ranks) {
   const Placement placement = Placement::identity(experts, ranks.ep);
   const Played played = play(assignments, placement, ranks);
@@ -113,7 +113,7 @@ void check_all_arrive(const std::vector<Assignment>& assignments, int64_t expert
     std::vector<Row> wanted;
     for (int part = 0; part < ranks.etp; ++part) {
       for (int r = part; r < ranks.count(); r += ranks.etp) {
-        const Assignment& a = assignments[static_cast<size_t>(r)];
+        const SparseAssignment& a = assignments[static_cast<size_t>(r)];
         const std::vector<int32_t> tokens = a.pair_tokens();
         for (size_t i = 0; i < tokens.size(); ++i) {
           if (a.kept[i] != 0 && a.expert[i] == e) wanted.emplace_back(r, tokens[i]);
@@ -132,7 +132,7 @@ TEST(DispatchPlan, EveryKeptPairArrivesOnceAtItsExpert) {
   for (uint64_t key = 0; key < 40; ++key) {
     for (const Ranks& ranks : {Ranks{1, 1}, Ranks{2, 1}, Ranks{3, 1}, Ranks{6, 1}, Ranks{1, 3},
                                Ranks{3, 2}, Ranks{2, 2, 3}, Ranks{1, 1, 4}, Ranks{3, 1, 9}}) {
-      std::vector<Assignment> assignments;
+      std::vector<SparseAssignment> assignments;
       for (int r = 0; r < ranks.count(); ++r) {
         const Random random(key, "tokens");
         assignments.push_back(
@@ -146,18 +146,18 @@ TEST(DispatchPlan, EveryKeptPairArrivesOnceAtItsExpert) {
 
 TEST(DispatchPlan, OneExpertTakesEverythingOrNothing) {
   for (const int32_t expert : {0, 3, 5}) {
-    std::vector<Assignment> assignments(3, empty_assignment(6));
+    std::vector<SparseAssignment> assignments(3, empty_assignment(6));
     for (auto& a : assignments) {
       for (int t = 0; t < 5; ++t) a.append(std::span(&expert, 1));
     }
     check_all_arrive(assignments, 6, {3, 1});
   }
-  check_all_arrive(std::vector<Assignment>(2, empty_assignment(4)), 4, {2, 1});
+  check_all_arrive(std::vector<SparseAssignment>(2, empty_assignment(4)), 4, {2, 1});
 }
 
 // The rows of a token are listed in the order of its choices, whatever ranks they come from.
 TEST(DispatchPlan, CombineFollowsTheChoices) {
-  Assignment a = empty_assignment(4);
+  SparseAssignment a = empty_assignment(4);
   a.append(std::vector<int32_t>{3, 0, 2});
   a.append(std::vector<int32_t>{});
   a.append(std::vector<int32_t>{0, 3});
@@ -173,7 +173,7 @@ TEST(DispatchPlan, CombineFollowsTheChoices) {
 
 // Two chunks: the first experts of all ranks leave before the second ones.
 TEST(DispatchPlan, ChunksCutTheLocalExperts) {
-  Assignment a = empty_assignment(4);
+  SparseAssignment a = empty_assignment(4);
   a.append(std::vector<int32_t>{3, 0, 2});
   a.append(std::vector<int32_t>{1, 2});
   std::vector<int64_t> counts;

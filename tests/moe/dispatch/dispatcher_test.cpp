@@ -14,9 +14,9 @@ constexpr int64_t kTokens = 7;
 constexpr int64_t kDim = 3;
 constexpr int64_t kExperts = 6;
 
-Assignment assignment_of(int rank) {
+SparseAssignment assignment_of(int rank) {
   const Random random(9, "dispatcher");
-  Assignment out = empty_assignment(kExperts);
+  SparseAssignment out = empty_assignment(kExperts);
   for (int64_t t = 0; t < kTokens; ++t) {
     const auto first =
         static_cast<int32_t>(random.below(static_cast<uint64_t>(rank * kTokens + t), kExperts));
@@ -33,7 +33,7 @@ TEST(Dispatcher, CombineOfDispatchCountsTheKeptChoices) {
       const auto device = Device::cpu(1);
       const auto alone = world->split(rank, 0, "etp");
       const Dispatcher dispatcher(Placement::identity(kExperts, ranks), {*world, *alone}, "test");
-      Assignment assignment = assignment_of(rank);
+      SparseAssignment assignment = assignment_of(rank);
       std::vector<double> values;
       for (int64_t i = 0; i < kTokens * kDim; ++i)
         values.push_back(static_cast<double>(rank * 1000 + i));
@@ -74,7 +74,7 @@ TEST(Dispatcher, CountsItsTraffic) {
       const auto device = Device::cpu(1);
       const auto alone = world->split(rank, 0, "etp");
       const Dispatcher dispatcher(Placement::identity(kExperts, ranks), {*world, *alone}, "test");
-      Assignment assignment = assignment_of(rank);
+      SparseAssignment assignment = assignment_of(rank);
       assignment.weight = Tensor::full(Shape{assignment.pairs()}, DType::f64, 1.0, device);
       const Tensor x = Tensor::full(Shape{kTokens, kDim}, DType::f64, 1.0, device);
       const DispatchedRows rows = dispatcher.dispatch(x, assignment);

@@ -14,9 +14,9 @@ namespace troupe {
 namespace {
 
 // Each token's experts: distinct, drawn evenly.
-Assignment uniform(int rank, int64_t tokens, int64_t experts, int64_t choices) {
+SparseAssignment uniform(int rank, int64_t tokens, int64_t experts, int64_t choices) {
   const Random random(31, "node hop");
-  Assignment out = empty_assignment(experts);
+  SparseAssignment out = empty_assignment(experts);
   for (int64_t t = 0; t < tokens; ++t) {
     std::vector<int32_t> all(static_cast<size_t>(experts));
     for (size_t e = 0; e < all.size(); ++e) all[e] = static_cast<int32_t>(e);
@@ -54,7 +54,7 @@ Crossing run(const std::vector<int>& node, int64_t tokens, int64_t experts, int6
     const NodeHop hop(placement, node, *ep, "test");
     const Dispatcher dispatcher(hop.placement_on_node(), {*near, *alone}, "test");
     const int64_t own = rank == 1 ? tokens - 1 : tokens;
-    Assignment a = uniform(rank, own, experts, choices);
+    SparseAssignment a = uniform(rank, own, experts, choices);
     a.kept[0] = 0;
     std::vector<double> xs;
     for (int64_t i = 0; i < own * dim; ++i) xs.push_back(static_cast<double>((i * 7 + rank) % 5));

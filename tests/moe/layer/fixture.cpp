@@ -99,7 +99,7 @@ std::function<void()> run_part(MoELayer& layer, const LayerCase& given,
   const auto columns = static_cast<size_t>(given.inputs.dim);
   TokenContext context = part_of(given.batch, first, count);
   context.step += step;
-  Assignment saved;
+  SparseAssignment saved;
   if (!given.replay.empty() && count > 0) {
     saved = join_tokens(
         std::span(given.replay).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
@@ -158,7 +158,7 @@ void run_rank(const LayerCase& given, const Parallelism& parallelism,
   RouterStats stats;
   for (int64_t step = 0; step < given.steps; ++step) {
     layer.parameters([](Parameter& p) { p.zero_gradient(); });
-    stats = RouterStats::zeros(given.inputs.config.experts);
+    stats = no_stats(given.inputs.config);
     {
       const std::lock_guard lock(out.mutex);
       std::fill(out.run.losses.begin(), out.run.losses.end(), 0.0);

@@ -12,15 +12,15 @@ namespace troupe::testing {
 
 struct LayerCase {
   MoELayerInputs inputs;
-  TokenContext batch;                // whole
-  Tensor x;                          // [tokens, dim]
-  Tensor seed;                       // gradient of y
-  int64_t micro_batch = 2;           // sequences per micro-batch and rank
-  bool forwards_first = false;       // of all micro-batches, before the first backward
-  int starved = -1;                  // a rank that gets no sequences
-  int steps = 1;                     // each: forward and backward of the batch, then after_step
-  std::vector<Assignment> replay;    // by sequence; empty = route
-  std::vector<int32_t> permutation;  // expert e gets the weights of permutation[e]
+  TokenContext batch;                    // whole
+  Tensor x;                              // [tokens, dim]
+  Tensor seed;                           // gradient of y
+  int64_t micro_batch = 2;               // sequences per micro-batch and rank
+  bool forwards_first = false;           // of all micro-batches, before the first backward
+  int starved = -1;                      // a rank that gets no sequences
+  int steps = 1;                         // each: forward and backward of the batch, then after_step
+  std::vector<SparseAssignment> replay;  // by sequence; empty = route
+  std::vector<int32_t> permutation;      // expert e gets the weights of permutation[e]
 };
 
 // What the last step gave.
@@ -31,7 +31,7 @@ struct LayerRun {
   std::vector<double> losses;                            // by term, summed over the parts
   RouterStats stats;                                     // of the whole batch, rows of one rank
   int64_t rows = 0;                                      // computed by the experts of all ranks
-  std::vector<Assignment> assignments;                   // by sequence
+  std::vector<SparseAssignment> assignments;             // by sequence
   std::map<std::string, std::vector<double>> state;      // after after_step
 };
 

@@ -111,7 +111,7 @@ TEST_P(Gradients, OfTheWholeLayer) {
     const auto total = [&] {
       const MoEOutput out = layer.forward(given.x, given.batch);
       layer.before_backward(out.stats);
-      layer.after_step(RouterStats::zeros(given.inputs.config.experts));
+      layer.after_step(no_stats(given.inputs.config));
       Tensor loss = dot(out.y_TD, 21);
       for (const LossTerm& term : out.losses) loss = add(loss, term.value);
       return loss;
@@ -132,15 +132,15 @@ struct RouterUnderTest {
     inputs.precision = DType::f64;
     inputs.init_std = 0.7;
     inputs.vocab = 32;
-    inputs.device = given.x.device();
-    router = descriptor.make(given.inputs.config.router_options, inputs);
-    router->parameters([&](Parameter& p) {
-      p.initialize(6);
-      parameters.push_back(&p);
-    });
+    const Mesh mesh(MeshShape(), self_communicator());
+    router = make_router(descriptor, given.inputs.config.router_options, inputs,
+                         {&mesh, given.x.device(), 6});
+    router->parameters([&](Parameter& p) { parameters.push_back(&p); });
     groups = make_groups({}, given.batch);
   }
-  Routing route() { return router->route({given.x, given.batch, &groups, 2.0, {}, {}}, nullptr); }
+  Routing route() {
+    return router->route({given.x, given.batch, &groups, 2.0, {}, {}, {}, {}}, nullptr);
+  }
   const LayerCase& given;
   std::unique_ptr<Router> router;
   std::vector<Parameter*> parameters;
@@ -151,15 +151,15 @@ TEST_P(Gradients, SpoiltGateWeightsAreNoticed) {
   const LayerCase given = small_case(GetParam());
   RouterUnderTest test(given);
   if (test.parameters.empty()) {
-    EXPECT_FALSE(test.route().assignment.weight.needs_gradient());
+    EXPECT_FALSE(test.route().sparse().weight.needs_gradient());
     return;
   }
   auto error = [&](Mutant mutant) {
     return parameter_gradient_error(
         [&] {
           const Routing routing = test.route();
-          spoil(routing.assignment.weight, mutant);
-          return dot(routing.assignment.weight, 23);
+          spoil(routing.sparse().weight, mutant);
+          return dot(routing.sparse().weight, 23);
         },
         test.parameters);
   };
@@ -183,7 +183,8 @@ TEST_P(Gradients, SpoiltBalanceTermsAreNoticed) {
             const LossTerm loss = balance_losses(
                 std::span(&term, 1),
                 {routing, given.batch, previous, test.router->choices(), first, exact})[0];
-            const RouterStats stats = count_routing(routing, given.batch);
+            const RouterStats stats =
+                count_routing(routing, given.batch, no_stats(given.inputs.config));
             const auto& pairs = first ? stats.first : stats.selected;
             exact->set({{pairs.begin(), pairs.end()},
                         stats.probability_sum,

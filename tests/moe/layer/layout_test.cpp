@@ -96,7 +96,7 @@ TEST_P(EveryRouter, SurvivesARankWithoutTokens) {
 TEST_P(EveryRouter, SurvivesExpertsWithoutTokens) {
   for (const int32_t expert : {0, 11}) {
     LayerCase given = layer_case(GetParam());
-    Assignment all = empty_assignment(12);
+    SparseAssignment all = empty_assignment(12);
     for (int64_t t = 0; t < 6; ++t) all.append(std::span(&expert, 1));
     given.replay.assign(12, all);
     const LayerRun one = run_layer(given);
@@ -138,7 +138,7 @@ TEST_P(EveryRouter, GivesOneRanksResultWithTheExactScope) {
 TEST(Layout, OneExpertTakesEverything) {
   LayerCase given = layer_case("topk");
   for (const int32_t expert : {0, 7, 11}) {
-    Assignment all = empty_assignment(12);
+    SparseAssignment all = empty_assignment(12);
     for (int64_t t = 0; t < 6; ++t) all.append(std::span(&expert, 1));
     given.replay.assign(12, all);
     const LayerRun one = run_layer(given);
@@ -150,7 +150,7 @@ TEST(Layout, OneExpertTakesEverything) {
 
 TEST(Layout, NobodyIsRouted) {
   LayerCase given = layer_case("topk");
-  Assignment none = empty_assignment(12);
+  SparseAssignment none = empty_assignment(12);
   for (int64_t t = 0; t < 6; ++t) none.append({});
   given.replay.assign(12, none);
   const LayerRun run = run_layer(given, 4, 2);

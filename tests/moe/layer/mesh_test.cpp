@@ -186,7 +186,7 @@ TEST(Hierarchical, ExpertsAndNodesWithoutTokens) {
   for (const RouterDescriptor& router : routers()) {
     for (const int32_t expert : {0, 7}) {
       LayerCase given = wide_case(router.name, 0.0);
-      Assignment all = empty_assignment(8);
+      SparseAssignment all = empty_assignment(8);
       for (int64_t t = 0; t < 16; ++t) all.append(std::span(&expert, 1));
       given.replay.assign(8, all);
       const LayerRun one = run_layer(given);

@@ -53,7 +53,7 @@ TEST(MoELayer, BiasMovesOncePerStep) {
     LayerCase given = layer_case("switch");
     set_option(given, "bias_update", 0.125);
     given.micro_batch = micro_batch;
-    Assignment all = empty_assignment(12);
+    SparseAssignment all = empty_assignment(12);
     const int32_t expert = 4;
     for (int64_t t = 0; t < 6; ++t) all.append(std::span(&expert, 1));
     given.replay.assign(12, all);

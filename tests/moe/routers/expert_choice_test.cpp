@@ -18,7 +18,7 @@ TEST(ExpertChoiceRouter, EveryExpertTakesItsShareOfEachGroup) {
   for (int64_t b = 0; b < 3; ++b) {
     const int64_t valid = b == 0 ? 6 : b == 1 ? 8 : 0;
     const int64_t share = static_cast<int64_t>(std::ceil(1.5 * static_cast<double>(valid) / 6));
-    const Assignment part = slice_tokens(routing.assignment, b * 8, b * 8 + 8);
+    const SparseAssignment part = slice_tokens(routing.sparse(), b * 8, b * 8 + 8);
     EXPECT_EQ(part.selected_counts(), std::vector<int64_t>(kExperts, share));
     // No token that was left out scores above one that was taken.
     for (int32_t e = 0; e < kExperts; ++e) {
@@ -53,8 +53,8 @@ TEST(ExpertChoiceRouter, AcrossTheBatchIsCausal) {
     EXPECT_EQ(sees_the_future(rule), !across);
     const Groups groups = make_groups(rule, batch);
     const auto router = small_router("expert_choice");
-    const auto a = router->route({x, batch, &groups, 2.0, {}, {}}, nullptr).assignment;
-    const auto b = router->route({changed, batch, &groups, 2.0, {}, {}}, nullptr).assignment;
+    const auto a = router->route({x, batch, &groups, 2.0, {}, {}, {}, {}}, nullptr).sparse();
+    const auto b = router->route({changed, batch, &groups, 2.0, {}, {}, {}, {}}, nullptr).sparse();
     bool same_before = true;
     for (int64_t s = 0; s < 4; ++s) {
       same_before =

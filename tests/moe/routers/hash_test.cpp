@@ -20,13 +20,13 @@ TEST(HashRouter, FollowsTheTokenId) {
     std::map<int32_t, int32_t> expert_of;
     for (size_t t = 0; t < 32; ++t) {
       const int32_t id = batch.token_ids.data<int32_t>()[t];
-      const int32_t expert = routing.assignment.expert[t];
+      const int32_t expert = routing.sparse().expert[t];
       EXPECT_EQ(expert_of.emplace(id, expert).first->second, expert);
       if (std::string(kind) == "modulo") {
         EXPECT_EQ(expert, id % kExperts);
       }
     }
-    for (const double w : routing.assignment.weight.values()) EXPECT_EQ(w, 1.0);
+    for (const double w : routing.sparse().weight.values()) EXPECT_EQ(w, 1.0);
   }
 }
 
@@ -47,7 +47,7 @@ TEST(HashRouter, BalancedSpreadsTheCorpus) {
   // What a checkpoint brings back is what routes.
   for (int i = 0; i < 32; ++i) state.tensors[0].tensor.data<int32_t>()[i] = 5;
   const Routing routing = route(*router, whole_batch(1, 4), random_tensor({4, kDim}, 1));
-  EXPECT_EQ(routing.assignment.expert, std::vector<int32_t>(4, 5));
+  EXPECT_EQ(routing.sparse().expert, std::vector<int32_t>(4, 5));
 }
 
 // Ids that never occur are spread by number, not sent to one expert.

@@ -113,8 +113,14 @@ TEST(Draws, BelongToTheGlobalPosition) {
   const TokenContext part = testing::part_of(batch, 2, 3);
   const auto factors = [](const TokenContext& context, std::span<const int32_t> held) {
     const auto rows = held.empty() ? context.tokens() : static_cast<int64_t>(held.size());
-    const RouterInput input{
-        Tensor::zeros({rows, 5}, DType::f64, test_device()), context, nullptr, {}, held, {}};
+    const RouterInput input{Tensor::zeros({rows, 5}, DType::f64, test_device()),
+                            context,
+                            nullptr,
+                            {},
+                            held,
+                            {},
+                            {},
+                            {}};
     return jitter_factors(input, "l", 5, 0.1, DType::f64, test_device());
   };
   const auto whole = factors(batch, {});

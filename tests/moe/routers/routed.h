@@ -9,6 +9,7 @@
 #include "core/parameter/parameter.h"
 #include "moe/dispatch/capacity.h"
 #include "moe/routers/table.h"
+#include "parallel/comm/self_communicator.h"
 #include "tests/core/ops/gradient_check.h"
 #include "tests/moe/support.h"
 
@@ -30,23 +31,21 @@ inline std::unique_ptr<Router> small_router(const std::string& name,
   inputs.precision = DType::f64;
   inputs.init_std = 1.0;
   inputs.vocab = 32;
-  inputs.device = test_device();
-  auto router = descriptor.make(options, inputs);
-  router->parameters([](Parameter& p) { p.initialize(9); });
-  return router;
+  const Mesh mesh(MeshShape(), self_communicator());
+  return make_router(descriptor, options, inputs, {&mesh, test_device(), 9});
 }
 
 inline Routing route(Router& router, const TokenContext& batch, const Tensor& x,
-                     const Assignment* replay = nullptr) {
+                     const SparseAssignment* replay = nullptr) {
   const Groups groups = make_groups({}, batch);
-  return router.route({x, batch, &groups, 1.5, {}, {}}, replay);
+  return router.route({x, batch, &groups, 1.5, {}, {}, {}, {}}, replay);
 }
 
 inline double token_weight(const Routing& routing, int64_t token) {
-  const std::vector<double> w = routing.assignment.weight.values();
+  const std::vector<double> w = routing.sparse().weight.values();
   double sum = 0.0;
-  for (int64_t i = routing.assignment.token_begin[static_cast<size_t>(token)];
-       i < routing.assignment.token_begin[static_cast<size_t>(token) + 1]; ++i)
+  for (int64_t i = routing.sparse().token_begin[static_cast<size_t>(token)];
+       i < routing.sparse().token_begin[static_cast<size_t>(token) + 1]; ++i)
     sum += w[static_cast<size_t>(i)];
   return sum;
 }

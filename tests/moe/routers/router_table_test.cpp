@@ -39,8 +39,12 @@ TEST(RouterTable, NamesTheMatricesOfEachRouter) {
     Options options(find_router(name)->fields);
     for (const auto& [key, value] : given) options.set(key, value);
     std::vector<std::pair<std::string, int64_t>> said;
-    for (const RouterMatrix& matrix : router_matrices(*find_router(name), options, kExperts))
-      said.emplace_back("layers.0.moe.router." + matrix.suffix, matrix.rows);
+    RouterInputs inputs;
+    inputs.experts = kExperts;
+    inputs.dim = kDim;
+    inputs.name = "layers.0.moe.router";
+    for (const ParameterSpec& spec : router_parameters(*find_router(name), options, inputs))
+      said.emplace_back(spec.name, spec.layout.global[0]);
     std::vector<std::pair<std::string, int64_t>> made;
     small_router(name, given)->parameters([&](Parameter& p) {
       made.emplace_back(p.name(), p.value().dim(0));
@@ -55,7 +59,7 @@ TEST(Routers, PaddingGetsNoExpert) {
   pad(batch, {0, 5, 6, 7, 11});
   for (const RouterDescriptor& descriptor : routers()) {
     const auto router = small_router(descriptor.name);
-    const Assignment a = route(*router, batch, random_tensor({12, kDim}, 1)).assignment;
+    const SparseAssignment a = route(*router, batch, random_tensor({12, kDim}, 1)).sparse();
     a.check();
     for (const size_t t : {0, 5, 6, 7, 11}) EXPECT_EQ(a.token_begin[t], a.token_begin[t + 1]);
   }
@@ -67,11 +71,10 @@ TEST(Routers, ReplayGivesTheSameWeights) {
   for (const RouterDescriptor& descriptor : routers()) {
     const auto router = small_router(descriptor.name);
     const Routing first = route(*router, batch, x);
-    const Assignment saved = assignment_from_bytes(to_bytes(first.assignment));
+    const SparseAssignment saved = assignment_from_bytes(to_bytes(first.sparse()));
     const Routing again = route(*router, batch, x, &saved);
-    EXPECT_TRUE(again.assignment.same_routing(first.assignment)) << descriptor.name;
-    EXPECT_EQ(again.assignment.weight.values(), first.assignment.weight.values())
-        << descriptor.name;
+    EXPECT_TRUE(again.sparse().same_routing(first.sparse())) << descriptor.name;
+    EXPECT_EQ(again.sparse().weight.values(), first.sparse().weight.values()) << descriptor.name;
   }
 }
 

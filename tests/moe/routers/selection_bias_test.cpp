@@ -39,7 +39,7 @@ TEST(SelectionBias, IsAddedToScores) {
         plain[e] = z + bias[e];
       }
       const auto best = std::max_element(score.begin(), score.end()) - score.begin();
-      EXPECT_EQ(routing.assignment.expert[t], best) << kind << ", token " << t;
+      EXPECT_EQ(routing.sparse().expert[t], best) << kind << ", token " << t;
       by_logits += std::max_element(plain.begin(), plain.end()) - plain.begin() == best ? 1 : 0;
     }
     EXPECT_LT(by_logits, 64) << kind << ": adding to logits would choose the same";

@@ -20,7 +20,7 @@ TEST(SmileRouter, ChoosesAGroupThenExpertsInIt) {
     const std::vector<double> p = routing.levels[0].probabilities_TB.values();
     const std::vector<double> q = routing.levels[1].probabilities_TB.values();
     const std::vector<double> joint = routing.probabilities_TE.values();
-    const std::vector<double> w = routing.assignment.weight.values();
+    const std::vector<double> w = routing.sparse().weight.values();
     ASSERT_EQ(w.size(), 64U);
     std::vector<int64_t> groups(2, 0);
     for (size_t t = 0; t < 32; ++t) {
@@ -30,15 +30,15 @@ TEST(SmileRouter, ChoosesAGroupThenExpertsInIt) {
       ++groups[group];
       double sum = 0.0;
       for (size_t i = 2 * t; i < 2 * t + 2; ++i) {
-        const auto e = static_cast<size_t>(routing.assignment.expert[i]);
+        const auto e = static_cast<size_t>(routing.sparse().expert[i]);
         EXPECT_EQ(e / 3, group);
         sum += q[t * 3 + e % 3];
       }
       for (size_t i = 2 * t; i < 2 * t + 2; ++i) {
-        const auto e = static_cast<size_t>(routing.assignment.expert[i]);
+        const auto e = static_cast<size_t>(routing.sparse().expert[i]);
         EXPECT_NEAR(w[i], p[t * 2 + group] * q[t * 3 + e % 3] / (renormalize ? sum : 1.0), 1e-14);
-        const auto left = static_cast<size_t>(3 - routing.assignment.expert[2 * t] % 3 -
-                                              routing.assignment.expert[2 * t + 1] % 3);
+        const auto left = static_cast<size_t>(3 - routing.sparse().expert[2 * t] % 3 -
+                                              routing.sparse().expert[2 * t + 1] % 3);
         EXPECT_GE(q[t * 3 + e % 3], q[t * 3 + left]);
       }
     }

@@ -18,7 +18,7 @@ TEST(SwitchRouter, JittersInTrainingOnlyAndWeighsByProbability) {
   const Routing plain = route(*router, batch, x);
   EXPECT_NE(jittered, plain.logits_TE.values());
   const std::vector<double> p = plain.probabilities_TE.values();
-  const std::vector<double> w = plain.assignment.weight.values();
+  const std::vector<double> w = plain.sparse().weight.values();
   for (size_t t = 0; t < 8; ++t) {
     const auto row = p.begin() + static_cast<int64_t>(t) * kExperts;
     EXPECT_EQ(w[t], *std::max_element(row, row + kExperts));

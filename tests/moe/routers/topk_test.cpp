@@ -26,12 +26,14 @@ TEST(TopkRouter, WeightsOfTheScoreVariants) {
     EXPECT_NEAR(token_weight(sigmoid, t), 2.5, 1e-12);
   }
   // Renormalising a softmax over all is a softmax over the chosen ones.
-  EXPECT_LT(testing::relative_difference(normal.assignment.weight, after.assignment.weight), 1e-12);
-  const std::vector<double> s = sigmoid.assignment.weight.values();
+  EXPECT_LT(testing::relative_difference(normal.sparse().weight, after.sparse().weight), 1e-12);
+  const std::vector<double> s = sigmoid.sparse().weight.values();
   const std::vector<double> logits = sigmoid.logits_TE.values();
   auto score = [&](int pair) {
-    return 1.0 / (1.0 + std::exp(-logits[static_cast<size_t>(
-                            sigmoid.assignment.expert[static_cast<size_t>(pair)])]));
+    return 1.0 /
+           (1.0 +
+            std::exp(
+                -logits[static_cast<size_t>(sigmoid.sparse().expert[static_cast<size_t>(pair)])]));
   };
   EXPECT_NEAR(s[0] / s[1], score(0) / score(1), 1e-12);
 }
@@ -66,7 +68,7 @@ TEST(TopkRouter, ScalesToEveryExpert) {
   const TokenContext batch = whole_batch(1, 4);
   const auto all =
       route(*small_router("topk", {{"top_k", kExperts}}), batch, random_tensor({4, kDim}, 1));
-  EXPECT_EQ(all.assignment.selected_counts(), std::vector<int64_t>(kExperts, 4));
+  EXPECT_EQ(all.sparse().selected_counts(), std::vector<int64_t>(kExperts, 4));
   EXPECT_EQ(find_router("topk")->problem(Options(find_router("topk")->fields), 1),
             "top_k 2 of 1 experts; at most 1");
 }
@@ -78,11 +80,11 @@ TEST(TopkRouter, NoiseActsInTrainingOnly) {
   const auto plain = small_router("topk");
   const Routing trained = route(*noisy, batch, x);
   EXPECT_TRUE(trained.load_TE.defined());
-  EXPECT_FALSE(trained.assignment.same_routing(route(*plain, batch, x).assignment));
+  EXPECT_FALSE(trained.sparse().same_routing(route(*plain, batch, x).sparse()));
   batch.training = false;
   const Routing evaluated = route(*noisy, batch, x);
   EXPECT_FALSE(evaluated.load_TE.defined());
-  EXPECT_TRUE(evaluated.assignment.same_routing(route(*plain, batch, x).assignment));
+  EXPECT_TRUE(evaluated.sparse().same_routing(route(*plain, batch, x).sparse()));
 }
 
 // With a noise matrix of zeros the deviation is softplus(0) + 1e-2 for every logit; probabilities
@@ -108,8 +110,8 @@ TEST(TopkRouter, NoiseHasItsDeviationAndLeavesProbabilitiesAlone) {
     for (size_t e = 0; e < kExperts; ++e)
       EXPECT_NEAR(routing.probabilities_TE.values()[t * kExperts + e], share(clean, t, e), 1e-12);
     for (size_t i = 2 * t; i < 2 * t + 2; ++i) {
-      EXPECT_NEAR(routing.assignment.weight.values()[i],
-                  share(noisy, t, static_cast<size_t>(routing.assignment.expert[i])), 1e-12);
+      EXPECT_NEAR(routing.sparse().weight.values()[i],
+                  share(noisy, t, static_cast<size_t>(routing.sparse().expert[i])), 1e-12);
     }
   }
 }
@@ -125,8 +127,8 @@ TEST(TopkRouter, BiasOnlySelects) {
                                               {"score", std::string(score)}});
     router->after_step(std::vector<int64_t>{60, 60, 60, 60, 0, 60});
     const Routing routing = route(*router, batch, x);
-    EXPECT_EQ(routing.assignment.selected_counts(), (std::vector<int64_t>{0, 0, 0, 0, 8, 0}));
-    for (const double w : routing.assignment.weight.values()) {
+    EXPECT_EQ(routing.sparse().selected_counts(), (std::vector<int64_t>{0, 0, 0, 0, 8, 0}));
+    for (const double w : routing.sparse().weight.values()) {
       EXPECT_GT(w, 0.0);
       EXPECT_LE(w, 1.0);
     }

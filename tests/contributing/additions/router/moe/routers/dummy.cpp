@@ -10,26 +10,25 @@ namespace {
 class Dummy final : public Router {
  public:
   Dummy(const Options& /*options*/, const RouterInputs& setup)
-      : experts_(setup.experts), weight_(router_matrix(setup, "weight", setup.init_std)) {}
+      : Router(setup), experts_(setup.experts), weight_(setup.parameter("weight")) {}
 
-  Routing route(const RouterInput& input, const Assignment* replay) override {
+  Routing route(const RouterInput& input, const SparseAssignment* replay) override {
     Routing out;
-    out.logits_TE = router_logits(input, cast(input.x_TD, weight_->compute()), *weight_);
+    out.logits_TE = router_logits(input, cast(input.x_TD, weight_.compute()), weight_);
     out.probabilities_TE = softmax(out.logits_TE);
     out.selection_TE = out.logits_TE;
-    out.assignment = replay != nullptr ? replayed(*replay, input.context, experts_)
-                                       : choose_experts(out.logits_TE, {}, 1, input.context);
-    out.assignment.weight =
-        take_pairs(out.probabilities_TE, out.assignment.token_begin, out.assignment.expert);
+    out.sparse() = replay != nullptr ? replayed(*replay, input.context, experts_)
+                                     : choose_experts(out.logits_TE, {}, 1, input.context);
+    out.sparse().weight =
+        take_pairs(out.probabilities_TE, out.sparse().token_begin, out.sparse().expert);
     return out;
   }
 
   int64_t choices() const override { return 1; }
-  void parameters(const std::function<void(Parameter&)>& visit) override { visit(*weight_); }
 
  private:
   int64_t experts_;
-  std::unique_ptr<Parameter> weight_;
+  Parameter& weight_;
 };
 
 }  // namespace

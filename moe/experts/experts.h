@@ -1,0 +1,44 @@
+// What a MoE layer knows of its routed experts: networks on rows that stand sorted by expert.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/parameter/parameter.h"
+
+namespace troupe {
+
+// Some consecutive experts of a rank, off the tape: for a node that orders messages and products
+// itself. Announces no use of the weights.
+class ExpertsPart {
+ public:
+  virtual ~ExpertsPart() = default;
+  // keep: gradients will be asked for.
+  virtual Tensor forward(const Tensor& x_RD, const Tensor& weight_R, bool keep) = 0;
+  // Of x and of the gate weights; once, after a forward that kept.
+  virtual std::pair<Tensor, Tensor> gradient(const Tensor& dy_RD) = 0;
+  // The rows' share of the gradient of Experts::weights()[weight], after gradient(); target: what
+  // begin_accumulate of the parameter gave. fresh: overwrite the part's experts instead of adding.
+  virtual void add_gradient(size_t weight, const Tensor& target, bool fresh) = 0;
+};
+
+class Experts {
+ public:
+  virtual ~Experts() = default;
+  // Rows sorted by local expert, each multiplied by its gate weight: [R, D] -> [R, D]. With etp
+  // each rank gives a part of the sum over the hidden width.
+  virtual Tensor forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
+                         const Tensor& weight_R) = 0;
+  // rows_per_expert: [experts of the rank], zero outside [first, first + experts).
+  virtual std::unique_ptr<ExpertsPart> part(int64_t first, int64_t experts,
+                                            const std::vector<int64_t>& rows_per_expert) = 0;
+  // In the order in which backward takes their gradients.
+  virtual std::vector<Parameter*> weights() = 0;
+  virtual void parameters(const std::function<void(Parameter&)>& visit) = 0;
+};
+
+}  // namespace troupe
