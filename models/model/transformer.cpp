@@ -64,6 +64,7 @@ Transformer::Transformer(const ModelConfig& config, const TransformerParts& part
   context.seed = seed;
   context.parameters = parameter_context(config, mesh.parallelism());
   context.rope_tables = std::make_shared<RopeTables>();
+  context.routers = std::make_shared<StageRouters>();
   const int stage = mesh.coordinate(Axis::pp);
   const bool last_stage = stage + 1 == mesh.size(Axis::pp);
   if (stage == 0) {

@@ -57,7 +57,10 @@ class MoEPart final : public NamedPart<FeedForward> {
                                     const ModuleContext& context) const override {
     MoELayerInputs of_layer = inputs(name, context.parameters);
     of_layer.seed = context.seed;
-    return std::make_unique<MoEFeedForward>(of_layer, context);
+    if (moe_.router_of_layer) of_layer.router = router_of_other(name, context);
+    auto made = std::make_unique<MoEFeedForward>(of_layer, context);
+    if (context.routers) (*context.routers)[name] = made->moe()->router();
+    return made;
   }
 
  private:
@@ -76,6 +79,16 @@ class MoEPart final : public NamedPart<FeedForward> {
     const RouterDescriptor* found = find_router(moe_.router);
     require(found != nullptr, "no router named {}", moe_.router);
     return *found;
+  }
+  // With zero 3 the router's values would be there for the other layer alone.
+  std::shared_ptr<Router> router_of_other(const std::string& name,
+                                          const ModuleContext& context) const {
+    const std::string other = "layers." + std::to_string(*moe_.router_of_layer) + ".moe";
+    require(context.routers && context.routers->count(other) != 0,
+            "{} uses the router of {}, which is not before it on this pipeline stage", name, other);
+    require(context.parameters.parallelism.zero < 3, "{} uses the router of {} with zero 3", name,
+            other);
+    return context.routers->at(other);
   }
   // What a router keeps of its input.
   int64_t router_rows(const RouterMemory& router, const MemoryContext& context) const {

@@ -19,7 +19,9 @@ struct MoEConfig {
   int64_t experts = 8;
   int64_t ffn_dim = 256;
   std::string router = "topk";
-  Options router_options;                      // of the router's field list
+  Options router_options;  // of the router's field list
+  // The layer uses the router of this earlier one, on the same stage; none = one of its own.
+  std::optional<int64_t> router_of_layer;
   std::optional<double> capacity_factor;       // none = dropless
   std::optional<double> capacity_factor_eval;  // resolved: equal to capacity_factor unless given
   int64_t min_capacity = 4;

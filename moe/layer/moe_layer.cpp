@@ -36,7 +36,7 @@ struct MoELayer::Impl {
         mesh(on),
         token_group(mesh.group(Axis::cp, Axis::tp)),
         reads_residual(find_router(given.config.router)->reads_residual),
-        router(make_router(given, {&mesh, device, given.seed})),
+        router(given.router ? given.router : make_router(given, {&mesh, device, given.seed})),
         mover(make_row_mover(given, mesh)),
         experts(std::make_unique<ExpertBank>(expert_inputs(given),
                                              parameter_context(given, mesh.parallelism()),
@@ -54,6 +54,8 @@ struct MoELayer::Impl {
         });
     if (reads_previous) previous = std::make_unique<PreviousBatch>(config.experts, device);
   }
+
+  bool owns_router() const { return inputs.router == nullptr; }
 
   // none: nothing is dropped (and experts that choose have no capacity to go by).
   std::optional<double> factor(const TokenContext& context) const {
@@ -168,7 +170,7 @@ struct MoELayer::Impl {
   const Mesh& mesh;
   Communicator& token_group;  // the ranks over which a micro-batch is spread
   bool reads_residual;        // the router
-  std::unique_ptr<Router> router;
+  std::shared_ptr<Router> router;
   std::unique_ptr<RowMover> mover;
   std::unique_ptr<Experts> experts;
   std::unique_ptr<SharedExperts> shared;
@@ -234,7 +236,9 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   return out;
 }
 
-void MoELayer::read_corpus(const CorpusFacts& corpus) { impl_->router->read_corpus(corpus); }
+void MoELayer::read_corpus(const CorpusFacts& corpus) {
+  if (impl_->owns_router()) impl_->router->read_corpus(corpus);
+}
 
 bool MoELayer::needs_batch_before_backward() const {
   const auto& terms = impl_->inputs.config.balance;
@@ -251,19 +255,19 @@ void MoELayer::before_backward(const RouterStats& whole_batch) {
 
 void MoELayer::after_step(const RouterStats& whole_batch) {
   Impl& layer = *impl_;
-  layer.router->after_step(whole_batch.selected);
+  if (layer.owns_router()) layer.router->after_step(whole_batch.selected);
   layer.exact = std::make_shared<ExactBatch>();
   if (layer.previous) layer.previous->set(layer.counted(whole_batch), whole_batch);
 }
 
 void MoELayer::parameters(const std::function<void(Parameter&)>& visit) {
-  impl_->router->parameters(visit);
+  if (impl_->owns_router()) impl_->router->parameters(visit);
   impl_->experts->parameters(visit);
   if (impl_->shared) impl_->shared->parameters(visit);
 }
 
 void MoELayer::state(State& state) {
-  impl_->router->state(state);
+  if (impl_->owns_router()) impl_->router->state(state);
   if (impl_->previous) impl_->previous->state(impl_->inputs.name, state);
 }
 
@@ -271,6 +275,7 @@ void MoELayer::observe_routing(std::function<void(const Routing&)> observer) {
   impl_->observer = std::move(observer);
 }
 
+const std::shared_ptr<Router>& MoELayer::router() const { return impl_->router; }
 const MoEConfig& MoELayer::config() const { return impl_->inputs.config; }
 const std::string& MoELayer::name() const { return impl_->inputs.name; }
 

@@ -18,6 +18,8 @@
 
 namespace troupe {
 
+class Router;
+
 // What a MoE layer is made from.
 struct MoELayerInputs {
   MoEConfig config;
@@ -28,6 +30,9 @@ struct MoELayerInputs {
   double down_init_std = 0.02;  // the projection back into the residual stream
   uint64_t seed = 0;            // run.seed
   int64_t vocab = 0;
+  // Of another layer, which has its parameters and its state, and whose counts alone move it; null
+  // = the layer makes its own.
+  std::shared_ptr<Router> router;
 };
 
 struct MoEOutput {
@@ -79,6 +84,8 @@ class MoELayer {
   // tests that compare decisions. None unless set.
   void observe_routing(std::function<void(const Routing&)> observer);
 
+  // For layers that share it.
+  const std::shared_ptr<Router>& router() const;
   const MoEConfig& config() const;
   const std::string& name() const;
 

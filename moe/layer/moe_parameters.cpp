@@ -51,11 +51,12 @@ std::vector<ParameterSpec> moe_parameters(const MoELayerInputs& inputs,
                                           const Parallelism& parallelism) {
   const MoEConfig& config = inputs.config;
   const ParameterContext context = parameter_context(inputs, parallelism);
-  std::vector<ParameterSpec> list =
-      router_parameters(router_of(config), config.router_options, router_inputs(inputs));
+  std::vector<ParameterSpec> list;
   const auto append = [&list](std::vector<ParameterSpec> more) {
     for (ParameterSpec& spec : more) list.push_back(std::move(spec));
   };
+  if (!config.router_of_layer)
+    append(router_parameters(router_of(config), config.router_options, router_inputs(inputs)));
   append(expert_parameters(expert_inputs(inputs), context));
   if (config.shared_experts > 0)
     append(shared_expert_parameters(shared_expert_inputs(inputs), context));
