@@ -162,8 +162,9 @@ RouterDescriptor router_smile() {
       for (int64_t n = 1; n <= experts; ++n) {
         if (experts % n == 0) legal += fmt::format("{}{}", legal.empty() ? "" : ", ", n);
       }
-      return fmt::format("router.groups must divide the experts: {} = {} x {} + {}; legal values: {}",
-                         experts, experts / groups, groups, experts % groups, legal);
+      return fmt::format(
+          "router.groups must divide the experts: {} = {} x {} + {}; legal values: {}", experts,
+          experts / groups, groups, experts % groups, legal);
     }
     if (k <= experts / groups) return "";
     return fmt::format(
