@@ -104,9 +104,9 @@ std::string what_to_write(const std::string& pattern, const std::vector<std::str
 }  // namespace
 
 std::vector<GroupCount> count_groups(const RunConfig& config) {
-  const std::vector<ParameterGroup>& groups = config.optimizer.groups;
+  const std::vector<ParameterGroup>& groups = config.optimizer.parameter_groups;
   if (groups.empty()) return {};
-  const double decay = config.optimizer.options.real("weight_decay");
+  const double decay = config.optimizer.optimizer_options.real("weight_decay");
   std::vector<GroupCount> counts;
   for (const ParameterGroup& group : groups) {
     counts.push_back({group.match, group.lr_scale, group.weight_decay.value_or(decay)});
@@ -121,7 +121,7 @@ std::vector<GroupCount> count_groups(const RunConfig& config) {
 }
 
 void check_groups(const RunConfig& config, RuleList& rules) {
-  const std::vector<ParameterGroup>& groups = config.optimizer.groups;
+  const std::vector<ParameterGroup>& groups = config.optimizer.parameter_groups;
   const ConfigValues& values = rules.values();
   if (groups.empty() || values.broken("model") || values.broken("moe")) return;
   std::vector<std::string> names;

@@ -56,8 +56,9 @@ bool unresolved(const ConfigValue* entry) {
 
 // Of the step after `step` completed ones.
 double learning_rate(const RunConfig& config, int64_t step) {
-  return config.optimizer.lr *
-         schedule_factor(config.schedule.type, config.schedule.options, step, config.train.steps);
+  return config.optimizer.lr * schedule_factor(config.schedule.schedule,
+                                               config.schedule.schedule_options, step,
+                                               config.train.steps);
 }
 
 }  // namespace
@@ -143,7 +144,7 @@ std::vector<std::string> check_resume(const RunConfig& stored, const RunConfig& 
       warnings.push_back(fmt::format(
           "train.steps was {} and is {}: the {} schedule's learning rate at step {} is {} instead "
           "of {}",
-          stored.train.steps, now.train.steps, now.schedule.type, step + 1,
+          stored.train.steps, now.train.steps, now.schedule.schedule, step + 1,
           format_computed(after, before), format_computed(before, after)));
     }
   }

@@ -88,9 +88,9 @@ std::vector<Problem> problems(const RunConfig& config, int world, Purpose purpos
 
 std::vector<std::string> warnings(const RunConfig& config) {
   std::vector<std::string> list;
-  if (config.schedule.options.has("warmup") &&
-      std::holds_alternative<int64_t>(config.schedule.options.values().at("warmup"))) {
-    const int64_t warmup = config.schedule.options.integer("warmup");
+  if (config.schedule.schedule_options.has("warmup") &&
+      std::holds_alternative<int64_t>(config.schedule.schedule_options.values().at("warmup"))) {
+    const int64_t warmup = config.schedule.schedule_options.integer("warmup");
     if (warmup >= config.train.steps) {
       list.push_back(fmt::format(
           "schedule.warmup = {} is not shorter than train.steps = {}: the learning rate only rises",

@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "core/base/field.h"
-#include "core/optim/parameter_groups.h"
 #include "core/text/text_options.h"
 #include "launch/config/config_values.h"
 #include "launch/config/recorded_inputs.h"
 #include "launch/config/recorded_lineage.h"
-#include "models/model/model_config.h"
+#include "models/engine/engine_config.h"
 #include "parallel/mesh/parallelism.h"
 
 namespace troupe {
@@ -39,25 +38,6 @@ struct DataConfig {
   std::string separator;             // empty = none
   // Sentences about files of a stored configuration that are neither here nor where they were.
   std::vector<std::string> missing;
-};
-
-struct OptimizerConfig {
-  std::string type = "adamw";
-  Options options;  // of the optimizer's field list
-  double lr = 1e-3;
-  double clip = 1.0;  // 0 = none
-  std::vector<ParameterGroup> groups;
-};
-
-struct ScheduleConfig {
-  std::string type = "cosine";
-  Options options;  // of the schedule's field list
-};
-
-struct TrainConfig {
-  int64_t steps = 0;
-  int64_t global_batch = 0;  // sequences
-  int64_t micro_batch = 0;   // sequences of one forward on one data rank
 };
 
 struct CheckpointConfig {

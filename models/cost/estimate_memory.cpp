@@ -130,8 +130,7 @@ WorstMoment worst_moment(const Pipeline& pipeline, int stage,
   WorstMoment at;
   for (const PipelineStep& step : pipeline_steps(pipeline, stage)) {
     const ChunkMemory& chunk = chunks[static_cast<size_t>(step.chunk)];
-    const bool last =
-        pipeline.virtual_stage(stage, step.chunk) + 1 == pipeline.virtual_stage_count();
+    const bool last = pipeline.is_last(pipeline.virtual_stage(stage, step.chunk));
     at.now = 0;
     at.in_head = false;
     switch (step.action) {
@@ -180,7 +179,7 @@ StageBlocks stage_blocks(const CostInputs& config, const Pipeline& pipeline, int
     const LayerRange layers =
         layers_of_virtual_stage(model.layers, pipeline.virtual_stage_count(), place);
     // Besides the blocks a chunk keeps the value that it has sent on.
-    ChunkMemory all{place + 1 < pipeline.virtual_stage_count() ? row : 0, 0};
+    ChunkMemory all{pipeline.is_last(place) ? 0 : row, 0};
     int64_t most = 0;  // while one block goes backward: those after it have given theirs back
     for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
       const PartMemory& memory = blocks[static_cast<size_t>(layer)];
@@ -212,7 +211,7 @@ MemoryEstimate estimate_stage(const CostInputs& config, int threads, int stage) 
       std::max<int64_t>(1, config.global_batch / (mesh[Axis::dp] * config.micro_batch)));
   const int64_t row = memory_context(config).stream(model.dim);
   const auto [chunks, worst, released] = stage_blocks(config, pipeline, stage);
-  const bool last = stage + 1 == pipeline.stages;
+  const bool last = holds_last_piece(stage, pipeline.stages);
   const HeadMemory head = last ? head_memory(model, vocab, tokens, threads) : HeadMemory();
   // Zero bubble keeps what the gradients of weights need until all of the chunk went backward.
   const bool kept = config.parallel.schedule == PipelineSchedule::zero_bubble;

@@ -5,8 +5,12 @@
 namespace troupe {
 
 BatchTensors to_tensors(const TokenBatch& batch, bool documents,
-                        const std::shared_ptr<Device>& device) {
+                        const std::shared_ptr<Device>& device, const WholeBatch& whole) {
   BatchTensors out;
+  out.context.global_sequences = whole.sequences;
+  out.context.global_tokens = whole.tokens;
+  out.context.global_predictions = whole.predictions;
+  out.context.micro_batch = whole.micro_batch;
   const Shape shape{batch.sequences * batch.seq_len};
   std::vector<int32_t> targets = batch.targets;
   for (size_t t = 0; t < targets.size(); ++t) {

@@ -43,6 +43,9 @@ HeldOutLoss held_out_loss(Model& model, const HeldOut& held_out, int64_t at_leas
   Communicator& group = mesh.group(Axis::dp);
   std::vector<double> losses(static_cast<size_t>(held_out.windows()), 0.0);
   const int64_t batches = held_out.batches(group.size(), sequences);
+  const WholeBatch whole{.sequences = std::max<int64_t>(held_out.windows(), 1),
+                         .tokens = std::max<int64_t>(held_out.predictions(), 1),
+                         .micro_batch = sequences};
   PositionScope at(mesh.world().position());
   at->pass = Pass::evaluation;
   for (int64_t index = 0; index < batches; ++index) {
@@ -50,10 +53,7 @@ HeldOutLoss held_out_loss(Model& model, const HeldOut& held_out, int64_t at_leas
     TokenBatch batch = held_out.batch(index, group.rank(), group.size(), sequences);
     // Groups over several sequences need whole micro-batches; padding takes no expert's place.
     batch.pad_to(sequences);
-    BatchTensors tensors = to_tensors(batch, model.config().mask_documents, device);
-    tensors.context.global_sequences = std::max<int64_t>(held_out.windows(), 1);
-    tensors.context.global_tokens = std::max<int64_t>(held_out.predictions(), 1);
-    tensors.context.micro_batch = sequences;
+    const BatchTensors tensors = to_tensors(batch, model.config().mask_documents, device, whole);
     add_window_losses(batch, model.nll(tensors.context, tensors.targets), losses.data());
     const bool go_on = !batch_done || batch_done(index + 1, batches);
     if (!go_on && index + 1 < batches) return {.complete = false};

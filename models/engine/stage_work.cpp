@@ -23,15 +23,13 @@ StageWork::MicroBatch StageWork::load(int64_t micro) {
   const EngineConfig& config = inputs_.config;
   PhaseScope phase(&inputs_.clock, Phase::data);
   const TokenBatch batch = batch_(micro);
-  BatchTensors tensors = to_tensors(batch, config.model.mask_documents, inputs_.device);
-  TokenContext& tokens = tensors.context;
-  tokens.global_sequences = config.global_batch;
-  tokens.global_tokens = config.global_batch * config.model.seq_len;
-  tokens.global_predictions = batch.step_predictions;
-  tokens.micro_batch = config.micro_batch;
+  WholeBatch whole{config.global_batch, config.global_batch * config.model.seq_len,
+                   batch.step_predictions, config.micro_batch};
   if (planted(PlantedBug::balance_scale_of_micro_batches)) {
-    tokens.global_sequences = config.micro_batch * inputs_.mesh.size(Axis::dp);
+    whole.sequences = config.micro_batch * inputs_.mesh.size(Axis::dp);
   }
+  BatchTensors tensors = to_tensors(batch, config.model.mask_documents, inputs_.device, whole);
+  TokenContext& tokens = tensors.context;
   tokens.step = step_;
   tokens.seed = config.seed;
   if (planted(PlantedBug::random_numbers_of_each_rank)) {
@@ -61,8 +59,7 @@ Tensor StageWork::forward(int chunk, int64_t micro, const Tensor& x_TD) {
       replay_ != nullptr ? &replay_->at(static_cast<size_t>(micro)) : nullptr;
   std::vector<RoutingRecord> routing;
   Tensor value = inputs_.model.forward_chunk(chunk, x_TD, at.stream, &routing, replay);
-  const int place = pipeline.virtual_stage(inputs_.mesh.coordinate(Axis::pp), chunk);
-  if (place + 1 == pipeline.virtual_stage_count()) {
+  if (pipeline.is_last(pipeline.virtual_stage(inputs_.mesh.coordinate(Axis::pp), chunk))) {
     value = inputs_.model.loss(value, at.stream, at.targets);
     losses_.push_back(value.detach());
   }

@@ -1,12 +1,11 @@
 #include "models/engine/training_engine.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "core/base/error.h"
-#include "core/tensor/host_memory.h"
 #include "models/engine/stage_work.h"
+#include "models/engine/step_totals.h"
 #include "models/families/lookup/configured_model.h"
 #include "parallel/dp/sharded_parameters.h"
 #include "parallel/pp/simulation.h"
@@ -98,40 +97,34 @@ void TrainingEngine::sum_over_ranks(StepResult& result, const PipelineTimes& tim
   if (mesh_.size(Axis::pp) > 1) add_over_ranks(result.layers, mesh_.group(Axis::pp));
   const bool first_tp = mesh_.coordinate(Axis::tp) == 0;
   const bool first_of_data_rank = first_tp && mesh_.coordinate(Axis::cp) == 0;
-  std::vector<double> shares{result.loss, result.balance_loss, result.z_loss};
-  shares.insert(shares.end(), result.terms.begin(), result.terms.end());
-  for (size_t i = 0; i < shares.size(); ++i) {
-    if (!(i == 0 ? first_tp : first_of_data_rank)) shares[i] = 0.0;
-  }
-  shares.push_back(vote.stop ? 1.0 : 0.0);
-  shares.push_back(vote.ready ? 1.0 : 0.0);
-  const size_t first_time = shares.size();
   const auto stages = static_cast<size_t>(mesh_.size(Axis::pp));
-  shares.resize(first_time + 4 * stages, 0.0);
-  const auto stage = static_cast<size_t>(mesh_.coordinate(Axis::pp));
-  const std::array<double, 4> spent = {times.forward, times.input_gradient, times.weight_gradient,
-                                       times.all};
-  std::copy(spent.begin(), spent.end(),
-            shares.begin() + static_cast<std::ptrdiff_t>(first_time + 4 * stage));
-  const Tensor sums =
-      Tensor::from(shares, {static_cast<int64_t>(shares.size())}, DType::f64, device_);
-  mesh_.all().all_reduce_sum(sums.view(), "step totals").finish();
-  const auto totals = host_copy<double>(sums);
-  const double* total = totals.data();
-  result.loss = total[0];
-  result.balance_loss = total[1];
-  result.z_loss = total[2];
-  std::copy_n(total + 3, result.terms.size(), result.terms.begin());
-  result.stop_requested = total[3 + result.terms.size()] > 0;
-  result.save_ready = total[4 + result.terms.size()] == static_cast<double>(mesh_.shape().world());
+  StepTotals totals;
+  if (first_tp) totals.loss = result.loss;
+  totals.terms.resize(result.terms.size());
+  if (first_of_data_rank) {
+    totals.balance_loss = result.balance_loss;
+    totals.z_loss = result.z_loss;
+    totals.terms = result.terms;
+  }
+  totals.stop = vote.stop ? 1.0 : 0.0;
+  totals.ready = vote.ready ? 1.0 : 0.0;
+  totals.stages.resize(stages);
+  totals.stages[static_cast<size_t>(mesh_.coordinate(Axis::pp))] = times;
+  sum_over(mesh_.all(), totals, device_);
+  result.loss = totals.loss;
+  result.balance_loss = totals.balance_loss;
+  result.z_loss = totals.z_loss;
+  result.terms = totals.terms;
+  result.stop_requested = totals.stop > 0;
+  result.save_ready = totals.ready == static_cast<double>(mesh_.shape().world());
   // Means over the ranks of each stage.
   const double per_stage = static_cast<double>(mesh_.shape().world()) / static_cast<double>(stages);
   std::vector<ChunkTime> computed;
   double seconds = 0;
-  for (size_t i = 0; i < stages; ++i) {
-    const double* of = total + first_time + 4 * i;
-    computed.push_back({of[0] / per_stage, of[1] / per_stage, of[2] / per_stage});
-    seconds = std::max(seconds, of[3] / per_stage);
+  for (const PipelineTimes& of : totals.stages) {
+    computed.push_back(
+        {of.forward / per_stage, of.input_gradient / per_stage, of.weight_gradient / per_stage});
+    seconds = std::max(seconds, of.all / per_stage);
   }
   result.pipeline = report(computed, seconds);
 }

@@ -12,26 +12,12 @@
 #include "core/optim/lr_schedule.h"
 #include "core/optim/optimizer.h"
 #include "models/engine/batch_tensors.h"
+#include "models/engine/engine_config.h"
 #include "models/model/model.h"
 #include "parallel/dp/gradient_sync.h"
 #include "parallel/pp/runner.h"
 
 namespace troupe {
-
-struct EngineConfig {
-  ModelConfig model;
-  uint64_t seed = 0;
-  std::string optimizer = "adamw";
-  Options optimizer_options;  // of the optimizer's field list
-  double lr = 1e-3;
-  double clip = 1.0;  // 0 = off
-  std::vector<ParameterGroup> parameter_groups;
-  std::string schedule = "constant";
-  Options schedule_options;  // of the schedule's field list
-  int64_t steps = 1;         // of the whole run: what the schedule ends at
-  int64_t global_batch = 1;  // sequences
-  int64_t micro_batch = 1;   // sequences per data rank
-};
 
 // Micro-batch `micro` of data rank `dp`: micro_batch consecutive samples of the step's batch.
 std::vector<int64_t> micro_batch_samples(const EngineConfig& config, int64_t dp_size,

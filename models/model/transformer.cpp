@@ -66,7 +66,7 @@ Transformer::Transformer(const ModelConfig& config, const TransformerParts& part
   context.rope_tables = std::make_shared<RopeTables>();
   context.routers = std::make_shared<StageRouters>();
   const int stage = mesh.coordinate(Axis::pp);
-  const bool last_stage = stage + 1 == mesh.size(Axis::pp);
+  const bool last_stage = holds_last_piece(stage, mesh.size(Axis::pp));
   if (stage == 0) {
     make_embedding(context);
     if (parts.positions) {

@@ -46,7 +46,9 @@ class Transformer final : public Model {
   };
   void make_embedding(const ModuleContext& context);
   void make_chunk(int chunk, const TransformerParts& parts, const ModuleContext& context);
-  bool is_last(const Chunk& chunk) const { return chunk.virtual_stage + 1 == virtual_stages_; }
+  bool is_last(const Chunk& chunk) const {
+    return is_last_piece(chunk.virtual_stage, virtual_stages_);
+  }
   Tensor embed(const MicroBatchContext& stream);
   // Forward of all chunks.
   void announce_forward() const;

@@ -55,7 +55,7 @@ std::vector<ParameterSpec> transformer_parameters(const ModelConfig& config,
                  ->parameters(fmt::format("layers.{}", layer), context));
     }
   }
-  if (stage + 1 < stages) return list;
+  if (!holds_last_piece(stage, stages)) return list;
   append(parts.norm->parameters("norm", context));
   if (!config.tie_embeddings) append(head_parameters(config, context));
   if (config.tie_embeddings && stage > 0) append(embedding_parameters(config, context));

@@ -26,7 +26,7 @@ std::vector<ValueUse> forward_uses(const UnitPlan& plan, int virtual_stages, int
   const LayerRange layers = layers_of_virtual_stage(plan.layers, virtual_stages, virtual_stage);
   for (int64_t layer = layers.begin; layer < layers.end; ++layer)
     uses.push_back({layer_unit(layer)});
-  if (virtual_stage + 1 == virtual_stages) {
+  if (is_last_piece(virtual_stage, virtual_stages)) {
     uses.push_back({kStayingUnit, true});
     uses.push_back({plan.tied_head ? "embedding" : "head"});
   }

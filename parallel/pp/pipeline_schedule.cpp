@@ -116,7 +116,7 @@ std::vector<PipelineStep> pipeline_steps(const Pipeline& pipeline, int stage) {
   for (const PipelineStep& step : Order(pipeline, stage).all()) {
     const int virtual_stage = pipeline.virtual_stage(stage, step.chunk);
     const bool first = virtual_stage == 0;
-    const bool last = virtual_stage + 1 == pipeline.virtual_stage_count();
+    const bool last = pipeline.is_last(virtual_stage);
     const auto message = [&](PipelineAction action) {
       out.push_back({action, step.chunk, step.micro_batch});
     };

@@ -22,6 +22,13 @@ namespace troupe {
 // Chunks per stage of a layout; one stage is one chunk, whatever virtual_stages says.
 int chunks_per_stage(const Parallelism& parallelism);
 
+// Of the pieces that a model is cut into: the one with the last norm, the head and the loss.
+inline bool is_last_piece(int virtual_stage, int virtual_stages) {
+  return virtual_stage + 1 == virtual_stages;
+}
+// The stage that holds it.
+inline bool holds_last_piece(int stage, int stages) { return stage + 1 == stages; }
+
 struct Pipeline {
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   int stages = 1;
@@ -34,6 +41,9 @@ struct Pipeline {
 
   int virtual_stage_count() const { return stages * chunks; }
   int virtual_stage(int stage, int chunk) const { return chunk * stages + stage; }
+  bool is_last(int virtual_stage) const {
+    return is_last_piece(virtual_stage, virtual_stage_count());
+  }
   int next_stage(int stage) const { return (stage + 1) % stages; }
   int previous_stage(int stage) const { return (stage + stages - 1) % stages; }
 };

@@ -195,8 +195,7 @@ class Run {
       at.input = Tensor();
     }
     at.value = stage_.forward(step.chunk, step.micro_batch, x);
-    const bool last =
-        pipeline_.virtual_stage(rank_, step.chunk) + 1 == pipeline_.virtual_stage_count();
+    const bool last = pipeline_.is_last(pipeline_.virtual_stage(rank_, step.chunk));
     require(last || (at.value.shape() == shape_ && at.value.dtype() == type_),
             "a stage gave {} where {} was announced", at.value.shape().text(), shape_.text());
   }

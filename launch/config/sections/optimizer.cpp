@@ -10,7 +10,7 @@ std::vector<Key> optimizer_keys() {
   std::vector<Key> keys{choice_key("optimizer.type", names(variants), "adamw",
                                    "The update rule; each type has options of its own.")
                             .store(type_of(variants, [](RunConfig& c, const std::string&) {
-                              return Chosen{&c.optimizer.type, &c.optimizer.options};
+                              return Chosen{&c.optimizer.optimizer, &c.optimizer.optimizer_options};
                             }))};
   const auto declared = [&](const std::string& name) {
     for (const Variant& variant : variants) {
@@ -29,9 +29,10 @@ std::vector<Key> optimizer_keys() {
   }
   for (const Variant& variant : variants) {
     for (const Field& field : variant.fields) {
-      keys.push_back(key_of_field(
-          "optimizer", variant.name, field,
-          [](RunConfig& c, const std::string&) -> Options& { return c.optimizer.options; }));
+      keys.push_back(key_of_field("optimizer", variant.name, field,
+                                  [](RunConfig& c, const std::string&) -> Options& {
+                                    return c.optimizer.optimizer_options;
+                                  }));
     }
   }
   if (!declared("clip")) {
@@ -53,26 +54,26 @@ std::vector<Key> optimizer_keys() {
           .also("a list of {match, lr_scale, weight_decay}")
           .words({"none"})
           .word("none"));
-  keys.push_back(
-      KeyMaker("optimizer.groups[].match", ValueKind::text,
-               "Pattern of whole names, as a shell matches files: * any text, ? one "
-               "character, [0-3] one of these; such as \"*.router.*\". One that "
-               "matches no parameter is an error.")
-          .into(
-              [](RunConfig & c) -> auto& { return c.optimizer.groups; }, &ParameterGroup::match)
-          .required());
-  keys.push_back(
-      real_key("optimizer.groups[].lr_scale", "Times the learning rate of each step.")
-          .into(
-              [](RunConfig & c) -> auto& { return c.optimizer.groups; }, &ParameterGroup::lr_scale)
-          .value(1.0)
-          .from(0)
-          .to(1e3));
+  keys.push_back(KeyMaker("optimizer.groups[].match", ValueKind::text,
+                          "Pattern of whole names, as a shell matches files: * any text, ? one "
+                          "character, [0-3] one of these; such as \"*.router.*\". One that "
+                          "matches no parameter is an error.")
+                     .into(
+                         [](RunConfig & c) -> auto& { return c.optimizer.parameter_groups; },
+                         &ParameterGroup::match)
+                     .required());
+  keys.push_back(real_key("optimizer.groups[].lr_scale", "Times the learning rate of each step.")
+                     .into(
+                         [](RunConfig & c) -> auto& { return c.optimizer.parameter_groups; },
+                         &ParameterGroup::lr_scale)
+                     .value(1.0)
+                     .from(0)
+                     .to(1e3));
   keys.push_back(real_key("optimizer.groups[].weight_decay",
                           "Instead of optimizer.weight_decay; norms and biases have none in any "
                           "group. same = optimizer.weight_decay.")
                      .into(
-                         [](RunConfig & c) -> auto& { return c.optimizer.groups; },
+                         [](RunConfig & c) -> auto& { return c.optimizer.parameter_groups; },
                          &ParameterGroup::weight_decay)
                      .keeps("same")
                      .words({"same"})
@@ -87,13 +88,13 @@ std::vector<Key> schedule_keys() {
   std::vector<Key> keys{choice_key("schedule.type", names(variants), "cosine",
                                    "How the learning rate moves; all begin with a linear warm-up.")
                             .store(type_of(variants, [](RunConfig& c, const std::string&) {
-                              return Chosen{&c.schedule.type, &c.schedule.options};
+                              return Chosen{&c.schedule.schedule, &c.schedule.schedule_options};
                             }))};
   for (const Variant& variant : variants) {
     for (const Field& field : variant.fields) {
       Key key = key_of_field(
           "schedule", variant.name, field,
-          [](RunConfig& c, const std::string&) -> Options& { return c.schedule.options; });
+          [](RunConfig& c, const std::string&) -> Options& { return c.schedule.schedule_options; });
       key.on_resume = OnResume::fixed;  // a resumed run goes on along the same curve
       keys.push_back(std::move(key));
     }

@@ -31,7 +31,7 @@ TEST(Load, ValuesDefaultsAndAuto) {
   ASSERT_EQ(moe.balance.size(), 1U);
   EXPECT_EQ(moe.balance[0].type, "switch");
   EXPECT_EQ(config.runtime.timeout, std::chrono::minutes(10));
-  EXPECT_EQ(config.optimizer.options.reals("betas"), (std::vector<double>{0.9, 0.95}));
+  EXPECT_EQ(config.optimizer.optimizer_options.reals("betas"), (std::vector<double>{0.9, 0.95}));
 }
 
 TEST(Load, CommandLineGoesThroughTheSameChecks) {
@@ -42,8 +42,8 @@ TEST(Load, CommandLineGoesThroughTheSameChecks) {
   EXPECT_EQ(config.model.moe[1]->capacity_factor, 1.25);
   EXPECT_EQ(config.model.moe[1]->capacity_factor_eval, 1.25);
   EXPECT_FALSE(config.model.moe[0].has_value());
-  EXPECT_EQ(config.optimizer.type, "sgd");
-  EXPECT_EQ(config.optimizer.options.real("momentum"), 0.5);
+  EXPECT_EQ(config.optimizer.optimizer, "sgd");
+  EXPECT_EQ(config.optimizer.optimizer_options.real("momentum"), 0.5);
   EXPECT_EQ(config.model.moe[1]->balance[0].coef, 0.5);
   EXPECT_EQ(config.data.val, "held.txt");  // relative to the working directory
   EXPECT_EQ(config.eval.tokens, 64000);
@@ -242,15 +242,15 @@ TEST(Load, GroupsAndTheirRules) {
 }
 
 TEST(Load, GroupsOfTheOptimizer) {
-  EXPECT_TRUE(load({}).optimizer.groups.empty());
+  EXPECT_TRUE(load({}).optimizer.parameter_groups.empty());
   EXPECT_TRUE(count_groups(load({})).empty());
   const RunConfig config =
       load({R"(optimizer.groups=[{match: "*.router.*", lr_scale: 0.5, weight_decay: 0},)"
             R"( {match: "layers.0.*", lr_scale: 2}, {match: "*norm*"}])",
             "optimizer.weight_decay=0.25"});
-  ASSERT_EQ(config.optimizer.groups.size(), 3U);
-  EXPECT_EQ(config.optimizer.groups[0].weight_decay, std::optional<double>(0.0));
-  EXPECT_EQ(config.optimizer.groups[1].weight_decay, std::nullopt);
+  ASSERT_EQ(config.optimizer.parameter_groups.size(), 3U);
+  EXPECT_EQ(config.optimizer.parameter_groups[0].weight_decay, std::optional<double>(0.0));
+  EXPECT_EQ(config.optimizer.parameter_groups[1].weight_decay, std::nullopt);
   const std::vector<GroupCount> counts = count_groups(config);
   ASSERT_EQ(counts.size(), 4U);
   // Four routers of 8 x 64. Of layer 0 two norms, q, k, v, o, and the experts' two tables, without

@@ -27,7 +27,7 @@ TEST(Override, WhatItBeginsWithMakesItYaml) {
   EXPECT_EQ(load({"data.train=[{path: 'a #1', weight: 2}, {path: b#2}]"}).data.train.at(0).path,
             "a #1");
   EXPECT_EQ(load({"data.train=[{path: it's, weight: 2}]"}).data.train.at(0).path, "it's");
-  EXPECT_EQ(load({"optimizer.betas=[0.8, 0.9]"}).optimizer.options.reals("betas"),
+  EXPECT_EQ(load({"optimizer.betas=[0.8, 0.9]"}).optimizer.optimizer_options.reals("betas"),
             (std::vector<double>{0.8, 0.9}));
   EXPECT_NE(refusal({"run.name=!!str a"}).find("tags (tag:yaml.org,2002:str) are not accepted"),
             std::string::npos);
