@@ -27,6 +27,11 @@ std::deque<@type@> @all@_of_this_build() {
 
 }  // namespace troupe
 ]])
+  # The library of the folder, or of the one around it.
   string(REPLACE "/" "_" library ${folder})
+  if(NOT TARGET ${library})
+    get_filename_component(outer ${folder} DIRECTORY)
+    string(REPLACE "/" "_" library ${outer})
+  endif()
   target_sources(${library} PRIVATE ${table})
 endfunction()

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -9,7 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/kernels/cpu/instruction_set.h"
-#include "launch/app/commands.h"
+#include "launch/app/commands/table.h"
 #include "launch/app/failure.h"
 #include "launch/app/output.h"
 #include "launch/config/help.h"
@@ -21,29 +22,13 @@
 namespace troupe {
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> table{
-      {"check", "CONFIG [key=value...]", "check a configuration and show what it amounts to",
-       command_check, false, true},
-      {"launch", "[-n N] [--hosts ...] [--] train ...", "start a command on several ranks",
-       command_launch, true},
-      {"train", "CONFIG [key=value...]", "train a model", command_train, true},
-      {"eval", "DIR|CHECKPOINT", "loss on held-out text", command_eval},
-      {"generate", "DIR|CHECKPOINT", "let a model write text", command_generate},
-      {"ckpt", "ls|show|verify|diff|merge ...", "look into checkpoints", command_ckpt, false, true},
-      {"data", "build|inspect|verify ...", "turn text into tokens, look at them", command_data,
-       false, true},
-      {"report", "DIR... [--out FILE]", "one HTML page about runs", command_report, false, true},
-      {"selftest", "", "does this build compute right on this machine?", command_selftest, false,
-       true},
-      {"layout", "CONFIG --ranks N [--svg FILE]", "which rank holds what, and what links carry",
-       command_layout, false, true},
-      {"verify", "CONFIG [--layouts all|LIST]", "proof that layouts train the same model",
-       command_verify},
-      {"bench", "step|gemm|generate|tokenizer|...", "speed beside the machine's own limit",
-       command_bench},
-      {"help", "[KEY]", "this text, or what a configuration key means", command_help, false, true},
-      {"version", "", "version and build", command_version, false, true},
-  };
+  static const std::vector<Command> table = [] {
+    std::deque<Command> found = commands_of_this_build();
+    std::vector<Command> sorted(found.begin(), found.end());
+    std::sort(sorted.begin(), sorted.end(),
+              [](const Command& a, const Command& b) { return a.place < b.place; });
+    return sorted;
+  }();
   return table;
 }
 

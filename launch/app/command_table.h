@@ -5,19 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "launch/app/command.h"
+
 namespace troupe {
 
-struct Command {
-  std::string name;
-  std::string arguments;
-  std::string summary;
-  int (*run)(std::span<const std::string> args) = nullptr;
-  // Asks stop_requested() itself: signals do not end the process.
-  bool stops_softly = false;
-  // Needs no other rank: under mpirun rank 0 runs it, so that it speaks and writes once.
-  bool alone = false;
-};
-
+// In the order of their places.
 const std::vector<Command>& commands();
 const Command* find_command(const std::string& name);
 

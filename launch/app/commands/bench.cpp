@@ -13,9 +13,9 @@
 #include "core/kernels/cpu/instruction_set.h"
 #include "core/text/json_text.h"
 #include "core/text/tokenizer.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
-#include "launch/app/commands/bench_parts.h"
+#include "launch/app/commands/bench/parts.h"
 #include "launch/app/output.h"
 #include "launch/app/output_file.h"
 #include "launch/bench/step_bench.h"
@@ -248,9 +248,7 @@ void check_use(const Bench& bench, const Arguments& arguments) {
   }
 }
 
-}  // namespace
-
-int command_bench(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   CommandLine line("bench", kSynopsis, kSummary);
   line.option("steps", "N", "", "step: timed steps (15); moe_nodes: of the model (train.steps)")
       .option("warmup", "N", "3", "step: steps before them")
@@ -295,6 +293,18 @@ int command_bench(std::span<const std::string> args) {
   }
   fail(ExitCode::usage, "bench: unknown benchmark '{}'{}\nknown: {}", what,
        did_you_mean(what, names), fmt::join(names, ", "));
+}
+
+}  // namespace
+
+Command command_bench() {
+  Command command;
+  command.place = 120;
+  command.name = "bench";
+  command.arguments = "step|gemm|generate|tokenizer|...";
+  command.summary = "speed beside the machine's own limit";
+  command.run = run;
+  return command;
 }
 
 }  // namespace troupe

@@ -5,8 +5,8 @@
 
 #include "core/base/log.h"
 #include "core/text/json_text.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 #include "launch/config/load.h"
 #include "launch/config/optimizer_groups.h"
@@ -106,9 +106,7 @@ void print_text(const Findings& found) {
   for (const std::string& warning : found.warnings) log::warning("{}", warning);
 }
 
-}  // namespace
-
-int command_check(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   CommandLine line(
       "check", "CONFIG [key=value...] [--ranks N] [--json]",
       "Checks a configuration and shows all that follows from it: every value with its "
@@ -142,6 +140,19 @@ int command_check(std::span<const std::string> args) {
     print_text(found);
   }
   return 0;
+}
+
+}  // namespace
+
+Command command_check() {
+  Command command;
+  command.place = 10;
+  command.name = "check";
+  command.arguments = "CONFIG [key=value...]";
+  command.summary = "check a configuration and show what it amounts to";
+  command.run = run;
+  command.alone = true;
+  return command;
 }
 
 }  // namespace troupe

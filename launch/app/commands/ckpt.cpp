@@ -12,7 +12,7 @@
 #include "core/io/open_elsewhere.h"
 #include "core/text/json_text.h"
 #include "launch/app/actions.h"
-#include "launch/app/commands.h"
+#include "launch/app/command.h"
 #include "launch/app/output.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/compare.h"
@@ -292,8 +292,19 @@ std::vector<Action> actions() {
        merge}};
 }
 
+int run(std::span<const std::string> args) { return run_action("ckpt", actions(), args); }
+
 }  // namespace
 
-int command_ckpt(std::span<const std::string> args) { return run_action("ckpt", actions(), args); }
+Command command_ckpt() {
+  Command command;
+  command.place = 60;
+  command.name = "ckpt";
+  command.arguments = "ls|show|verify|diff|merge ...";
+  command.summary = "look into checkpoints";
+  command.run = run;
+  command.alone = true;
+  return command;
+}
 
 }  // namespace troupe

@@ -4,8 +4,8 @@
 
 #include "core/base/error.h"
 #include "launch/app/actions.h"
-#include "launch/app/commands.h"
-#include "launch/app/commands/data_parts.h"
+#include "launch/app/command.h"
+#include "launch/app/commands/data/parts.h"
 #include "launch/app/text_arguments.h"
 #include "launch/config/setting_names.h"
 
@@ -93,8 +93,19 @@ std::vector<Action> actions() {
           {"verify", verify_line, data_verify}};
 }
 
+int run(std::span<const std::string> args) { return run_action("data", actions(), args); }
+
 }  // namespace
 
-int command_data(std::span<const std::string> args) { return run_action("data", actions(), args); }
+Command command_data() {
+  Command command;
+  command.place = 70;
+  command.name = "data";
+  command.arguments = "build|inspect|verify ...";
+  command.summary = "turn text into tokens, look at them";
+  command.run = run;
+  command.alone = true;
+  return command;
+}
 
 }  // namespace troupe

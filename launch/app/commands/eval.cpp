@@ -10,8 +10,8 @@
 #include "core/base/log.h"
 #include "core/text/document_end.h"
 #include "core/text/json_text.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 #include "launch/app/text_arguments.h"
 #include "launch/config/scalar.h"
@@ -64,9 +64,7 @@ HeldOutLoss evaluate(TrainedModel& trained, const HeldOut& held_out, RankRuntime
                        });
 }
 
-}  // namespace
-
-int command_eval(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   CommandLine line("eval", "DIR|CHECKPOINT [options]",
                    "The loss of a trained model on the run's held-out text: nats per token, bits "
                    "per byte, perplexity.");
@@ -128,6 +126,18 @@ int command_eval(std::span<const std::string> args) {
       bytes == 0 ? "none: no byte of text is predicted" : fmt::format("{:.6f}", bits_per_byte),
       perplexity, end);
   return 0;
+}
+
+}  // namespace
+
+Command command_eval() {
+  Command command;
+  command.place = 40;
+  command.name = "eval";
+  command.arguments = "DIR|CHECKPOINT";
+  command.summary = "loss on held-out text";
+  command.run = run;
+  return command;
 }
 
 }  // namespace troupe

@@ -7,8 +7,8 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 #include "launch/training/trained_model.h"
 #include "models/generation/text_generator.h"
@@ -45,9 +45,7 @@ void check_causal(const ModelConfig& model, bool allowed) {
   }
 }
 
-}  // namespace
-
-int command_generate(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   CommandLine line("generate", "DIR|CHECKPOINT [options]",
                    "Lets a trained model write text; streams whole characters to standard output.");
   line.option(
@@ -98,6 +96,18 @@ int command_generate(std::span<const std::string> args) {
               static_cast<double>(result.ids.size()) / result.seconds);
   }
   return 0;
+}
+
+}  // namespace
+
+Command command_generate() {
+  Command command;
+  command.place = 50;
+  command.name = "generate";
+  command.arguments = "DIR|CHECKPOINT";
+  command.summary = "let a model write text";
+  command.run = run;
+  return command;
 }
 
 }  // namespace troupe

@@ -1,16 +1,18 @@
 // troupe help [KEY]
 #include <fmt/core.h>
 
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
 #include "launch/app/command_table.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 #include "launch/config/help.h"
 #include "launch/config/schema.h"
 
 namespace troupe {
 
-int command_help(std::span<const std::string> args) {
+namespace {
+
+int run(std::span<const std::string> args) {
   CommandLine line("help", "[KEY]",
                    "Without a key: the commands. With one: what a configuration key or section "
                    "means, its values, its default, and whether it may change on resume.");
@@ -31,6 +33,19 @@ int command_help(std::span<const std::string> args) {
   }
   output::print("{}", explain_key(key));
   return 0;
+}
+
+}  // namespace
+
+Command command_help() {
+  Command command;
+  command.place = 130;
+  command.name = "help";
+  command.arguments = "[KEY]";
+  command.summary = "this text, or what a configuration key means";
+  command.run = run;
+  command.alone = true;
+  return command;
 }
 
 }  // namespace troupe

@@ -10,9 +10,9 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
 #include "launch/app/command_table.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 #include "launch/config/load.h"
 #include "launch/config/nearest.h"
@@ -97,9 +97,7 @@ std::string temporary_parent() {
   return parent.empty() || parent.size() > 60 ? "/tmp" : parent;  // paths of sockets are short
 }
 
-}  // namespace
-
-int command_launch(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   const CommandLine line = syntax();
   const std::optional<Arguments> arguments = line.parse(args);
   if (!arguments) return 0;
@@ -163,6 +161,19 @@ int command_launch(std::span<const std::string> args) {
   if (local) plan.shared_memory = memory.emplace("/dev/shm").path();
   log::info("{}", shell_line(mpirun_environment(plan), mpirun_line(plan)));
   return explained(supervise(mpirun_line(plan), mpirun_environment(plan)), plan);
+}
+
+}  // namespace
+
+Command command_launch() {
+  Command command;
+  command.place = 20;
+  command.name = "launch";
+  command.arguments = "[-n N] [--hosts ...] [--] train ...";
+  command.summary = "start a command on several ranks";
+  command.run = run;
+  command.stops_softly = true;
+  return command;
 }
 
 }  // namespace troupe

@@ -1,8 +1,8 @@
 // troupe layout CONFIG --ranks N [--svg FILE]
 #include <fmt/core.h>
 
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/layout_view.h"
 #include "launch/app/output.h"
 #include "launch/app/output_file.h"
@@ -11,7 +11,9 @@
 
 namespace troupe {
 
-int command_layout(std::span<const std::string> args) {
+namespace {
+
+int run(std::span<const std::string> args) {
   CommandLine line("layout", "CONFIG [key=value...] [--ranks N] [--svg FILE]",
                    "Shows where each rank stands, who shares what with whom, and how many bytes "
                    "cross each kind of link in a step. Starts nothing.");
@@ -42,6 +44,19 @@ int command_layout(std::span<const std::string> args) {
   output::print("{}", layout_table(loaded.config));
   if (arguments->given("svg")) output::print("\npicture: {}\n", arguments->text("svg"));
   return 0;
+}
+
+}  // namespace
+
+Command command_layout() {
+  Command command;
+  command.place = 100;
+  command.name = "layout";
+  command.arguments = "CONFIG --ranks N [--svg FILE]";
+  command.summary = "which rank holds what, and what links carry";
+  command.run = run;
+  command.alone = true;
+  return command;
 }
 
 }  // namespace troupe

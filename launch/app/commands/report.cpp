@@ -7,8 +7,8 @@
 
 #include "core/base/absent_path.h"
 #include "core/base/error.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 #include "launch/app/output_file.h"
 #include "launch/report/report.h"
@@ -36,9 +36,7 @@ void need_run(const fs::path& dir) {
        dir.string());
 }
 
-}  // namespace
-
-int command_report(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   CommandLine line(
       "report", "DIR... [--out FILE]",
       "Writes one HTML page about the runs in DIR..., overlaid when there are several. "
@@ -60,6 +58,19 @@ int command_report(std::span<const std::string> args) {
   write_output_file(target, report(dirs));
   output::print("report: {}\n", target.path);
   return 0;
+}
+
+}  // namespace
+
+Command command_report() {
+  Command command;
+  command.place = 80;
+  command.name = "report";
+  command.arguments = "DIR... [--out FILE]";
+  command.summary = "one HTML page about runs";
+  command.run = run;
+  command.alone = true;
+  return command;
 }
 
 }  // namespace troupe

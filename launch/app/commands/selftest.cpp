@@ -7,13 +7,15 @@
 
 #include "core/base/error.h"
 #include "core/text/json_text.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 
 namespace troupe {
 
-int command_selftest(std::span<const std::string> args) {
+namespace {
+
+int run(std::span<const std::string> args) {
   CommandLine line("selftest", "[options]",
                    "Compares gradients with finite differences, layouts on threads with one rank, "
                    "one thread with several, and a checkpoint with the state it was made from; "
@@ -42,6 +44,19 @@ int command_selftest(std::span<const std::string> args) {
     output::print("{}\n", json_text(out));
   }
   return static_cast<int>(passed ? ExitCode::ok : ExitCode::verification);
+}
+
+}  // namespace
+
+Command command_selftest() {
+  Command command;
+  command.place = 90;
+  command.name = "selftest";
+  command.arguments = "";
+  command.summary = "does this build compute right on this machine?";
+  command.run = run;
+  command.alone = true;
+  return command;
 }
 
 }  // namespace troupe

@@ -13,8 +13,8 @@
 #include "core/base/log.h"
 #include "core/io/atomic_file.h"
 #include "core/text/document_end.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 #include "launch/config/load.h"
 #include "launch/config/resolved.h"
@@ -194,9 +194,7 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
   return static_cast<int>(trainer.run());
 }
 
-}  // namespace
-
-int command_train(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   CommandLine line(
       "train", "CONFIG [key=value...] [options]",
       "Trains the model that a YAML file describes; key=value overrides one of its keys.");
@@ -226,6 +224,19 @@ int command_train(std::span<const std::string> args) {
     return 0;
   }
   return train(loaded.config, runtime, arguments->flag("force"));
+}
+
+}  // namespace
+
+Command command_train() {
+  Command command;
+  command.place = 30;
+  command.name = "train";
+  command.arguments = "CONFIG [key=value...]";
+  command.summary = "train a model";
+  command.run = run;
+  command.stops_softly = true;
+  return command;
 }
 
 }  // namespace troupe

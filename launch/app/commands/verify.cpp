@@ -9,8 +9,8 @@
 #include "core/base/error.h"
 #include "core/io/atomic_file.h"
 #include "core/text/json_text.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/listed_layouts.h"
 #include "launch/app/output.h"
 #include "launch/app/output_file.h"
@@ -259,9 +259,7 @@ CommandLine command_line() {
   return line;
 }
 
-}  // namespace
-
-int command_verify(std::span<const std::string> args) {
+int run(std::span<const std::string> args) {
   const std::optional<Arguments> arguments = command_line().parse(args);
   if (!arguments) return 0;
   const ConfigWords words = config_words(arguments->positionals);
@@ -297,6 +295,18 @@ int command_verify(std::span<const std::string> args) {
   job.verify.check_collectives = job.config.runtime.check_collectives;
   set_precision(precision, job.verify.engine);
   return verify(job, runtime);
+}
+
+}  // namespace
+
+Command command_verify() {
+  Command command;
+  command.place = 110;
+  command.name = "verify";
+  command.arguments = "CONFIG [--layouts all|LIST]";
+  command.summary = "proof that layouts train the same model";
+  command.run = run;
+  return command;
 }
 
 }  // namespace troupe

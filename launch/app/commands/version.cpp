@@ -5,8 +5,8 @@
 
 #include "core/kernels/cpu/instruction_set.h"
 #include "core/text/json_text.h"
+#include "launch/app/command.h"
 #include "launch/app/command_line.h"
-#include "launch/app/commands.h"
 #include "launch/app/output.h"
 
 #ifndef TROUPE_VERSION
@@ -15,7 +15,9 @@
 
 namespace troupe {
 
-int command_version(std::span<const std::string> args) {
+namespace {
+
+int run(std::span<const std::string> args) {
   CommandLine line("version", "[--json]", "Prints version, build and the instructions in use.");
   line.flag("json", "one JSON object").positionals(0, 0);
   const std::optional<Arguments> arguments = line.parse(args);
@@ -38,6 +40,19 @@ int command_version(std::span<const std::string> args) {
                   __VERSION__, build, instructions);
   }
   return 0;
+}
+
+}  // namespace
+
+Command command_version() {
+  Command command;
+  command.place = 140;
+  command.name = "version";
+  command.arguments = "";
+  command.summary = "version and build";
+  command.run = run;
+  command.alone = true;
+  return command;
 }
 
 }  // namespace troupe

@@ -11,7 +11,7 @@
 #include "core/base/error.h"
 #include "core/io/disk_rate.h"
 #include "core/kernels/cpu/memory_rate.h"
-#include "launch/app/commands.h"
+#include "launch/app/command_table.h"
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/bench/generate_bench.h"
 #include "launch/bench/guarded_directory.h"
@@ -283,7 +283,7 @@ TEST(EmulatedHosts, AreFoundBesideTheProgram) {
 TEST(BenchCommand, RefusesWhatHasNoEffect) {
   const auto refused = [](const std::vector<std::string>& words) -> std::string {
     try {
-      command_bench(words);
+      find_command("bench")->run(words);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::usage);
       return error.what();

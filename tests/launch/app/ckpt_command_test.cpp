@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
-#include "launch/app/commands.h"
+#include "launch/app/command_table.h"
 #include "parallel/checkpoint/directory.h"
 #include "parallel/comm/self_communicator.h"
 #include "tests/core/io/temporary_directory.h"
@@ -37,7 +37,7 @@ class CkptCommand : public testing::Test {
     testing::internal::CaptureStdout();
     int code = -1;
     try {
-      code = command_ckpt(args);
+      code = find_command("ckpt")->run(args);
     } catch (const Error& error) {
       ADD_FAILURE() << error.what();
     }
@@ -58,7 +58,7 @@ class CkptCommand : public testing::Test {
   }
   void expect_refused(const std::vector<std::string>& args, ExitCode code) {
     try {
-      command_ckpt(args);
+      find_command("ckpt")->run(args);
       FAIL() << "accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), code) << error.what();

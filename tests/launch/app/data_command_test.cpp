@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/app/commands.h"
+#include "launch/app/command_table.h"
 #include "tests/core/text/fixtures.h"
 
 namespace troupe {
@@ -17,7 +17,7 @@ std::string run(const std::vector<std::string>& args) {
   testing::internal::CaptureStdout();
   int code = -1;
   try {
-    code = command_data(args);
+    code = find_command("data")->run(args);
   } catch (const Error& error) {
     ADD_FAILURE() << error.what();
   }
@@ -56,7 +56,7 @@ TEST(DataCommand, BuildsInspectsAndVerifies) {
   EXPECT_EQ(verified.at("largest_id"), 1256);
   EXPECT_NE(run({"verify", prefix}).find("good."), std::string::npos);
   expect_error(ExitCode::data, "another tokenizer", [&] {
-    command_data(std::vector<std::string>{"verify", prefix, "--tokenizer", "byte"});
+    find_command("data")->run(std::vector<std::string>{"verify", prefix, "--tokenizer", "byte"});
   });
 }
 
@@ -90,7 +90,7 @@ TEST(DataCommand, TakesTokenIds) {
   EXPECT_EQ(bare.at("type"), "i32");
   const auto refuses = [&](ExitCode code, const std::string& text,
                            const std::vector<std::string>& args) {
-    expect_error(code, text, [&] { command_data(args); });
+    expect_error(code, text, [&] { find_command("data")->run(args); });
   };
   refuses(ExitCode::usage, "--separator is for texts",
           {"build", folder / "bare.bin", "--raw", "u16", "--out", prefix, "--separator", "x"});
@@ -109,7 +109,7 @@ TEST(DataCommand, TellsUsageFromDataErrors) {
   write_text(folder / "a.txt", "text");
   const auto refuses = [&](ExitCode code, const std::string& words,
                            const std::vector<std::string>& args) {
-    expect_error(code, words, [&] { command_data(args); });
+    expect_error(code, words, [&] { find_command("data")->run(args); });
   };
   refuses(ExitCode::usage, "name an action: build, inspect, verify", {});
   refuses(ExitCode::usage, "no action 'make'; there are build, inspect, verify", {"make"});
@@ -148,7 +148,8 @@ TEST(DataCommand, SaysWhatATextIsTakenFor) {
   EXPECT_NE(run({"inspect", folder / "t/a.json", "--format", "text"}).find("text, 1 documents"),
             std::string::npos);
   expect_error(ExitCode::usage, "\"json\" is no format of text", [&] {
-    command_data(std::vector<std::string>{"inspect", folder / "t", "--format", "json"});
+    find_command("data")->run(
+        std::vector<std::string>{"inspect", folder / "t", "--format", "json"});
   });
 }
 

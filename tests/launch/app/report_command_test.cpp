@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "launch/app/commands.h"
+#include "launch/app/command_table.h"
 #include "tests/launch/report/synthetic_run.h"
 
 namespace troupe {
@@ -22,7 +22,7 @@ struct Outcome {
 Outcome run(const std::vector<std::string>& args) {
   ::testing::internal::CaptureStdout();
   try {
-    const int code = command_report(args);
+    const int code = find_command("report")->run(args);
     return {static_cast<ExitCode>(code), ::testing::internal::GetCapturedStdout()};
   } catch (const Error& error) {
     ::testing::internal::GetCapturedStdout();

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "launch/app/commands.h"
+#include "launch/app/command_table.h"
 #include "tests/core/io/temporary_directory.h"
 
 namespace troupe {
@@ -30,7 +30,7 @@ run: {dir: )" << dir_.path()
     const std::vector<std::string> args{config_, more_, "--ranks", "2", "--layouts", layouts};
     int code = -1;
     try {
-      code = command_verify(args);
+      code = find_command("verify")->run(args);
     } catch (const Error& error) {
       message_ = error.what();
       code = static_cast<int>(error.code());

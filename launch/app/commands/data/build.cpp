@@ -13,7 +13,7 @@
 #include "core/text/raw_tokens.h"
 #include "core/text/text_source.h"
 #include "core/text/token_build.h"
-#include "launch/app/commands/data_parts.h"
+#include "launch/app/commands/data/parts.h"
 #include "launch/app/output.h"
 #include "launch/app/text_arguments.h"
 #include "launch/config/setting_names.h"

@@ -5,7 +5,7 @@
 
 #include "core/text/json_text.h"
 #include "core/text/token_build.h"
-#include "launch/app/commands/data_parts.h"
+#include "launch/app/commands/data/parts.h"
 #include "launch/app/output.h"
 
 namespace troupe {

@@ -5,7 +5,7 @@
 
 #include "core/kernels/cpu/instruction_set.h"
 #include "core/text/json_text.h"
-#include "launch/app/commands/bench_parts.h"
+#include "launch/app/commands/bench/parts.h"
 #include "launch/app/output.h"
 #include "launch/training/machine_rate.h"
 #include "launch/training/rank_runtime.h"

@@ -5,7 +5,7 @@
 
 #include "core/text/json_text.h"
 #include "core/text/tokenizer.h"
-#include "launch/app/commands/bench_parts.h"
+#include "launch/app/commands/bench/parts.h"
 #include "launch/app/output.h"
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/config/load.h"

@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/text/json_text.h"
-#include "launch/app/commands/bench_parts.h"
+#include "launch/app/commands/bench/parts.h"
 #include "launch/app/output.h"
 #include "launch/bench/generate_bench.h"
 #include "launch/config/load.h"

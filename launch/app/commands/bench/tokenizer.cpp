@@ -6,7 +6,7 @@
 #include "core/base/error.h"
 #include "core/text/json_text.h"
 #include "core/text/text_source.h"
-#include "launch/app/commands/bench_parts.h"
+#include "launch/app/commands/bench/parts.h"
 #include "launch/app/output.h"
 #include "launch/bench/tokenizer_bench.h"
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/text/json_text.h"
-#include "launch/app/commands/bench_parts.h"
+#include "launch/app/commands/bench/parts.h"
 #include "launch/app/output.h"
 
 namespace troupe {

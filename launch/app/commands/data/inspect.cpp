@@ -11,7 +11,7 @@
 #include "core/text/json_text.h"
 #include "core/text/text_source.h"
 #include "core/text/utf8.h"
-#include "launch/app/commands/data_parts.h"
+#include "launch/app/commands/data/parts.h"
 #include "launch/app/output.h"
 #include "launch/app/text_arguments.h"
 

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/app/commands/bench_parts.h"
+#include "launch/app/commands/bench/parts.h"
 #include "launch/app/output.h"
 
 namespace troupe {
