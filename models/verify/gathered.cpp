@@ -66,8 +66,7 @@ void add_box(const StateTensor& part, double* sum, double* count) {
 
 // The tensors [begin, end) of the list, summed over the ranks in one go.
 void gather_batch(const State& state, const std::string& prefix, std::span<const Listed> batch,
-                  Communicator& world, const std::shared_ptr<Device>& device,
-                  std::vector<NamedTensor>& out) {
+                  Communicator& world, std::vector<NamedTensor>& out) {
   std::map<std::string, int64_t> begin;
   int64_t total = 0;
   for (const Listed& entry : batch) {
@@ -127,7 +126,7 @@ std::vector<NamedTensor> gather_whole(const State& state, const std::string& pre
     do {
       elements += list[end++].elements;
     } while (end < list.size() && elements + list[end].elements <= kBatch);
-    gather_batch(state, prefix, std::span(list).subspan(begin, end - begin), world, device, out);
+    gather_batch(state, prefix, std::span(list).subspan(begin, end - begin), world, out);
     begin = end;
   }
   return out;

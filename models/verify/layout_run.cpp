@@ -99,8 +99,8 @@ void observe_selection(TrainingEngine& engine, Compared& compared) {
 }
 
 // The same by layer and global sample. A micro-batch is whole on its rank.
-std::vector<std::vector<double>> gather_selection(TrainingEngine& engine, const Compared& compared,
-                                                  const std::shared_ptr<Device>& device) {
+std::vector<std::vector<double>> gather_selection(TrainingEngine& engine,
+                                                  const Compared& compared) {
   const EngineConfig& config = engine.config();
   std::vector<std::vector<double>> out(all_moe_layers(config));
   size_t place = 0;
@@ -253,7 +253,7 @@ LawResult run_law(const LayoutRun& law, std::shared_ptr<Communicator> world) {
       continue;
     }
     result.assignments = std::move(assignments);
-    result.selection = gather_selection(engine, compared, device);
+    result.selection = gather_selection(engine, compared);
     for (MoELayer* layer : engine.model().moe_layers()) layer->observe_routing({});
   }
   result.parameters = gather_whole(engine.state(), "parameters/", mesh.all(), device);
