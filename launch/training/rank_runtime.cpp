@@ -57,6 +57,7 @@ RankRuntime::RankRuntime(std::chrono::milliseconds timeout) {
   if (started_by_mpi()) {
     CommOptions options;
     options.timeout = timeout;
+    options.timeout_name = "runtime.timeout (eval: --timeout)";
     mpi_ = std::make_unique<MpiWorld>(options, timeout);
     world_ = mpi_->communicator();
     local_ranks_ = mpi_->local_ranks();

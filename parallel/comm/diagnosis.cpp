@@ -148,7 +148,7 @@ std::string explain_late(const Waiting& waiting, const std::vector<SeenRank>& se
     out += fmt::format("; the last operation that matched {}is {}",
                        own ? "" : fmt::format("at rank {} ", late.waiter), matched);
   }
-  return out + ". Raise the timeout if the rank is only slow";
+  return out + fmt::format(". Raise {} if the rank is only slow", waiting.timeout_name);
 }
 
 std::vector<int> waiting_circle(int start, const std::vector<SeenRank>& before,

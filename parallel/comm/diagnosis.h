@@ -17,6 +17,7 @@ struct Waiting {
   std::vector<int> group;    // world ranks of the group of the operation
   std::string last_matched;  // the last operation of the group that was finished
   std::chrono::milliseconds timeout{};
+  std::string timeout_name = "the timeout";
 };
 
 // The one report: the rank that does not answer, or is furthest behind, and what is awaited of it.

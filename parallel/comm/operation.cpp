@@ -298,6 +298,7 @@ void Operation::fail_late(bool alone) {
   waiting.peers = awaited();
   waiting.group = group_->members;
   waiting.timeout = group_->shared->options.timeout;
+  waiting.timeout_name = group_->shared->options.timeout_name;
   if (group_->any_finished) waiting.last_matched = group_->last_finished.text();
   const std::string report = explain_late(waiting, seen);
   if (alone) fail(ExitCode::distributed, "{}", report);  // and so may others

@@ -3,12 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace troupe {
 
 struct CommOptions {
   // Deadline of every wait (`runtime.timeout`).
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
+  // What messages call it: the words of whoever sets it.
+  std::string timeout_name = "the timeout";
   // The largest single message; longer ones are sent in pieces (MPI counts are ints).
   int64_t chunk_bytes = int64_t{1} << 30;
   // Sums are done piece by piece, each rank's piece in segments of this size: bounds the scratch

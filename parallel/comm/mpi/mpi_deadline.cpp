@@ -55,8 +55,9 @@ std::string report_of(const std::vector<HostProcess>& processes, const std::stri
 
 }  // namespace
 
-MpiDeadline::MpiDeadline(milliseconds timeout, std::string what, std::string state)
-    : what_(std::move(what)), state_(std::move(state)) {
+MpiDeadline::MpiDeadline(milliseconds timeout, std::string name, std::string what,
+                         std::string state)
+    : name_(std::move(name)), what_(std::move(what)), state_(std::move(state)) {
   // Signals are for the main thread.
   sigset_t all;
   sigset_t before;
@@ -110,8 +111,8 @@ void MpiDeadline::leave(milliseconds timeout, const std::vector<HostProcess>& st
   if (!speaks) std::this_thread::sleep_for(kOtherRank);
   if (speaks) {
     const double seconds = std::chrono::duration<double>(timeout).count();
-    log::error("{}; {}. Raise the timeout if the rank is only slow",
-               report_of(processes, what_, seconds), state_);
+    log::error("{}; {}. Raise {} if the rank is only slow", report_of(processes, what_, seconds),
+               state_, name_);
   }
   _exit(static_cast<int>(ExitCode::distributed));
 }

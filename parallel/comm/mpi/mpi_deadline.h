@@ -16,8 +16,10 @@ namespace troupe {
 // once for the job, and the process leaves with code 7.
 class MpiDeadline {
  public:
-  // what: "the start of MPI"; state: what is known of the operations then, for the report.
-  MpiDeadline(std::chrono::milliseconds timeout, std::string what, std::string state);
+  // name: of the timeout; what: "the start of MPI"; state: what is known of the operations then,
+  // for the report.
+  MpiDeadline(std::chrono::milliseconds timeout, std::string name, std::string what,
+              std::string state);
   ~MpiDeadline();
   MpiDeadline(const MpiDeadline&) = delete;
   MpiDeadline& operator=(const MpiDeadline&) = delete;
@@ -28,6 +30,7 @@ class MpiDeadline {
   [[noreturn]] void leave(std::chrono::milliseconds timeout,
                           const std::vector<HostProcess>& started) const;
 
+  std::string name_;
   std::string what_;
   std::string state_;
   std::mutex mutex_;

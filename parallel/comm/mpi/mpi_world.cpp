@@ -34,9 +34,10 @@ bool started_by_mpi() {
 }
 
 MpiWorld::MpiWorld(const CommOptions& options, std::chrono::milliseconds start_timeout)
-    : failed_(std::make_shared<bool>(false)) {
+    : timeout_name_(options.timeout_name), failed_(std::make_shared<bool>(false)) {
   look_for_no_network_on_one_host();
-  const MpiDeadline deadline(start_timeout, "the start of MPI", "no operation has begun");
+  const MpiDeadline deadline(start_timeout, options.timeout_name, "the start of MPI",
+                             "no operation has begun");
   int provided = MPI_THREAD_SINGLE;
   check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_MULTIPLE) {
@@ -73,7 +74,7 @@ MpiWorld::~MpiWorld() {
     abort_world(error.code(), error.what());
   }
   board_->stop();
-  const MpiDeadline deadline(communicator_->world().timeout(), "the end of MPI",
+  const MpiDeadline deadline(communicator_->world().timeout(), timeout_name_, "the end of MPI",
                              "the last operation that matched is barrier \"end of the job\"");
   MPI_Finalize();
 }

@@ -34,6 +34,7 @@ class MpiWorld {
   int local_ranks() const { return local_ranks_; }  // ranks on this host
 
  private:
+  std::string timeout_name_;
   std::shared_ptr<Communicator> communicator_;
   std::shared_ptr<bool> failed_;
   std::shared_ptr<WatchedBoard> board_;
