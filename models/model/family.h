@@ -12,8 +12,8 @@
 namespace troupe {
 
 // Sizes that do not fit together: whose value breaks the rule, the others that the rule looks at
-// (fields of a model), the rule with its arithmetic, values near it that are legal, and a field that
-// could be given instead.
+// (fields of a model), the rule with its arithmetic, values near it that are legal, and a field
+// that could be given instead.
 struct FamilyProblem {
   std::string field;
   std::vector<std::string> reads;

@@ -11,7 +11,7 @@ namespace troupe {
 
 struct VerifiedLayout {
   Parallelism parallelism;
-  int overlap = 1;      // chunks of moe.overlap
+  int overlap = 1;                     // chunks of moe.overlap
   std::vector<LayoutProblem> refused;  // why it cannot be; empty: it runs
 };
 

@@ -58,7 +58,9 @@ TEST_F(Refusal, TextOfThreeBytes) {
   expect_refused({"data.train=" + path("short.txt")}, 3, "short.txt");
 }
 
-TEST_F(Refusal, VocabularyTooSmall) { expect_refused({"model.vocab=100"}, 3, "vocabulary of the model is too small"); }
+TEST_F(Refusal, VocabularyTooSmall) {
+  expect_refused({"model.vocab=100"}, 3, "vocabulary of the model is too small");
+}
 
 TEST_F(Refusal, WrongNumberOfRanks) {
   const Outcome three =

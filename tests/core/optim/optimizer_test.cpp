@@ -6,8 +6,8 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
-#include "core/kernels/packed_weights.h"
 #include "core/kernels/optimizer.h"
+#include "core/kernels/packed_weights.h"
 
 namespace troupe {
 namespace {
@@ -261,8 +261,7 @@ TEST(SumOfSquares, IsInF64) {
     kernels::sum_of_squares(device->stream(), {&part, 1}, out.view());
     return out.item();
   };
-  EXPECT_NEAR(sum(x, DType::f32, 100003), expected, 1e-4)
-      << "f32 would lose every small one";
+  EXPECT_NEAR(sum(x, DType::f32, 100003), expected, 1e-4) << "f32 would lose every small one";
   EXPECT_EQ(sum(x, DType::f32, 0), 0.0);
   std::vector<double> y = {3.0, -4.0};
   EXPECT_EQ(sum(y, DType::f64, 2), 25.0);

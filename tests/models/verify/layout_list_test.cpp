@@ -29,7 +29,8 @@ TEST(LayoutList, OneLayoutForEachFactorisation) {
   const ListOptions options{8, false, 0, 2};
   const auto layouts = all_layouts(generous(), options);
   EXPECT_EQ(layouts.size(), 146U);
-  for (const VerifiedLayout& layout : layouts) EXPECT_TRUE(layout.refused.empty()) << describe(layout);
+  for (const VerifiedLayout& layout : layouts)
+    EXPECT_TRUE(layout.refused.empty()) << describe(layout);
   LayoutInputs tight = generous();
   tight.layers = 2;
   int refused = 0;
