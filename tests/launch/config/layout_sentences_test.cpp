@@ -3,27 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/layout_subject.h"
+
 namespace troupe {
 namespace {
-
-LayoutInputs subject() {
-  LayoutInputs s;
-  s.layers = 8;
-  s.heads = 8;
-  s.kv_heads = 4;
-  s.seq_len = 64;
-  s.ffn_dim = 32;
-  s.experts = 8;
-  s.expert_ffn = 16;
-  s.global_batch = 16;
-  s.micro_batch = 1;
-  return s;
-}
-
-// pp, dp, cp, tp, ep, etp
-Parallelism layout(int pp, int dp, int cp, int tp, int ep = 1, int etp = 1) {
-  return MeshShape::of({pp, dp, cp, tp, ep, etp});
-}
 
 struct Case {
   const char* name;
