@@ -6,7 +6,6 @@
 
 namespace troupe {
 
-// Without token counts, which depend on the data.
 EngineConfig engine_config(const RunConfig& config);
 
 }  // namespace troupe
