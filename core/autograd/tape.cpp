@@ -109,7 +109,12 @@ class NodeInputs : public InputGradients {
 };
 
 Tensor seed_of(const Tensor& root, const Tensor& seed) {
-  if (seed.defined()) return seed.detach();
+  if (seed.defined()) {
+    require(seed.device() == root.device(),
+            "backward from a value of shape {}: its seed gradient is on another device",
+            root.shape().text());
+    return seed.detach();
+  }
   require(root.elements() == 1, "backward from a value of shape {} needs a seed gradient",
           root.shape().text());
   return Tensor::full(root.shape(), root.dtype(), 1.0, root.device());

@@ -100,9 +100,10 @@ class WeightWork {
 enum class Weights { now, defer };
 
 // Runs the tape backward from several roots at once. seeds[i] is the gradient of roots[i]; an
-// undefined seed, or no seeds at all, means 1 and needs a root of one element. The tape is freed as
-// backward passes; a second backward through it throws. With Weights::defer the weight gradients
-// are returned, to be run later, else the result is empty.
+// undefined seed, or no seeds at all, means 1 and needs a root of one element; a seed on another
+// device than its root throws. The tape is freed as backward passes; a second backward through it
+// throws. With Weights::defer the weight gradients are returned, to be run later, else the result
+// is empty.
 WeightWork backward(std::span<const Tensor> roots, std::span<const Tensor> seeds,
                     Weights weights = Weights::now);
 void backward(const Tensor& root);

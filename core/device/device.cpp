@@ -34,8 +34,7 @@ const char* name(DeviceKind kind) {
   return "?";
 }
 
-Device::Device(DeviceKind kind, int threads, std::ptrdiff_t kernel_offset)
-    : kind_(kind), kernel_offset_(kernel_offset) {
+Device::Device(DeviceKind kind, int threads) : kind_(kind) {
   require(threads >= 1, "a device needs at least one thread, got {}", threads);
   stream_ = {this, threads, nullptr};
 }

@@ -80,16 +80,13 @@ class Device : public std::enable_shared_from_this<Device> {
   // The function that does on this device what `cpu_kernel` does on the CPU.
   virtual KernelFunction kernel(KernelFunction cpu_kernel) const { return cpu_kernel; }
   // Where kernels find memory whose address is `pointer` in a View.
-  void* for_kernels(void* pointer) const {
-    return pointer == nullptr ? nullptr : static_cast<std::byte*>(pointer) + kernel_offset_;
-  }
-  std::ptrdiff_t kernel_offset() const { return kernel_offset_; }
+  virtual void* for_kernels(void* pointer) const { return pointer; }
 
   // Made by the first kernel that asks; thread safe.
   KernelCache& kernel_cache(std::unique_ptr<KernelCache> (*make)(Device&));
 
  protected:
-  Device(DeviceKind kind, int threads, std::ptrdiff_t kernel_offset = 0);
+  Device(DeviceKind kind, int threads);
   // Gives back what kernels keep; to be called by destructors, while there is an allocator.
   void drop_kernel_cache() { kernel_cache_.reset(); }
   virtual void read(const void* from, void* to, size_t bytes) = 0;
@@ -97,7 +94,6 @@ class Device : public std::enable_shared_from_this<Device> {
 
  private:
   DeviceKind kind_;
-  std::ptrdiff_t kernel_offset_;
   Stream stream_;
   std::atomic<int64_t> copies_{0};
   std::atomic<int64_t> copied_bytes_{0};

@@ -84,7 +84,7 @@ std::shared_ptr<GuardedDevice> GuardedDevice::make(int threads, size_t bytes) {
 }
 
 GuardedDevice::GuardedDevice(int threads, size_t bytes)
-    : TwoMappings(bytes), Device(DeviceKind::guarded, threads, open_ - closed_) {
+    : TwoMappings(bytes), Device(DeviceKind::guarded, threads) {
   free_[0] = bytes;
   install_handler();
   std::lock_guard lock(registry().mutex);
@@ -176,11 +176,18 @@ void GuardedDevice::reset_peak() {
   report_.total.peak = report_.total.current;
 }
 
+void* GuardedDevice::for_kernels(void* pointer) const {
+  if (pointer == nullptr) return nullptr;
+  auto* at = static_cast<std::byte*>(pointer);
+  require(at >= closed_ && at <= closed_ + bytes_, "a kernel was given memory of another device");
+  return at + (open_ - closed_);
+}
+
 const std::byte* GuardedDevice::reachable(const void* address, size_t bytes) const {
   const auto* at = static_cast<const std::byte*>(address);
   require(at >= closed_ && at + bytes <= closed_ + bytes_,
           "a copy of {} bytes leaves the memory of its device", bytes);
-  return at + kernel_offset();
+  return at + (open_ - closed_);
 }
 
 void GuardedDevice::read(const void* from, void* to, size_t bytes) {

@@ -47,6 +47,8 @@ class GuardedDevice final : private TwoMappings, public Device {
   MemoryReport memory() const override;
   void reset_peak() override;
   void fill(void* to, int byte, size_t bytes) override;
+  // Throws for memory of another device.
+  void* for_kernels(void* pointer) const override;
 
  private:
   struct Block {

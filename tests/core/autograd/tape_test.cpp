@@ -165,6 +165,16 @@ TEST(InPlace, IsRefusedOnTheTapeAndNoticedByBackward) {
   EXPECT_NE(message_of([&] { backward(y); }).find("written in place"), std::string::npos);
 }
 
+TEST(Backward, RefusesASeedOfAnotherDevice) {
+  const Tensor y = relu(leaf(vector({1, 2}), [](Tensor) {}));
+  const Tensor seed = Tensor::zeros({2}, DType::f64, Device::cpu());
+  const auto backward_from = [&](const Tensor& gradient) {
+    backward(std::span<const Tensor>(&y, 1), std::span<const Tensor>(&gradient, 1));
+  };
+  EXPECT_NE(message_of([&] { backward_from(seed); }).find("another device"), std::string::npos);
+  backward_from(Tensor::zeros({2}, DType::f64, y.device()));
+}
+
 TEST(Weights, CanBeDeferred) {
   const auto w = weight(2);
   Tensor g;

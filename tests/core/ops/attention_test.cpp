@@ -57,7 +57,7 @@ Result run_with_gradients(F f, const std::vector<Tensor>& in) {
                        leaf(in[1], [&](Tensor g) { r.dk = std::move(g); }),
                        leaf(in[2], [&](Tensor g) { r.dv = std::move(g); }));
   r.out = out.detach();
-  const Tensor seed = random_tensor(out.shape(), 4, 1, 0, out.dtype());
+  const Tensor seed = random_tensor(out.shape(), 4, 1, 0, out.dtype(), out.device());
   backward(std::span<const Tensor>(&out, 1), std::span<const Tensor>(&seed, 1));
   return r;
 }

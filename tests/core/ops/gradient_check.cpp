@@ -158,11 +158,12 @@ const std::shared_ptr<Device>& test_device() {
   return device;
 }
 
-Tensor random_tensor(const Shape& shape, uint64_t key, double spread, double offset, DType dtype) {
+Tensor random_tensor(const Shape& shape, uint64_t key, double spread, double offset, DType dtype,
+                     const std::shared_ptr<Device>& device) {
   const Random random(key, "test", shape.text());
   std::vector<double> values(static_cast<size_t>(shape.elements()));
   for (size_t i = 0; i < values.size(); ++i) values[i] = offset + spread * random.normal(i);
-  return Tensor::from(values, shape, dtype, test_device());
+  return Tensor::from(values, shape, dtype, device ? device : test_device());
 }
 
 std::unique_ptr<Parameter> random_parameter(const Shape& shape, uint64_t key, DType compute,

@@ -15,9 +15,10 @@ namespace troupe::testing {
 
 using Function = std::function<Tensor(std::span<const Tensor>)>;
 
-// Random f64 values, a pure function of (shape, key): normal, times spread, plus offset.
+// Random values, a pure function of (shape, key): normal, times spread, plus offset. Undefined
+// device: that of the test.
 Tensor random_tensor(const Shape& shape, uint64_t key, double spread = 1.0, double offset = 0.0,
-                     DType dtype = DType::f64);
+                     DType dtype = DType::f64, const std::shared_ptr<Device>& device = nullptr);
 
 // A parameter on one rank with random values (spread 1 around offset).
 std::unique_ptr<Parameter> random_parameter(const Shape& shape, uint64_t key,

@@ -48,6 +48,9 @@ TEST(GuardedDevice, TheHostIsRefusedItsAddresses) {
   const Tensor host = Tensor::zeros({2}, DType::f32, Device::cpu());
   EXPECT_THROW(kernels::copy(device->stream(), host.view(), x.view()), Error)
       << "views of two devices";
+  const Tensor elsewhere = Tensor::zeros({2}, DType::f32, GuardedDevice::make());
+  EXPECT_THROW(kernels::copy(device->stream(), elsewhere.view(), x.view()), Error)
+      << "views of two devices of one kind";
 }
 
 TEST(GuardedDevice, MemoryIsReusedAndCounted) {
