@@ -16,7 +16,9 @@ namespace {
 
 constexpr double kStep = 1e-5;
 
-Tensor weights_for(const Tensor& out) { return random_tensor(out.shape(), 977); }
+Tensor weights_for(const Tensor& out) {
+  return random_tensor(out.shape(), 977, 1.0, 0.0, DType::f64, out.device());
+}
 
 double weighted_sum(const Tensor& out) {
   const std::vector<double> values = out.values();
