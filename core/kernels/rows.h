@@ -2,6 +2,8 @@
 // [rows, D].
 #pragma once
 
+#include <string>
+
 #include "core/device/device.h"
 #include "core/tensor/view.h"
 
@@ -22,6 +24,9 @@ void row_dots(Stream& stream, View a, View a_rows, View b, View b_rows, View out
 
 // Throws (a bug) naming op unless lowest <= rows[i] < count for every i. rows i32.
 void check_rows(Stream& stream, const char* op, View rows, int64_t lowest, int64_t count);
+
+// Throws Error(data) naming the table unless all token ids are in [0, vocabulary). ids i32 or i64.
+void check_ids(Stream& stream, View ids, int64_t vocabulary, const std::string& table);
 
 // owners[e] = t for the entries e in [offsets[t], offsets[t + 1]).
 void row_owners(Stream& stream, View offsets, View owners);

@@ -1,19 +1,17 @@
 #include "core/ops/attention.h"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
 #include "core/device/operator.h"
 #include "core/kernels/attention.h"
+#include "core/kernels/visible_keys.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/raw.h"
 #include "core/ops/reduce.h"
 #include "core/ops/softmax.h"
 #include "core/ops/view.h"
-#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -44,14 +42,9 @@ struct Range {
 // Query s of a sequence stands at position s + q_offset of its keys.
 Range range_of(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
   const int64_t queries = q.dim(1);
-  const int64_t keys = k.dim(1);
   Range range{first_visible(q.dim(0), queries, options, q.device()),
               Tensor::empty({q.dim(0), queries}, DType::i32, q.device())};
-  auto end = host_output<int32_t>(range.end);
-  for (int64_t i = 0; i < q.dim(0) * queries; ++i) {
-    end[i] = static_cast<int32_t>(std::min(i % queries + options.q_offset + 1, keys));
-  }
-  end.upload();
+  kernels::visible_end(q.stream(), options.q_offset, k.dim(1), range.end.view());
   return range;
 }
 
@@ -68,24 +61,10 @@ double AttentionOptions::scale_for(int64_t head_dim) const {
 
 Tensor first_visible(int64_t sequences, int64_t queries, const AttentionOptions& options,
                      const std::shared_ptr<Device>& device) {
-  Tensor first = Tensor::empty({sequences, queries}, DType::i32, device);
-  auto to = host_output<int32_t>(first);
-  const auto document = host_copy<int32_t>(options.documents);
-  for (int64_t b = 0; b < sequences; ++b) {
-    int64_t start = 0;
-    for (int64_t s = 0; s < queries; ++s) {
-      const int64_t at = b * queries + s;
-      if (document.data() != nullptr && s > 0 && document[at] != document[at - 1]) {
-        require(document[at] > document[at - 1], "document ids fall from {} to {} at position {}",
-                document[at - 1], document[at], s);
-        start = s;
-      }
-      const int64_t position = s + options.q_offset;
-      const int64_t by_window = options.window > 0 ? position - options.window + 1 : 0;
-      to[at] = static_cast<int32_t>(std::max(start, by_window));
-    }
-  }
-  to.upload();
+  const Tensor first = Tensor::empty({sequences, queries}, DType::i32, device);
+  kernels::first_visible(first.stream(),
+                         options.documents.defined() ? options.documents.view() : View{},
+                         options.window, options.q_offset, first.view());
   return first;
 }
 
@@ -150,16 +129,9 @@ Tensor attention_composite(const Tensor& q, const Tensor& k, const Tensor& v,
   const int64_t keys = k.dim(1);
   const int64_t group = q.dim(2) / k.dim(2);
   const Range range = range_of(q, k, options);
-  std::vector<double> mask;  // [B, 1, S, Sk]
-  const auto first = host_copy<int32_t>(range.first);
-  const auto end = host_copy<int32_t>(range.end);
-  for (int64_t i = 0; i < q.dim(0) * queries; ++i) {
-    for (int64_t j = 0; j < keys; ++j) {
-      const bool seen = j >= first[i] && j < end[i];
-      mask.push_back(seen ? 0.0 : -std::numeric_limits<double>::infinity());
-    }
-  }
-  const Tensor hidden = Tensor::from(mask, {q.dim(0), 1, queries, keys}, q.dtype(), q.device());
+  const Tensor mask = Tensor::empty({q.dim(0), queries, keys}, wide(q.dtype()), q.device());
+  kernels::key_mask(mask.stream(), range.first.view(), range.end.view(), mask.view());
+  const Tensor hidden = reshape(cast(mask, q.dtype()), {q.dim(0), 1, queries, keys});
   // [B, S, H, hd] -> [B, H, S, 1, hd]; keys are repeated for the heads of their group.
   const auto repeated = [&](const Tensor& x) {
     const Shape one = {x.dim(0), x.dim(1), x.dim(2), 1, x.dim(3)};

@@ -1,7 +1,5 @@
 #include "core/ops/embedding.h"
 
-#include <vector>
-
 #include "core/base/error.h"
 #include "core/device/operator.h"
 #include "core/kernels/rows.h"
@@ -9,20 +7,6 @@
 
 namespace troupe {
 namespace {
-
-void check_ids(const Tensor& ids, const Parameter& table) {
-  const int64_t vocabulary = table.layout().global[0];
-  const std::vector<int64_t> all = ids.integers();
-  for (size_t i = 0; i < all.size(); ++i) {
-    const int64_t id = all[i];
-    if (id < 0 || id >= vocabulary) {
-      fail(ExitCode::data,
-           "token id {} at position {} is outside the vocabulary of {} ({} has ids 0 to {}): the "
-           "data was made with another tokenizer, or the vocabulary of the model is too small",
-           id, i, vocabulary, table.name(), vocabulary - 1);
-    }
-  }
-}
 
 // Ids as rows of this rank's part of the table, -1 where the id is in another part.
 Tensor rows_in_part(const Tensor& ids, const Parameter& table) {
@@ -43,7 +27,7 @@ Tensor embedding(Parameter& table, const Tensor& ids) {
           "embedding in {} of shape {} with {} ids", table.name(), table.value().shape().text(),
           name(ids.dtype()));
   const Tensor given = raw::with_shape(raw::contiguous(ids), {ids.elements()});
-  check_ids(given, table);
+  kernels::check_ids(given.stream(), given.view(), table.layout().global[0], table.name());
   const Tensor flat = rows_in_part(given, table);
   table.use();
   const int64_t dim = table.value().dim(1);

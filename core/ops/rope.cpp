@@ -6,8 +6,8 @@
 #include "core/base/error.h"
 #include "core/device/operator.h"
 #include "core/kernels/position.h"
+#include "core/kernels/rows.h"
 #include "core/ops/raw.h"
-#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
@@ -69,12 +69,7 @@ Tensor rope(const Tensor& x, const RopeTable& table, const Tensor& positions) {
       positions.elements() == tokens && positions.dtype() == DType::i32 && positions.contiguous(),
       "rope of {} tokens with {} {} positions", tokens, positions.elements(),
       name(positions.dtype()));
-  const auto at = host_copy<int32_t>(positions);
-  for (int64_t t = 0; t < tokens; ++t) {
-    const int32_t position = at[t];
-    require(position >= 0 && position < table.cosine.dim(0), "rope at position {} of a table of {}",
-            position, table.cosine.dim(0));
-  }
+  kernels::check_rows(x.stream(), "rope table", positions.view(), 0, table.cosine.dim(0));
   return record(op, turned(x, table, positions, false), {x},
                 [table, positions](const Tensor& dy, InputGradients& inputs) {
                   inputs.add(0, turned(dy, table, positions, true));

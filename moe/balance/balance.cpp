@@ -2,10 +2,10 @@
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
+#include "core/kernels/elementwise.h"
 #include "core/ops/activation.h"
 #include "core/ops/softmax.h"
 #include "core/ops/view.h"
-#include "core/tensor/host_memory.h"
 #include "moe/balance/segment_loss.h"
 #include "moe/routers/table.h"
 
@@ -46,54 +46,24 @@ Segments segments_of(BalanceScope scope, const TokenContext& context) {
   return out;
 }
 
-struct Loss {
-  double value = 0.0;
-  std::vector<double> slope;  // [segments * columns]
-};
-
-// Mean of the only column over each set.
-Loss mean_loss(const Tensor& x_T1, const Segments& sets) {
-  const std::vector<double> sums = segment_sums(x_T1, sets.groups.group, sets.groups.count());
-  Loss out;
-  for (size_t s = 0; s < sums.size(); ++s) {
-    const auto tokens = static_cast<double>(sets.groups.size[s]);
-    out.slope.push_back(sets.whole_batch ? sets.share : sets.share / tokens);
-    out.value += tokens > 0.0 ? out.slope.back() * sums[s] : 0.0;
+// What the sums of each set are multiplied by: the mean of the only column over it.
+std::vector<double> mean_weights(const Segments& sets) {
+  std::vector<double> out;
+  for (const int64_t size : sets.groups.size) {
+    const auto tokens = static_cast<double>(size);
+    out.push_back(sets.whole_batch ? sets.share : (tokens > 0.0 ? sets.share / tokens : 0.0));
   }
   return out;
 }
 
 // E sum_e f_e P_e of each set; fractions: [segments * E].
-Loss dot_loss(const std::vector<double>& sums, const std::vector<double>& fractions,
-              const Segments& sets, int64_t experts) {
-  Loss out;
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const auto tokens = static_cast<double>(sets.groups.size[i / static_cast<size_t>(experts)]);
-    const double weight =
-        sets.whole_batch ? sets.share : (tokens > 0.0 ? sets.share / tokens : 0.0);
-    out.slope.push_back(static_cast<double>(experts) * fractions[i] * weight);
-    out.value += out.slope.back() * sums[i];
-  }
-  return out;
-}
-
-// E sum_e S_e^2 / (sum_e S_e)^2 - 1 of each set: the squared coefficient of variation.
-Loss variation_loss(const std::vector<double>& sums, const Segments& sets, int64_t experts) {
-  Loss out;
-  const auto columns = static_cast<size_t>(experts);
-  for (size_t s = 0; s < sums.size() / columns; ++s) {
-    double total = 0.0;
-    double squares = 0.0;
-    for (size_t e = 0; e < columns; ++e) {
-      total += sums[s * columns + e];
-      squares += sums[s * columns + e] * sums[s * columns + e];
-    }
-    const bool empty = total <= 0.0;
-    const double scale = empty ? 0.0 : sets.share * static_cast<double>(experts) / (total * total);
-    out.value += empty ? 0.0 : scale * squares - sets.share;
-    for (size_t e = 0; e < columns; ++e) {
-      out.slope.push_back(empty ? 0.0 : 2.0 * scale * (sums[s * columns + e] - squares / total));
-    }
+std::vector<double> dot_weights(const std::vector<double>& fractions, const Segments& sets,
+                                int64_t experts) {
+  const std::vector<double> mean = mean_weights(sets);
+  std::vector<double> out;
+  for (size_t i = 0; i < fractions.size(); ++i) {
+    out.push_back(static_cast<double>(experts) * fractions[i] *
+                  mean[i / static_cast<size_t>(experts)]);
   }
   return out;
 }
@@ -170,42 +140,45 @@ Tensor values_of(const BalanceTerm& term, const Level& level) {
   return of;
 }
 
-Loss term_loss(const BalanceTerm& term, const BalanceInput& input, const Level& level,
-               const Segments& sets, const Tensor& of) {
-  if (term.type == "z") return mean_loss(of, sets);
-  std::vector<double> sums = segment_sums(of, sets.groups.group, sets.groups.count());
+Tensor term_loss(const BalanceTerm& term, const BalanceInput& input, const Level& level,
+                 const Segments& sets, const SegmentSums& sums) {
+  if (term.type == "z") return weighted_loss(sums, mean_weights(sets), {.factor = term.coef});
   if (term.type == "switch") {
     const std::vector<double> f =
         sets.whole_batch ? uniform_unless(level.fold(input.previous.fraction), level.bins)
                          : routed_fractions(input.routing.sparse(), level, sets.groups,
                                             input.choices, input.by_first_choice);
-    return dot_loss(sums, f, sets, level.bins);
+    return weighted_loss(sums, dot_weights(f, sets, level.bins), {.factor = term.coef});
   }
-  if (!sets.whole_batch) return variation_loss(sums, sets, level.bins);
-  Loss out;
+  if (!sets.whole_batch) return variation_loss(sums, sets.share, term.coef);
+  std::vector<double> before;
   if (term.type == "importance") {
-    out = dot_loss(sums, uniform_unless(level.fold(input.previous.probability), level.bins), sets,
-                   level.bins);
+    before = uniform_unless(level.fold(input.previous.probability), level.bins);
   } else {
-    std::vector<double> before = uniform_unless(level.fold(input.previous.load), level.bins);
+    before = uniform_unless(level.fold(input.previous.load), level.bins);
     for (double& l : before) l /= static_cast<double>(input.choices);
-    out = dot_loss(sums, before, sets, level.bins);
   }
-  out.value += minus_one(sets);
-  return out;
+  return weighted_loss(sums, dot_weights(before, sets, level.bins),
+                       {.last = minus_one(sets), .factor = term.coef});
 }
 
-// What this micro-batch, whose sums these are, gives to the term of the whole batch as one set.
-Loss exact_loss(const BalanceTerm& term, const Level& level, const BatchTotals& totals,
-                int64_t choices, const std::vector<double>& sums, double tokens) {
+// What this micro-batch gives to the term of the whole batch as one set.
+struct ExactLoss {
+  double first = 0.0;
+  std::vector<double> weights;  // [bins]: the value is first + weights . sums
+  std::vector<double> slope;
+};
+
+ExactLoss exact_loss(const BalanceTerm& term, const Level& level, const BatchTotals& totals,
+                     int64_t choices, double tokens) {
   const auto bins = static_cast<double>(level.bins);
-  Loss out;
+  ExactLoss out;
   if (term.type == "switch") {
     for (const double pairs : level.fold(totals.pairs)) {
       const double f = pairs / (static_cast<double>(choices) * totals.tokens);
-      out.slope.push_back(bins * f / totals.tokens);
-      out.value += out.slope.back() * sums[out.slope.size() - 1];
+      out.weights.push_back(bins * f / totals.tokens);
     }
+    out.slope = out.weights;
     return out;
   }
   const std::vector<double> whole =
@@ -217,45 +190,37 @@ Loss exact_loss(const BalanceTerm& term, const Level& level, const BatchTotals& 
     squares += s * s;
   }
   const double scale = bins / (total * total);
-  out.value = -tokens / totals.tokens;
-  for (size_t b = 0; b < whole.size(); ++b) {
-    out.value += scale * whole[b] * sums[b];
-    out.slope.push_back(2.0 * scale * (whole[b] - squares / total));
+  out.first = -tokens / totals.tokens;
+  for (const double s : whole) {
+    out.weights.push_back(scale * s);
+    out.slope.push_back(2.0 * scale * (s - squares / total));
   }
   return out;
 }
 
-void write(const Tensor& scalar, double value) {
-  if (scalar.dtype() == DType::f64) {
-    host_output<double>(scalar)[0] = value;
-  } else {
-    host_output<float>(scalar)[0] = static_cast<float>(value);
-  }
-}
-
 // A loss whose value and slope come with the totals of the batch.
 Tensor loss_when_known(const BalanceTerm& term, const BalanceInput& input, const Level& level,
-                       const Segments& sets, const Tensor& of) {
+                       const Segments& sets, const SegmentSums& sums) {
   require(input.exact != nullptr, "scope global_batch_exact without a batch to wait for");
   const int64_t choices = input.by_first_choice ? 1 : input.choices;
   const auto tokens = static_cast<double>(sets.groups.size[0]);
-  const std::vector<double> sums = segment_sums(of, sets.groups.group, sets.groups.count());
   // The level without its tensors, which belong to the tape.
   const Level plain{level.bins, level.bin, {}, {}, {}};
-  const auto loss = [term, plain, choices, sums, tokens](const BatchTotals& totals) {
-    return exact_loss(term, plain, totals, choices, sums, tokens);
+  const auto loss = [term, plain, choices, tokens](const BatchTotals& totals) {
+    return exact_loss(term, plain, totals, choices, tokens);
   };
-  const Tensor value = Tensor::zeros(Shape{}, of.dtype(), of.device());
-  input.exact->when_known([value, loss, coef = term.coef](const BatchTotals& totals) {
-    if (totals.tokens > 0.0) write(value, coef * loss(totals).value);
-  });
-  const auto slope = [loss, exact = input.exact, coef = term.coef, n = sums.size()] {
+  const Tensor value = Tensor::zeros(Shape{}, sums.x_TE.dtype(), sums.x_TE.device());
+  input.exact->when_known(
+      [value, loss, sums_SE = sums.sums_SE, coef = term.coef](const BatchTotals& totals) {
+        if (totals.tokens <= 0.0) return;
+        const ExactLoss known = loss(totals);
+        write_weighted(sums_SE, known.weights, {.first = known.first, .factor = coef}, value);
+      });
+  const auto slope = [loss, exact = input.exact, n = static_cast<size_t>(level.bins)] {
     if (exact->totals().tokens <= 0.0) return std::vector<double>(n, 0.0);
-    std::vector<double> out = loss(exact->totals()).slope;
-    for (double& s : out) s *= coef;
-    return out;
+    return loss(exact->totals()).slope;
   };
-  return segment_loss_later(of, value, slope, sets.groups.group);
+  return loss_later(sums, value, slope, term.coef);
 }
 
 // One loss of those of all levels; its value comes with theirs.
@@ -267,9 +232,8 @@ Tensor sum_of_levels(const std::vector<Tensor>& losses, ExactBatch* exact) {
   parts.reserve(losses.size());
   for (const Tensor& loss : losses) parts.push_back(loss.detach());
   const auto fill = [value, parts = std::move(parts)](const BatchTotals&) {
-    double sum = 0.0;
-    for (const Tensor& part : parts) sum += part.item();
-    write(value, sum);
+    for (const Tensor& part : parts)
+      kernels::add(value.stream(), value.view(), part.view(), value.view());
   };
   if (exact != nullptr) {
     exact->when_known(fill);
@@ -296,15 +260,10 @@ std::vector<LossTerm> balance_losses(std::span<const BalanceTerm> terms,
     const Segments sets = segments_of(term.scope, input.context);
     std::vector<Tensor> losses;
     for (const Level& level : levels) {
-      const Tensor of = values_of(term, level);
-      if (waits_for_batch(term)) {
-        losses.push_back(loss_when_known(term, input, level, sets, of));
-        continue;
-      }
-      Loss loss = term_loss(term, input, level, sets, of);
-      for (double& slope : loss.slope) slope *= term.coef;
-      losses.push_back(
-          segment_loss(of, term.coef * loss.value, std::move(loss.slope), sets.groups.group));
+      const SegmentSums sums =
+          segment_sums(values_of(term, level), sets.groups.group, sets.groups.count());
+      losses.push_back(waits_for_batch(term) ? loss_when_known(term, input, level, sets, sums)
+                                             : term_loss(term, input, level, sets, sums));
     }
     out.push_back({term.type, term.scope, term.coef,
                    sum_of_levels(losses, waits_for_batch(term) ? input.exact.get() : nullptr)});

@@ -1,68 +1,81 @@
 #include "moe/balance/segment_loss.h"
 
+#include <utility>
+
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
-#include "core/tensor/host_memory.h"
 
 namespace troupe {
 namespace {
 
-template <typename T>
-void fill_gradient(T* dx, double seed, const std::vector<double>& slope,
-                   const std::vector<int32_t>& segment, int64_t columns) {
-  for (size_t t = 0; t < segment.size(); ++t) {
-    for (int64_t e = 0; e < columns; ++e) {
-      const int64_t from = segment[t] * columns + e;
-      dx[static_cast<int64_t>(t) * columns + e] =
-          segment[t] < 0 ? T{0} : static_cast<T>(seed * slope[static_cast<size_t>(from)]);
-    }
-  }
+Tensor table_like(const Tensor& sums_SE, const std::vector<double>& values) {
+  return Tensor::from(values, sums_SE.shape(), DType::f64, sums_SE.device());
 }
+
+// The loss `value` with gradients by slopes that `slope_SE` gives when backward comes.
+Tensor with_gradient(const Operator& op, const SegmentSums& of, Tensor value,
+                     std::function<Tensor()> slope_SE, double factor) {
+  return record(op, std::move(value), {of.x_TE},
+                [shape = of.x_TE.shape(), segment = of.segment_T, slope_of = std::move(slope_SE),
+                 factor](const Tensor& g, InputGradients& inputs) {
+                  const Tensor slope = slope_of();
+                  const Tensor dx = Tensor::empty(shape, g.dtype(), g.device());
+                  kernels::segment_loss_gradient(g.stream(), g.view(), slope.view(), factor,
+                                                 segment.view(), dx.view());
+                  inputs.add(0, dx);
+                });
+}
+
+Tensor one_like(const Tensor& x) { return Tensor::empty(Shape{}, x.dtype(), x.device()); }
 
 }  // namespace
 
-Tensor segment_loss(const Tensor& x_TE, double value, std::vector<double> slope_SE,
-                    std::vector<int32_t> segment_T) {
-  return segment_loss_later(
-      x_TE, Tensor::full(Shape{}, x_TE.dtype(), value, x_TE.device()),
-      [slope = std::move(slope_SE)] { return slope; }, std::move(segment_T));
-}
-
-Tensor segment_loss_later(const Tensor& x_TE, Tensor value,
-                          std::function<std::vector<double>()> slope_SE,
-                          std::vector<int32_t> segment_T) {
-  require(x_TE.rank() == 2 && x_TE.dim(0) == static_cast<int64_t>(segment_T.size()),
+SegmentSums segment_sums(const Tensor& x_TE, const std::vector<int32_t>& segment_T,
+                         int64_t segments) {
+  require(x_TE.rank() == 2 && x_TE.contiguous() &&
+              x_TE.dim(0) == static_cast<int64_t>(segment_T.size()),
           "segments of {} rows for values of shape {}", segment_T.size(), x_TE.shape().text());
-  const Operator op("balance loss", x_TE.stream());
-  const Shape shape = x_TE.shape();
-  return record(
-      op, std::move(value), {x_TE},
-      [shape, slope_of = std::move(slope_SE), segment = std::move(segment_T)](
-          const Tensor& g, InputGradients& inputs) {
-        const std::vector<double> slope = slope_of();
-        Tensor dx = Tensor::empty(shape, g.dtype(), g.device());
-        if (g.dtype() == DType::f64) {
-          fill_gradient(host_output<double>(dx).data(), g.item(), slope, segment, shape[1]);
-        } else {
-          fill_gradient(host_output<float>(dx).data(), g.item(), slope, segment, shape[1]);
-        }
-        inputs.add(0, std::move(dx));
-      });
+  const Operator op("segment sums", x_TE.stream());
+  SegmentSums out{x_TE,
+                  Tensor::from(std::span<const int32_t>(segment_T), {x_TE.dim(0)}, x_TE.device()),
+                  Tensor::empty({segments, x_TE.dim(1)}, DType::f64, x_TE.device())};
+  kernels::segment_sums(x_TE.stream(), x_TE.view(), out.segment_T.view(), out.sums_SE.view());
+  return out;
 }
 
-std::vector<double> segment_sums(const Tensor& x_TE, const std::vector<int32_t>& segment_T,
-                                 int64_t segments) {
-  const int64_t columns = x_TE.dim(1);
-  const std::vector<double> x = x_TE.values();
-  std::vector<double> sums(static_cast<size_t>(segments * columns), 0.0);
-  for (size_t t = 0; t < segment_T.size(); ++t) {
-    if (segment_T[t] < 0) continue;
-    for (int64_t e = 0; e < columns; ++e) {
-      sums[static_cast<size_t>(segment_T[t] * columns + e)] +=
-          x[t * static_cast<size_t>(columns) + static_cast<size_t>(e)];
-    }
-  }
-  return sums;
+Tensor weighted_loss(const SegmentSums& of, const std::vector<double>& weights,
+                     const kernels::SumTerms& terms) {
+  const Operator op("balance loss", of.x_TE.stream());
+  const Tensor weight = table_like(of.sums_SE, weights);
+  const Tensor value = one_like(of.x_TE);
+  kernels::weighted_segments(value.stream(), of.sums_SE.view(), weight.view(), terms, value.view());
+  return with_gradient(
+      op, of, value, [weight] { return weight; }, terms.factor);
+}
+
+Tensor variation_loss(const SegmentSums& of, double share, double factor) {
+  const Operator op("balance loss", of.x_TE.stream());
+  const Tensor slope = Tensor::empty(of.sums_SE.shape(), DType::f64, of.sums_SE.device());
+  const Tensor value = one_like(of.x_TE);
+  kernels::segment_variation(value.stream(), of.sums_SE.view(), share, factor, slope.view(),
+                             value.view());
+  return with_gradient(
+      op, of, value, [slope] { return slope; }, factor);
+}
+
+Tensor loss_later(const SegmentSums& of, Tensor value,
+                  std::function<std::vector<double>()> slope_SE, double factor) {
+  const Operator op("balance loss", of.x_TE.stream());
+  return with_gradient(
+      op, of, std::move(value),
+      [slope_of = std::move(slope_SE), sums = of.sums_SE] { return table_like(sums, slope_of()); },
+      factor);
+}
+
+void write_weighted(const Tensor& sums_SE, const std::vector<double>& weights,
+                    const kernels::SumTerms& terms, const Tensor& value) {
+  kernels::weighted_segments(value.stream(), sums_SE.view(), table_like(sums_SE, weights).view(),
+                             terms, value.view());
 }
 
 }  // namespace troupe

@@ -5,6 +5,8 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/device/operator.h"
+#include "core/kernels/rows.h"
 #include "core/tensor/host_memory.h"
 #include "moe/routers/parts/learned.h"
 #include "moe/routers/parts/selection_bias.h"
@@ -89,19 +91,15 @@ class Hash final : public Router {
 
  private:
   SparseAssignment look_up(const TokenContext& context) const {
+    const Operator op("router hash", table_.stream());
+    const Tensor& ids = context.token_ids;
+    kernels::check_ids(table_.stream(), ids.view(), table_.dim(0), name_ + ".table");
+    const Tensor expert = Tensor::empty(ids.shape(), DType::i32, ids.device());
+    kernels::take_entries(table_.stream(), table_.view(), ids.view(), expert.view());
+    const auto chosen = host_copy<int32_t>(expert);
     SparseAssignment out = empty_assignment(experts_);
-    const auto ids = host_copy<int32_t>(context.token_ids);
-    const auto table = host_copy<int32_t>(table_);
-    for (int64_t t = 0; t < context.tokens(); ++t) {
-      if (!context.is_valid(t)) {
-        out.append({});
-        continue;
-      }
-      const int32_t id = ids[t];
-      require(id >= 0 && id < table_.dim(0), "token id {} beyond the vocabulary of {}", id,
-              table_.dim(0));
-      out.append(std::span<const int32_t>(table.data() + id, 1));
-    }
+    for (int64_t t = 0; t < context.tokens(); ++t)
+      out.append({chosen.data() + t, context.is_valid(t) ? size_t{1} : size_t{0}});
     return out;
   }
 

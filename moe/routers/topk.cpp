@@ -98,10 +98,9 @@ class TopK final : public Router {
   // Without a bias the order of the logits is that of any score, and does not saturate.
   SparseAssignment choose(const RouterInput& input, const Tensor& noisy_TE) const {
     if (!bias_.active()) return choose_experts(noisy_TE, {}, top_k_, input.context);
-    const std::vector<double> bias = bias_.values();
     const Tensor plain = noisy_TE.detach();
     const Tensor by = score_ == Score::sigmoid ? sigmoid(plain) : softmax(plain);
-    return choose_experts(by, bias, top_k_, input.context);
+    return choose_experts(by, bias_.bias_E(), top_k_, input.context);
   }
 
   Tensor weights(const Tensor& scores_TE, const SparseAssignment& assignment) const {

@@ -132,6 +132,17 @@ void check_rows(Stream& /*stream*/, const char* op, View rows, int64_t lowest, i
   }
 }
 
+void check_ids(Stream& /*stream*/, View ids, int64_t vocabulary, const std::string& table) {
+  for (int64_t i = 0, n = ids.elements(); i < n; ++i) {
+    const int64_t id = key_at(ids, i);
+    if (id >= 0 && id < vocabulary) continue;
+    fail(ExitCode::data,
+         "token id {} at position {} is outside the vocabulary of {} ({} has ids 0 to {}): the "
+         "data was made with another tokenizer, or the vocabulary of the model is too small",
+         id, i, vocabulary, table, vocabulary - 1);
+  }
+}
+
 void row_owners(Stream& /*stream*/, View offsets, View owners) {
   const auto* begin = offsets.as<int32_t>();
   auto* owner = owners.as<int32_t>();
@@ -224,6 +235,10 @@ void group_by_key(Stream& stream, View keys, int64_t count, View offsets, View o
 
 void check_rows(Stream& stream, const char* op, View rows, int64_t lowest, int64_t count) {
   on_device<cpu::check_rows>(stream, op, rows, lowest, count);
+}
+
+void check_ids(Stream& stream, View ids, int64_t vocabulary, const std::string& table) {
+  on_device<cpu::check_ids>(stream, ids, vocabulary, table);
 }
 
 void row_owners(Stream& stream, View offsets, View owners) {

@@ -1,7 +1,6 @@
 // What routers with a learned projection share.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,9 +16,9 @@ ParameterSpec router_matrix(const RouterInputs& inputs, const std::string& suffi
 // x W^T in router precision, of the whole micro-batch: [T, E]. x: input.x_TD or made from it.
 Tensor router_logits(const RouterInput& input, const Tensor& x_TD, Parameter& weight_ED);
 
-// The k best experts of every valid token by score + bias ([T, E] values; bias may be empty).
-SparseAssignment choose_experts(const Tensor& scores_TE, std::span<const double> bias,
-                                int64_t choices, const TokenContext& context);
+// The k best experts of every valid token by score + bias (of the scores' type; may be undefined).
+SparseAssignment choose_experts(const Tensor& scores_TE, const Tensor& bias_E, int64_t choices,
+                                const TokenContext& context);
 
 // A saved assignment to be taken again: without weights and drops. Throws (a bug) when it is of
 // other tokens or experts.

@@ -1,32 +1,21 @@
 #include "moe/routers/parts/select.h"
 
-#include <cmath>
-#include <limits>
-
 #include "core/base/error.h"
+#include "core/device/operator.h"
+#include "core/kernels/top_k.h"
+#include "core/tensor/host_memory.h"
 
 namespace troupe {
 
-void top_k(std::span<const double> scores, std::span<int32_t> out) {
-  require(out.size() <= scores.size(), "the best {} of {} scores", out.size(), scores.size());
-  auto value = [&](size_t i) {
-    return std::isnan(scores[i]) ? -std::numeric_limits<double>::infinity() : scores[i];
-  };
-  // Each is the best of those that come after the one before in the order (score, index): all are
-  // distinct without marking what was taken.
-  double last = std::numeric_limits<double>::infinity();
-  int32_t last_index = -1;
-  for (int32_t& chosen : out) {
-    auto best = static_cast<size_t>(-1);
-    for (size_t i = 0; i < scores.size(); ++i) {
-      const double score = value(i);
-      const bool after = score < last || (score == last && static_cast<int32_t>(i) > last_index);
-      if (after && (best == static_cast<size_t>(-1) || score > value(best))) best = i;
-    }
-    last = value(best);
-    last_index = static_cast<int32_t>(best);
-    chosen = last_index;
-  }
+std::vector<int32_t> top_k(const Tensor& scores_TE, const Tensor& bias_E, int64_t k) {
+  require(scores_TE.contiguous() && k <= scores_TE.dim(1), "the best {} of scores {}, strides {}",
+          k, scores_TE.shape().text(), scores_TE.strides().text());
+  const Operator op("top_k", scores_TE.stream());
+  const Tensor best = Tensor::empty({scores_TE.dim(0), k}, DType::i32, scores_TE.device());
+  kernels::top_k(best.stream(), scores_TE.view(), bias_E.defined() ? bias_E.view() : View{},
+                 best.view());
+  const auto copied = host_copy<int32_t>(best);
+  return {copied.begin(), copied.end()};
 }
 
 }  // namespace troupe

@@ -18,8 +18,6 @@ SelectionBias::SelectionBias(double rate, int64_t experts, std::string name, DTy
       name_(std::move(name)),
       bias_(Tensor::zeros(Shape{experts}, dtype, device, MemoryKind::parameter)) {}
 
-std::vector<double> SelectionBias::values() const { return bias_.values(); }
-
 void SelectionBias::move(std::span<const int64_t> counts) {
   if (!active()) return;
   const int64_t experts = bias_.dim(0);

@@ -31,8 +31,11 @@ TEST(TopK, ChoosesDistinctExpertsWhateverTheScores) {
     const Random random(key, "scores");
     std::vector<double> scores(1 + random.below(0, 9));
     for (size_t i = 0; i < scores.size(); ++i) scores[i] = odd[random.below(i + 1, 5)];
-    std::vector<int32_t> chosen(random.below(99, scores.size() + 1));
-    top_k(scores, chosen);
+    const auto n = static_cast<int64_t>(scores.size());
+    const auto k = static_cast<int64_t>(random.below(99, scores.size() + 1));
+    const Tensor row = Tensor::from(scores, {1, n}, DType::f64, test_device());
+    const std::vector<int32_t> chosen = top_k(row, {}, k);
+    ASSERT_EQ(static_cast<int64_t>(chosen.size()), k);
     std::set<int32_t> distinct(chosen.begin(), chosen.end());
     EXPECT_EQ(distinct.size(), chosen.size());
     for (size_t i = 0; i < chosen.size(); ++i) {
@@ -99,8 +102,8 @@ TEST(PairOps, SmoothLoadIsTheChanceOfBeingChosen) {
     constexpr int kDraws = 20000;
     for (uint64_t draw = 0; draw < kDraws; ++draw) {
       scores[e] = clean.values()[e] + width.values()[e] * random.normal(draw, e);
-      std::vector<int32_t> best(2);
-      top_k(scores, best);
+      const std::vector<int32_t> best =
+          top_k(Tensor::from(scores, {1, 4}, DType::f64, test_device()), {}, 2);
       chosen += best[0] == static_cast<int32_t>(e) || best[1] == static_cast<int32_t>(e);
     }
     EXPECT_NEAR(load[e], static_cast<double>(chosen) / kDraws, 0.02);
@@ -143,23 +146,23 @@ TEST(Draws, BelongToTheGlobalPosition) {
 TEST(SelectionBias, MovesAgainstTheLoadByExactlyItsRate) {
   SelectionBias bias(0.25, 4, "l", DType::f32, test_device());
   bias.move(std::vector<int64_t>{8, 0, 4, 4});
-  EXPECT_EQ(bias.values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));  // 0 on a tie
+  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));  // 0 on a tie
   bias.move(std::vector<int64_t>{0, 0, 0, 0});
   bias.move(std::vector<int64_t>{7, 7, 7, 7});
-  EXPECT_EQ(bias.values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));
+  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));
   bias.move(std::vector<int64_t>{1, 0, 0, 0});  // mean 1/4: an integer mean would see no difference
-  EXPECT_EQ(bias.values(), (std::vector<double>{-0.5, 0.5, 0.25, 0.25}));
+  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{-0.5, 0.5, 0.25, 0.25}));
   State state;
   bias.state(state);
   ASSERT_EQ(state.tensors.size(), 1U);
   EXPECT_EQ(state.tensors[0].name, "router/l.bias");
-  EXPECT_EQ(state.tensors[0].tensor.values(), bias.values());
+  EXPECT_EQ(state.tensors[0].tensor.values(), bias.bias_E().values());
 }
 
 TEST(SelectionBias, OffByDefault) {
   SelectionBias bias(0.0, 2, "l", DType::f32, test_device());
   bias.move(std::vector<int64_t>{8, 0});
-  EXPECT_EQ(bias.values(), (std::vector<double>{0, 0}));
+  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{0, 0}));
   State state;
   bias.state(state);
   EXPECT_TRUE(state.tensors.empty());

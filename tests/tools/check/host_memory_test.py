@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tools/check/host_memory finds an address taken outside the table, and rows that are of no use. Usage:
+"""tools/check/host_memory finds an address taken or elements read outside the table, and rows that are of no use. Usage:
 host_memory_test.py SOURCE_DIR"""
 import pathlib
 import subprocess
@@ -27,5 +27,10 @@ expect({"core/kernels/a.cpp": "x.data<float>();\n", "core/ops/a.cpp": "kernels::
 expect({"core/ops/a.cpp": "\nauto p = x.data<float>()[1];\n"}, "core/ops/a.cpp:2: data<float>()")
 expect({"parallel/a.cpp": "memcpy(to, x.view().data, 8);\n"}, "parallel/a.cpp:1: view().data")
 expect({"launch/a.cpp": "auto copy = host_copy<double>(x);\n"}, "launch/a.cpp:1: host_copy<")
+expect({"moe/balance/a.cpp": "double g = gradient.item();\n"}, "moe/balance/a.cpp:1: .item()")
+expect({"core/ops/a.cpp": "for (double v : x\n  .values()) sum += v;\n"}, "core/ops/a.cpp:2: .values()")
+expect({"models/a.cpp": "use(ids->integers());\n"}, "models/a.cpp:1: ->integers()")
+expect({"models/a.cpp": "check(options.values());\n", "launch/a.cpp": "print(x.item()); // x.values()\n"})
+expect({"moe/listed.cpp": "use(x.values());\n"})
 expect({"moe/listed.cpp": "int x = 0;\n"}, "moe/listed.cpp touches no tensor memory")
 expect({}, "moe/listed.cpp has no reason", table=TABLE.replace("counts", ""))

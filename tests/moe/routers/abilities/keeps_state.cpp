@@ -2,7 +2,10 @@
 // multiple of which it takes from the scores that choose.
 #include <numeric>
 
+#include "core/ops/arithmetic.h"
 #include "core/ops/softmax.h"
+#include "core/ops/view.h"
+#include "core/tensor/host_memory.h"
 #include "moe/routers/parts/learned.h"
 #include "moe/routers/parts/pair_ops.h"
 #include "tests/moe/routers/abilities/abilities.h"
@@ -23,8 +26,7 @@ class KeepsState final : public Router {
     Routing out;
     out.logits_TE = out.selection_TE = router_logits(input, input.x_TD, weight_);
     out.probabilities_TE = softmax(out.logits_TE);
-    std::vector<double> against = share_.values();
-    for (double& value : against) value *= -4.0;
+    const Tensor against = cast(scale(share_, -4.0), out.logits_TE.dtype());
     out.sparse() = replay != nullptr ? replayed(*replay, input.context, experts_)
                                      : choose_experts(out.logits_TE, against, 1, input.context);
     out.sparse().weight =
@@ -35,8 +37,9 @@ class KeepsState final : public Router {
   void after_step(std::span<const int64_t> selected) override {
     const auto all =
         static_cast<double>(std::accumulate(selected.begin(), selected.end(), int64_t{0}));
+    const auto shares = host_update<double>(share_);
     for (size_t e = 0; e < selected.size(); ++e) {
-      double& share = share_.data<double>()[e];
+      double& share = shares[static_cast<int64_t>(e)];
       share = 0.5 * share + 0.5 * static_cast<double>(selected[e]) / all;
     }
   }
