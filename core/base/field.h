@@ -12,7 +12,18 @@
 
 namespace troupe {
 
-enum class FieldType { boolean, integer, real, text, choice, real_list };
+enum class FieldType : uint8_t {
+  boolean,
+  integer,
+  real,
+  text,
+  choice,
+  real_list,
+  integer_list,
+  duration,  // kept as milliseconds
+  path,      // relative to the file that names it
+  run_path   // relative to the working directory
+};
 
 // May the value differ when a run is resumed?
 enum class OnResume { fixed, may_change };

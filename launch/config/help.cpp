@@ -33,7 +33,7 @@ std::string explain(const Key& key) {
   text += "\n  " + sentence(key.help) + "\n";
   text += fmt::format("  values:    {}{}\n", describe_values(key),
                       key.unit.empty() ? "" : fmt::format(" [{}]", key.unit));
-  if (key.kind == ValueKind::path || key.kind == ValueKind::run_path) {
+  if (key.type == FieldType::path || key.type == FieldType::run_path) {
     text +=
         "  variables: $NAME, ${NAME} and ~/ are put in, on rank 0; stored configurations keep the "
         "result\n";

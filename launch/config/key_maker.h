@@ -1,4 +1,4 @@
-// Short constructors of keys, for the tables. A row says everything about its key: name, kind,
+// Short constructors of keys, for the tables. A row says everything about its key: name, type,
 // default, limits, help, and which member of the configuration it fills in.
 #pragma once
 
@@ -45,10 +45,10 @@ Element& element_of(std::vector<Element>& list, const std::string& path) {
 
 class KeyMaker {
  public:
-  KeyMaker(std::string path, ValueKind kind, std::string help) {
+  KeyMaker(std::string path, FieldType type, std::string help) {
+    static_cast<Field&>(key_) =
+        make_field(path.substr(path.rfind('.') + 1), type, {}, std::move(help));
     key_.path = std::move(path);
-    key_.kind = kind;
-    key_.help = std::move(help);
     key_.has_default = false;
   }
   KeyMaker& value(FieldValue default_value) {
@@ -140,24 +140,24 @@ class KeyMaker {
 };
 
 inline KeyMaker integer_key(std::string path, std::string help) {
-  return KeyMaker(std::move(path), ValueKind::integer, std::move(help));
+  return KeyMaker(std::move(path), FieldType::integer, std::move(help));
 }
 inline KeyMaker real_key(std::string path, std::string help) {
-  return KeyMaker(std::move(path), ValueKind::real, std::move(help));
+  return KeyMaker(std::move(path), FieldType::real, std::move(help));
 }
 inline KeyMaker flag_key(std::string path, bool value, std::string help) {
-  return KeyMaker(std::move(path), ValueKind::boolean, std::move(help)).value(value);
+  return KeyMaker(std::move(path), FieldType::boolean, std::move(help)).value(value);
 }
 inline KeyMaker choice_key(std::string path, std::vector<std::string> choices, const char* value,
                            std::string help) {
-  return KeyMaker(std::move(path), ValueKind::choice, std::move(help))
+  return KeyMaker(std::move(path), FieldType::choice, std::move(help))
       .choices(std::move(choices))
       .word(value);
 }
 // One of the names of an enumeration, without a default.
 template <typename E, typename Get>
 KeyMaker enum_key(std::string path, const EnumNames<E>& names, std::string help, Get member) {
-  return KeyMaker(std::move(path), ValueKind::choice, std::move(help))
+  return KeyMaker(std::move(path), FieldType::choice, std::move(help))
       .choices(words_of(names))
       .store([names, member](RunConfig& config, const std::string&, const FieldValue& value) {
         member(config) = value_in(names, std::get<std::string>(value));

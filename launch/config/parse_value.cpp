@@ -28,7 +28,7 @@ void wrong_scalar(Problem& problem, const std::string& text, const Key& key) {
 
 // Checks the range; says the nearest legal value.
 bool in_range(const Key& key, double value, Problem& problem) {
-  const bool whole = key.kind == ValueKind::integer || key.kind == ValueKind::integer_list;
+  const bool whole = key.type == FieldType::integer || key.type == FieldType::integer_list;
   const auto number = [&](double x) {
     return whole ? format_integer(static_cast<int64_t>(x)) : format_real(x);
   };
@@ -93,7 +93,7 @@ std::optional<FieldValue> parse_list(const YamlNode& node, const Key& key, Probl
       return std::nullopt;
     }
     double value = 0;
-    if (key.kind == ValueKind::integer_list) {
+    if (key.type == FieldType::integer_list) {
       const Scalar<int64_t> parsed = parse_integer(item.text);
       if (const auto* text = std::get_if<std::string>(&parsed)) {
         wrong_scalar(problem, *text, key);
@@ -114,7 +114,7 @@ std::optional<FieldValue> parse_list(const YamlNode& node, const Key& key, Probl
   problem.value = brief(node);
   problem.place = node.place;
   const auto* like = std::get_if<std::vector<double>>(&key.default_value);
-  if (key.kind == ValueKind::real_list && like != nullptr && like->size() != values.size()) {
+  if (key.type == FieldType::real_list && like != nullptr && like->size() != values.size()) {
     wrong(problem, fmt::format("needs {} numbers, has {}", like->size(), values.size()),
           "default: " + format_key_value(key, key.default_value));
     return std::nullopt;
@@ -124,7 +124,7 @@ std::optional<FieldValue> parse_list(const YamlNode& node, const Key& key, Probl
 
 // What to write instead of a text that is no number of this kind.
 std::string number_fix(const std::string& text, const Key& key, const std::string& why) {
-  const bool whole = key.kind == ValueKind::integer;
+  const bool whole = key.type == FieldType::integer;
   if (why.rfind("out of the range", 0) == 0) {
     const bool small = text[0] == '-' || text.find("e-") != std::string::npos;
     if (small && key.exclusive_minimum) return "write a value above " + format_real(key.minimum);
@@ -185,8 +185,8 @@ std::optional<FieldValue> parse_text(const YamlNode& node, const Key& key, Probl
 namespace {
 
 bool textual(const Key& key) {
-  return key.kind == ValueKind::text || key.kind == ValueKind::path ||
-         key.kind == ValueKind::run_path;
+  return key.type == FieldType::text || key.type == FieldType::path ||
+         key.type == FieldType::run_path;
 }
 
 // Without the blanks around it, which the command line leaves there.
@@ -220,7 +220,7 @@ std::optional<FieldValue> parse_value(const Key& key, const YamlNode& given, Pro
       if (node.text == word) return FieldValue(word);
     }
   }
-  if (key.kind == ValueKind::real_list || key.kind == ValueKind::integer_list) {
+  if (key.type == FieldType::real_list || key.type == FieldType::integer_list) {
     return parse_list(node, key, problem);
   }
   if (!node.is_scalar()) {
@@ -229,22 +229,22 @@ std::optional<FieldValue> parse_value(const Key& key, const YamlNode& given, Pro
     return std::nullopt;
   }
   const bool may_be_quoted =
-      textual(key) || key.kind == ValueKind::choice || key.kind == ValueKind::duration;
+      textual(key) || key.type == FieldType::choice || key.type == FieldType::duration;
   if (node.quoted && !may_be_quoted) {
     wrong(problem, fmt::format("must be {}, not a text", describe_values(key)),
           "remove the quotes");
     return std::nullopt;
   }
-  switch (key.kind) {
-    case ValueKind::boolean:
+  switch (key.type) {
+    case FieldType::boolean:
       return parse_boolean(node, key, problem);
-    case ValueKind::integer:
+    case FieldType::integer:
       return number(parse_integer(node.text), node, key, problem);
-    case ValueKind::real:
+    case FieldType::real:
       return number(parse_real(node.text), node, key, problem);
-    case ValueKind::duration:
+    case FieldType::duration:
       return number(parse_duration(node.text), node, key, problem);
-    case ValueKind::choice:
+    case FieldType::choice:
       return parse_choice(node, key, problem);
     default:
       return parse_text(node, key, problem);

@@ -72,11 +72,11 @@ class Reader {
 void Reader::placeholder(const std::string& path, const Key& key) {
   FieldValue value = key.default_value;
   if (!key.has_default) {
-    if (key.kind == ValueKind::integer) value = int64_t{1};
-    if (key.kind == ValueKind::real) value = 1.0;
-    if (key.kind == ValueKind::choice) value = key.choices.empty() ? "" : key.choices.front();
-    if (key.kind == ValueKind::path || key.kind == ValueKind::text) value = std::string("?");
-    if (key.kind == ValueKind::integer_list) value = std::vector<double>{};
+    if (key.type == FieldType::integer) value = int64_t{1};
+    if (key.type == FieldType::real) value = 1.0;
+    if (key.type == FieldType::choice) value = key.choices.empty() ? "" : key.choices.front();
+    if (key.type == FieldType::path || key.type == FieldType::text) value = std::string("?");
+    if (key.type == FieldType::integer_list) value = std::vector<double>{};
   }
   values_.mark_broken(path);
   values_.add(ConfigValue{path, &key, std::move(value), {}, SourceLocation{}, {}});
@@ -290,8 +290,8 @@ void Reader::elements(const YamlNode& node, const std::string& path, const Schem
 }
 
 bool Reader::read_path(const YamlNode& node, ConfigValue& entry, Problem& found) const {
-  const ValueKind kind = entry.key->kind;
-  if ((kind != ValueKind::path && kind != ValueKind::run_path) || entry.word()) return true;
+  const FieldType type = entry.key->type;
+  if ((type != FieldType::path && type != FieldType::run_path) || entry.word()) return true;
   const bool in_file = node.place.source == Source::file;
   std::string path = std::get<std::string>(entry.value);
   if (paths_.expand_file || !in_file) {
@@ -300,7 +300,7 @@ bool Reader::read_path(const YamlNode& node, ConfigValue& entry, Problem& found)
     if (*expanded != path) entry.automatic = path;
     path = std::move(*expanded);
   }
-  if (kind == ValueKind::path && in_file && std::filesystem::path(path).is_relative()) {
+  if (type == FieldType::path && in_file && std::filesystem::path(path).is_relative()) {
     const std::filesystem::path folder = std::filesystem::path(values_.file).parent_path();
     path = (folder / path).lexically_normal().string();
   }

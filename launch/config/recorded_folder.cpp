@@ -61,7 +61,7 @@ std::vector<std::string> find_moved_files(ConfigValues& values, const std::strin
       (fs::current_path() / fs::path(values.file).parent_path()).lexically_normal();
   const std::vector<ConfigValue> entries = values.entries();
   for (const ConfigValue& entry : entries) {
-    if (entry.key->kind != ValueKind::path || entry.word() || entry.place.source != Source::file) {
+    if (entry.key->type != FieldType::path || entry.word() || entry.place.source != Source::file) {
       continue;
     }
     const std::string value = std::get<std::string>(entry.value);

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_file_path(const ConfigValue& entry) {
-  return entry.key->kind == ValueKind::path && !entry.word();
+  return entry.key->type == FieldType::path && !entry.word();
 }
 
 std::string relative_to(const std::string& path, const std::string& folder) {
@@ -144,7 +144,7 @@ std::string resolved_json(const RunConfig& config) {
   for (const ConfigValue& entry : config.values.entries()) {
     nlohmann::ordered_json item;
     std::visit([&](const auto& value) { item["value"] = value; }, entry.value);
-    if (entry.key->kind == ValueKind::duration) item["value"] = ConfigValues::shown(entry);
+    if (entry.key->type == FieldType::duration) item["value"] = ConfigValues::shown(entry);
     item["origin"] = config.values.origin(entry, /*with_file=*/true);
     all[entry.path] = std::move(item);
   }

@@ -22,7 +22,7 @@ std::string shown(const ConfigValue* entry) {
 // What two values are compared by: paths by the file that they name.
 std::string identity(const ConfigValue* entry) {
   if (entry == nullptr) return kAbsent;
-  if (entry->key->kind != ValueKind::path || entry->word()) return ConfigValues::shown(*entry);
+  if (entry->key->type != FieldType::path || entry->word()) return ConfigValues::shown(*entry);
   std::error_code error;
   const std::filesystem::path path(std::get<std::string>(entry->value));
   return std::filesystem::weakly_canonical(std::filesystem::absolute(path), error).string();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "launch/config/key_maker.h"
 #include "launch/config/scalar.h"
 #include "launch/config/schema_keys.h"
 
@@ -64,13 +65,7 @@ SchemaNode build() {
   const auto add = [&](const std::vector<Key>& keys) {
     for (const Key& key : keys) place_of(root, key.path).keys.push_back(key);
   };
-  Key version;
-  version.path = "version";
-  version.kind = ValueKind::integer;
-  version.default_value = int64_t{1};
-  version.minimum = version.maximum = 1;
-  version.help = "Version of this file format.";
-  add({version});
+  add({integer_key("version", "Version of this file format.").value(int64_t{1}).from(1).to(1)});
   add(run_keys());
   add(model_keys());
   add(moe_keys());
@@ -91,7 +86,7 @@ void collect(const SchemaNode& node, std::vector<std::string>& out) {
 }
 
 std::string range_text(const Key& key) {
-  const bool whole = key.kind == ValueKind::integer || key.kind == ValueKind::integer_list;
+  const bool whole = key.type == FieldType::integer || key.type == FieldType::integer_list;
   const auto number = [&](double value) {
     return whole ? fmt::format("{}", static_cast<int64_t>(value)) : fmt::format("{}", value);
   };
@@ -159,33 +154,33 @@ namespace {
 // Without the other shapes.
 std::string describe_single(const Key& key) {
   std::string words = fmt::format("{}", fmt::join(key.words, " | "));
-  if (key.kind == ValueKind::choice && key.choices.empty()) return words;
+  if (key.type == FieldType::choice && key.choices.empty()) return words;
   if (!words.empty()) words += " | ";
-  switch (key.kind) {
-    case ValueKind::boolean:
+  switch (key.type) {
+    case FieldType::boolean:
       return words + "true | false";
-    case ValueKind::integer:
+    case FieldType::integer:
       return words + "integer" + range_text(key);
-    case ValueKind::real:
+    case FieldType::real:
       return words + "number" + range_text(key);
-    case ValueKind::text:
+    case FieldType::text:
       return words + "text";
-    case ValueKind::choice:
+    case FieldType::choice:
       return words + fmt::format("{}", fmt::join(key.choices, " | "));
-    case ValueKind::real_list: {
+    case FieldType::real_list: {
       const auto* list = std::get_if<std::vector<double>>(&key.default_value);
       return words +
              (list == nullptr ? "list of numbers"
                               : fmt::format("list of {} numbers", list->size())) +
              range_text(key);
     }
-    case ValueKind::integer_list:
+    case FieldType::integer_list:
       return words + "list of integers" + range_text(key);
-    case ValueKind::duration:
+    case FieldType::duration:
       return words + "duration (8s, 10m, 1h30m)";
-    case ValueKind::path:
+    case FieldType::path:
       return words + "path, relative to the file that names it";
-    case ValueKind::run_path:
+    case FieldType::run_path:
       return words + "path, relative to the working directory";
   }
   return words;
@@ -198,10 +193,10 @@ std::string describe_values(const Key& key) {
 }
 
 std::string format_key_value(const Key& key, const FieldValue& value) {
-  if (key.kind == ValueKind::duration && std::holds_alternative<int64_t>(value)) {
+  if (key.type == FieldType::duration && std::holds_alternative<int64_t>(value)) {
     return format_duration(std::get<int64_t>(value));
   }
-  if (key.kind == ValueKind::integer_list && std::holds_alternative<std::vector<double>>(value)) {
+  if (key.type == FieldType::integer_list && std::holds_alternative<std::vector<double>>(value)) {
     std::string list = "[";
     for (const double item : std::get<std::vector<double>>(value)) {
       if (list.size() > 1) list += ", ";

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,19 +13,6 @@
 
 namespace troupe {
 
-enum class ValueKind : uint8_t {
-  boolean,
-  integer,
-  real,
-  text,
-  choice,
-  real_list,
-  integer_list,
-  duration,  // kept as milliseconds
-  path,      // relative to the file that names it
-  run_path   // relative to the working directory
-};
-
 struct RunConfig;
 // Puts a value of a key at `path` (of a list's element "moe.balance[0].coef") where it belongs.
 using StoreValue =
@@ -34,23 +20,15 @@ using StoreValue =
 // What a word stands for, from the values of a configuration and the number of ranks.
 using WordRule = std::function<FieldValue(const RunConfig& config, int world)>;
 
-struct Key {
+// A field with its place in a configuration; its name is the last part of its path.
+struct Key : Field {
   // Dotted; the members of a list's elements carry "[]": "moe.balance[].coef".
   std::string path;
-  ValueKind kind = ValueKind::text;
-  FieldValue default_value;
   bool has_default = true;
-  bool required = false;           // without default, must be given
-  std::vector<std::string> words;  // accepted besides values of the kind: "auto", "none", ...
-  std::vector<std::string> choices;
-  double minimum = -std::numeric_limits<double>::infinity();
-  double maximum = std::numeric_limits<double>::infinity();
-  bool exclusive_minimum = false;
+  bool required = false;  // without default, must be given
   std::string unit;
   bool line_breaks = false;  // of a text: line breaks and tabs may stand in it
   std::string also;          // other shapes of the place, for messages: "a list of {path, weight}"
-  std::string help;
-  OnResume on_resume = OnResume::fixed;
   // Read only when the sibling key `variant_key` has this value; empty = always.
   std::string variant;
   std::string variant_key = "type";

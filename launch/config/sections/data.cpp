@@ -6,13 +6,13 @@ namespace troupe {
 
 std::vector<Key> data_keys() {
   return {
-      KeyMaker("data.tokenizer", ValueKind::path,
+      KeyMaker("data.tokenizer", FieldType::path,
                "byte, a folder with a tokenizer.json or with vocab.json and merges.txt (and what "
                "lies beside them), or a tokenizer.json.")
           .into([](RunConfig & c) -> auto& { return c.data.tokenizer; })
           .words({"byte"})
           .required(),
-      KeyMaker("data.train", ValueKind::path,
+      KeyMaker("data.train", FieldType::path,
                "What is trained on: a text file, the prefix of a .bin/.idx pair, a folder, or a "
                "list of {path, weight}.")
           .store([](RunConfig& c, const std::string&, const FieldValue& value) {
@@ -20,7 +20,7 @@ std::vector<Key> data_keys() {
           })
           .also("a list of {path, weight}")
           .required(),
-      KeyMaker("data.train[].path", ValueKind::path, "One source of the mixture.")
+      KeyMaker("data.train[].path", FieldType::path, "One source of the mixture.")
           .into(
               [](RunConfig & c) -> auto& { return c.data.train; }, &DataSource::path)
           .required(),
@@ -30,7 +30,7 @@ std::vector<Key> data_keys() {
           .value(1.0)
           .above(0)
           .to(1e9),
-      KeyMaker("data.val", ValueKind::path,
+      KeyMaker("data.val", FieldType::path,
                "Held-out text; none = the last val_fraction of data.train.")
           .into([](RunConfig & c) -> auto& { return c.data.val; })
           .keeps("none")
@@ -42,7 +42,7 @@ std::vector<Key> data_keys() {
           .value(0.1)
           .from(0)
           .to(0.9),
-      KeyMaker("data.field", ValueKind::text, "Field of a JSON line that holds the text.")
+      KeyMaker("data.field", FieldType::text, "Field of a JSON line that holds the text.")
           .into([](RunConfig & c) -> auto& { return c.data.text.field; })
           .value(std::string("text")),
       choice_key(
@@ -62,7 +62,7 @@ std::vector<Key> data_keys() {
           .store([](RunConfig& c, const std::string&, const FieldValue& value) {
             c.data.text.invalid_utf8 = invalid_utf8(std::get<std::string>(value));
           }),
-      KeyMaker("data.end_of_text", ValueKind::text,
+      KeyMaker("data.end_of_text", FieldType::text,
                "The token behind each row of JSON lines and each file of a folder, at which "
                "`generate` stops. auto = what the tokenizer's files say (tokenizer_config.json, "
                "special_tokens_map.json, generation_config.json, config.json), else a special "
@@ -70,7 +70,7 @@ std::vector<Key> data_keys() {
           .into([](RunConfig & c) -> auto& { return c.data.end_of_text; })
           .words({"auto", "none"})
           .word("auto"),
-      KeyMaker("data.separator", ValueKind::text,
+      KeyMaker("data.separator", FieldType::text,
                "A text behind each row and file instead, for tokenizers without an end-of-text "
                "token; such as \"\\n\". It is trained on, but is no byte of text in bits per byte.")
           .into([](RunConfig & c) -> auto& { return c.data.separator; })

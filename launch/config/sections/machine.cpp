@@ -37,7 +37,7 @@ std::vector<Key> machine_keys() {
           .from(0)
           .to(1000000)
           .may_change(),
-      KeyMaker("checkpoint.resume", ValueKind::path,
+      KeyMaker("checkpoint.resume", FieldType::path,
                "auto = go on from the newest complete checkpoint of run.dir; never = begin at step "
                "0; or the path of a checkpoint or a run: go on from the newest checkpoint of "
                "run.dir that descends from it, or begin with it.")
@@ -101,7 +101,7 @@ std::vector<Key> machine_keys() {
           .from(1)
           .to(4096)
           .may_change(),
-      KeyMaker("runtime.timeout", ValueKind::duration,
+      KeyMaker("runtime.timeout", FieldType::duration,
                "Longest wait for another rank before the run is ended with code 7.")
           .into([](RunConfig & c) -> auto& { return c.runtime.timeout; })
           .value(int64_t{600000})

@@ -43,11 +43,11 @@ void add_router(std::vector<Key>& keys, const std::string& prefix) {
 
 std::vector<Key> moe_keys() {
   std::vector<Key> keys{
-      KeyMaker("moe", ValueKind::choice, "none = no experts: every layer is dense.")
+      KeyMaker("moe", FieldType::choice, "none = no experts: every layer is dense.")
           .words({"none"})
           .word("none")
           .also("a section of keys"),
-      KeyMaker("moe.layers", ValueKind::integer_list,
+      KeyMaker("moe.layers", FieldType::integer_list,
                "Numbers of the layers with experts, from 0, instead of the rule.")
           .store([](RunConfig& c, const std::string&, const FieldValue& value) {
             put(value, c.moe.layers.emplace());
@@ -82,7 +82,7 @@ std::vector<Key> moe_keys() {
   };
   add_router(keys, "moe.router");
   keys.push_back(
-      KeyMaker("moe.router[].layers", ValueKind::integer_list,
+      KeyMaker("moe.router[].layers", FieldType::integer_list,
                "Layers that this router serves; together the entries must cover each "
                "layer with experts exactly once.")
           .into(
@@ -138,7 +138,7 @@ std::vector<Key> moe_keys() {
           .also("{across: batch, sequences: S}")
           .from(1)
           .to(1 << 30),
-      KeyMaker("moe.group.across", ValueKind::choice, "Group the same position of sequences.")
+      KeyMaker("moe.group.across", FieldType::choice, "Group the same position of sequences.")
           .choices({"batch"})
           .required(),
       integer_key("moe.group.sequences", "Consecutive sequences of such a group.")
@@ -161,13 +161,13 @@ std::vector<Key> moe_keys() {
           .word("auto")
           .from(1)
           .to(1 << 22),
-      KeyMaker("moe.balance", ValueKind::choice,
+      KeyMaker("moe.balance", FieldType::choice,
                "Loss terms that keep the experts evenly loaded: a list of {type, coef, scope}, or "
                "none. With several routers a term acts on the layers where it has a gradient.")
           .also("a list of {type, coef, scope}")
           .words({"none"})
           .word("none"),
-      KeyMaker("moe.balance[].type", ValueKind::choice,
+      KeyMaker("moe.balance[].type", FieldType::choice,
                "switch: fraction of tokens times mean probability; z: squared log-sum-exp of the "
                "logits; importance: variation of the summed probabilities; load: variation of the "
                "smooth load (needs noise: learned).")

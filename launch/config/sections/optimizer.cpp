@@ -48,13 +48,13 @@ std::vector<Key> optimizer_keys() {
             .to(1e9));
   }
   keys.push_back(
-      KeyMaker("optimizer.groups", ValueKind::choice,
+      KeyMaker("optimizer.groups", FieldType::choice,
                "Parameters that are updated in another way, by their names in checkpoints: a list "
                "of {match, lr_scale, weight_decay}, or none. The first group that matches counts.")
           .also("a list of {match, lr_scale, weight_decay}")
           .words({"none"})
           .word("none"));
-  keys.push_back(KeyMaker("optimizer.groups[].match", ValueKind::text,
+  keys.push_back(KeyMaker("optimizer.groups[].match", FieldType::text,
                           "Pattern of whole names, as a shell matches files: * any text, ? one "
                           "character, [0-3] one of these; such as \"*.router.*\". One that "
                           "matches no parameter is an error.")

@@ -17,14 +17,14 @@ std::string stem_of(const std::string& file) {
 
 std::vector<Key> run_keys() {
   return {
-      KeyMaker("run.name", ValueKind::text, "Name of the run, shown in banners and reports.")
+      KeyMaker("run.name", FieldType::text, "Name of the run, shown in banners and reports.")
           .into([](RunConfig & c) -> auto& { return c.run.name; })
           .resolves("auto",
                     [](const RunConfig& c, int) { return FieldValue(stem_of(c.values.file)); })
           .words({"auto"})
           .word("auto")
           .may_change(),
-      KeyMaker("run.dir", ValueKind::run_path,
+      KeyMaker("run.dir", FieldType::run_path,
                "Directory of everything that the run leaves; auto = runs/ and the run's name.")
           .into([](RunConfig & c) -> auto& { return c.run.dir; })
           .resolves("auto",

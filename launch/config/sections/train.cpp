@@ -67,7 +67,7 @@ std::vector<Key> parallel_keys() {
       degree("parallel.tp",
              "Ranks that share each matrix of attention and dense layers; divides the heads.")
           .into([](RunConfig & c) -> auto& { return c.parallel.shape[Axis::tp]; }),
-      KeyMaker("parallel.sp", ValueKind::boolean, "Sequence parallelism. auto = (tp > 1).")
+      KeyMaker("parallel.sp", FieldType::boolean, "Sequence parallelism. auto = (tp > 1).")
           .into([](RunConfig & c) -> auto& { return c.parallel.sp; })
           .resolves("auto", [](const RunConfig& c,
                                int) { return FieldValue(c.parallel.shape[Axis::tp] > 1); })

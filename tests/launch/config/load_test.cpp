@@ -329,7 +329,7 @@ TEST(Resolved, LoadsBackToTheSame) {
       const ConfigValue& a = first.values.entries()[i];
       const ConfigValue& b = second.values.entries()[i];
       EXPECT_EQ(a.path, b.path);
-      if (a.key->kind != ValueKind::path) {
+      if (a.key->type != FieldType::path) {
         EXPECT_EQ(a.value, b.value) << a.path;
       }
     }
