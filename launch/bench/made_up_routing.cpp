@@ -19,7 +19,7 @@ std::vector<std::vector<SparseAssignment>> made_up_routing(const RunConfig& conf
     for (const int64_t layer : engine.model().moe_layer_numbers()) {
       const auto& moe = config.model.moe[static_cast<size_t>(layer)];
       const int64_t choices =
-          std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
+          std::max<int64_t>(router_named(moe->router).choices(moe->router_options), 1);
       out.back().push_back(synthetic_assignment(kind, tokens, moe->experts, choices,
                                                 static_cast<uint64_t>(micro * 1000 + data_rank)));
     }

@@ -32,7 +32,7 @@ std::vector<kernels::cpu::GemmSize> model_shapes(const RunConfig& config) {
   for (const auto& moe : model.moe) {
     if (moe) {
       const int64_t choices =
-          std::max<int64_t>(find_router(moe->router)->choices(moe->router_options), 1);
+          std::max<int64_t>(router_named(moe->router).choices(moe->router_options), 1);
       const int64_t rows = std::max<int64_t>(tokens * choices / moe->experts, 1);
       shapes.push_back({rows, 2 * moe->ffn_dim, model.dim});
       break;

@@ -143,7 +143,7 @@ void check_routers(const RunConfig& config, const std::vector<RouterEntry>& rout
   bool precision_read = false;
   std::string types;
   for (const RouterEntry& entry : routers) {
-    const RouterDescriptor& router = *find_router(entry.type);
+    const RouterDescriptor& router = router_named(entry.type);
     types += (types.empty() ? "" : ", ") + entry.type;
     capacity_read = capacity_read || router.uses_min_capacity;
     precision_read = precision_read || router.has_parameters;
@@ -219,7 +219,7 @@ void check_balance(const RunConfig& config, const std::vector<RouterEntry>& rout
     std::vector<std::string> reads{path};
     for (const RouterEntry& router : routers) {
       reads.push_back(router.path + ".type");
-      const std::string& option = find_router(router.type)->balance_option;
+      const std::string& option = router_named(router.type).balance_option;
       if (!option.empty()) reads.push_back(router.path + "." + option);
       std::string text = balance_problem(term, router.type, router.options);
       if (text.empty()) somewhere = true;
@@ -276,7 +276,7 @@ void check_capacity_factor(const RunConfig& config, const std::vector<RouterEntr
                            RuleList& rules) {
   const bool experts_choose =
       std::any_of(routers.begin(), routers.end(),
-                  [](const RouterEntry& entry) { return find_router(entry.type)->needs_capacity; });
+                  [](const RouterEntry& entry) { return router_named(entry.type).needs_capacity; });
   if (!experts_choose) return;
   const int64_t experts = config.values.integer("moe.experts");
   for (const char* key : {"moe.capacity_factor", "moe.capacity_factor_eval"}) {

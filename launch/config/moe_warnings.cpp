@@ -13,7 +13,7 @@ namespace troupe {
 namespace {
 
 LoadBias load_bias(const MoEConfig& moe) {
-  return router_load_bias(*find_router(moe.router), moe.router_options, moe.experts);
+  return router_load_bias(router_named(moe.router), moe.router_options, moe.experts);
 }
 
 // Losses and the bias that push the load towards even; z only keeps logits small.
@@ -25,13 +25,13 @@ bool balanced(const MoEConfig& moe) {
 
 // What the router itself has to say.
 std::vector<std::string> of_router(const MoEConfig& moe) {
-  const RouterDescriptor& router = *find_router(moe.router);
+  const RouterDescriptor& router = router_named(moe.router);
   if (router.warnings == nullptr) return {};
   return router.warnings(moe.router_options, balanced(moe));
 }
 
 std::string unbalanced(const MoEConfig& moe) {
-  const RouterDescriptor& router = *find_router(moe.router);
+  const RouterDescriptor& router = router_named(moe.router);
   if (!router.has_parameters || router.choices(moe.router_options) == 0) return {};
   if (moe.experts == 1 || balanced(moe)) return {};
   const std::string bias = load_bias(moe).option;
@@ -43,7 +43,7 @@ std::string unbalanced(const MoEConfig& moe) {
 }
 
 std::string all_chosen(const MoEConfig& moe) {
-  const RouterDescriptor& router = *find_router(moe.router);
+  const RouterDescriptor& router = router_named(moe.router);
   if (moe.experts == 1 || router.choices(moe.router_options) != moe.experts) return {};
   if (router.choices_option.empty()) return {};
   return fmt::format(
@@ -53,7 +53,7 @@ std::string all_chosen(const MoEConfig& moe) {
 }
 
 std::string certain_drops(const MoEConfig& moe, int64_t seq_len) {
-  const int64_t choices = find_router(moe.router)->choices(moe.router_options);
+  const int64_t choices = router_named(moe.router).choices(moe.router_options);
   if (!moe.capacity_factor || choices == 0) return {};
   const int64_t group = moe.group.kind == GroupRule::Kind::tokens         ? moe.group.tokens
                         : moe.group.kind == GroupRule::Kind::across_batch ? moe.group.sequences

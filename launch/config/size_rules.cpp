@@ -35,7 +35,7 @@ void check(const Product& product, double limit, const char* what, RuleList& rul
 
 // Rows that a token becomes in a layer with experts.
 double rows_of_token(const MoEConfig& moe) {
-  const int64_t choices = find_router(moe.router)->choices(moe.router_options);
+  const int64_t choices = router_named(moe.router).choices(moe.router_options);
   return choices > 0 ? static_cast<double>(choices) : moe.capacity_factor.value_or(1.0);
 }
 

@@ -164,7 +164,7 @@ class RankTraffic {
       inputs.experts = moe->experts;
       inputs.dim = model_.dim;
       for (const ParameterSpec& matrix :
-           router_parameters(*find_router(moe->router), moe->router_options, inputs)) {
+           router_parameters(router_named(moe->router), moe->router_options, inputs)) {
         const int64_t rows = matrix.layout.global[0];
         out_.add_each("router rows", group({Axis::cp, Axis::tp}),
                       micro_batches_ * forwards_ * own * rows * bytes_of(moe->router_precision));
@@ -205,10 +205,8 @@ class RankTraffic {
     int64_t integers = 0;
     int64_t reals = 0;
     void add(const RouterStats& layer) {
-      integers += 3 * layer.experts() + 2;
-      const size_t probabilities = layer.probability_sum.size();
-      reals += static_cast<int64_t>(probabilities + (probabilities > 0 ? 1 : 0));
-      reals += static_cast<int64_t>(layer.load_sum.size());
+      integers += layer.integers();
+      reals += layer.reals();
     }
   };
   void counters(const Counters& counters, const RankGroup& over) {

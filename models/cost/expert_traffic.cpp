@@ -110,7 +110,7 @@ class ExpertTraffic {
 
   // Of the tokens of a micro-batch, how many have a row for a node, and how many pairs.
   int64_t rows_for(int node) const {
-    const RouterDescriptor& router = *find_router(moe_.router);
+    const RouterDescriptor& router = router_named(moe_.router);
     const double k = static_cast<double>(router.choices(moe_.router_options));
     if (k == 0) {  // experts choose
       const double each = static_cast<double>(pairs_) / static_cast<double>(tokens_ * moe_.experts);

@@ -75,11 +75,7 @@ class MoEPart final : public NamedPart<FeedForward> {
     of_layer.vocab = vocab_;
     return of_layer;
   }
-  const RouterDescriptor& router() const {
-    const RouterDescriptor* found = find_router(moe_.router);
-    require(found != nullptr, "no router named {}", moe_.router);
-    return *found;
-  }
+  const RouterDescriptor& router() const { return router_named(moe_.router); }
   // With zero 3 the router's values would be there for the other layer alone.
   std::shared_ptr<Router> router_of_other(const std::string& name,
                                           const ModuleContext& context) const {

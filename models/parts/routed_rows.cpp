@@ -9,7 +9,7 @@ namespace troupe {
 
 int64_t routed_rows(const MoEConfig& moe, int64_t sequences, int64_t seq_len) {
   const int64_t tokens = sequences * seq_len;
-  const int64_t choices = find_router(moe.router)->choices(moe.router_options);
+  const int64_t choices = router_named(moe.router).choices(moe.router_options);
   if (!moe.capacity_factor) return tokens * choices;
   int64_t group = seq_len;
   if (moe.group.kind == GroupRule::Kind::tokens) group = moe.group.tokens;

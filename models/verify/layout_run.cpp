@@ -170,9 +170,8 @@ void record_step(const StepResult& step, LawResult& result) {
   result.terms.push_back(step.terms);
   std::vector<int64_t> counts;
   for (const RouterStats& layer : step.layers) {
-    for (const auto* part : {&layer.selected, &layer.first, &layer.kept}) {
-      counts.insert(counts.end(), part->begin(), part->end());
-    }
+    const std::vector<int64_t> of_layer = layer.counts();
+    counts.insert(counts.end(), of_layer.begin(), of_layer.end());
   }
   result.counts.push_back(std::move(counts));
 }
@@ -196,12 +195,12 @@ EngineConfig small_engine(DType compute, const std::string& router) {
   moe.experts = 12;
   moe.ffn_dim = 10;
   moe.router = router;
-  moe.router_options = Options(find_router(router)->fields);
+  moe.router_options = Options(router_named(router).fields);
   moe.shared_experts = 1;
   moe.shared_ffn_dim = 8;
   moe.min_capacity = 1;
   moe.router_precision = wide(compute);
-  if (find_router(router)->needs_capacity) moe.capacity_factor = moe.capacity_factor_eval = 2.0;
+  if (router_named(router).needs_capacity) moe.capacity_factor = moe.capacity_factor_eval = 2.0;
   model.moe = {std::nullopt, moe};
   engine.seed = 11;
   engine.optimizer_options = Options(optimizer_fields("adamw"));

@@ -19,7 +19,7 @@ struct LawResult {
   std::vector<double> z_losses;              // per step
   std::vector<double> norms;                 // per step
   std::vector<std::vector<double>> terms;    // per step: each balance term of each MoE layer
-  std::vector<std::vector<int64_t>> counts;  // per step: selected, first and kept of all layers
+  std::vector<std::vector<int64_t>> counts;  // per step: RouterStats::counts of all layers
   std::vector<NamedTensor> gradients;        // of the first step, gathered
   std::vector<NamedTensor> parameters;       // after the last step, gathered
   // Of the first step: per MoE layer the assignment of each global sample.

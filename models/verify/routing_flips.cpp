@@ -142,7 +142,7 @@ std::vector<Flip> routing_flips(const LayoutRun& law, const LawResult& one,
       std::find_if(law.engine.model.moe.begin(), law.engine.model.moe.end(),
                    [](const std::optional<MoEConfig>& moe) { return moe.has_value(); });
   require(first != law.engine.model.moe.end(), "flips of a model without experts");
-  const Pair runs{law, one, other, **first, *find_router((*first)->router), 0};
+  const Pair runs{law, one, other, **first, router_named((*first)->router), 0};
   // Without scores (hash) every difference is a bug: its margin stays infinite.
   const bool scored = !one.selection.at(0).empty() && !other.selection.at(0).empty();
   const bool experts_choose = runs.router.choices(runs.moe.router_options) == 0;

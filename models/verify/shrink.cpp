@@ -65,7 +65,7 @@ void shrink_group(int64_t seq_len, int64_t small_seq_len, GroupRule& group) {
 
 void shrink_moe(const ModelConfig& model, int64_t small_seq_len, int ranks, MoEConfig& moe) {
   const int64_t given = moe.experts;
-  const RouterDescriptor& router = *find_router(moe.router);
+  const RouterDescriptor& router = router_named(moe.router);
   const int64_t groups = router_groups(router, moe.router_options);
   const int64_t choices = router.choices(moe.router_options);
   moe.experts = shrink_size(given, ranks, std::max<int64_t>(4, 2 * choices * groups));

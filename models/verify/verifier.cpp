@@ -71,7 +71,7 @@ class StepComparison {
              name + "." + balance.type, "loss term", step);
         ++term;
       }
-      const auto of_layer = static_cast<size_t>(3 * moe->experts);
+      const size_t of_layer = no_stats(*moe).counts().size();
       const std::string counts = name + ".router.counts";
       worst_.note_exact(count_difference(step, count, of_layer), tolerance_, counts,
                         fmt::format("{} of step {}", counts, step + 1));

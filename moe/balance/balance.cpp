@@ -86,13 +86,13 @@ struct Level {
   }
 };
 
-std::vector<Level> levels_of(const Routing& routing) {
+std::vector<Level> levels_of(const Routing& routing, int64_t number_of_experts) {
   std::vector<Level> out;
   for (const RoutingLevel& level : routing.levels)
     out.push_back({level.bins, level.bin, level.logits_TB, level.probabilities_TB, {}});
   if (!out.empty()) return out;
   Level experts{
-      routing.sparse().experts, {}, routing.logits_TE, routing.probabilities_TE, routing.load_TE};
+      number_of_experts, {}, routing.logits_TE, routing.probabilities_TE, routing.load_TE};
   for (int64_t e = 0; e < experts.bins; ++e) experts.bin.push_back(static_cast<int32_t>(e));
   return {experts};
 }
@@ -146,8 +146,8 @@ Tensor term_loss(const BalanceTerm& term, const BalanceInput& input, const Level
   if (term.type == "switch") {
     const std::vector<double> f =
         sets.whole_batch ? uniform_unless(level.fold(input.previous.fraction), level.bins)
-                         : routed_fractions(input.routing.sparse(), level, sets.groups,
-                                            input.choices, input.by_first_choice);
+                         : routed_fractions(input.assignment, level, sets.groups, input.choices,
+                                            input.by_first_choice);
     return weighted_loss(sums, dot_weights(f, sets, level.bins), {.factor = term.coef});
   }
   if (!sets.whole_batch) return variation_loss(sums, sets.share, term.coef);
@@ -255,7 +255,7 @@ bool waits_for_batch(const BalanceTerm& term) {
 std::vector<LossTerm> balance_losses(std::span<const BalanceTerm> terms,
                                      const BalanceInput& input) {
   std::vector<LossTerm> out;
-  const std::vector<Level> levels = levels_of(input.routing);
+  const std::vector<Level> levels = levels_of(input.routing, input.assignment.experts);
   for (const BalanceTerm& term : terms) {
     const Segments sets = segments_of(term.scope, input.context);
     std::vector<Tensor> losses;

@@ -58,6 +58,7 @@ struct LossTerm {
 
 struct BalanceInput {
   const Routing& routing;
+  const SparseAssignment& assignment;  // that of `routing`
   const TokenContext& context;
   const BatchLoad& previous;
   int64_t choices = 1;                          // k

@@ -47,7 +47,7 @@ SparseAssignment slice_tokens(const SparseAssignment& assignment, int64_t begin,
 SparseAssignment join_tokens(std::span<const SparseAssignment> parts);
 
 // Experts, offsets and drops as bytes (little endian) and back; weights are computed again on
-// replay. from_bytes throws Error(checkpoint) when the bytes are not an assignment.
+// replay. assignment_from_bytes throws Error(checkpoint) when the bytes are not an assignment.
 std::vector<uint8_t> to_bytes(const SparseAssignment& assignment);
 SparseAssignment assignment_from_bytes(std::span<const uint8_t> bytes);
 

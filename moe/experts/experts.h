@@ -1,16 +1,27 @@
-// What a MoE layer knows of its routed experts: networks on rows that stand sorted by expert.
+// What a MoE layer knows of its experts: routed ones are networks on rows that stand sorted by
+// expert, shared ones a network on every row. Which kind they are of is chosen in expert_kind.h.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/parameter/parameter.h"
 
 namespace troupe {
+
+// Sizes and names of the routed or of the shared experts of a layer.
+struct ExpertInputs {
+  int64_t experts = 0;
+  int64_t dim = 0;
+  int64_t ffn_dim = 0;
+  std::string name;     // parameters are called NAME.something
+  double active = 1.0;  // share of them that one token reads
+};
 
 // Some consecutive experts of a rank, off the tape: for a node that orders messages and products
 // itself. Announces no use of the weights.
@@ -38,6 +49,15 @@ class Experts {
                                             const std::vector<int64_t>& rows_per_expert) = 0;
   // In the order in which backward takes their gradients.
   virtual std::vector<Parameter*> weights() = 0;
+  virtual void parameters(const std::function<void(Parameter&)>& visit) = 0;
+};
+
+// Experts that every token visits with weight 1.
+class SharedExperts {
+ public:
+  virtual ~SharedExperts() = default;
+  // Stream rows in and out. Collective over tp.
+  virtual Tensor forward(const Tensor& x_TD) = 0;
   virtual void parameters(const std::function<void(Parameter&)>& visit) = 0;
 };
 

@@ -25,8 +25,7 @@ std::vector<double> largest_of_rows(const Tensor& probabilities_TB) {
 }  // namespace
 
 void drop_over_capacity(const MoEConfig& config, const Router& router, const Groups& groups,
-                        double factor, Routing& routing) {
-  SparseAssignment& assignment = routing.sparse();
+                        double factor, const Routing& routing, SparseAssignment& assignment) {
   const bool by_gate = config.priority == Priority::gate;
   for (size_t l = 0; l + 1 < routing.levels.size(); ++l) {
     const RoutingLevel& level = routing.levels[l];

@@ -53,10 +53,11 @@ void sum_rows(const Tensor& x_TE, const TokenContext& context, std::vector<doubl
 
 }  // namespace
 
-RouterStats count_routing(const Routing& routing, const TokenContext& context, RouterStats stats) {
-  stats.selected = routing.sparse().selected_counts();
-  stats.first = routing.sparse().first_counts();
-  stats.kept = routing.sparse().kept_counts();
+RouterStats count_routing(const Routing& routing, const SparseAssignment& assignment,
+                          const TokenContext& context, RouterStats stats) {
+  stats.selected = assignment.selected_counts();
+  stats.kept = assignment.kept_counts();
+  if (!stats.first.empty()) stats.first = assignment.first_counts();
   for (int64_t t = 0; t < context.tokens(); ++t) stats.tokens += context.is_valid(t) ? 1 : 0;
   if (routing.probabilities_TE.defined() && !stats.probability_sum.empty())
     sum_rows(routing.probabilities_TE, context, stats.probability_sum, &stats.entropy_sum);

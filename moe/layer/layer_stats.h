@@ -7,8 +7,9 @@
 
 namespace troupe {
 
-// Everything but `rows`, of the statistics that `none` has room for. The assignment is that of
-// `routing` with its drops.
-RouterStats count_routing(const Routing& routing, const TokenContext& context, RouterStats none);
+// Everything but `rows`, of the statistics that `none` has room for. assignment: that of `routing`
+// with its drops.
+RouterStats count_routing(const Routing& routing, const SparseAssignment& assignment,
+                          const TokenContext& context, RouterStats none);
 
 }  // namespace troupe

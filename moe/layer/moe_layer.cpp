@@ -11,6 +11,7 @@
 #include "core/ops/view.h"
 #include "moe/dispatch/exchange.h"
 #include "moe/dispatch/row_order.h"
+#include "moe/experts/expert_kind.h"
 #include "moe/layer/capacity_drops.h"
 #include "moe/layer/layer_stats.h"
 #include "moe/layer/moe_parameters.h"
@@ -22,11 +23,17 @@
 namespace troupe {
 namespace {
 
-std::unique_ptr<Router> make_router(const MoELayerInputs& inputs, const ParameterMaker& maker) {
-  const RouterDescriptor* descriptor = find_router(inputs.config.router);
-  require(descriptor != nullptr, "no router named {}", inputs.config.router);
-  return make_router(*descriptor, inputs.config.router_options, router_inputs(inputs), maker);
-}
+// One forward of a layer.
+struct Call {
+  const Tensor& x_TD;    // stream rows
+  const Tensor& own_TD;  // those of this rank's tokens
+  const TokenContext& context;
+  const TokenSharding* sharding;  // null = this rank holds the whole micro-batch
+  bool sliced;                    // the stream rows are more than own ones
+  const SparseAssignment* replay;
+  std::optional<double> factor;  // of the capacity rule
+  Groups groups;                 // given a factor
+};
 
 }  // namespace
 
@@ -35,19 +42,20 @@ struct MoELayer::Impl {
       : inputs(given),
         mesh(on),
         token_group(mesh.group(Axis::cp, Axis::tp)),
-        reads_residual(find_router(given.config.router)->reads_residual),
-        router(given.router ? given.router : make_router(given, {&mesh, device, given.seed})),
-        mover(make_row_mover(given, mesh)),
-        experts(std::make_unique<ExpertBank>(expert_inputs(given),
-                                             parameter_context(given, mesh.parallelism()),
-                                             ParameterMaker{&mesh, device, given.seed})) {
+        descriptor(router_named(given.config.router)),
+        mover(make_row_mover(given, mesh)) {
     const MoEConfig& config = inputs.config;
     require(config.overlap >= 1, "overlap {}: 1 or more", config.overlap);
-    if (config.shared_experts > 0) {
-      shared = std::make_unique<SharedExperts>(shared_expert_inputs(given),
-                                               parameter_context(given, mesh.parallelism()),
-                                               ParameterMaker{&mesh, device, given.seed});
-    }
+    const ParameterMaker maker{&mesh, device, given.seed};
+    router = given.router
+                 ? given.router
+                 : make_router(descriptor, config.router_options, router_inputs(given), maker);
+    const ParameterContext context = parameter_context(given, mesh.parallelism());
+    const ExpertInputs routed = expert_inputs(given);
+    const ExpertKind& kind = expert_kind(routed);
+    experts = kind.make(routed, context, maker);
+    if (config.shared_experts > 0)
+      shared = kind.make_shared(shared_expert_inputs(given), context, maker);
     const bool reads_previous =
         std::any_of(config.balance.begin(), config.balance.end(), [](const BalanceTerm& term) {
           return term.scope == BalanceScope::global_batch && term.type != "z";
@@ -63,31 +71,20 @@ struct MoELayer::Impl {
     return context.training ? inputs.config.capacity_factor : inputs.config.capacity_factor_eval;
   }
 
-  // x, residual: own rows.
-  Routing route(const Tensor& x_TD, const Tensor& residual_TD, const TokenContext& context,
-                const TokenSharding* sharding, const SparseAssignment* replay) {
+  // What the router decides. residual: own rows.
+  Routing route(const Call& call, const Tensor& residual_TD) {
+    const TokenContext& context = call.context;
     PhaseScope scope(context.clock, Phase::dispatch);
-    const std::optional<double> limit = factor(context);
-    Groups groups;
-    if (limit && replay == nullptr) groups = make_groups(inputs.config.group, context);
-    RouterInput input{x_TD, context, &groups, limit, {}, {}, residual_TD, {}};
-    input.outputs = [this, &x_TD, &context](const SparseAssignment& asked) {
-      return expert_outputs(x_TD, asked, context.clock);
+    RouterInput input{call.own_TD, context, &call.groups, call.factor, {}, {}, residual_TD, {}};
+    input.outputs = [this, &call](const SparseAssignment& asked) {
+      return expert_outputs(call.own_TD, asked, call.context.clock);
     };
-    if (sharding != nullptr) {
-      input.held = sharding->own_rows();
-      input.gather = [this, sharding](const Tensor& rows) { return whole(rows, *sharding); };
+    if (call.sharding != nullptr) {
+      input.held = call.sharding->own_rows();
+      input.gather = [this, &call](const Tensor& rows) { return whole(rows, *call.sharding); };
     }
-    Routing routing = router->route(input, replay);
-    if (observer && replay == nullptr) observer(routing);
-    SparseAssignment& assignment = routing.sparse();
-    if (replay != nullptr) {
-      assignment.kept = replay->kept;
-    } else if (limit && !router->limits_itself()) {
-      drop_over_capacity(inputs.config, *router, groups, *limit, routing);
-    }
-    const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};
-    charge_backward(outputs, std::span<const Tensor>(&x_TD, 1), context.clock, Phase::dispatch);
+    Routing routing = router->route(input, call.replay);
+    if (observer && call.replay == nullptr) observer(routing);
     return routing;
   }
 
@@ -109,11 +106,51 @@ struct MoELayer::Impl {
     return mover->through(rows, single, *experts, clock).y_TD;
   }
 
-  // One overload for each kind of assignment: own rows through the experts.
-  RowMover::Result carry_out(const SparseAssignment& assignment, const Tensor& own_TD,
-                             const TokenSharding* sharding, PhaseClock* clock) {
-    if (sharding == nullptr) return mover->through(own_TD, assignment, *experts, clock);
-    return mover->through(own_TD, own_assignment(assignment, *sharding), *experts, clock);
+  // One overload for each kind of decision: what the layer gives where `routing` holds this one.
+  MoEOutput carry_out(SparseAssignment& assignment, const Routing& routing, const Call& call) {
+    PhaseClock* clock = call.context.clock;
+    drop(assignment, routing, call);
+    RowMover::Result done =
+        call.sharding == nullptr
+            ? mover->through(call.own_TD, assignment, *experts, clock)
+            : mover->through(call.own_TD, own_assignment(assignment, *call.sharding), *experts,
+                             clock);
+    MoEOutput out;
+    out.y_TD = to_stream(std::move(done.y_TD), call);
+    PhaseScope scope(clock, Phase::dispatch);
+    if (call.context.training && !inputs.config.balance.empty()) {
+      const BatchLoad before = previous ? previous->load() : BatchLoad{};
+      out.losses = balance_losses(balance_terms(),
+                                  {routing, assignment, call.context, before, router->choices(),
+                                   descriptor.balance_by_first_choice, exact});
+    }
+    out.stats = count_routing(routing, assignment, call.context, no_stats(inputs.config));
+    out.stats.rows = done.rows;
+    out.assignment = assignment;
+    out.assignment.weight = {};
+    return out;
+  }
+
+  void drop(SparseAssignment& assignment, const Routing& routing, const Call& call) const {
+    PhaseScope scope(call.context.clock, Phase::dispatch);
+    if (call.replay != nullptr) {
+      assignment.kept = call.replay->kept;
+    } else if (call.factor && !router->limits_itself()) {
+      drop_over_capacity(inputs.config, *router, call.groups, *call.factor, routing, assignment);
+    }
+    const Tensor outputs[] = {assignment.weight, routing.probabilities_TE, routing.load_TE};
+    charge_backward(outputs, std::span<const Tensor>(&call.own_TD, 1), call.context.clock,
+                    Phase::dispatch);
+  }
+
+  // What the routed experts gave for own rows as rows of the stream, with what the shared ones
+  // give.
+  Tensor to_stream(Tensor y_TD, const Call& call) {
+    if (call.sliced) {
+      y_TD = all_parts(y_TD, call.sharding->own_counts_over_tp(), mesh.group(Axis::tp),
+                       inputs.name + " all rows");
+    }
+    return shared ? add(y_TD, shared->forward(call.x_TD)) : y_TD;
   }
 
   // Own rows of every rank as rows of the micro-batch, in the order of its tokens.
@@ -161,17 +198,12 @@ struct MoELayer::Impl {
     return terms;
   }
 
-  // The pairs of each expert that load fractions count.
-  const std::vector<int64_t>& counted(const RouterStats& stats) const {
-    return router->balance_by_first_choice() ? stats.first : stats.selected;
-  }
-
   MoELayerInputs inputs;
   const Mesh& mesh;
   Communicator& token_group;  // the ranks over which a micro-batch is spread
-  bool reads_residual;        // the router
-  std::shared_ptr<Router> router;
+  const RouterDescriptor& descriptor;
   std::unique_ptr<RowMover> mover;
+  std::shared_ptr<Router> router;
   std::unique_ptr<Experts> experts;
   std::unique_ptr<SharedExperts> shared;
   std::function<void(const Routing&)> observer;
@@ -203,37 +235,18 @@ MoEOutput MoELayer::forward(const Tensor& x_TD, const TokenContext& context,
   };
   const Tensor own_TD = own_rows(x_TD, " own rows");
   Tensor own_residual_TD;
-  if (layer.reads_residual) {
+  if (layer.descriptor.reads_residual) {
     require(residual_TD.defined() && residual_TD.shape() == x_TD.shape(),
             "{}: router {} reads the residual stream, which is not given", layer.inputs.name,
             layer.inputs.config.router);
     own_residual_TD = own_rows(residual_TD, " own rows of the residual");
   }
-  const Routing routing = layer.route(own_TD, own_residual_TD, context, sharding, replay);
-  MoEOutput out;
-  RowMover::Result done = std::visit(
-      [&](const auto& assignment) {
-        return layer.carry_out(assignment, own_TD, sharding, context.clock);
-      },
-      routing.assignment);
-  out.y_TD = std::move(done.y_TD);
-  if (sliced) {
-    out.y_TD =
-        all_parts(out.y_TD, sharding->own_counts_over_tp(), tp, layer.inputs.name + " all rows");
-  }
-  if (layer.shared) out.y_TD = add(out.y_TD, layer.shared->forward(x_TD));
-  PhaseScope scope(context.clock, Phase::dispatch);
-  if (context.training && !layer.inputs.config.balance.empty()) {
-    const BatchLoad previous = layer.previous ? layer.previous->load() : BatchLoad{};
-    out.losses = balance_losses(layer.balance_terms(),
-                                {routing, context, previous, layer.router->choices(),
-                                 layer.router->balance_by_first_choice(), layer.exact});
-  }
-  out.stats = count_routing(routing, context, no_stats(layer.inputs.config));
-  out.stats.rows = done.rows;
-  out.assignment = routing.sparse();
-  out.assignment.weight = {};
-  return out;
+  Call call{x_TD, own_TD, context, sharding, sliced, replay, layer.factor(context), {}};
+  if (call.factor && replay == nullptr)
+    call.groups = make_groups(layer.inputs.config.group, context);
+  Routing routing = layer.route(call, own_residual_TD);
+  return std::visit([&](auto& assignment) { return layer.carry_out(assignment, routing, call); },
+                    routing.assignment);
 }
 
 void MoELayer::read_corpus(const CorpusFacts& corpus) {
@@ -246,7 +259,7 @@ bool MoELayer::needs_batch_before_backward() const {
 }
 
 void MoELayer::before_backward(const RouterStats& whole_batch) {
-  const std::vector<int64_t>& pairs = impl_->counted(whole_batch);
+  const std::vector<int64_t>& pairs = whole_batch.balanced();
   impl_->exact->set({{pairs.begin(), pairs.end()},
                      whole_batch.probability_sum,
                      whole_batch.load_sum,
@@ -257,7 +270,7 @@ void MoELayer::after_step(const RouterStats& whole_batch) {
   Impl& layer = *impl_;
   if (layer.owns_router()) layer.router->after_step(whole_batch.selected);
   layer.exact = std::make_shared<ExactBatch>();
-  if (layer.previous) layer.previous->set(layer.counted(whole_batch), whole_batch);
+  if (layer.previous) layer.previous->set(whole_batch.balanced(), whole_batch);
 }
 
 void MoELayer::parameters(const std::function<void(Parameter&)>& visit) {

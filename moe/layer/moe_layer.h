@@ -40,7 +40,9 @@ struct MoEOutput {
   // Of the whole micro-batch, the same on all ranks of a data rank.
   std::vector<LossTerm> losses;  // only in training
   RouterStats stats;             // `rows`: what this rank's experts computed
-  SparseAssignment assignment;   // with drops, without weights: can be saved and replayed
+  // With drops, without weights: can be saved and replayed. Of a routing of another kind: empty, as
+  // there are no choices.
+  SparseAssignment assignment;
 };
 
 class MoELayer {

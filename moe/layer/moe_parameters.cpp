@@ -1,20 +1,14 @@
 #include "moe/layer/moe_parameters.h"
 
-#include "core/base/error.h"
+#include "moe/experts/expert_kind.h"
 #include "moe/routers/table.h"
 
 namespace troupe {
 namespace {
 
-const RouterDescriptor& router_of(const MoEConfig& config) {
-  const RouterDescriptor* found = find_router(config.router);
-  require(found != nullptr, "no router named {}", config.router);
-  return *found;
-}
-
 // The experts that read a token, on average where experts choose.
 double active_experts(const MoEConfig& config) {
-  const int64_t choices = router_of(config).choices(config.router_options);
+  const int64_t choices = router_named(config.router).choices(config.router_options);
   return choices > 0 ? static_cast<double>(choices) : config.capacity_factor.value_or(1.0);
 }
 
@@ -56,10 +50,13 @@ std::vector<ParameterSpec> moe_parameters(const MoELayerInputs& inputs,
     for (ParameterSpec& spec : more) list.push_back(std::move(spec));
   };
   if (!config.router_of_layer)
-    append(router_parameters(router_of(config), config.router_options, router_inputs(inputs)));
-  append(expert_parameters(expert_inputs(inputs), context));
+    append(router_parameters(router_named(config.router), config.router_options,
+                             router_inputs(inputs)));
+  const ExpertInputs routed = expert_inputs(inputs);
+  const ExpertKind& kind = expert_kind(routed);
+  append(kind.parameters(routed, context));
   if (config.shared_experts > 0)
-    append(shared_expert_parameters(shared_expert_inputs(inputs), context));
+    append(kind.shared_parameters(shared_expert_inputs(inputs), context));
   return list;
 }
 

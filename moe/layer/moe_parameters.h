@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "moe/experts/expert_bank.h"
+#include "moe/experts/experts.h"
 #include "moe/layer/moe_layer.h"
 #include "moe/routers/router.h"
 

@@ -52,7 +52,8 @@ struct RoutingLevel {
 
 // The kinds of decision. Dense (two matrices of soft routers) and keyed (ids and scores of
 // product-key retrieval) come with their first router: an alternative here, and what the compiler
-// then misses in moe/layer/moe_layer.cpp, where each kind is carried out (Impl::carry_out).
+// then misses in moe/layer/moe_layer.cpp, where each kind is carried out (Impl::carry_out): drops,
+// balance terms and counts of sparse assignments are asked for there.
 using RoutedAssignment = std::variant<SparseAssignment>;
 
 // What one forward of a router gives, for the whole micro-batch. Tensors are in router precision
@@ -69,7 +70,8 @@ struct Routing {
   // Chance that the expert is among the chosen under fresh noise; undefined without noise.
   Tensor load_TE;
 
-  // Of a router that gives such an assignment: anything else is a bug.
+  // For the router that makes it and its tests. Who is given a routing takes the assignment as an
+  // argument instead, from where each kind is carried out.
   SparseAssignment& sparse() { return std::get<SparseAssignment>(assignment); }
   const SparseAssignment& sparse() const { return std::get<SparseAssignment>(assignment); }
 };
@@ -102,8 +104,6 @@ class Router {
   // k of the capacity rule and of load fractions; 0 when experts choose.
   virtual int64_t choices() const = 0;
   virtual bool first_choices_first() const { return false; }
-  // Fractions of the switch term count first choices only (ST-MoE) or all k of them.
-  virtual bool balance_by_first_choice() const { return false; }
   // True when the assignment already respects the capacity (expert choice).
   virtual bool limits_itself() const { return false; }
   // Once before the first step of a run, for routers that depend on the corpus; what they make of
@@ -164,6 +164,9 @@ struct RouterDescriptor {
   bool uses_min_capacity = true;  // min_capacity and priority are read
   bool has_parameters = true;     // hash has none
   bool reads_residual = false;    // RouterInput::residual_TD
+  // Load fractions of balance terms count a token's first choice only instead of all k of them:
+  // first choices are then counted apart.
+  bool balance_by_first_choice = false;
   // What Routing tells: without them no statistic of theirs is kept, summed or shown.
   bool gives_probabilities = true;
   bool (*gives_load)(const Options& options) = nullptr;  // null = no

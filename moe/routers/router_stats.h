@@ -10,10 +10,17 @@ namespace troupe {
 
 class Communicator;
 
+// What there is to count of a routing besides the pairs of each expert.
+struct CountedKinds {
+  bool first_choices = false;
+  bool probabilities = true;
+  bool load = true;
+};
+
 struct RouterStats {
   std::vector<int64_t> selected;  // [E] pairs per expert before drops, padding left out
-  std::vector<int64_t> first;     // [E] first choices per expert
   std::vector<int64_t> kept;      // [E] pairs per expert after drops
+  std::vector<int64_t> first;     // [E] first choices per expert; empty = not counted apart
   int64_t tokens = 0;             // valid tokens
   int64_t rows = 0;  // rows that this rank's experts computed (after add_over_ranks: of all ranks)
   double entropy_sum = 0.0;  // nats, over valid tokens
@@ -21,8 +28,10 @@ struct RouterStats {
   std::vector<double> probability_sum;
   std::vector<double> load_sum;  // of the smooth load
 
-  static RouterStats zeros(int64_t experts, bool probabilities = true, bool load = true);
+  static RouterStats zeros(int64_t experts, const CountedKinds& kinds = {});
   int64_t experts() const { return static_cast<int64_t>(selected.size()); }
+  // The pairs of each expert that load fractions count.
+  const std::vector<int64_t>& balanced() const { return first.empty() ? selected : first; }
   int64_t dropped() const;  // pairs
   double entropy() const;   // mean over tokens; 0 without tokens
   double dropped_fraction() const;
@@ -30,6 +39,11 @@ struct RouterStats {
   double load_max_over_mean() const;
   int64_t dead_experts() const;  // experts with no token
   void add(const RouterStats& other);
+
+  std::vector<int64_t> counts() const;  // of experts, all that there are: for comparisons
+  // Numbers that add_over_ranks sums.
+  int64_t integers() const;
+  int64_t reals() const;
 };
 
 // Adds the statistics of all layers over the ranks of the group that hold different tokens (dp and

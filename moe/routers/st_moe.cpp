@@ -42,7 +42,6 @@ class StMoe final : public Router {
 
   int64_t choices() const override { return std::min<int64_t>(2, experts_); }
   bool first_choices_first() const override { return true; }
-  bool balance_by_first_choice() const override { return true; }
 
  private:
   // Keeps pair i of `both` where keep(token, pair) holds; pairs gets the numbers of those kept.
@@ -127,6 +126,7 @@ RouterDescriptor router_st_moe() {
     return std::make_unique<StMoe>(options, inputs);
   };
   out.choices = [](const Options&) { return int64_t{2}; };
+  out.balance_by_first_choice = true;
   // The weight of the second of two experts, divided by their sum.
   out.drawn_against = [](double first_score, double score) {
     return 1.0 / (1.0 + std::exp(first_score - score));

@@ -17,6 +17,8 @@ const std::deque<RouterDescriptor>& routers();
 void add_router(RouterDescriptor router);
 // Null when there is none of this name.
 const RouterDescriptor* find_router(const std::string& name);
+// Of one that is known to be there: anything else is a bug.
+const RouterDescriptor& router_named(const std::string& name);
 
 // The parameters of a router with these options.
 std::vector<ParameterSpec> router_parameters(const RouterDescriptor& router, const Options& options,

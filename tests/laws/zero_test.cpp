@@ -47,7 +47,7 @@ TEST(Zero, ChangesNothing) {
       expect_same_training(reference, run(model, layout({.dp = 3}, zero)), what + " dp 3");
       expect_same_training(reference, run(model, layout({.dp = 4, .ep = 2}, zero)),
                            what + " dp 4 ep 2");
-      // Zero 3 has the bits of zero 2 (sharded_values_test.cpp).
+      // Zero 3 has the bits of zero 2 (sharded_parameters_test.cpp).
       if (zero == 3 || std::string(optimizer) == "sgd") continue;
       expect_same_training(reference, run(model, layout({.dp = 2, .tp = 2, .etp = 2}, zero)),
                            what + " dp 2 tp 2 etp 2");

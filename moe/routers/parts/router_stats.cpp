@@ -50,14 +50,14 @@ void exchange(std::span<RouterStats> layers, Communicator& group, const char* si
 
 }  // namespace
 
-RouterStats RouterStats::zeros(int64_t experts, bool probabilities, bool load) {
+RouterStats RouterStats::zeros(int64_t experts, const CountedKinds& kinds) {
   const auto n = static_cast<size_t>(experts);
   RouterStats stats;
   stats.selected.assign(n, 0);
-  stats.first.assign(n, 0);
   stats.kept.assign(n, 0);
-  if (probabilities) stats.probability_sum.assign(n, 0.0);
-  if (load) stats.load_sum.assign(n, 0.0);
+  if (kinds.first_choices) stats.first.assign(n, 0);
+  if (kinds.probabilities) stats.probability_sum.assign(n, 0.0);
+  if (kinds.load) stats.load_sum.assign(n, 0.0);
   return stats;
 }
 
@@ -92,6 +92,23 @@ void RouterStats::add(const RouterStats& other) {
   tokens += other.tokens;
   rows += other.rows;
   entropy_sum += other.entropy_sum;
+}
+
+std::vector<int64_t> RouterStats::counts() const {
+  std::vector<int64_t> out;
+  for (const auto* part : {&selected, &kept, &first}) {
+    out.insert(out.end(), part->begin(), part->end());
+  }
+  return out;
+}
+
+int64_t RouterStats::integers() const {
+  return static_cast<int64_t>(selected.size() + kept.size() + first.size()) + 2;
+}
+
+int64_t RouterStats::reals() const {
+  const size_t entropy = probability_sum.empty() ? 0 : 1;
+  return static_cast<int64_t>(entropy + probability_sum.size() + load_sum.size());
 }
 
 void add_over_ranks(std::span<RouterStats> layers, Communicator& group) {

@@ -32,6 +32,12 @@ const RouterDescriptor* find_router(const std::string& name) {
   return nullptr;
 }
 
+const RouterDescriptor& router_named(const std::string& name) {
+  const RouterDescriptor* found = find_router(name);
+  require(found != nullptr, "no router named {}", name);
+  return *found;
+}
+
 std::vector<ParameterSpec> router_parameters(const RouterDescriptor& router, const Options& options,
                                              const RouterInputs& inputs) {
   if (router.parameters != nullptr) return router.parameters(options, inputs);

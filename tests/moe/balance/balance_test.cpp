@@ -40,7 +40,8 @@ Routing round_robin(const Tensor& logits, int64_t k) {
 
 double value(const BalanceTerm& term, const Routing& routing, const TokenContext& context,
              int64_t k, const BatchLoad& previous = {}) {
-  return balance_losses(std::span(&term, 1), {routing, context, previous, k, false})[0]
+  return balance_losses(std::span(&term, 1),
+                        {routing, routing.sparse(), context, previous, k, false})[0]
       .value.item();
 }
 
@@ -180,7 +181,9 @@ TEST(BalanceTerms, Gradients) {
         routing.sparse().token_begin = {0, 2, 4, 6, 8, 10, 10};
         routing.probabilities_TE = probabilities;
         routing.load_TE = probabilities;
-        return balance_losses(std::span(&term, 1), {routing, batch, previous, 2, false})[0].value;
+        return balance_losses(std::span(&term, 1),
+                              {routing, routing.sparse(), batch, previous, 2, false})[0]
+            .value;
       };
       const Tensor some = softmax(random_tensor({6, 4}, 3));
       if (std::string(type) == "z") {

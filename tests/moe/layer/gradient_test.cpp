@@ -179,13 +179,13 @@ TEST_P(Gradients, SpoiltBalanceTermsAreNoticed) {
           [&] {
             const Routing routing = test.route();
             const auto exact = std::make_shared<ExactBatch>();
-            const bool first = test.router->balance_by_first_choice();
-            const LossTerm loss = balance_losses(
-                std::span(&term, 1),
-                {routing, given.batch, previous, test.router->choices(), first, exact})[0];
-            const RouterStats stats =
-                count_routing(routing, given.batch, no_stats(given.inputs.config));
-            const auto& pairs = first ? stats.first : stats.selected;
+            const bool first = router_named(given.inputs.config.router).balance_by_first_choice;
+            const LossTerm loss = balance_losses(std::span(&term, 1),
+                                                 {routing, routing.sparse(), given.batch, previous,
+                                                  test.router->choices(), first, exact})[0];
+            const RouterStats stats = count_routing(routing, routing.sparse(), given.batch,
+                                                    no_stats(given.inputs.config));
+            const auto& pairs = stats.balanced();
             exact->set({{pairs.begin(), pairs.end()},
                         stats.probability_sum,
                         stats.load_sum,
