@@ -1,5 +1,5 @@
 // What is known about the tokens of a micro-batch besides their hidden state; sliced as the hidden
-// state is.
+// state is. Made by token_context.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,15 @@
 #include "core/tensor/tensor.h"
 
 namespace troupe {
+
+// The step's whole batch, over all ranks and micro-batches: what losses are divided by. Members as
+// the `global_` ones of TokenContext.
+struct WholeBatch {
+  int64_t sequences = 0;
+  int64_t tokens = 0;
+  int64_t predictions = 0;
+  int64_t micro_batch = 0;
+};
 
 // A micro-batch of B sequences of S tokens, as this rank holds it. Tokens are numbered b * S + s.
 struct TokenContext {
@@ -50,5 +59,11 @@ struct TokenContext {
     return static_cast<uint64_t>(sample * seq_len + token % seq_len);
   }
 };
+
+// The sequences with these numbers in the step's batch, each one document without padding; their
+// ids are undefined where nobody reads them. Documents, padding, step, seed, training, dropless and
+// clock are for the caller to set where they are other than nothing.
+TokenContext token_context(std::vector<int64_t> samples, int64_t seq_len, Tensor token_ids,
+                           const WholeBatch& whole);
 
 }  // namespace troupe

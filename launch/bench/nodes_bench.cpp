@@ -48,7 +48,7 @@ Parallelism spread_over_all(const RunConfig& config, EpKind exchange, int world)
 
 void set_router(MoEConfig& moe, const Kind& kind, int64_t top_k, int nodes) {
   moe.router = kind.smile ? "smile" : "topk";
-  moe.router_options = Options(find_router(moe.router)->fields);
+  moe.router_options = Options(router_named(moe.router).fields);
   moe.router_options.set("top_k", top_k);
   if (kind.smile) moe.router_options.set("groups", int64_t{nodes});
 }
@@ -106,13 +106,11 @@ class LayerCase : public Case {
       : Case{kind, {kind.name, top_k}, {}},
         mesh_(spread_over_all(config, kind.exchange, world->size()), world),
         layer_(setup(kind, top_k, nodes), mesh_, device),
-        x_(tokens) {
-    context_.sequences = 1;
-    context_.seq_len = NodesLayer::kTokens;
-    context_.samples = {world->rank()};
-    context_.global_sequences = world->size();
-    context_.global_tokens = world->size() * NodesLayer::kTokens;
-    context_.micro_batch = 1;
+        x_(tokens),
+        context_(token_context({world->rank()}, NodesLayer::kTokens, {},
+                               {.sequences = world->size(),
+                                .tokens = world->size() * NodesLayer::kTokens,
+                                .micro_batch = 1})) {
     context_.training = true;
   }
 

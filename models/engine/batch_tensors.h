@@ -8,15 +8,6 @@
 
 namespace troupe {
 
-// The step's whole batch, over all ranks and micro-batches: what losses are divided by. Members as
-// in TokenContext.
-struct WholeBatch {
-  int64_t sequences = 0;
-  int64_t tokens = 0;
-  int64_t predictions = 0;
-  int64_t micro_batch = 0;
-};
-
 struct BatchTensors {
   TokenContext context;  // step, seed and training are the caller's to fill
   Tensor targets;        // i32 [B * S], -1 where nothing is predicted

@@ -290,14 +290,9 @@ Tensor Transformer::decode(const std::vector<int32_t>& ids, ModelCache& cache,
   require(virtual_stages_ == 1, "generation needs the whole model on one stage");
   NoGrad no_grad;
   const auto count = static_cast<int64_t>(ids.size());
-  TokenContext tokens;
-  tokens.sequences = 1;
-  tokens.seq_len = count;
-  tokens.token_ids = Tensor::from(std::span<const int32_t>(ids), {count}, device_);
-  tokens.samples = {0};
-  tokens.global_sequences = 1;
-  tokens.global_tokens = count;
-  tokens.micro_batch = 1;
+  TokenContext tokens =
+      token_context({0}, count, Tensor::from(std::span<const int32_t>(ids), {count}, device_),
+                    {.sequences = 1, .tokens = count, .micro_batch = 1});
   tokens.dropless = true;
   const Tensor positions = rising(count, cache.length, device_);
   announce_forward();

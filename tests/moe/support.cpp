@@ -1,27 +1,26 @@
 #include "tests/moe/support.h"
 
+#include <numeric>
+
 #include "core/base/random.h"
 #include "tests/core/ops/gradient_check.h"
 
 namespace troupe::testing {
 
 TokenContext whole_batch(int64_t sequences, int64_t seq_len, int64_t vocab) {
-  TokenContext out;
-  out.sequences = sequences;
-  out.seq_len = seq_len;
-  out.global_sequences = sequences;
-  out.global_tokens = sequences * seq_len;
-  out.micro_batch = sequences;
-  out.seed = 77;
-  out.step = 3;
-  out.training = true;
   const Random random(5, "test ids");
   std::vector<int32_t> ids(static_cast<size_t>(sequences * seq_len));
   for (size_t i = 0; i < ids.size(); ++i)
     ids[i] = static_cast<int32_t>(random.below(i, static_cast<uint64_t>(vocab)));
-  out.token_ids =
-      Tensor::from(std::span<const int32_t>(ids), Shape{sequences * seq_len}, test_device());
-  for (int64_t b = 0; b < sequences; ++b) out.samples.push_back(b);
+  std::vector<int64_t> samples(static_cast<size_t>(sequences));
+  std::iota(samples.begin(), samples.end(), 0);
+  TokenContext out = token_context(
+      samples, seq_len,
+      Tensor::from(std::span<const int32_t>(ids), Shape{sequences * seq_len}, test_device()),
+      {.sequences = sequences, .tokens = sequences * seq_len, .micro_batch = sequences});
+  out.seed = 77;
+  out.step = 3;
+  out.training = true;
   return out;
 }
 

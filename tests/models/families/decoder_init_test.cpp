@@ -82,13 +82,8 @@ TEST(Decoder, DropsInTrainingOnlyAndByStep) {
     const auto model = make_model(config, mesh, device, 3);
     std::vector<int32_t> ids(32);
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i * 37 % 128);
-    TokenContext tokens;
-    tokens.sequences = 2;
-    tokens.seq_len = 16;
-    tokens.token_ids = Tensor::from(ids, {32}, device);
-    tokens.samples = {0, 1};
-    tokens.global_sequences = tokens.micro_batch = 2;
-    tokens.global_tokens = 32;
+    TokenContext tokens = token_context({0, 1}, 16, Tensor::from(ids, {32}, device),
+                                        {.sequences = 2, .tokens = 32, .micro_batch = 2});
     tokens.training = training;
     tokens.step = step;
     const NoGrad no_grad;

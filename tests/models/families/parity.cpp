@@ -52,13 +52,11 @@ void ParityFixture::put_parameters(Model& model) {
 
 TokenContext ParityFixture::tokens(const std::shared_ptr<Device>& device) {
   const Shape shape = this->shape("/ids");
-  TokenContext tokens;
-  tokens.sequences = shape[0];
-  tokens.seq_len = shape[1];
-  tokens.token_ids = integers_as_tensor(integers("/ids"), device);
-  for (int64_t b = 0; b < shape[0]; ++b) tokens.samples.push_back(b);
-  tokens.global_sequences = tokens.micro_batch = shape[0];
-  tokens.global_tokens = shape.elements();
+  std::vector<int64_t> samples;
+  for (int64_t b = 0; b < shape[0]; ++b) samples.push_back(b);
+  TokenContext tokens =
+      token_context(samples, shape[1], integers_as_tensor(integers("/ids"), device),
+                    {.sequences = shape[0], .tokens = shape.elements(), .micro_batch = shape[0]});
   tokens.training = true;
   return tokens;
 }
