@@ -205,8 +205,8 @@ class RankTraffic {
     int64_t integers = 0;
     int64_t reals = 0;
     void add(const RouterStats& layer) {
-      integers += layer.integers();
-      reals += layer.reals();
+      integers += layer.summed_integers();
+      reals += layer.summed_reals();
     }
   };
   void counters(const Counters& counters, const RankGroup& over) {

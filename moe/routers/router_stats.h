@@ -42,8 +42,8 @@ struct RouterStats {
 
   std::vector<int64_t> counts() const;  // of experts, all that there are: for comparisons
   // Numbers that add_over_ranks sums.
-  int64_t integers() const;
-  int64_t reals() const;
+  int64_t summed_integers() const;
+  int64_t summed_reals() const;
 };
 
 // Adds the statistics of all layers over the ranks of the group that hold different tokens (dp and

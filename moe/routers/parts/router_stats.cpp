@@ -102,11 +102,11 @@ std::vector<int64_t> RouterStats::counts() const {
   return out;
 }
 
-int64_t RouterStats::integers() const {
+int64_t RouterStats::summed_integers() const {
   return static_cast<int64_t>(selected.size() + kept.size() + first.size()) + 2;
 }
 
-int64_t RouterStats::reals() const {
+int64_t RouterStats::summed_reals() const {
   const size_t entropy = probability_sum.empty() ? 0 : 1;
   return static_cast<int64_t>(entropy + probability_sum.size() + load_sum.size());
 }
