@@ -228,6 +228,7 @@ LawResult run_law(const LayoutRun& law, std::shared_ptr<Communicator> world) {
   const Mesh mesh(
       law.layout ? *law.layout : Parallelism(MeshShape::data_expert(world->size(), law.ep)), world);
   TrainingEngine engine(law.engine, mesh, device);
+  if (law.before_training) law.before_training(engine);
   LawResult result;
   for (int64_t step = 0; step < law.steps; ++step) {
     const bool first = step == 0;

@@ -44,6 +44,8 @@ struct LayoutRun {
   Recorded record = Recorded::first_step;
   // The device of each rank; empty: the CPU with `threads`.
   std::function<std::shared_ptr<Device>()> make_device = nullptr;
+  // Called with each rank's engine before the first step, on the rank's thread; may be empty.
+  std::function<void(TrainingEngine& engine)> before_training = nullptr;
 };
 
 // Trains on all ranks of `world`. Collective; every rank gets the result.

@@ -56,7 +56,12 @@ uint64_t trained(const EngineConfig& engine, const Parallelism& layout, bool gua
   run.engine = engine;
   run.layout = layout;
   run.steps = 2;
-  if (guarded) run.make_device = [] { return GuardedDevice::make(); };
+  if (guarded) {
+    run.make_device = [] { return GuardedDevice::make(); };
+    run.before_training = [](TrainingEngine& engine) {
+      GuardedDevice::label_all(engine.model().parameters());
+    };
+  }
   return fingerprint(run_law_on_threads(run, layout.shape.world()));
 }
 
@@ -79,6 +84,47 @@ INSTANTIATE_TEST_SUITE_P(Layouts, GuardedTraining, ::testing::ValuesIn(kLayouts)
                            for (char& c : name) c = c == ' ' ? '_' : c;
                            return name;
                          });
+
+// Every balance term in every scope, of one level and of two.
+TEST(GuardedTraining, BalanceTermsHaveTheBitsOfTheCpu) {
+  const Parallelism layout = layout_of(kLayouts[0]);
+  for (const char* router : {"topk", "smile"}) {
+    EngineConfig config = engine(router, DType::f32);
+    MoEConfig& moe = *config.model.moe[1];
+    std::vector<const char*> types = {"switch", "z", "importance"};
+    if (moe.router == "topk") {
+      moe.router_options.set("noise", std::string("learned"));
+      moe.router_options.set("bias_update", 0.01);
+      types.push_back("load");
+    }
+    for (const BalanceScope scope :
+         {BalanceScope::sequence, BalanceScope::microbatch, BalanceScope::global_batch,
+          BalanceScope::global_batch_exact}) {
+      moe.balance.clear();
+      for (const char* type : types) moe.balance.push_back({type, 0.1, scope});
+      EXPECT_EQ(trained(config, layout, true), trained(config, layout, false))
+          << router << ", scope " << static_cast<int>(scope);
+    }
+  }
+}
+
+TEST(GuardedDevice, KnowsTheNamesOfAModelsParameters) {
+  LayoutRun run{engine("topk", DType::f32)};
+  run.steps = 0;
+  const auto device = GuardedDevice::make();
+  run.make_device = [&] { return device; };
+  size_t seen = 0;
+  run.before_training = [&](TrainingEngine& engine) {
+    GuardedDevice::label_all(engine.model().parameters());
+    for (const Parameter* parameter : engine.model().parameters()) {
+      const std::string said = device->describe(parameter->value().view().data);
+      EXPECT_TRUE(said.ends_with(", \"" + parameter->name() + "\"")) << said;
+      ++seen;
+    }
+  };
+  run_law_on_threads(run, 1);
+  EXPECT_GT(seen, 10);
+}
 
 HeldOut windows(int64_t count, int64_t seq_len) {
   Corpus corpus;
@@ -108,6 +154,7 @@ Said saved_and_loaded(const NamedLayout& named, bool guarded) {
     const Mesh mesh(layout, world);
     const EngineConfig config = engine("topk", DType::f32);
     TrainingEngine first(config, mesh, device);
+    if (guarded) GuardedDevice::label_all(first.model().parameters());
     first.step(0, law_batches(first, 0));
     checkpoint::save(dir / "first.h5", first.state(), *world);
     TrainingEngine second(config, mesh, device);

@@ -1,6 +1,9 @@
 #include "tests/support/guarded_device.h"
 
+#include <cxxabi.h>
+#include <dlfcn.h>
 #include <execinfo.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -33,6 +36,22 @@ void say(std::string_view text) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
+// The function around an address, or its place in the file for addr2line. Executables that are
+// linked with -rdynamic name all functions but those of unnamed namespaces.
+std::string function_at(const void* address) {
+  Dl_info info{};
+  if (dladdr(address, &info) == 0 || info.dli_fname == nullptr)
+    return fmt::format("{}", fmt::ptr(address));
+  if (info.dli_sname == nullptr) {
+    const auto* base = static_cast<const std::byte*>(info.dli_fbase);
+    return fmt::format("{}+{:#x}", info.dli_fname, static_cast<const std::byte*>(address) - base);
+  }
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> readable(
+      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), &std::free);
+  return readable != nullptr ? readable.get() : info.dli_sname;
+}
+
 // Says whose memory was touched and by whom, then lets the fault end the program.
 void on_fault(int signal, siginfo_t* info, void* /*context*/) {
   std::signal(signal, SIG_DFL);
@@ -42,7 +61,7 @@ void on_fault(int signal, siginfo_t* info, void* /*context*/) {
     say("the host touched device memory: " + what + "\n");
     std::array<void*, 32> frames{};
     const int count = backtrace(frames.data(), static_cast<int>(frames.size()));
-    backtrace_symbols_fd(frames.data(), count, STDERR_FILENO);
+    for (int i = 0; i < count; ++i) say("  " + function_at(frames[static_cast<size_t>(i)]) + "\n");
   }
 }
 
@@ -98,9 +117,15 @@ GuardedDevice::~GuardedDevice() {
 }
 
 void GuardedDevice::label(const Tensor& tensor, const std::string& name) {
-  const auto offset = static_cast<std::byte*>(tensor.storage()->data()) - closed_;
+  const auto offset = static_cast<std::byte*>(tensor.view().data) - closed_;
   std::lock_guard lock(mutex_);
-  labels_[static_cast<size_t>(offset)] = name;
+  labels_[static_cast<size_t>(offset)] = {tensor.bytes(), name};
+}
+
+void GuardedDevice::label_if_guarded(const Tensor& tensor, const std::string& name) {
+  if (!tensor.defined() || !tensor.storage()->held()) return;
+  if (auto* device = dynamic_cast<GuardedDevice*>(tensor.device().get()))
+    device->label(tensor, name);
 }
 
 std::string GuardedDevice::describe(const void* address) {
@@ -113,8 +138,10 @@ std::string GuardedDevice::describe(const void* address) {
   if (offset >= begin + block.taken) return "memory that no tensor holds";
   std::string out = std::to_string(block.bytes) + " bytes of " + troupe::name(block.kind) +
                     ", at byte " + std::to_string(offset - begin);
-  const auto label = labels_.find(begin);
-  return label == labels_.end() ? out : out + ", \"" + label->second + "\"";
+  auto label = labels_.upper_bound(offset);
+  if (label == labels_.begin()) return out;
+  const auto& [from, labelled] = *--label;
+  return offset < from + labelled.bytes ? out + ", \"" + labelled.name + "\"" : out;
 }
 
 void GuardedDevice::count(MemoryKind kind, int64_t bytes) {
@@ -150,7 +177,7 @@ void GuardedDevice::release(void* pointer, size_t /*bytes*/, MemoryKind kind) {
   count(kind, -static_cast<int64_t>(length));
   std::memset(open_ + offset, 0xff, length);
   used_.erase(found);
-  labels_.erase(offset);
+  labels_.erase(labels_.lower_bound(offset), labels_.lower_bound(offset + length));
   if (const auto next = free_.find(offset + length); next != free_.end()) {
     length += next->second;
     free_.erase(next);

@@ -37,6 +37,12 @@ class GuardedDevice final : private TwoMappings, public Device {
 
   // A message about a stray access to this tensor's memory will say this name.
   void label(const Tensor& tensor, const std::string& name);
+  // The same of the values of parameters, which may be on any device.
+  template <typename Parameters>
+  static void label_all(const Parameters& parameters) {
+    for (const auto* parameter : parameters)
+      label_if_guarded(parameter->value(), parameter->name());
+  }
   // What lies at an address of the mapping without access: "24 bytes of parameters, "head""; empty
   // if the address is none of this device's.
   std::string describe(const void* address);
@@ -56,16 +62,21 @@ class GuardedDevice final : private TwoMappings, public Device {
     size_t taken = 0;
     MemoryKind kind = MemoryKind::activation;
   };
+  struct Label {
+    size_t bytes = 0;
+    std::string name;
+  };
   void read(const void* from, void* to, size_t bytes) override;
   void write(const void* from, void* to, size_t bytes) override;
   const std::byte* reachable(const void* address, size_t bytes) const;
   void count(MemoryKind kind, int64_t bytes);
+  static void label_if_guarded(const Tensor& tensor, const std::string& name);
 
   // Headers lie apart from the memory: the host could not read them there.
   mutable std::mutex mutex_;
   std::map<size_t, size_t> free_;  // offset -> bytes
   std::map<size_t, Block> used_;   // by offset
-  std::map<size_t, std::string> labels_;
+  std::map<size_t, Label> labels_;
   MemoryReport report_;
 };
 

@@ -65,6 +65,14 @@ TEST(GuardedDevice, MemoryIsReusedAndCounted) {
   EXPECT_THROW(Tensor::empty({1 << 17}, DType::u8, device), Error);
 }
 
+}  // namespace
+
+// Not of an unnamed namespace: a backtrace names it.
+float read_by_the_host(volatile const float* address);
+[[gnu::noinline]] float read_by_the_host(volatile const float* address) { return *address; }
+
+namespace {
+
 using GuardedDeviceDeathTest = ::testing::Test;
 
 TEST(GuardedDeviceDeathTest, AStrayAccessIsCaughtAndNamed) {
@@ -78,6 +86,21 @@ TEST(GuardedDeviceDeathTest, AStrayAccessIsCaughtAndNamed) {
                "the host touched device memory: 24 bytes of parameters, at byte 8, \"head\"");
   volatile const float* other = static_cast<const float*>(before.view().data);
   EXPECT_DEATH((void)other[0], "400 bytes of activations, at byte 0");
+  EXPECT_DEATH((void)read_by_the_host(address), "troupe::read_by_the_host.float const volatile");
+}
+
+// Tensors of one block have names of their own, as gradients in a bucket have.
+TEST(GuardedDevice, PartsOfABlockHaveTheirNames) {
+  const auto device = GuardedDevice::make();
+  Tensor bucket = Tensor::zeros({10}, DType::f32, device, MemoryKind::gradient);
+  auto* begin = static_cast<std::byte*>(bucket.view().data);
+  device->label(bucket.strided({2}, {1}, 0), "first");
+  device->label(bucket.strided({4}, {1}, 4), "second");
+  EXPECT_EQ(device->describe(begin + 4), "40 bytes of gradients, at byte 4, \"first\"");
+  EXPECT_EQ(device->describe(begin + 8), "40 bytes of gradients, at byte 8");
+  EXPECT_EQ(device->describe(begin + 31), "40 bytes of gradients, at byte 31, \"second\"");
+  bucket = {};
+  EXPECT_EQ(device->describe(begin), "memory that no tensor holds");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "tests/core/ops/gradient_check.h"
 #include "tests/moe/routers/abilities/abilities.h"
 #include "tests/moe/support.h"
+#include "tests/support/guarded_device.h"
 
 namespace troupe::testing {
 namespace {
@@ -94,6 +95,26 @@ INSTANTIATE_TEST_SUITE_P(Routers, Abilities,
                            return std::string(std::get<0>(test.param)) + "_" +
                                   std::to_string(std::get<1>(test.param));
                          });
+
+// On a device whose memory the host cannot touch, too, with the bits of the CPU.
+class GuardedAbilities : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(GuardedAbilities, TrainWithTheBitsOfTheCpu) {
+  laws::LayoutRun run{engine_of(GetParam())};
+  run.layout = Parallelism(MeshShape::of({.dp = 4, .ep = 2}));
+  run.steps = 2;
+  const uint64_t cpu = laws::fingerprint(laws::run_law_on_threads(run, 4));
+  run.make_device = [] { return GuardedDevice::make(); };
+  run.before_training = [](TrainingEngine& engine) {
+    GuardedDevice::label_all(engine.model().parameters());
+  };
+  EXPECT_EQ(laws::fingerprint(laws::run_law_on_threads(run, 4)), cpu);
+}
+
+INSTANTIATE_TEST_SUITE_P(Routers, GuardedAbilities,
+                         ::testing::Values("reads_residual", "keeps_state", "own_backward",
+                                           "ragged", "asks_chosen", "asks_all"),
+                         [](const auto& test) { return std::string(test.param); });
 
 laws::LawResult trained(const std::string& router, int64_t steps = 1) {
   laws::LayoutRun law{engine_of(router)};
