@@ -35,7 +35,7 @@ class Switch final : public Router {
     if (replay != nullptr) {
       out.sparse() = replayed(*replay, input.context, experts_);
     } else if (bias_.active()) {
-      out.sparse() = choose_experts(out.probabilities_TE, bias_.bias_E(), 1, input.context);
+      out.sparse() = choose_experts(out.probabilities_TE, bias_.tensor(), 1, input.context);
     } else {
       out.sparse() = choose_experts(out.logits_TE, {}, 1, input.context);
     }

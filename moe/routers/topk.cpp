@@ -100,7 +100,7 @@ class TopK final : public Router {
     if (!bias_.active()) return choose_experts(noisy_TE, {}, top_k_, input.context);
     const Tensor plain = noisy_TE.detach();
     const Tensor by = score_ == Score::sigmoid ? sigmoid(plain) : softmax(plain);
-    return choose_experts(by, bias_.bias_E(), top_k_, input.context);
+    return choose_experts(by, bias_.tensor(), top_k_, input.context);
   }
 
   Tensor weights(const Tensor& scores_TE, const SparseAssignment& assignment) const {

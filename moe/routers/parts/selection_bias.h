@@ -21,7 +21,7 @@ class SelectionBias {
                 const std::shared_ptr<Device>& device);
   bool active() const { return rate_ > 0.0; }
   // [experts], zeros when not active.
-  const Tensor& bias_E() const { return bias_; }
+  const Tensor& tensor() const { return bias_; }
   // Adds rate * sign(mean - count) to each expert's bias, nothing on a tie. counts: pairs of the
   // whole batch before drops, without padding.
   void move(std::span<const int64_t> counts);

@@ -146,23 +146,23 @@ TEST(Draws, BelongToTheGlobalPosition) {
 TEST(SelectionBias, MovesAgainstTheLoadByExactlyItsRate) {
   SelectionBias bias(0.25, 4, "l", DType::f32, test_device());
   bias.move(std::vector<int64_t>{8, 0, 4, 4});
-  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));  // 0 on a tie
+  EXPECT_EQ(bias.tensor().values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));  // 0 on a tie
   bias.move(std::vector<int64_t>{0, 0, 0, 0});
   bias.move(std::vector<int64_t>{7, 7, 7, 7});
-  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));
+  EXPECT_EQ(bias.tensor().values(), (std::vector<double>{-0.25, 0.25, 0.0, 0.0}));
   bias.move(std::vector<int64_t>{1, 0, 0, 0});  // mean 1/4: an integer mean would see no difference
-  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{-0.5, 0.5, 0.25, 0.25}));
+  EXPECT_EQ(bias.tensor().values(), (std::vector<double>{-0.5, 0.5, 0.25, 0.25}));
   State state;
   bias.state(state);
   ASSERT_EQ(state.tensors.size(), 1U);
   EXPECT_EQ(state.tensors[0].name, "router/l.bias");
-  EXPECT_EQ(state.tensors[0].tensor.values(), bias.bias_E().values());
+  EXPECT_EQ(state.tensors[0].tensor.values(), bias.tensor().values());
 }
 
 TEST(SelectionBias, OffByDefault) {
   SelectionBias bias(0.0, 2, "l", DType::f32, test_device());
   bias.move(std::vector<int64_t>{8, 0});
-  EXPECT_EQ(bias.bias_E().values(), (std::vector<double>{0, 0}));
+  EXPECT_EQ(bias.tensor().values(), (std::vector<double>{0, 0}));
   State state;
   bias.state(state);
   EXPECT_TRUE(state.tensors.empty());
