@@ -274,7 +274,8 @@ Tensor Transformer::nll(const TokenContext& tokens, const Tensor& targets) {
   // Every cp rank holds as many tokens; their losses back into the order of the micro-batch.
   Communicator& cp = mesh_.group(Axis::cp);
   Tensor out = Tensor::zeros({tokens.tokens()}, nll.dtype(), device_);
-  kernels::take_elements_gradient(out.stream(), nll.view(), rows, out.view());
+  const Tensor places = Tensor::from(std::span<const int32_t>(rows), nll.shape(), device_);
+  kernels::take_elements_gradient(out.stream(), nll.view(), places.view(), out.view());
   cp.all_reduce_sum(out.view(), "token losses").wait(device_->stream());
   return out;
 }

@@ -93,9 +93,10 @@ void expect_crossings(int ranks, const Crossings& copies, const Crossings& uploa
 // experts, the probabilities for statistics. A term: its value.
 constexpr Crossings kCopies{2 + 1 + 2, 1, 2, 1};
 // From the host. A step: the totals (before and after their sum), the count of updates. A
-// micro-batch: ids, targets, positions, ones for the loss, the seed of backward. A layer: indices
-// of rows, four on their way to the experts and three back. A term: segments, weights, a seed.
-constexpr Crossings kUploads{2 + 1, 5, 7, 3};
+// micro-batch: ids, targets, positions, ones for the loss, the seed of backward. A layer: the pairs
+// whose scores become gate weights (offsets twice and experts), indices of rows (four on their way
+// to the experts and three back). A term: segments, weights, a seed.
+constexpr Crossings kUploads{2 + 1, 5, 3 + 7, 3};
 
 TEST(HostTraffic, OfAStepOnOneRank) { expect_crossings(1, kCopies, kUploads); }
 

@@ -12,8 +12,6 @@ namespace {
 
 constexpr double kTiny = 1e-20;
 
-using Experts = std::span<const int32_t>;
-
 // f(a zero of the type)
 template <typename F>
 void by_precision(const View& x, F&& f) {
@@ -24,18 +22,20 @@ void by_precision(const View& x, F&& f) {
 
 // Calls f(begin, end) for the pairs of each token.
 template <typename F>
-void each_token(PairOffsets begin, F&& f) {
-  for (size_t t = 0; t + 1 < begin.size(); ++t) {
+void each_token(const View& token_begin, F&& f) {
+  const auto* begin = token_begin.as<int64_t>();
+  for (int64_t t = 0; t + 1 < token_begin.elements(); ++t) {
     if (begin[t] < begin[t + 1]) f(begin[t], begin[t + 1]);
   }
 }
 
 // Calls f(pair, its place in [T, E]).
 template <typename F>
-void each_pair(PairOffsets begin, Experts expert, int64_t experts, F&& f) {
-  for (size_t t = 0; t + 1 < begin.size(); ++t) {
-    for (int64_t i = begin[t]; i < begin[t + 1]; ++i)
-      f(i, static_cast<int64_t>(t) * experts + expert[static_cast<size_t>(i)]);
+void each_pair(const View& token_begin, const View& expert, int64_t experts, F&& f) {
+  const auto* begin = token_begin.as<int64_t>();
+  const auto* of = expert.as<int32_t>();
+  for (int64_t t = 0; t + 1 < token_begin.elements(); ++t) {
+    for (int64_t i = begin[t]; i < begin[t + 1]; ++i) f(i, t * experts + of[i]);
   }
 }
 
@@ -59,7 +59,7 @@ double normal_distribution(double z) { return 0.5 * std::erfc(-z * 0.70710678118
 
 }  // namespace
 
-void take_pairs(Stream& /*stream*/, View x, PairOffsets token_begin, Experts expert, View y) {
+void take_pairs(Stream& /*stream*/, View x, View token_begin, View expert, View y) {
   by_precision(x, [&](auto zero) {
     using T = decltype(zero);
     each_pair(token_begin, expert, x.dim(1),
@@ -67,8 +67,7 @@ void take_pairs(Stream& /*stream*/, View x, PairOffsets token_begin, Experts exp
   });
 }
 
-void take_pairs_gradient(Stream& /*stream*/, View dy, PairOffsets token_begin, Experts expert,
-                         View dx) {
+void take_pairs_gradient(Stream& /*stream*/, View dy, View token_begin, View expert, View dx) {
   by_precision(dy, [&](auto zero) {
     using T = decltype(zero);
     each_pair(token_begin, expert, dx.dim(1),
@@ -76,7 +75,7 @@ void take_pairs_gradient(Stream& /*stream*/, View dy, PairOffsets token_begin, E
   });
 }
 
-void normalise_pairs(Stream& /*stream*/, View w, PairOffsets token_begin, View y) {
+void normalise_pairs(Stream& /*stream*/, View w, View token_begin, View y) {
   by_precision(w, [&](auto zero) {
     using T = decltype(zero);
     const T* weight = w.as<T>();
@@ -89,7 +88,7 @@ void normalise_pairs(Stream& /*stream*/, View w, PairOffsets token_begin, View y
   });
 }
 
-void normalise_pairs_gradient(Stream& /*stream*/, View w, View y, View dy, PairOffsets token_begin,
+void normalise_pairs_gradient(Stream& /*stream*/, View w, View y, View dy, View token_begin,
                               View dw) {
   by_precision(dy, [&](auto zero) {
     using T = decltype(zero);
@@ -109,7 +108,7 @@ void normalise_pairs_gradient(Stream& /*stream*/, View w, View y, View dy, PairO
   });
 }
 
-void softmax_pairs(Stream& /*stream*/, View x, PairOffsets token_begin, View y) {
+void softmax_pairs(Stream& /*stream*/, View x, View token_begin, View y) {
   by_precision(x, [&](auto zero) {
     using T = decltype(zero);
     const T* in = x.as<T>();
@@ -123,7 +122,7 @@ void softmax_pairs(Stream& /*stream*/, View x, PairOffsets token_begin, View y) 
   });
 }
 
-void softmax_pairs_gradient(Stream& /*stream*/, View y, View dy, PairOffsets token_begin, View dx) {
+void softmax_pairs_gradient(Stream& /*stream*/, View y, View dy, View token_begin, View dx) {
   by_precision(dy, [&](auto zero) {
     using T = decltype(zero);
     const T* out = y.as<T>();
@@ -137,17 +136,19 @@ void softmax_pairs_gradient(Stream& /*stream*/, View y, View dy, PairOffsets tok
   });
 }
 
-void take_elements(Stream& /*stream*/, View x, std::span<const int32_t> index, View y) {
+void take_elements(Stream& /*stream*/, View x, View index, View y) {
   by_precision(x, [&](auto zero) {
     using T = decltype(zero);
-    for (size_t i = 0; i < index.size(); ++i) y.as<T>()[i] = x.as<T>()[index[i]];
+    const auto* at = index.as<int32_t>();
+    for (int64_t i = 0; i < index.elements(); ++i) y.as<T>()[i] = x.as<T>()[at[i]];
   });
 }
 
-void take_elements_gradient(Stream& /*stream*/, View dy, std::span<const int32_t> index, View dx) {
+void take_elements_gradient(Stream& /*stream*/, View dy, View index, View dx) {
   by_precision(dy, [&](auto zero) {
     using T = decltype(zero);
-    for (size_t i = 0; i < index.size(); ++i) dx.as<T>()[index[i]] = dy.as<T>()[i];
+    const auto* at = index.as<int32_t>();
+    for (int64_t i = 0; i < index.elements(); ++i) dx.as<T>()[at[i]] = dy.as<T>()[i];
   });
 }
 
@@ -193,38 +194,35 @@ void smooth_load_gradient(Stream& /*stream*/, View clean, View noisy, View devia
 
 namespace troupe::kernels {
 
-void take_pairs(Stream& stream, View x, PairOffsets token_begin, std::span<const int32_t> expert,
-                View y) {
+void take_pairs(Stream& stream, View x, View token_begin, View expert, View y) {
   on_device<cpu::take_pairs>(stream, x, token_begin, expert, y);
 }
 
-void take_pairs_gradient(Stream& stream, View dy, PairOffsets token_begin,
-                         std::span<const int32_t> expert, View dx) {
+void take_pairs_gradient(Stream& stream, View dy, View token_begin, View expert, View dx) {
   on_device<cpu::take_pairs_gradient>(stream, dy, token_begin, expert, dx);
 }
 
-void normalise_pairs(Stream& stream, View w, PairOffsets token_begin, View y) {
+void normalise_pairs(Stream& stream, View w, View token_begin, View y) {
   on_device<cpu::normalise_pairs>(stream, w, token_begin, y);
 }
 
-void normalise_pairs_gradient(Stream& stream, View w, View y, View dy, PairOffsets token_begin,
-                              View dw) {
+void normalise_pairs_gradient(Stream& stream, View w, View y, View dy, View token_begin, View dw) {
   on_device<cpu::normalise_pairs_gradient>(stream, w, y, dy, token_begin, dw);
 }
 
-void softmax_pairs(Stream& stream, View x, PairOffsets token_begin, View y) {
+void softmax_pairs(Stream& stream, View x, View token_begin, View y) {
   on_device<cpu::softmax_pairs>(stream, x, token_begin, y);
 }
 
-void softmax_pairs_gradient(Stream& stream, View y, View dy, PairOffsets token_begin, View dx) {
+void softmax_pairs_gradient(Stream& stream, View y, View dy, View token_begin, View dx) {
   on_device<cpu::softmax_pairs_gradient>(stream, y, dy, token_begin, dx);
 }
 
-void take_elements(Stream& stream, View x, std::span<const int32_t> index, View y) {
+void take_elements(Stream& stream, View x, View index, View y) {
   on_device<cpu::take_elements>(stream, x, index, y);
 }
 
-void take_elements_gradient(Stream& stream, View dy, std::span<const int32_t> index, View dx) {
+void take_elements_gradient(Stream& stream, View dy, View index, View dx) {
   on_device<cpu::take_elements_gradient>(stream, dy, index, dx);
 }
 

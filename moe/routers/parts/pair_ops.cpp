@@ -1,7 +1,6 @@
 #include "moe/routers/parts/pair_ops.h"
 
 #include <utility>
-#include <vector>
 
 #include "core/autograd/tape.h"
 #include "core/base/error.h"
@@ -11,8 +10,12 @@
 namespace troupe {
 namespace {
 
-using Offsets = std::vector<int64_t>;
-using Indices = std::vector<int32_t>;
+// Offsets or indices of an assignment, which the host has, where the kernels of x's device read
+// them.
+template <typename T>
+Tensor beside(const Tensor& x, std::span<const T> host) {
+  return Tensor::from(host, Shape{static_cast<int64_t>(host.size())}, x.device());
+}
 
 Tensor like(const Tensor& x) { return Tensor::empty(x.shape(), x.dtype(), x.device()); }
 
@@ -29,43 +32,44 @@ Tensor take_pairs(const Tensor& x_TE, std::span<const int64_t> token_begin,
               x_TE.dim(0) + 1 == static_cast<int64_t>(token_begin.size()),
           "pairs of {} tokens taken from scores {}", token_begin.size() - 1, x_TE.shape().text());
   Tensor out = pairs_like(x_TE, expert.size());
-  kernels::take_pairs(x_TE.stream(), x_TE.view(), token_begin, expert, out.view());
-  return record(
-      op, std::move(out), {x_TE},
-      [shape = x_TE.shape(), begin = Offsets(token_begin.begin(), token_begin.end()),
-       index = Indices(expert.begin(), expert.end())](const Tensor& g, InputGradients& inputs) {
-        Tensor dx = Tensor::zeros(shape, g.dtype(), g.device());
-        kernels::take_pairs_gradient(g.stream(), g.view(), begin, index, dx.view());
-        inputs.add(0, std::move(dx));
-      });
+  const Tensor begin = beside(x_TE, token_begin);
+  const Tensor index = beside(x_TE, expert);
+  kernels::take_pairs(x_TE.stream(), x_TE.view(), begin.view(), index.view(), out.view());
+  return record(op, std::move(out), {x_TE},
+                [shape = x_TE.shape(), begin, index](const Tensor& g, InputGradients& inputs) {
+                  Tensor dx = Tensor::zeros(shape, g.dtype(), g.device());
+                  kernels::take_pairs_gradient(g.stream(), g.view(), begin.view(), index.view(),
+                                               dx.view());
+                  inputs.add(0, std::move(dx));
+                });
 }
 
 Tensor normalise_pairs(const Tensor& w_P, std::span<const int64_t> token_begin) {
   const Operator op("normalise_pairs", w_P.stream());
   Tensor out = like(w_P);
-  kernels::normalise_pairs(w_P.stream(), w_P.view(), token_begin, out.view());
-  return record(op, out, {w_P},
-                [saved_w = Saved(w_P), saved_y = Saved(out),
-                 begin = Offsets(token_begin.begin(), token_begin.end())](const Tensor& g,
-                                                                          InputGradients& inputs) {
-                  Tensor dw = like(g);
-                  kernels::normalise_pairs_gradient(
-                      g.stream(), saved_w.get("normalise_pairs").view(),
-                      saved_y.get("normalise_pairs").view(), g.view(), begin, dw.view());
-                  inputs.add(0, std::move(dw));
-                });
+  const Tensor begin = beside(w_P, token_begin);
+  kernels::normalise_pairs(w_P.stream(), w_P.view(), begin.view(), out.view());
+  return record(
+      op, out, {w_P},
+      [saved_w = Saved(w_P), saved_y = Saved(out), begin](const Tensor& g, InputGradients& inputs) {
+        Tensor dw = like(g);
+        kernels::normalise_pairs_gradient(g.stream(), saved_w.get("normalise_pairs").view(),
+                                          saved_y.get("normalise_pairs").view(), g.view(),
+                                          begin.view(), dw.view());
+        inputs.add(0, std::move(dw));
+      });
 }
 
 Tensor softmax_pairs(const Tensor& x_P, std::span<const int64_t> token_begin) {
   const Operator op("softmax_pairs", x_P.stream());
   Tensor out = like(x_P);
-  kernels::softmax_pairs(x_P.stream(), x_P.view(), token_begin, out.view());
+  const Tensor begin = beside(x_P, token_begin);
+  kernels::softmax_pairs(x_P.stream(), x_P.view(), begin.view(), out.view());
   return record(op, out, {x_P},
-                [saved_y = Saved(out), begin = Offsets(token_begin.begin(), token_begin.end())](
-                    const Tensor& g, InputGradients& inputs) {
+                [saved_y = Saved(out), begin](const Tensor& g, InputGradients& inputs) {
                   Tensor dx = like(g);
                   kernels::softmax_pairs_gradient(g.stream(), saved_y.get("softmax_pairs").view(),
-                                                  g.view(), begin, dx.view());
+                                                  g.view(), begin.view(), dx.view());
                   inputs.add(0, std::move(dx));
                 });
 }
@@ -73,12 +77,12 @@ Tensor softmax_pairs(const Tensor& x_P, std::span<const int64_t> token_begin) {
 Tensor take_elements(const Tensor& x_P, std::span<const int32_t> index) {
   const Operator op("take_elements", x_P.stream());
   Tensor out = pairs_like(x_P, index.size());
-  kernels::take_elements(x_P.stream(), x_P.view(), index, out.view());
+  const Tensor chosen = beside(x_P, index);
+  kernels::take_elements(x_P.stream(), x_P.view(), chosen.view(), out.view());
   return record(op, std::move(out), {x_P},
-                [n = x_P.dim(0), chosen = Indices(index.begin(), index.end())](
-                    const Tensor& g, InputGradients& inputs) {
+                [n = x_P.dim(0), chosen](const Tensor& g, InputGradients& inputs) {
                   Tensor dx = Tensor::zeros(Shape{n}, g.dtype(), g.device());
-                  kernels::take_elements_gradient(g.stream(), g.view(), chosen, dx.view());
+                  kernels::take_elements_gradient(g.stream(), g.view(), chosen.view(), dx.view());
                   inputs.add(0, std::move(dx));
                 });
 }
