@@ -89,6 +89,7 @@ struct MoESection {
 struct RunConfig {
   RunIdentityConfig run;
   MoESection moe;
+  std::string init = "none";  // model.init: a checkpoint whose weights are the first ones
   // model and moe. vocab is 0 while it depends on a tokenizer that was not opened: see
   // resolve_vocab().
   ModelConfig model;

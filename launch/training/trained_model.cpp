@@ -89,7 +89,8 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   const checkpoint::Info info = checkpoint::read_info(out.checkpoint);
   out.config = config_for(info.config, out.checkpoint, runtime.size());
   out.config.inputs = recorded_inputs(info.config);
-  if (out.config.inputs.empty() && runtime.leader()) {
+  const bool imported = info.scalar("source.config") != nullptr;  // nothing was trained yet
+  if (out.config.inputs.empty() && !imported && runtime.leader()) {
     log::warning("{}", unknown_inputs(out.checkpoint));
   }
   // A checkpoint does not know how long ranks may wait; the command does.
@@ -109,6 +110,7 @@ TrainedModel load_trained_model(const std::string& where, RankRuntime& runtime) 
   state.scalars = {{"step", int64_t{0}}};
   checkpoint::LoadOptions options;
   options.prefixes = {"parameters/", "router/", "step"};
+  options.widen = true;  // imported ones have the types of their source
   checkpoint::load(out.checkpoint, state, *runtime.world(), options);
   for (Parameter* parameter : out.model->parameters()) parameter->value_changed();
   out.step = std::get<int64_t>(state.scalars[0].value);

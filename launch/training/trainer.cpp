@@ -84,6 +84,20 @@ void Trainer::resume(const std::string& checkpoint) {
   resumed_from_ = checkpoint;
 }
 
+void Trainer::begin_with(const std::string& checkpoint) {
+  const std::string parameters = "parameters/";
+  State state = engine_.state();
+  std::erase_if(state.tensors, [&](const StateTensor& entry) {
+    return entry.name.compare(0, parameters.size(), parameters) != 0;
+  });
+  state.scalars.clear();
+  checkpoint::LoadOptions options;
+  options.prefixes = {parameters};
+  options.widen = true;
+  checkpoint::load(checkpoint, state, *runtime_.world(), options);
+  engine_.state_loaded();
+}
+
 StepResult Trainer::train_step(int64_t step) {
   const auto batch = sampled_batches(engine_, *data_.sampler, step);
   const auto begin = Clock::now();

@@ -29,6 +29,8 @@ class Trainer {
 
   // Loads the state of a checkpoint; training goes on after its step.
   void resume(const std::string& checkpoint);
+  // Begins with the parameters of this file, which must fit (see initial_weights.h).
+  void begin_with(const std::string& checkpoint);
   int64_t completed_steps() const { return completed_; }
 
   // Trains to train.steps or until any rank is asked to stop; ok or interrupted. An evaluation that

@@ -16,6 +16,7 @@
 #include "moe/dispatch/assignment.h"
 #include "moe/dispatch/groups.h"
 #include "moe/routers/corpus_facts.h"
+#include "moe/routers/scored_choice.h"
 #include "parallel/mesh/parameter_set.h"
 
 namespace troupe {
@@ -184,6 +185,10 @@ struct RouterDescriptor {
   // reason.
   std::string (*balance_problem)(const std::string& term, const Options& options) = nullptr;
   std::string balance_option;  // that balance_problem reads, if it reads one
+  // What other programs can say of it: its choice where it is just that, and the options that make
+  // one. Null = it is something else.
+  std::optional<ScoredChoice> (*scored_choice)(const Options& options) = nullptr;
+  Options (*options_of)(const ScoredChoice& choice) = nullptr;
 };
 
 }  // namespace troupe

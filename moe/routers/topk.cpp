@@ -157,6 +157,37 @@ FieldList fields() {
   return {top_k, score, renormalize, scale, noise, bias_update_field()};
 }
 
+std::optional<ScoredChoice> scored_choice(const Options& options) {
+  if (noisy(options) || options.real("bias_update") != 0) return std::nullopt;
+  ScoredChoice choice;
+  choice.top_k = options.integer("top_k");
+  choice.renormalize = options.boolean("renormalize");
+  choice.scale = options.real("scale");
+  switch (score_of(options.text("score"))) {
+    case Score::softmax:
+      break;
+    case Score::softmax_after:
+      choice.score = ScoredChoice::Score::softmax_of_chosen;
+      choice.renormalize = false;
+      break;
+    case Score::sigmoid:
+      choice.score = ScoredChoice::Score::sigmoid;
+  }
+  return choice;
+}
+
+Options options_of(const ScoredChoice& choice) {
+  Options options(fields());
+  options.set("top_k", choice.top_k);
+  options.set("renormalize", choice.renormalize);
+  options.set("scale", choice.scale);
+  const char* score = "softmax";
+  if (choice.score == ScoredChoice::Score::softmax_of_chosen) score = "softmax_after";
+  if (choice.score == ScoredChoice::Score::sigmoid) score = "sigmoid";
+  options.set("score", std::string(score));
+  return options;
+}
+
 }  // namespace
 
 RouterDescriptor router_topk() {
@@ -196,6 +227,8 @@ RouterDescriptor router_topk() {
   };
   out.gives_load = noisy;
   out.balance_option = "noise";
+  out.scored_choice = scored_choice;
+  out.options_of = options_of;
   out.balance_problem = [](const std::string& term, const Options& options) -> std::string {
     if (term == "load" && !noisy(options))
       return "the smooth load is made from the noise: it needs router.noise learned";

@@ -40,6 +40,8 @@ struct LoadOptions {
   // not is an error.
   std::vector<std::string> prefixes;
   int64_t piece_bytes = 4LL << 20;  // of three such one is used while the others are read
+  // A tensor may have a narrower floating type in the file; else that is an error.
+  bool widen = false;
 };
 
 // Fills the tensors and scalars of `state`. Each rank's boxes may be any part of the global tensor.

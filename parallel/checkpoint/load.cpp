@@ -14,6 +14,7 @@
 #include "parallel/checkpoint/host_state.h"
 #include "parallel/checkpoint/read_ahead.h"
 #include "parallel/checkpoint/stored.h"
+#include "parallel/checkpoint/widen.h"
 #include "parallel/comm/agreement.h"
 
 namespace troupe::checkpoint {
@@ -73,7 +74,8 @@ class Comparison {
       if (theirs.shape != mine.global) {
         add(fmt::format("the tensor {} has shape {} in the file, {} in this model", mine.name,
                         theirs.shape.text(), mine.global.text()));
-      } else if (theirs.dtype != mine.dtype) {
+      } else if (theirs.dtype != mine.dtype &&
+                 !(options.widen && can_widen(theirs.dtype, mine.dtype))) {
         add(fmt::format(
             "the tensor {} has type {} in the file, {} here: the compute precision is another",
             mine.name, name(theirs.dtype), name(mine.dtype)));
@@ -268,13 +270,18 @@ std::byte* whole_in_order(const TensorPlan& plan, const LocalParts& local) {
   return runs == 1 ? array.data : nullptr;
 }
 
+bool read_into_place(const Source& source, const TensorPlan& plan, const LocalParts& local) {
+  return source.stored && source.stored->find(plan.name)->dtype == plan.dtype &&
+         whole_in_order(plan, local) != nullptr;
+}
+
 // All pieces of the tensors in the order in which they are loaded.
 std::vector<ReadAhead::Piece> pieces_of(const CoveragePlan& plan, const Stored& stored,
                                         const LocalParts& local, int64_t piece_bytes) {
   std::vector<ReadAhead::Piece> out;
   for (const TensorPlan& tensor : plan.tensors) {
     const TensorInfo* entry = stored.find(tensor.name);
-    std::byte* into = whole_in_order(tensor, local);
+    std::byte* into = entry->dtype == tensor.dtype ? whole_in_order(tensor, local) : nullptr;
     for_each_piece(tensor.global, size_of(tensor.dtype), piece_bytes, [&](const Box& piece) {
       out.push_back({entry, piece, into});
       if (into != nullptr) into += static_cast<size_t>(volume(piece)) * size_of(tensor.dtype);
@@ -292,11 +299,18 @@ std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
   const TensorInfo* entry = source.stored ? source.stored->find(plan.name) : nullptr;
   Hasher hasher;
   Scatterer scatterer(plan, local, world);
+  std::vector<std::byte> wide;
   for_each_piece(plan.global, size_of(plan.dtype), piece_bytes, [&](const Box& piece) {
     std::byte* data = nullptr;
     if (pieces) {
       data = pieces->next(failure);
-      hasher.add(data, volume(piece) * static_cast<int64_t>(size_of(plan.dtype)));
+      const int64_t count = volume(piece);
+      hasher.add(data, count * static_cast<int64_t>(size_of(entry->dtype)));
+      if (entry->dtype != plan.dtype) {
+        wide.resize(static_cast<size_t>(count) * size_of(plan.dtype));
+        widen(entry->dtype, data, count, plan.dtype, wide.data());
+        data = wide.data();
+      }
     }
     scatterer.piece(piece, data);
   });
@@ -340,7 +354,7 @@ void load(const std::string& path, State& state, Communicator& world, const Load
   std::optional<Failure> failure;
   for (const TensorPlan& tensor : plan.tensors) {
     // Each before its elements come: the disk works meanwhile. Not what is read into its place.
-    if (!source.stored || whole_in_order(tensor, local) == nullptr) {
+    if (!read_into_place(source, tensor, local)) {
       const auto [begin, end] = by_name.equal_range(tensor.name);
       for (auto at = begin; at != end; ++at) poison(*at->second);
     }

@@ -39,6 +39,7 @@ def main():
         root = pathlib.Path(folder)
         (root / "configs").symlink_to(source / "configs")
         (root / "launch").symlink_to(source / "launch")
+        (root / "hf").symlink_to(source / "tests/models/convert/data")
         for preset in ("release", "tests"):
             (root / "build" / preset).mkdir(parents=True)
             (root / "build" / preset / "troupe").symlink_to(troupe)

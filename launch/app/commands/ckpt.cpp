@@ -1,4 +1,5 @@
-// troupe ckpt ls DIR | show FILE | verify FILE|DIR | diff A B | merge FILE OUT
+// troupe ckpt ls DIR | show FILE | verify FILE|DIR | diff A B | merge FILE OUT | import SRC |
+// export FILE
 #include <fmt/core.h>
 
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include "core/text/json_text.h"
 #include "launch/app/actions.h"
 #include "launch/app/command.h"
+#include "launch/app/commands/ckpt/parts.h"
 #include "launch/app/output.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/compare.h"
@@ -23,13 +25,6 @@ namespace troupe {
 namespace {
 
 using nlohmann::json;
-
-std::string human(int64_t bytes) {
-  if (bytes < 10'000) return fmt::format("{} B", bytes);
-  if (bytes < 10'000'000) return fmt::format("{:.1f} kB", static_cast<double>(bytes) / 1e3);
-  if (bytes < 10'000'000'000) return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-  return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
-}
 
 void print(const json& value) {
   // Text of a file may be any bytes: what is not UTF-8 is replaced, never an exception.
@@ -86,7 +81,7 @@ int list_files(const Arguments& arguments) {
       row["tensors"] = info.tensors.size();
       row["parameters"] = element_count(info, "parameters/");
       if (!arguments.flag("json")) {
-        output::print("{:>10}  {:>10}  {:>12}  {}\n", file.step, human(info.file_bytes),
+        output::print("{:>10}  {:>10}  {:>12}  {}\n", file.step, human_bytes(info.file_bytes),
                       info.tensors.size(), file.path);
       }
     } catch (const Error& error) {
@@ -128,6 +123,8 @@ json info_json(const checkpoint::Info& info, const std::string& path) {
 }
 
 int show(const Arguments& arguments) {
+  if (is_foreign(arguments.positionals[0]) && !arguments.flag("config"))
+    return show_foreign(arguments.positionals[0], arguments.flag("json"));
   const std::string path = file_of(arguments.positionals[0]);
   const checkpoint::Info info = checkpoint::read_info(path);
   if (arguments.flag("json")) {
@@ -139,7 +136,7 @@ int show(const Arguments& arguments) {
     return 0;
   }
   output::print("file        {}\nformat      {}\nsize        {}{}\nparameters  {}\n\n", path,
-                info.format_version, human(info.file_bytes),
+                info.format_version, human_bytes(info.file_bytes),
                 info.shards > 0 ? fmt::format(" in {} shards", info.shards) : "",
                 element_count(info, "parameters/"));
   for (const auto& scalar : info.scalars) {
@@ -153,7 +150,7 @@ int show(const Arguments& arguments) {
                 "size");
   for (const auto& tensor : info.tensors) {
     output::print("{:<{}}  {:<4}  {:>18}  {:>10}  {}\n", tensor.name, width, name(tensor.dtype),
-                  tensor.shape.text(), human(tensor.bytes), tensor.digest.hex());
+                  tensor.shape.text(), human_bytes(tensor.bytes), tensor.digest.hex());
   }
   return 0;
 }
@@ -258,7 +255,7 @@ int merge(const Arguments& arguments) {
   if (arguments.flag("json")) {
     print({{"from", from}, {"file", into}, {"bytes", bytes}});
   } else {
-    output::print("{} written, {}\n", into, human(bytes));
+    output::print("{} written, {}\n", into, human_bytes(bytes));
   }
   return 0;
 }
@@ -270,8 +267,10 @@ std::vector<Action> actions() {
     out.flag("json", "one JSON object on standard output").positionals(count, count);
     return out;
   };
-  CommandLine show_line =
-      line("show", "FILE|DIR", 1, "what a checkpoint holds; of a directory the newest");
+  CommandLine show_line = line(
+      "show", "FILE|DIR|SRC", 1,
+      "what a checkpoint holds, of a directory the newest; or a model in the format of another "
+      "program");
   show_line.flag("config", "print the configuration that it was trained with instead");
   return {
       {"ls", line("ls", "DIR", 1, "the checkpoints of a run, oldest first"), list_files},
@@ -289,7 +288,9 @@ std::vector<Action> actions() {
       {"merge",
        line("merge", "FILE|DIR OUT", 2,
             "makes one file of a checkpoint in several (checkpoint.shard_above)"),
-       merge}};
+       merge},
+      {"import", import_line(), ckpt_import},
+      {"export", export_line(), ckpt_export}};
 }
 
 int run(std::span<const std::string> args) { return run_action("ckpt", actions(), args); }
@@ -300,8 +301,8 @@ Command command_ckpt() {
   Command command;
   command.place = 60;
   command.name = "ckpt";
-  command.arguments = "ls|show|verify|diff|merge ...";
-  command.summary = "look into checkpoints";
+  command.arguments = "ls|show|verify|diff|merge|import|export ...";
+  command.summary = "look into checkpoints, and convert them";
   command.run = run;
   command.alone = true;
   return command;

@@ -24,6 +24,7 @@
 #include "launch/metrics/progress.h"
 #include "launch/metrics/work_line.h"
 #include "launch/training/automatic_precision.h"
+#include "launch/training/initial_weights.h"
 #include "launch/training/input_fingerprints.h"
 #include "launch/training/known_hashes.h"
 #include "launch/training/memory_check.h"
@@ -172,11 +173,17 @@ int train(const RunConfig& given, RankRuntime& runtime, bool force) {
     check_changes(config, checkpoint, force, runtime.leader());
     keep_old_ends(config, data, checkpoint, force, runtime);
   }
+  std::optional<InitialWeights> initial;
+  if (checkpoint.empty() && config.init != "none") {
+    initial = find_initial_weights(config, *runtime.world());
+    config.lineage = {initial->ancestor};
+  }
   if (config.model.compute != chosen) check_memory(config, runtime);
   const std::string slow = slow_precision(config, bf16, !checkpoint.empty());
   if (!slow.empty() && runtime.leader()) log::warning("{}", slow);
   Trainer trainer(config, data, runtime, directory, stop_requested);
   if (!checkpoint.empty()) trainer.resume(checkpoint);
+  if (initial) trainer.begin_with(initial->checkpoint);
   if (trainer.finished()) {
     say_finished(config, trainer.completed_steps(), checkpoint, directory);
     return static_cast<int>(ExitCode::ok);

@@ -99,6 +99,14 @@ std::vector<Key> model_keys() {
           "backward: less memory, about a third more work.",
           [](RunConfig & c) -> auto& { return c.model.recompute; })
           .word("none"),
+      KeyMaker("model.init", FieldType::path,
+               "Begin with the weights of this checkpoint or run instead of drawn ones: fresh "
+               "optimizer, step 0. Not read where run.dir has a checkpoint to go on from.")
+          .into([](RunConfig & c) -> auto& { return c.init; })
+          .of_job()
+          .words({"none"})
+          .word("none")
+          .may_change(),
       real_key("model.init_std",
                "Standard deviation of initial weights; projections into the residual stream are "
                "scaled by 1 / sqrt(2 layers).")

@@ -1,0 +1,26 @@
+#include "models/convert/hf_families/table.h"
+
+#include <algorithm>
+
+namespace troupe {
+
+const std::deque<HfFamily>& hf_families() {
+  static const std::deque<HfFamily> all = hf_families_of_this_build();
+  return all;
+}
+
+const HfFamily* find_hf_family(const std::string& model_type) {
+  const auto found = std::find_if(hf_families().begin(), hf_families().end(),
+                                  [&](const HfFamily& f) { return f.model_type == model_type; });
+  return found == hf_families().end() ? nullptr : &*found;
+}
+
+bool is_hf_buffer(const std::string& name) {
+  for (const char* ending :
+       {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", "_extra_state"}) {
+    if (name.ends_with(ending)) return true;
+  }
+  return false;
+}
+
+}  // namespace troupe
