@@ -1,6 +1,5 @@
 #include "tests/support/guarded_device.h"
 
-#include <cxxabi.h>
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <fmt/format.h>
@@ -9,9 +8,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -36,33 +37,36 @@ void say(std::string_view text) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
-// The function around an address, or its place in the file for addr2line. Executables that are
-// linked with -rdynamic name all functions but those of unnamed namespaces.
-std::string function_at(const void* address) {
-  Dl_info info{};
-  if (dladdr(address, &info) == 0 || info.dli_fname == nullptr)
-    return fmt::format("{}", fmt::ptr(address));
-  if (info.dli_sname == nullptr) {
-    const auto* base = static_cast<const std::byte*>(info.dli_fbase);
-    return fmt::format("{}+{:#x}", info.dli_fname, static_cast<const std::byte*>(address) - base);
+// Names the functions that lie around the addresses, those of unnamed namespaces, too: addr2line of
+// the binutils reads them from this program's file.
+void say_functions(std::span<void* const> addresses) {
+  const auto here = [](const void* address) {
+    Dl_info info{};
+    return dladdr(address, &info) != 0 ? static_cast<const std::byte*>(info.dli_fbase) : nullptr;
+  };
+  const std::byte* program = here(reinterpret_cast<const void*>(&say_functions));
+  std::string command = "addr2line -Cfpe /proc/" + std::to_string(getpid()) + "/exe";
+  for (const void* address : addresses) {
+    if (here(address) == program)
+      command += fmt::format(" {:#x}", static_cast<const std::byte*>(address) - program);
   }
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> readable(
-      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), &std::free);
-  return readable != nullptr ? readable.get() : info.dli_sname;
+  if (std::system((command + " >&2").c_str()) != 0)
+    backtrace_symbols_fd(addresses.data(), static_cast<int>(addresses.size()), STDERR_FILENO);
 }
 
 // Says whose memory was touched and by whom, then lets the fault end the program.
 void on_fault(int signal, siginfo_t* info, void* /*context*/) {
-  std::signal(signal, SIG_DFL);
+  static std::atomic_flag speaking;
+  while (speaking.test_and_set()) pause();  // another rank's thread speaks, and ends the program
   for (GuardedDevice* device : registry().devices) {
     const std::string what = device->describe(info->si_addr);
     if (what.empty()) continue;
     say("the host touched device memory: " + what + "\n");
     std::array<void*, 32> frames{};
     const int count = backtrace(frames.data(), static_cast<int>(frames.size()));
-    for (int i = 0; i < count; ++i) say("  " + function_at(frames[static_cast<size_t>(i)]) + "\n");
+    say_functions({frames.data(), static_cast<size_t>(count)});
   }
+  std::signal(signal, SIG_DFL);
 }
 
 void install_handler() {

@@ -65,13 +65,7 @@ TEST(GuardedDevice, MemoryIsReusedAndCounted) {
   EXPECT_THROW(Tensor::empty({1 << 17}, DType::u8, device), Error);
 }
 
-}  // namespace
-
-// Not of an unnamed namespace: a backtrace names it.
-float read_by_the_host(volatile const float* address);
 [[gnu::noinline]] float read_by_the_host(volatile const float* address) { return *address; }
-
-namespace {
 
 using GuardedDeviceDeathTest = ::testing::Test;
 
@@ -86,7 +80,7 @@ TEST(GuardedDeviceDeathTest, AStrayAccessIsCaughtAndNamed) {
                "the host touched device memory: 24 bytes of parameters, at byte 8, \"head\"");
   volatile const float* other = static_cast<const float*>(before.view().data);
   EXPECT_DEATH((void)other[0], "400 bytes of activations, at byte 0");
-  EXPECT_DEATH((void)read_by_the_host(address), "troupe::read_by_the_host.float const volatile");
+  EXPECT_DEATH((void)read_by_the_host(address), "read_by_the_host.float const volatile");
 }
 
 // Tensors of one block have names of their own, as gradients in a bucket have.
