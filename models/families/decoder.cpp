@@ -27,6 +27,10 @@ FieldList fields() {
                            "Base of the rotary position frequencies.");
   theta.minimum = 0;
   theta.exclusive_minimum = true;
+  Field output_bias =
+      make_field("attention_output_bias", FieldType::boolean, std::string("auto"),
+                 "A bias on the output projection of attention. auto = as attention_bias.");
+  output_bias.words = {"auto"};
   return {
       integer_or_auto("kv_heads",
                       "Heads of keys and values; must divide heads. auto = heads (no grouping).", 1,
@@ -40,6 +44,7 @@ FieldList fields() {
                  "RMSNorm on queries and keys of each head before RoPE."),
       make_field("attention_bias", FieldType::boolean, false,
                  "Biases on the query, key and value projections."),
+      output_bias,
   };
 }
 
@@ -59,6 +64,9 @@ void resolve(ModelConfig& config, Options& resolved) {
   config.rope_theta = resolved.real("rope_theta");
   config.qk_norm = resolved.boolean("qk_norm");
   config.attention_bias = resolved.boolean("attention_bias");
+  if (automatic(config, "attention_output_bias"))
+    resolved.set("attention_output_bias", config.attention_bias);
+  config.attention_output_bias = resolved.boolean("attention_output_bias");
 }
 
 std::vector<FamilyProblem> problems(const ModelConfig& model) {
@@ -103,6 +111,7 @@ TransformerParts parts(const ModelConfig& config) {
   attention.window = config.window;
   attention.qk_norm = config.qk_norm;
   attention.bias = config.attention_bias;
+  attention.output_bias = config.attention_output_bias.value_or(config.attention_bias);
   attention.norm_eps = config.norm_eps;
   attention.rope_theta = config.rope_theta;
   attention.seq_len = config.seq_len;

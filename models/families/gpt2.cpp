@@ -36,7 +36,7 @@ TransformerParts parts(const ModelConfig& config) {
   attention.heads = attention.kv_heads = config.heads;
   attention.head_dim = config.head_dim;
   attention.window = config.window;
-  attention.bias = true;
+  attention.bias = attention.output_bias = true;
   TransformerParts parts =
       pre_norm_transformer(config, layer_norm_part(config.dim, config.norm_eps),
                            attention_part(attention), gelu_part(config.dim, config.ffn_dim));

@@ -36,7 +36,8 @@ struct ModelConfig {
   bool tie_embeddings = false;
   double rope_theta = 10000.0;
   bool qk_norm = false;
-  bool attention_bias = false;
+  bool attention_bias = false;                // on queries, keys and values
+  std::optional<bool> attention_output_bias;  // none = as attention_bias
 };
 
 }  // namespace troupe

@@ -49,6 +49,8 @@ std::vector<ParameterSpec> attention_parameters(const AttentionConfig& config,
     list.push_back(rows("q.bias", {query_dim}, zeros, true));
     list.push_back(rows("k.bias", {kv_dim}, zeros, cut_kv));
     list.push_back(rows("v.bias", {kv_dim}, zeros, cut_kv));
+  }
+  if (config.output_bias) {
     list.push_back(
         replicated_parameter(context, name + ".o.bias", {config.dim}, zeros, TpGradient::stream));
   }

@@ -16,13 +16,15 @@ struct AttentionConfig {
   int64_t head_dim = 0;
   int64_t window = 0;
   bool qk_norm = false;
-  bool bias = false;
+  bool bias = false;         // on queries, keys and values
+  bool output_bias = false;  // on what the heads are projected to
   double norm_eps = 1e-5;
   std::optional<double> rope_theta;  // none = positions do not turn queries and keys
   int64_t seq_len = 0;               // the positions that rotary tables know
 };
 
-// NAME.q.weight, k, v, o; with biases q.bias, k, v, o; with QK-norm q_norm.weight, k_norm.weight.
+// NAME.q.weight, k, v, o; with biases q.bias, k, v; o.bias; with QK-norm q_norm.weight,
+// k_norm.weight.
 MixerPart attention_part(const AttentionConfig& config);
 
 }  // namespace troupe

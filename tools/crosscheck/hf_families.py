@@ -29,6 +29,7 @@ FAMILIES = {
     "mistral": (hf.MistralForCausalLM, hf.MistralConfig, dict(SHAPE, head_dim=16, sliding_window=5)),
     "mixtral": (hf.MixtralForCausalLM, hf.MixtralConfig,
                 {**SHAPE, **EXPERTS, "intermediate_size": 24, "num_local_experts": 4}),
+    "qwen2": (hf.Qwen2ForCausalLM, hf.Qwen2Config, SHAPE),
     "qwen3": (hf.Qwen3ForCausalLM, hf.Qwen3Config, dict(SHAPE, head_dim=16)),
     "qwen3_moe": (hf.Qwen3MoeForCausalLM, hf.Qwen3MoeConfig,
                   {**SHAPE, **EXPERTS, "head_dim": 16, "moe_intermediate_size": 24, "num_experts": 4,

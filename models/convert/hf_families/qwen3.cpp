@@ -1,6 +1,7 @@
 // Qwen3 (Yang et al. 2025), dense: Llama's shape with norms on the queries and keys of each head.
 #include "models/convert/hf_families/parts/dense.h"
 #include "models/convert/hf_families/parts/qwen3_shape.h"
+#include "models/convert/hf_families/parts/qwen_window.h"
 
 namespace troupe {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "models/convert/hf_families/parts/experts.h"
 #include "models/convert/hf_families/parts/qwen3_shape.h"
+#include "models/convert/hf_families/parts/qwen_window.h"
 
 namespace troupe {
 namespace {

@@ -104,8 +104,8 @@ TEST_P(HfParity, GreedyGeneration) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, HfParity,
-                         testing::Values("llama", "llama_tied", "mistral", "mixtral", "qwen3",
-                                         "qwen3_moe", "qwen3_moe_dense_first", "gpt2"),
+                         testing::Values("llama", "llama_tied", "mistral", "mixtral", "qwen2",
+                                         "qwen3", "qwen3_moe", "qwen3_moe_dense_first", "gpt2"),
                          [](const auto& info) { return std::string(info.param); });
 
 // A file of every class is there, so that a new one is not forgotten.

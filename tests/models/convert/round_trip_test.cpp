@@ -68,7 +68,7 @@ TEST_P(RoundTrip, ConfigSaysTheSame) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, RoundTrip,
-                         testing::Values("llama", "llama_tied", "mistral", "mixtral",
+                         testing::Values("llama", "llama_tied", "mistral", "mixtral", "qwen2",
                                          "mixtral_fused", "qwen3", "qwen3_moe", "qwen3_moe_fused",
                                          "qwen3_moe_dense_first", "gpt2"),
                          [](const auto& info) { return std::string(info.param); });

@@ -93,7 +93,9 @@ ModelConfig read_llama_shape(HfConfigReader& config, const LlamaShape& shape) {
   model.rope_theta = read_rope(config, shape.rope_theta);
   model.tie_embeddings = config.boolean({"tie_word_embeddings"}, shape.ties_by_default);
   model.qk_norm = shape.qk_norm;
-  model.attention_bias = shape.has_biases && config.boolean({"attention_bias"}, false);
+  model.attention_bias =
+      shape.always_biases || (shape.has_biases && config.boolean({"attention_bias"}, false));
+  model.attention_output_bias = model.attention_bias && !shape.always_biases;
   if (shape.has_mlp_bias && config.boolean({"mlp_bias"}, false))
     config.unsupported(config.shown("mlp_bias"));
   const std::string activation = config.text({"hidden_act"}, "silu");
@@ -111,6 +113,7 @@ ModelConfig read_llama_shape(HfConfigReader& config, const LlamaShape& shape) {
   model.options.set("rope_theta", model.rope_theta);
   model.options.set("qk_norm", model.qk_norm);
   model.options.set("attention_bias", model.attention_bias);
+  model.options.set("attention_output_bias", *model.attention_output_bias);
   model.moe.assign(static_cast<size_t>(model.layers), std::nullopt);
   return model;
 }
@@ -143,7 +146,15 @@ std::vector<std::string> llama_shape_lacks(const ModelConfig& model, const Llama
   }
   if (model.qk_norm && !shape.qk_norm) list.push_back("norms on queries and keys");
   if (!model.qk_norm && shape.qk_norm) list.push_back("no norms on queries and keys");
-  if (model.attention_bias && !shape.has_biases) list.push_back("biases in attention");
+  const bool output_bias = model.attention_output_bias.value_or(model.attention_bias);
+  if (shape.always_biases) {
+    if (!model.attention_bias) list.push_back("no biases on queries, keys and values");
+    if (output_bias) list.push_back("a bias on the output of attention");
+  } else if (model.attention_bias && !shape.has_biases) {
+    list.push_back("biases in attention");
+  } else if (output_bias != model.attention_bias) {
+    list.push_back("biases on some projections of attention only");
+  }
   return list;
 }
 
@@ -166,8 +177,9 @@ void link_llama_shape(const ModelConfig& model, LinkList& links) {
       links.whole(attention + "q.bias", their_attention + "q_proj.bias", {query});
       links.whole(attention + "k.bias", their_attention + "k_proj.bias", {key});
       links.whole(attention + "v.bias", their_attention + "v_proj.bias", {key});
-      links.whole(attention + "o.bias", their_attention + "o_proj.bias", {dim});
     }
+    if (model.attention_output_bias.value_or(model.attention_bias))
+      links.whole(attention + "o.bias", their_attention + "o_proj.bias", {dim});
     if (model.qk_norm) {
       links.whole(attention + "q_norm.weight", their_attention + "q_norm.weight", {model.head_dim});
       links.whole(attention + "k_norm.weight", their_attention + "k_norm.weight", {model.head_dim});

@@ -14,10 +14,11 @@ struct LlamaShape {
   double norm_eps = 1e-6;
   double rope_theta = 10000.0;
   int64_t max_positions = 2048;
-  int64_t head_dim = 0;       // 0 = hidden_size / num_attention_heads
-  bool qk_norm = false;       // per head
-  bool has_biases = false;    // "attention_bias" is a key of the class
-  bool has_mlp_bias = false;  // "mlp_bias", too
+  int64_t head_dim = 0;        // 0 = hidden_size / num_attention_heads
+  bool qk_norm = false;        // per head
+  bool has_biases = false;     // "attention_bias" is a key of the class: q, k, v and o
+  bool always_biases = false;  // on q, k and v, whatever the file says
+  bool has_mlp_bias = false;   // "mlp_bias", too
   bool ties_by_default = false;
 };
 

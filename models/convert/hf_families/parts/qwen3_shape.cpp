@@ -10,16 +10,4 @@ LlamaShape qwen3_shape() {
   return out;
 }
 
-void read_qwen_window(HfConfigReader& config) {
-  if (config.boolean({"use_sliding_window"}, false))
-    config.unsupported(config.shown("use_sliding_window") + ": a window on some layers only");
-  config.pass_over({"sliding_window", "max_window_layers"});
-  check_layer_types(config, false);
-}
-
-void write_qwen_window(nlohmann::ordered_json& config) {
-  config["use_sliding_window"] = false;
-  config["sliding_window"] = nullptr;
-}
-
 }  // namespace troupe

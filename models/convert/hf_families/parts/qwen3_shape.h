@@ -6,8 +6,5 @@
 namespace troupe {
 
 LlamaShape qwen3_shape();
-// A window that is on ("use_sliding_window") is not supported; files carry one that is off.
-void read_qwen_window(HfConfigReader& config);
-void write_qwen_window(nlohmann::ordered_json& config);
 
 }  // namespace troupe
