@@ -26,14 +26,10 @@ void write(const ModelConfig& model, nlohmann::ordered_json& config) {
 }  // namespace
 
 HfFamily hf_family_llama() {
-  HfFamily family;
-  family.model_type = "llama";
-  family.architecture = "LlamaForCausalLM";
+  HfFamily family = dense_family("llama", "LlamaForCausalLM");
   family.read = read;
   family.lacks = lacks;
   family.write = write;
-  family.links = link_dense_model;
-  family.sure_name = "model.embed_tokens.weight";
   return family;
 }
 

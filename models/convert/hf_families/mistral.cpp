@@ -36,14 +36,10 @@ void write(const ModelConfig& model, nlohmann::ordered_json& config) {
 }  // namespace
 
 HfFamily hf_family_mistral() {
-  HfFamily family;
-  family.model_type = "mistral";
-  family.architecture = "MistralForCausalLM";
+  HfFamily family = dense_family("mistral", "MistralForCausalLM");
   family.read = read;
   family.lacks = lacks;
   family.write = write;
-  family.links = link_dense_model;
-  family.sure_name = "model.embed_tokens.weight";
   return family;
 }
 

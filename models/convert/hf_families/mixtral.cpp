@@ -85,7 +85,7 @@ HfFamily hf_family_mixtral() {
   family.lacks = lacks;
   family.write = write;
   family.links = links;
-  family.sure_name = "model.embed_tokens.weight";
+  family.sure_name = kEmbedding;
   return family;
 }
 

@@ -32,14 +32,10 @@ void write(const ModelConfig& model, nlohmann::ordered_json& config) {
 }  // namespace
 
 HfFamily hf_family_qwen2() {
-  HfFamily family;
-  family.model_type = "qwen2";
-  family.architecture = "Qwen2ForCausalLM";
+  HfFamily family = dense_family("qwen2", "Qwen2ForCausalLM");
   family.read = read;
   family.lacks = lacks;
   family.write = write;
-  family.links = link_dense_model;
-  family.sure_name = "model.embed_tokens.weight";
   return family;
 }
 

@@ -28,14 +28,10 @@ void write(const ModelConfig& model, nlohmann::ordered_json& config) {
 }  // namespace
 
 HfFamily hf_family_qwen3() {
-  HfFamily family;
-  family.model_type = "qwen3";
-  family.architecture = "Qwen3ForCausalLM";
+  HfFamily family = dense_family("qwen3", "Qwen3ForCausalLM");
   family.read = read;
   family.lacks = lacks;
   family.write = write;
-  family.links = link_dense_model;
-  family.sure_name = "model.embed_tokens.weight";
   return family;
 }
 

@@ -8,11 +8,11 @@
 
 #include "core/base/error.h"
 #include "core/formats/safetensors_folder.h"
-#include "core/formats/source_file.h"
 #include "core/io/atomic_file.h"
 #include "core/text/json_text.h"
 #include "core/text/tokenizer.h"
 #include "launch/app/commands/ckpt/parts.h"
+#include "launch/app/commands/ckpt/tokenizer_files.h"
 #include "launch/app/output.h"
 #include "launch/config/load.h"
 #include "launch/config/setting_names.h"
@@ -150,14 +150,8 @@ void write_tokenizer(const RunConfig& config, const NewFolder& folder) {
   if (config.data.tokenizer == "byte") return;
   std::error_code error;
   const fs::path from = config.data.tokenizer;
-  constexpr int64_t kMostBytes = 256LL << 20;
   const fs::path directory = fs::is_directory(from, error) ? from : from.parent_path();
-  for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "vocab.json", "merges.txt", "generation_config.json", "chat_template.jinja"}) {
-    if (!fs::is_regular_file(directory / name, error)) continue;
-    write_file_atomically(folder.file(name), read_source((directory / name).string(), kMostBytes));
-  }
+  copy_tokenizer_files(directory.string(), folder.temporary());
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <filesystem>
-#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -30,12 +29,18 @@ constexpr const char* kUnread =
 
 }  // namespace
 
+void copy_tokenizer_files(const std::string& from, const std::string& to) {
+  constexpr int64_t kMostBytes = 256LL << 20;
+  for (const char* name : kFiles) {
+    const fs::path path = fs::path(from) / name;
+    std::error_code error;
+    if (!fs::is_regular_file(path, error)) continue;
+    write_file_atomically((fs::path(to) / name).string(), read_source(path.string(), kMostBytes));
+  }
+}
+
 std::string copy_tokenizer(const std::string& model_folder, const std::string& checkpoint) {
   std::error_code error;
-  std::vector<const char*> found;
-  for (const char* name : kFiles) {
-    if (fs::is_regular_file(fs::path(model_folder) / name, error)) found.push_back(name);
-  }
   const bool vocabulary = fs::exists(fs::path(model_folder) / "tokenizer.json", error) ||
                           fs::exists(fs::path(model_folder) / "vocab.json", error);
   if (!vocabulary) {
@@ -58,11 +63,7 @@ std::string copy_tokenizer(const std::string& model_folder, const std::string& c
          folder.string());
   }
   make_directories(folder.string());
-  constexpr int64_t kMostBytes = 256LL << 20;
-  for (const char* name : found) {
-    write_file_atomically((folder / name).string(),
-                          read_source((fs::path(model_folder) / name).string(), kMostBytes));
-  }
+  copy_tokenizer_files(model_folder, folder.string());
   return folder.string();
 }
 

@@ -5,6 +5,9 @@
 
 namespace troupe {
 
+// Copies those that are in `from` into the folder `to`, which is there.
+void copy_tokenizer_files(const std::string& from, const std::string& to);
+
 // Copies them into a folder beside `checkpoint` ("x.h5": "x.tokenizer") and returns its path;
 // "byte" and a warning where there are none, or none that can be read here. Error(usage) when the
 // folder is there.

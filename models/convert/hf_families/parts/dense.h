@@ -8,7 +8,8 @@
 
 namespace troupe {
 
-std::vector<TensorLink> link_dense_model(const ModelConfig& model, const HfNaming& naming);
+// A class whose tensors are those of the shape; read, lacks and write are its own.
+HfFamily dense_family(const std::string& model_type, const std::string& architecture);
 
 // Experts; a window, unless the class has them.
 void add_dense_lacks(const ModelConfig& model, bool has_window, std::vector<std::string>& list);

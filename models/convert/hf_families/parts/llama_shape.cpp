@@ -160,7 +160,7 @@ std::vector<std::string> llama_shape_lacks(const ModelConfig& model, const Llama
 
 void link_llama_shape(const ModelConfig& model, LinkList& links) {
   const int64_t dim = model.dim;
-  links.whole("embedding.weight", "model.embed_tokens.weight", {model.vocab, dim});
+  links.whole("embedding.weight", kEmbedding, {model.vocab, dim});
   const int64_t query = model.heads * model.head_dim;
   const int64_t key = model.kv_heads * model.head_dim;
   for (int64_t layer = 0; layer < model.layers; ++layer) {

@@ -22,6 +22,8 @@ struct LlamaShape {
   bool ties_by_default = false;
 };
 
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+
 // All of a dense model but its window. `moe` is left empty: one nullopt a layer.
 ModelConfig read_llama_shape(HfConfigReader& config, const LlamaShape& shape);
 void write_llama_shape(const ModelConfig& model, const LlamaShape& shape,
