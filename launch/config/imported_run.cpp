@@ -13,7 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What is to be filled in.
 constexpr const char* kNoText = "YOUR-TEXT.txt";
+constexpr const char* kNoTokenizer = "YOUR-TOKENIZER";
 
 // `path` as a file in the folder of `file` writes it.
 std::string beside(const std::string& path, const std::string& file) {
@@ -22,7 +24,7 @@ std::string beside(const std::string& path, const std::string& file) {
 }
 
 std::string tokenizer_text(const ImportedRun& run, const std::string& path) {
-  return run.tokenizer == "byte" ? "byte" : format_text(beside(run.tokenizer, path));
+  return run.tokenizer.empty() ? kNoTokenizer : format_text(beside(run.tokenizer, path));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ struct ImportedRun {
   std::string name;
   std::string source;     // where it came from, for a comment
   std::string weights;    // the checkpoint
-  std::string tokenizer;  // "byte" or a folder
+  std::string tokenizer;  // a folder; empty: none is known
 };
 
 // For the checkpoint itself: nothing was trained yet. path: that of the checkpoint.

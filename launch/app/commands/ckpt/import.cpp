@@ -100,9 +100,11 @@ int ckpt_import(const Arguments& arguments) {
     run.source = where;
     run.tokenizer = copy_tokenizer(source.folder, out);
     RunConfig config = imported_config(run, out);
-    config.inputs = fingerprints(
-        tokenizer_inputs(config, *load_tokenizer(config.data.tokenizer, {"none", key_names})), "",
-        false, *self_communicator());
+    if (!run.tokenizer.empty()) {
+      const auto tokenizer = load_tokenizer(config.data.tokenizer, {"none", key_names});
+      config.inputs =
+          fingerprints(tokenizer_inputs(config, *tokenizer), "", false, *self_communicator());
+    }
     const std::vector<StateScalar> scalars = {{"step", int64_t{0}},
                                               {"tokens", int64_t{0}},
                                               {"source.config", source.config},

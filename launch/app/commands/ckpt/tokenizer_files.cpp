@@ -46,14 +46,14 @@ std::string copy_tokenizer(const std::string& model_folder, const std::string& c
   if (!vocabulary) {
     log::warning("{} has no tokenizer.json, nor vocab.json and merges.txt. {}", model_folder,
                  kUnread);
-    return "byte";
+    return "";
   }
   try {
     load_tokenizer(model_folder, {"none", key_names});
   } catch (const Error& cause) {
     log::warning("the tokenizer of {} cannot be read here: {}\n  {}", model_folder, cause.what(),
                  kUnread);
-    return "byte";
+    return "";
   }
   fs::path folder = checkpoint;
   folder.replace_extension(".tokenizer");
