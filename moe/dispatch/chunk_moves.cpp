@@ -1,5 +1,6 @@
 #include "moe/dispatch/chunk_moves.h"
 
+#include "core/base/error.h"
 #include "moe/dispatch/exchange.h"
 #include "moe/dispatch/row_order.h"
 
@@ -23,6 +24,7 @@ Tensor MovingRows::wait(PhaseClock* clock) {
 MovingRows start_out(const Tensor& rows_SD, const DispatchChunk& chunk, const ExpertGroups& groups,
                      const MoveSites& sites) {
   Tensor from = rows_of_chunk(rows_SD, chunk);
+  if (groups.ep.size() == 1) return {from, from, Work()};
   Tensor into = Tensor::empty({chunk.received(), rows_SD.dim(1)}, rows_SD.dtype(), rows_SD.device(),
                               MemoryKind::communication);
   Work work =
@@ -38,15 +40,32 @@ Tensor finish_out(MovingRows moving, const DispatchChunk& chunk, const ExpertGro
   return to_expert_order(arrived, chunk);
 }
 
-MovingRows start_back(const Tensor& rows_RD, const DispatchChunk& chunk, const ExpertGroups& groups,
-                      const MoveSites& sites, const Tensor& home_SD, PhaseClock* clock) {
+ReturningRows::ReturningRows(const Tensor& leaving_SD, const ExpertGroups& groups)
+    : groups_(groups) {
+  if (groups.ep.size() == 1) return;
+  home_SD_ = Tensor::empty(leaving_SD.shape(), leaving_SD.dtype(), leaving_SD.device(),
+                           MemoryKind::communication);
+}
+
+void ReturningRows::add(const Tensor& rows_RD, const DispatchChunk& chunk, const MoveSites& sites,
+                        PhaseClock* clock) {
   PhaseScope scope(clock, Phase::dispatch);
   Tensor from =
-      sum_parts(from_expert_order(rows_RD, chunk), chunk.part_rows, groups.etp, sites.etp, clock);
-  Tensor into = rows_of_chunk(home_SD, chunk);
+      sum_parts(from_expert_order(rows_RD, chunk), chunk.part_rows, groups_.etp, sites.etp, clock);
+  if (groups_.ep.size() == 1) {
+    require(!home_SD_.defined(), "{}: chunks of rows that do not travel", sites.ep);
+    home_SD_ = std::move(from);
+    return;
+  }
+  Tensor into = rows_of_chunk(home_SD_, chunk);
   Work work =
-      groups.ep.all_to_all(from.view(), chunk.recv_rows, into.view(), chunk.send_rows, sites.ep);
-  return {std::move(from), std::move(into), std::move(work)};
+      groups_.ep.all_to_all(from.view(), chunk.recv_rows, into.view(), chunk.send_rows, sites.ep);
+  moving_.emplace_back(std::move(from), std::move(into), std::move(work));
+}
+
+Tensor ReturningRows::wait(PhaseClock* clock) {
+  for (MovingRows& rows : moving_) rows.wait(clock);
+  return std::move(home_SD_);
 }
 
 }  // namespace troupe

@@ -13,13 +13,6 @@
 
 namespace troupe {
 
-// Rows at their experts, sorted by local expert, then by source rank, then by token.
-struct DispatchedRows {
-  Tensor x_RD;      // type of x
-  Tensor weight_R;  // gate weights, wide type of x; their gradient goes back through the exchange
-  std::shared_ptr<const DispatchPlan> plan;
-};
-
 // Rows about to leave, in the order of the plan.
 struct PermutedRows {
   Tensor x_SD;
@@ -39,19 +32,12 @@ class Dispatcher {
   // site: names the layer in messages and counters. chunks: in which the local experts are cut.
   Dispatcher(Placement placement, const ExpertGroups& groups, std::string site, int64_t chunks = 1);
 
-  // x: [T, D]. Collective over ep and etp: one exchange of counts, one of rows, one of gate
-  // weights. dispatch and combine move all rows at once: only without chunks.
-  DispatchedRows dispatch(const Tensor& x_TD, const SparseAssignment& assignment,
-                          PhaseClock* clock = nullptr) const;
-  // rows: [R, D] in the order of dispatch, already weighted -> [T, D]. A token without kept rows
-  // gets zeros.
-  Tensor combine(const Tensor& rows_RD, const DispatchPlan& plan,
-                 PhaseClock* clock = nullptr) const;
-
-  // What dispatch does before rows travel, with the exchange of counts, and what combine does when
-  // they are home (moe/dispatch/chunk_moves.h moves them in between).
+  // Rows of kept pairs in the order in which they leave. x: [T, D]. Collective over ep and etp: one
+  // exchange of counts. moe/dispatch/chunk_moves.h moves the rows from here.
   PermutedRows permute(const Tensor& x_TD, const SparseAssignment& assignment,
                        PhaseClock* clock = nullptr) const;
+  // Results of these rows, home again -> [T, D]: the sum of each token's rows. One without kept
+  // rows gets zeros.
   Tensor unpermute(const Tensor& rows_SD, const DispatchPlan& plan,
                    PhaseClock* clock = nullptr) const;
 
@@ -60,7 +46,6 @@ class Dispatcher {
   const std::string& site() const { return site_; }
 
  private:
-  const DispatchChunk& only_chunk(const DispatchPlan& plan) const;
   Placement placement_;
   ExpertGroups groups_;
   std::string site_;

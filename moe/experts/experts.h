@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,7 +27,8 @@ struct ExpertInputs {
 class ExpertsPart {
  public:
   virtual ~ExpertsPart() = default;
-  // keep: gradients will be asked for.
+  // Rows sorted by local expert, each multiplied by its gate weight: [R, D] -> [R, D]. With etp
+  // each rank gives a part of the sum over the hidden width. keep: gradients will be asked for.
   virtual Tensor forward(const Tensor& x_RD, const Tensor& weight_R, bool keep) = 0;
   // Of x and of the gate weights; once, after a forward that kept.
   virtual std::pair<Tensor, Tensor> gradient(const Tensor& dy_RD) = 0;
@@ -40,10 +40,6 @@ class ExpertsPart {
 class Experts {
  public:
   virtual ~Experts() = default;
-  // Rows sorted by local expert, each multiplied by its gate weight: [R, D] -> [R, D]. With etp
-  // each rank gives a part of the sum over the hidden width.
-  virtual Tensor forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
-                         const Tensor& weight_R) = 0;
   // rows_per_expert: [experts of the rank], zero outside [first, first + experts).
   virtual std::unique_ptr<ExpertsPart> part(int64_t first, int64_t experts,
                                             const std::vector<int64_t>& rows_per_expert) = 0;

@@ -72,10 +72,6 @@ class ExpertBank final : public Experts {
         gate_up_(parameters_.at(inputs.name + ".gate_up")),
         down_(parameters_.at(inputs.name + ".down")) {}
 
-  Tensor forward(const Tensor& x_RD, std::span<const int64_t> rows_per_expert,
-                 const Tensor& weight_R) override {
-    return swiglu_experts(x_RD, rows_per_expert, weight_R, gate_up_, down_);
-  }
   std::unique_ptr<ExpertsPart> part(int64_t first, int64_t experts,
                                     const std::vector<int64_t>& rows_per_expert) override {
     return std::make_unique<SwigluPart>(

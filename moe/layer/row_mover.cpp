@@ -4,7 +4,7 @@
 
 #include "moe/dispatch/dispatcher.h"
 #include "moe/dispatch/node_hop.h"
-#include "moe/layer/overlapped_experts.h"
+#include "moe/layer/routed_experts.h"
 
 namespace troupe {
 namespace {
@@ -12,25 +12,22 @@ namespace {
 class OnNode final : public RowMover {
  public:
   OnNode(const MoELayerInputs& inputs, const Mesh& mesh, Placement placement)
-      : travels_(mesh.size(Axis::ep) > 1),
-        dispatcher_(std::move(placement), {mesh.ep_node_group(), mesh.group(Axis::etp)},
-                    inputs.name, travels_ ? inputs.config.overlap : 1) {}
+      : dispatcher_(std::move(placement), {mesh.ep_node_group(), mesh.group(Axis::etp)},
+                    inputs.name, chunks(inputs, mesh)) {}
 
   Result through(const Tensor& own_TD, const SparseAssignment& assignment, Experts& experts,
                  PhaseClock* clock) override {
-    if (travels_) {
-      const PermutedRows leaving = dispatcher_.permute(own_TD, assignment, clock);
-      const Tensor done = overlapped_experts(leaving, dispatcher_, experts, clock);
-      return {dispatcher_.unpermute(done, *leaving.plan, clock), leaving.plan->computed()};
-    }
-    // Nothing travels over ep, so there is nothing to overlap.
-    const DispatchedRows at = dispatcher_.dispatch(own_TD, assignment, clock);
-    const Tensor done = experts.forward(at.x_RD, at.plan->chunks[0].expert_rows, at.weight_R);
-    return {dispatcher_.combine(done, *at.plan, clock), at.plan->computed()};
+    const PermutedRows leaving = dispatcher_.permute(own_TD, assignment, clock);
+    const Tensor done = routed_experts(leaving, dispatcher_, experts, clock);
+    return {dispatcher_.unpermute(done, *leaving.plan, clock), leaving.plan->computed()};
   }
 
  private:
-  bool travels_;  // over ep
+  // Where nothing travels between ranks, there is nothing to overlap.
+  static int64_t chunks(const MoELayerInputs& inputs, const Mesh& mesh) {
+    return mesh.ep_node_group().size() > 1 ? inputs.config.overlap : 1;
+  }
+
   Dispatcher dispatcher_;
 };
 

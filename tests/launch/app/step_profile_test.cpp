@@ -140,8 +140,8 @@ TEST(StepProfile, WritesATraceOfNestedEventsOfEveryRank) {
     for (const Span& span : tracks.at(rank, "operators")) names.insert(span.name);
     for (const char* name :
          {"embedding", "rms_norm", "linear", "linear backward", "linear weight gradient", "rope",
-          "attention", "attention backward", "overlapped_experts", "overlapped_experts backward",
-          "overlapped_experts weight gradient", "linear_cross_entropy",
+          "attention", "attention backward", "routed_experts", "routed_experts backward",
+          "routed_experts weight gradient", "linear_cross_entropy",
           "linear_cross_entropy weight gradient", "gradient norm", "optimizer update"}) {
       EXPECT_EQ(names.count(name), 1U) << name;
     }

@@ -1,11 +1,15 @@
-// Dispatch and combine on thread ranks, without experts between them.
+// Rows to their experts and back on thread ranks.
 #include "moe/dispatch/dispatcher.h"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
+#include "moe/layer/routed_experts.h"
 #include "parallel/comm/thread/thread_world.h"
+#include "tests/moe/scaling_experts.h"
 
 namespace troupe {
 namespace {
@@ -26,8 +30,15 @@ SparseAssignment assignment_of(int rank) {
   return out;
 }
 
-// Without experts, a token gets itself once for each kept choice; its gradient likewise.
-TEST(Dispatcher, CombineOfDispatchCountsTheKeptChoices) {
+// Pair i has gate weight i, two pairs a token; pair 3 is dropped.
+double kept_weight(int64_t token) {
+  const auto first = static_cast<double>(2 * token);
+  return token == 1 ? first : 2.0 * first + 1.0;
+}
+
+// Experts that change nothing: a token gets itself by the weights of its kept choices; its gradient
+// likewise.
+TEST(Dispatcher, TokensComeBackWithTheWeightsOfTheirKeptChoices) {
   for (const int ranks : {1, 2, 3}) {
     run_ranks(ranks, [&](int rank, std::shared_ptr<Communicator> world) {
       const auto device = Device::cpu(1);
@@ -45,24 +56,26 @@ TEST(Dispatcher, CombineOfDispatchCountsTheKeptChoices) {
                             [&](Tensor g) { dx = g; });
       assignment.weight = leaf(Tensor::from(weights, Shape{assignment.pairs()}, DType::f64, device),
                                [&](Tensor g) { dw = g; });
-      const DispatchedRows rows = dispatcher.dispatch(x, assignment);
-      const Tensor y = dispatcher.combine(rows.x_RD, *rows.plan);
+      testing::ScalingExperts experts(std::vector<double>(kExperts / ranks, 1.0));
+      const PermutedRows leaving = dispatcher.permute(x, assignment);
+      const Tensor y = dispatcher.unpermute(routed_experts(leaving, dispatcher, experts, nullptr),
+                                            *leaving.plan);
       for (int64_t t = 0; t < kTokens; ++t) {
         for (int64_t d = 0; d < kDim; ++d) {
-          const double kept = t == 1 ? 1.0 : 2.0;
           EXPECT_EQ(y.values()[static_cast<size_t>(t * kDim + d)],
-                    kept * values[static_cast<size_t>(t * kDim + d)]);
+                    kept_weight(t) * values[static_cast<size_t>(t * kDim + d)]);
         }
       }
-      // Gate weights go with their rows: twice each is their gradient from twice their sum.
-      const Tensor roots[] = {y, rows.weight_R};
-      const Tensor seeds[] = {Tensor::from(values, y.shape(), DType::f64, device),
-                              Tensor::full(rows.weight_R.shape(), DType::f64, 2.0, device)};
-      backward(roots, seeds);
-      for (size_t i = 0; i < dw.values().size(); ++i)
-        EXPECT_EQ(dw.values()[i], assignment.kept[i] != 0 ? 2.0 : 0.0);
+      // Gate weights go with their rows, and their gradients come back.
+      const Tensor seed = Tensor::from(values, y.shape(), DType::f64, device);
+      backward(std::span(&y, 1), std::span(&seed, 1));
+      for (size_t i = 0; i < dw.values().size(); ++i) {
+        double squares = 0.0;
+        for (size_t d = 0; d < kDim; ++d) squares += std::pow(values[i / 2 * kDim + d], 2);
+        EXPECT_EQ(dw.values()[i], assignment.kept[i] != 0 ? squares : 0.0);
+      }
       for (size_t i = 0; i < values.size(); ++i)
-        EXPECT_EQ(dx.values()[i], (i / kDim == 1 ? 1.0 : 2.0) * values[i]);
+        EXPECT_EQ(dx.values()[i], kept_weight(static_cast<int64_t>(i) / kDim) * values[i]);
     });
   }
 }
@@ -77,8 +90,9 @@ TEST(Dispatcher, CountsItsTraffic) {
       SparseAssignment assignment = assignment_of(rank);
       assignment.weight = Tensor::full(Shape{assignment.pairs()}, DType::f64, 1.0, device);
       const Tensor x = Tensor::full(Shape{kTokens, kDim}, DType::f64, 1.0, device);
-      const DispatchedRows rows = dispatcher.dispatch(x, assignment);
-      dispatcher.combine(rows.x_RD, *rows.plan);
+      testing::ScalingExperts experts(std::vector<double>(kExperts / ranks, 1.0));
+      const PermutedRows rows = dispatcher.permute(x, assignment);
+      routed_experts(rows, dispatcher, experts, nullptr);
       auto bytes = [&](const std::string& site) {
         const auto found = world->traffic().find({CollectiveKind::all_to_all, site});
         return found == world->traffic().end() ? int64_t{-1} : found->second.bytes;

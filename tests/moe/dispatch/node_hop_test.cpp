@@ -8,7 +8,9 @@
 #include "core/autograd/tape.h"
 #include "core/base/random.h"
 #include "moe/dispatch/dispatcher.h"
+#include "moe/layer/routed_experts.h"
 #include "parallel/comm/thread/thread_world.h"
+#include "tests/moe/scaling_experts.h"
 
 namespace troupe {
 namespace {
@@ -74,36 +76,13 @@ Crossing run(const std::vector<int>& node, int64_t tokens, int64_t experts, int6
     EXPECT_EQ(before, 0);
     const NodeHop::Arrived arrived = hop.out(x, a, nullptr);
     arrived.assignment.check();
-    const DispatchedRows rows = dispatcher.dispatch(arrived.x_AD, arrived.assignment);
-    // The experts of this rank, as one op with a gradient.
-    std::vector<float> factor;
-    for (size_t slot = 0; slot < rows.plan->chunks[0].expert_rows.size(); ++slot) {
-      const auto e = static_cast<float>(rank * placement.slots + static_cast<int64_t>(slot) + 1);
-      factor.insert(factor.end(), static_cast<size_t>(rows.plan->chunks[0].expert_rows[slot]), e);
-    }
-    const Tensor in = rows.x_RD;
-    const Tensor weight = rows.weight_R;
-    Tensor out = Tensor::empty(in.shape(), in.dtype(), device);
-    for (int64_t i = 0; i < in.elements(); ++i) {
-      const int64_t r = i / dim;
-      out.data<float>()[i] =
-          in.data<float>()[i] * weight.data<float>()[r] * factor[static_cast<size_t>(r)];
-    }
-    out = record(Operator("experts", in.stream()), out, {in, weight},
-                 [in = in.detach(), weight = weight.detach(), factor, dim](const Tensor& g,
-                                                                           InputGradients& to) {
-                   Tensor gx = Tensor::zeros(in.shape(), in.dtype(), in.device());
-                   Tensor gw = Tensor::zeros(weight.shape(), in.dtype(), in.device());
-                   for (int64_t i = 0; i < in.elements(); ++i) {
-                     const int64_t r = i / dim;
-                     const float f = factor[static_cast<size_t>(r)];
-                     gx.data<float>()[i] = g.data<float>()[i] * weight.data<float>()[r] * f;
-                     gw.data<float>()[r] += g.data<float>()[i] * in.data<float>()[i] * f;
-                   }
-                   to.add(0, gx);
-                   to.add(1, gw);
-                 });
-    const Tensor y = hop.back(dispatcher.combine(out, *rows.plan), *arrived.plan, nullptr);
+    std::vector<double> factor;
+    for (int64_t slot = 0; slot < placement.slots; ++slot)
+      factor.push_back(static_cast<double>(rank * placement.slots + slot + 1));
+    testing::ScalingExperts scaling(factor);
+    const PermutedRows rows = dispatcher.permute(arrived.x_AD, arrived.assignment);
+    const Tensor done = routed_experts(rows, dispatcher, scaling, nullptr);
+    const Tensor y = hop.back(dispatcher.unpermute(done, *rows.plan), *arrived.plan, nullptr);
     const Tensor seed = Tensor::full(y.shape(), DType::f32, 1.0, device);
     backward(std::span(&y, 1), std::span(&seed, 1));
     Crossing mine;

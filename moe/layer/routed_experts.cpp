@@ -1,7 +1,8 @@
-#include "moe/layer/overlapped_experts.h"
+#include "moe/layer/routed_experts.h"
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/autograd/tape.h"
@@ -13,10 +14,6 @@ namespace troupe {
 namespace {
 
 using Chunks = std::vector<DispatchChunk>;
-
-Tensor like(const Tensor& x) {
-  return Tensor::empty(x.shape(), x.dtype(), x.device(), MemoryKind::communication);
-}
 
 Tensor flat(const Tensor& column) { return reshape(column, {column.dim(0)}); }
 
@@ -56,35 +53,31 @@ Tensor forward(Run& run, const Tensor& x_SD, const Tensor& weight_S1) {
   std::vector<MovingRows> weights;
   for (const DispatchChunk& chunk : chunks)
     weights.push_back(start_out(weight_S1, chunk, run.groups, weight_sites));
-  Tensor home = like(x_SD);
-  std::vector<MovingRows> returning;
+  ReturningRows returning(x_SD, run.groups);
   bring_each(run, x_SD, run.out(" dispatch"), [&](size_t c, const Tensor& x_RD) {
     const Tensor w =
         finish_out(std::move(weights[c]), chunks[c], run.groups, weight_sites, run.clock);
     run.parts.push_back(
         run.experts.part(chunks[c].first_slot, chunks[c].slots, chunks[c].expert_rows));
     const Tensor y_RD = run.parts.back()->forward(x_RD, flat(w), grad_enabled());
-    returning.push_back(start_back(y_RD, chunks[c], run.groups,
-                                   run.back(" combine", " combine of parts"), home, run.clock));
+    returning.add(y_RD, chunks[c], run.back(" combine", " combine of parts"), run.clock);
   });
-  for (MovingRows& rows : returning) rows.wait(run.clock);
-  return home;
+  return returning.wait(run.clock);
 }
 
-void input_gradient(Run& run, const Tensor& dy_SD, const Tensor& dx_SD, const Tensor& dw_S1) {
+// Of the rows and of their gate weights.
+std::pair<Tensor, Tensor> input_gradient(Run& run, const Tensor& dy_SD, const Tensor& weight_S1) {
   const Chunks& chunks = run.plan->chunks;
   const MoveSites out{run.site + " combine gradient", run.site + " combine of parts gradient"};
-  std::vector<MovingRows> returning;
+  ReturningRows dx_SD(dy_SD, run.groups);
+  ReturningRows dw_S1(weight_S1, run.groups);
   bring_each(run, dy_SD, out, [&](size_t c, const Tensor& dy_RD) {
     const auto [dx, dw] = run.parts[c]->gradient(dy_RD);
-    returning.push_back(start_back(dx, chunks[c], run.groups,
-                                   run.back(" dispatch", " dispatch to parts", " gradient"), dx_SD,
-                                   run.clock));
-    returning.push_back(start_back(reshape(dw, {dw.dim(0), 1}), chunks[c], run.groups,
-                                   run.back(" gate weights", " gate weights to parts", " gradient"),
-                                   dw_S1, run.clock));
+    dx_SD.add(dx, chunks[c], run.back(" dispatch", " dispatch to parts", " gradient"), run.clock);
+    dw_S1.add(reshape(dw, {dw.dim(0), 1}), chunks[c],
+              run.back(" gate weights", " gate weights to parts", " gradient"), run.clock);
   });
-  for (MovingRows& rows : returning) rows.wait(run.clock);
+  return {dx_SD.wait(run.clock), dw_S1.wait(run.clock)};
 }
 
 void weight_gradients(Run& run) {
@@ -99,9 +92,9 @@ void weight_gradients(Run& run) {
 
 }  // namespace
 
-Tensor overlapped_experts(const PermutedRows& leaving, const Dispatcher& dispatcher,
-                          Experts& experts, PhaseClock* clock) {
-  const Operator op("overlapped_experts", leaving.x_SD.stream());
+Tensor routed_experts(const PermutedRows& leaving, const Dispatcher& dispatcher, Experts& experts,
+                      PhaseClock* clock) {
+  const Operator op("routed_experts", leaving.x_SD.stream());
   auto run = std::make_shared<Run>(
       Run{leaving.plan, dispatcher.groups(), dispatcher.site(), experts, clock, {}});
   for (Parameter* weight : experts.weights()) weight->use();
@@ -110,12 +103,8 @@ Tensor overlapped_experts(const PermutedRows& leaving, const Dispatcher& dispatc
   Tensor home = forward(*run, x.detach(), weight.detach());
   return record(
       op, std::move(home), {x, weight},
-      [run](const Tensor& dy, InputGradients& inputs) {
-        const Tensor dy_SD = contiguous(dy);
-        const Tensor dx = like(dy_SD);
-        const Tensor dw = Tensor::empty({dy_SD.dim(0), 1}, wide(dy_SD.dtype()), dy_SD.device(),
-                                        MemoryKind::communication);
-        input_gradient(*run, dy_SD, dx, dw);
+      [run, weight = weight.detach()](const Tensor& dy, InputGradients& inputs) {
+        const auto [dx, dw] = input_gradient(*run, contiguous(dy), weight);
         if (inputs.needs(0)) inputs.add(0, dx);
         if (inputs.needs(1)) inputs.add(1, dw);
       },
