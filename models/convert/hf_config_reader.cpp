@@ -69,6 +69,21 @@ int64_t HfConfigReader::integer(Names names, std::optional<int64_t> otherwise) {
   return 1;
 }
 
+int64_t HfConfigReader::size(Names names, int64_t most, std::optional<int64_t> otherwise) {
+  const int64_t value = integer(names, otherwise);
+  if (value >= 1 && value <= most) return value;
+  fault(fmt::format("\"{}\" is {}; 1 to {} are possible", *names.begin(), value, most));
+  return 1;
+}
+
+double HfConfigReader::positive(Names names, double most, double otherwise) {
+  const double value = real(names, otherwise);
+  if (value > 0 && value <= most) return value;
+  fault(
+      fmt::format("\"{}\" is {}; it must be above 0 and at most {}", *names.begin(), value, most));
+  return otherwise;
+}
+
 double HfConfigReader::real(Names names, std::optional<double> otherwise) {
   const json* value = find(names);
   if (value == nullptr) {
@@ -161,8 +176,11 @@ void HfConfigReader::finish() {
   if (faults_.empty() && unsupported_.empty()) return;
   std::vector<std::string> lines = faults_;
   for (const std::string& line : unsupported_) lines.push_back("not supported: " + line);
-  fail(faults_.empty() ? ExitCode::usage : ExitCode::checkpoint, "{}:\n  {}", place_,
-       fmt::join(lines, "\n  "));
+  constexpr size_t kShown = 60;
+  const size_t more = lines.size() > kShown ? lines.size() - kShown : 0;
+  lines.resize(lines.size() - more);
+  fail(faults_.empty() ? ExitCode::usage : ExitCode::checkpoint, "{}:\n  {}{}", place_,
+       fmt::join(lines, "\n  "), more > 0 ? fmt::format("\n  and {} more", more) : "");
 }
 
 }  // namespace troupe

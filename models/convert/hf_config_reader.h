@@ -22,7 +22,11 @@ class HfConfigReader {
   // out of range, and two names with different values, are faults.
   using Names = std::initializer_list<const char*>;
   int64_t integer(Names names, std::optional<int64_t> otherwise = std::nullopt);
+  // 1 to `most`.
+  int64_t size(Names names, int64_t most, std::optional<int64_t> otherwise = std::nullopt);
   double real(Names names, std::optional<double> otherwise = std::nullopt);
+  // Above 0, at most `most`.
+  double positive(Names names, double most, double otherwise);
   bool boolean(Names names, bool otherwise);
   std::string text(Names names, const std::string& otherwise);
   std::optional<int64_t> integer_if_any(Names names);
@@ -61,6 +65,15 @@ class HfConfigReader {
   std::vector<std::string> unsupported_;
   std::vector<std::string> notes_;
 };
+
+// Sizes that a configuration here can have: their products fit 63 bits.
+constexpr int64_t kMostVocab = 1 << 28;
+constexpr int64_t kMostColumns = 1 << 20;
+constexpr int64_t kMostWidth = 1 << 22;
+constexpr int64_t kMostHeads = 1 << 16;
+constexpr int64_t kMostLayers = 4096;
+constexpr int64_t kMostExperts = 65536;
+constexpr int64_t kMostPositions = 1 << 24;
 
 // A key of config.json that changes neither what the model computes nor how it trains here.
 bool is_idle_hf_key(const std::string& key);

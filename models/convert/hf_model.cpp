@@ -39,6 +39,21 @@ HfNaming naming_of(const WeightSource& weights, const HfFamily& family) {
   return naming;
 }
 
+// A model of many layers and experts is not listed for a source that has few tensors: the list
+// would fill the memory.
+void check_count(const HfModel& source) {
+  int64_t described = source.model.layers;
+  if (!source.naming.fused_experts) {
+    for (const auto& moe : source.model.moe) described += moe ? moe->experts : 0;
+  }
+  const auto held = static_cast<int64_t>(source.weights->tensors().size());
+  if (described > held) {
+    fail(ExitCode::checkpoint,
+         "{}: config.json describes a model of more than {} tensors, the files hold {}",
+         source.folder, described, held);
+  }
+}
+
 ordered_json written_config(const HfFamily& family, const ModelConfig& model) {
   ordered_json config;
   config["architectures"] = {family.architecture};
@@ -85,6 +100,7 @@ HfModel open_hf_model(const std::string& where) {
   out.config = read_source(place, kMostConfigBytes);
   out.model = read_hf_config(out.config, place, &out.family, &out.notes);
   out.naming = naming_of(*out.weights, *out.family);
+  check_count(out);
   return out;
 }
 

@@ -8,30 +8,23 @@
 namespace troupe {
 namespace {
 
-int64_t positive(HfConfigReader& config, HfConfigReader::Names names, int64_t otherwise) {
-  const int64_t value = config.integer(names, otherwise);
-  if (value >= 1) return value;
-  config.fault(fmt::format("{}: it must be at least 1", config.shown(*names.begin())));
-  return 1;
-}
-
 ModelConfig read(HfConfigReader& config) {
   ModelConfig model;
   model.family = "gpt2";
-  model.vocab = positive(config, {"vocab_size"}, 50257);
-  model.dim = positive(config, {"n_embd", "hidden_size"}, 768);
-  model.layers = positive(config, {"n_layer", "num_hidden_layers"}, 12);
-  model.heads = positive(config, {"n_head", "num_attention_heads"}, 12);
-  model.seq_len = positive(config, {"n_positions", "n_ctx", "max_position_embeddings"}, 1024);
-  model.ffn_dim = positive(config, {"n_inner"}, 4 * model.dim);
-  constexpr int64_t kMostLayers = 4096;
-  if (model.layers > kMostLayers || model.dim % model.heads != 0) {
-    config.fault(fmt::format("{} layers of {} columns in {} heads cannot be", model.layers,
-                             model.dim, model.heads));
-    model.layers = model.heads = 1;
+  model.vocab = config.size({"vocab_size"}, kMostVocab, 50257);
+  model.dim = config.size({"n_embd", "hidden_size"}, kMostColumns, 768);
+  model.layers = config.size({"n_layer", "num_hidden_layers"}, kMostLayers, 12);
+  model.heads = config.size({"n_head", "num_attention_heads"}, kMostHeads, 12);
+  model.seq_len =
+      config.size({"n_positions", "n_ctx", "max_position_embeddings"}, kMostPositions, 1024);
+  model.ffn_dim = config.size({"n_inner"}, kMostWidth, 4 * model.dim);
+  if (model.dim % model.heads != 0) {
+    config.fault(
+        fmt::format("\"n_embd\" {} is no multiple of \"n_head\" {}", model.dim, model.heads));
+    model.heads = 1;
   }
-  model.norm_eps = config.real({"layer_norm_epsilon"}, 1e-5);
-  model.init_std = config.real({"initializer_range"}, 0.02);
+  model.norm_eps = config.positive({"layer_norm_epsilon"}, 1.0, 1e-5);
+  model.init_std = config.positive({"initializer_range"}, 10.0, 0.02);
   model.kv_heads = model.heads;
   model.head_dim = model.dim / model.heads;
   model.attention_bias = true;

@@ -15,8 +15,9 @@ constexpr LlamaShape shape() {
 
 ModelConfig read(HfConfigReader& config) {
   ModelConfig model = read_llama_shape(config, shape());
-  model.window =
-      config.states_null("sliding_window") ? 0 : config.integer({"sliding_window"}, kUsualWindow);
+  model.window = config.states_null("sliding_window")
+                     ? 0
+                     : config.size({"sliding_window"}, kMostPositions, kUsualWindow);
   check_layer_types(config, model.window != 0);
   return model;
 }

@@ -25,7 +25,7 @@ const ExpertNames& names() {
 
 ModelConfig read(HfConfigReader& config) {
   ModelConfig model = read_llama_shape(config, shape());
-  model.window = config.integer({"sliding_window"}, 0);
+  if (config.has("sliding_window")) model.window = config.size({"sliding_window"}, kMostPositions);
   check_layer_types(config, model.window != 0);
   read_router_training(config);
   ScoredChoice choice;

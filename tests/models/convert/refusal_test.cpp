@@ -65,6 +65,34 @@ TEST(HfConfig, NamesEveryFault) {
     EXPECT_TRUE(refusal.says(key)) << key << ": " << refusal.message;
 }
 
+TEST(HfConfig, SizesBeyondAllMeasureAreFaults) {
+  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+                          "intermediate_size", "head_dim", "num_local_experts"}) {
+    json config = config_of("qwen3_moe");
+    config[key] = int64_t{1} << 39;
+    EXPECT_EQ(config_refusal(config).code, ExitCode::checkpoint) << key;
+  }
+  for (const char* key : {"rms_norm_eps", "initializer_range"}) {
+    json config = config_of("qwen3_moe");
+    config[key] = -1.0;
+    EXPECT_TRUE(config_refusal(config).says(key));
+  }
+}
+
+// No list of 300 million tensors is made for a file that has a few.
+TEST(HfTensors, MoreThanTheFilesHoldAreNotListed) {
+  const std::string from = ConvertFixture::data("mixtral");
+  test::TemporaryDirectory folder;
+  std::filesystem::copy(from + "/model.safetensors", folder / "model.safetensors");
+  json config = config_of("mixtral");
+  config["num_hidden_layers"] = 4096;
+  config["num_local_experts"] = 65536;
+  std::ofstream(folder / "config.json") << config.dump();
+  const Refusal refusal = refusal_of([&] { open_hf_model(folder.path()); });
+  EXPECT_EQ(refusal.code, ExitCode::checkpoint);
+  EXPECT_TRUE(refusal.says("268439552 tensors")) << refusal.message;
+}
+
 TEST(HfConfig, OldAndNewNamesAreRead) {
   // As version 4 wrote it.
   json old = config_of("mixtral");

@@ -28,13 +28,14 @@ bool same_experts(const MoEConfig& a, const MoEConfig& b) {
 
 MoEConfig read_experts(HfConfigReader& config, int64_t experts, int64_t width,
                        const ScoredChoice& choice) {
-  constexpr int64_t kMostExperts = 65536;
   MoEConfig moe;
   moe.experts = std::clamp<int64_t>(experts, 1, kMostExperts);
   if (moe.experts != experts)
     config.fault(fmt::format("it has {} experts; 1 to {} are possible", experts, kMostExperts));
-  moe.ffn_dim = std::max<int64_t>(1, width);
-  if (width < 1) config.fault(fmt::format("its experts have width {}", width));
+  moe.ffn_dim = std::clamp<int64_t>(width, 1, kMostWidth);
+  if (moe.ffn_dim != width) {
+    config.fault(fmt::format("its experts have width {}; 1 to {} are possible", width, kMostWidth));
+  }
   ScoredChoice legal = choice;
   legal.top_k = std::clamp<int64_t>(choice.top_k, 1, moe.experts);
   if (legal.top_k != choice.top_k) {

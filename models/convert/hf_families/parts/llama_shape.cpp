@@ -14,7 +14,7 @@ using nlohmann::ordered_json;
 
 // Positions for which a model is configured where the file allows more: attention over all of them
 // would need more memory than most machines have. The weights do not depend on it.
-constexpr int64_t kMostPositions = 2048;
+constexpr int64_t kUsualPositions = 2048;
 
 // Version 5 keeps all of it in "rope_parameters", before that there were "rope_theta" and
 // "rope_scaling".
@@ -45,13 +45,6 @@ double read_rope(HfConfigReader& config, double otherwise) {
   return theta;
 }
 
-int64_t positive(HfConfigReader& config, const char* name) {
-  const int64_t value = config.integer({name});
-  if (value >= 1) return value;
-  config.fault(fmt::format("{}: it must be at least 1", config.shown(name)));
-  return 1;
-}
-
 }  // namespace
 
 std::string our_layer(int64_t layer) { return fmt::format("layers.{}", layer); }
@@ -60,16 +53,11 @@ std::string hf_layer(int64_t layer) { return "model." + our_layer(layer); }
 ModelConfig read_llama_shape(HfConfigReader& config, const LlamaShape& shape) {
   ModelConfig model;
   model.family = "decoder";
-  model.vocab = positive(config, "vocab_size");
-  model.dim = positive(config, "hidden_size");
-  model.layers = positive(config, "num_hidden_layers");
-  model.heads = positive(config, "num_attention_heads");
-  model.ffn_dim = positive(config, "intermediate_size");
-  constexpr int64_t kMostLayers = 4096;
-  if (model.layers > kMostLayers) {
-    config.fault(fmt::format("{}: at most {}", config.shown("num_hidden_layers"), kMostLayers));
-    model.layers = 1;
-  }
+  model.vocab = config.size({"vocab_size"}, kMostVocab);
+  model.dim = config.size({"hidden_size"}, kMostColumns);
+  model.layers = config.size({"num_hidden_layers"}, kMostLayers);
+  model.heads = config.size({"num_attention_heads"}, kMostHeads);
+  model.ffn_dim = config.size({"intermediate_size"}, kMostWidth);
   model.kv_heads = config.integer({"num_key_value_heads"}, model.heads);
   if (model.kv_heads < 1 || model.heads % model.kv_heads != 0) {
     config.fault(
@@ -84,12 +72,12 @@ ModelConfig read_llama_shape(HfConfigReader& config, const LlamaShape& shape) {
   }
   model.head_dim = config.integer(
       {"head_dim"}, divided ? std::max<int64_t>(1, model.dim / model.heads) : shape.head_dim);
-  if (model.head_dim < 2 || model.head_dim % 2 != 0) {
+  if (model.head_dim < 2 || model.head_dim % 2 != 0 || model.head_dim > kMostColumns) {
     config.fault(
         fmt::format("heads have {} columns; rotary positions need an even number", model.head_dim));
     model.head_dim = 2;
   }
-  model.norm_eps = config.real({"rms_norm_eps"}, shape.norm_eps);
+  model.norm_eps = config.positive({"rms_norm_eps"}, 1.0, shape.norm_eps);
   model.rope_theta = read_rope(config, shape.rope_theta);
   model.tie_embeddings = config.boolean({"tie_word_embeddings"}, shape.ties_by_default);
   model.qk_norm = shape.qk_norm;
@@ -103,9 +91,9 @@ ModelConfig read_llama_shape(HfConfigReader& config, const LlamaShape& shape) {
     config.unsupported(config.shown("hidden_act") + "; only \"silu\" is");
   if (config.real({"attention_dropout"}, 0.0) != 0.0)
     config.unsupported(config.shown("attention_dropout") + ": attention has no dropout");
-  model.init_std = config.real({"initializer_range"}, 0.02);
+  model.init_std = config.positive({"initializer_range"}, 10.0, 0.02);
   const int64_t positions = config.integer({"max_position_embeddings"}, shape.max_positions);
-  model.seq_len = std::clamp<int64_t>(positions, 1, kMostPositions);
+  model.seq_len = std::clamp<int64_t>(positions, 1, kUsualPositions);
   model.options = Options(find_family(model.family).fields);
   model.options.set("kv_heads", model.kv_heads);
   model.options.set("head_dim", model.head_dim);
