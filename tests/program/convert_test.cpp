@@ -103,6 +103,7 @@ TEST_F(Convert, DamagedSourcesAndCheckpointsAreNamed) {
   ASSERT_EQ(ckpt({"export", path("run"), "--out", path("hf")}).code, 0);
   expect_failed(ckpt({"import", path("absent"), "--out", path("a.h5")}), 4, "absent");
   expect_failed(ckpt({"import", path("run"), "--out", path("a.h5")}), 4, "model.safetensors");
+  expect_failed(ckpt({"import", checkpoint("run", 4), "--out", path("a.h5")}), 2, "model.init");
   const std::string whole = read_text(path("hf/model.safetensors"));
   write_text(path("hf/model.safetensors"), whole.substr(0, whole.size() - 1));
   expect_failed(ckpt({"import", path("hf"), "--out", path("a.h5")}), 4, "stands at bytes");

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/formats/source_file.h"
 #include "core/io/atomic_file.h"
 #include "core/text/json_text.h"
 #include "launch/app/commands/ckpt/parts.h"
@@ -38,6 +39,23 @@ void check_new(const std::string& option, const std::string& path) {
   std::error_code error;
   if (fs::exists(path, error))
     fail(ExitCode::usage, "ckpt import: {} {} exists. Give the name of a new file", option, path);
+}
+
+// A file of a kind that is known and not to be imported, by its first bytes.
+void refuse_other_kinds(const std::string& where) {
+  std::error_code error;
+  if (!fs::is_regular_file(where, error)) return;
+  std::string begin(16, '\0');
+  begin.resize(static_cast<size_t>(
+      open_source(where).read_at(0, begin.data(), static_cast<int64_t>(begin.size()))));
+  if (begin.starts_with("troupe checkpoin")) {
+    fail(ExitCode::usage,
+         "ckpt import: {} is a checkpoint of Troupe already: write it into model.init to begin a "
+         "training with its weights",
+         where);
+  }
+  if (begin.starts_with("GGUF"))
+    fail(ExitCode::usage, "ckpt import: {} is a GGUF file, which is not read", where);
 }
 
 ordered_json summary_json(const HfModel& source, const ImportPlan& plan, const std::string& out) {
@@ -90,6 +108,7 @@ int ckpt_import(const Arguments& arguments) {
   const ImportType type = import_type(arguments.text("dtype"));
   if (!out.empty()) check_new("--out", out);
   if (arguments.given("config")) check_new("--config", arguments.text("config"));
+  refuse_other_kinds(where);
   const HfModel source = open_hf_model(where);
   const ImportPlan plan = plan_hf_import(source, type);
   if (!dry) {
