@@ -85,7 +85,7 @@ ModelConfig read_hf_config(const std::string& text, const std::string& place,
   reader.pass_over({"model_type"});
   if (!reader.object("quantization_config").empty())
     reader.unsupported(reader.shown("quantization_config") + ": weights that are quantised");
-  const ModelConfig model = found->read(reader);
+  ModelConfig model = found->read(reader);
   reader.finish();
   if (family != nullptr) *family = found;
   if (notes != nullptr) *notes = reader.notes();
