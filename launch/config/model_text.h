@@ -7,8 +7,8 @@
 
 namespace troupe {
 
-// YAML of `model` and, with experts, `moe`; the layers with experts must be alike. Loads back to
-// the same model.
+// YAML of `model` and, with experts, `moe`, for what other programs say of a model: the layers with
+// experts are alike, dropless and without balance terms. Loads back to the same model.
 std::string model_text(const ModelConfig& model);
 
 }  // namespace troupe

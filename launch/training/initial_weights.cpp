@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "launch/config/load.h"
+#include "launch/config/resume.h"
 #include "launch/config/scalar.h"
 #include "launch/training/run_directory.h"
 #include "models/families/lookup/configured_model.h"
@@ -43,17 +44,10 @@ bool says_the_model(const std::string& key) {
 
 std::vector<std::string> differing_keys(const RunConfig& stored, const RunConfig& now) {
   std::vector<std::string> lines;
-  const auto value = [](const RunConfig& config, const std::string& path) {
-    const ConfigValue* found = config.values.find(path);
-    return found == nullptr ? std::string("(absent)") : ConfigValues::shown(*found);
-  };
-  std::map<std::string, bool> keys;
-  for (const RunConfig* config : {&stored, &now}) {
-    for (const ConfigValue& entry : config->values.entries()) keys[entry.path] = true;
-  }
-  for (const auto& [key, known] : keys) {
-    if (!says_the_model(key) || value(stored, key) == value(now, key)) continue;
-    lines.push_back(fmt::format("{}: {} there, {} here", key, value(stored, key), value(now, key)));
+  for (const Change& change : changes(stored, now)) {
+    if (says_the_model(change.key))
+      lines.push_back(
+          fmt::format("{}: {} there, {} here", change.key, change.before, change.after));
   }
   return lines;
 }

@@ -112,32 +112,23 @@ std::string HfConfigReader::text(Names names, const std::string& otherwise) {
   return value->is_string() ? value->get<std::string>() : otherwise;
 }
 
-std::vector<int64_t> HfConfigReader::integers(Names names) {
+template <typename T>
+std::vector<T> HfConfigReader::list(Names names, bool (json::*is_kind)() const, const char* kind) {
   const json* value = find(names);
   if (value == nullptr) return {};
-  std::vector<int64_t> out;
-  for (const json& item : value->is_array() ? *value : json::array({nullptr})) {
-    if (!item.is_number_integer()) {
-      wrong_kind(*names.begin(), "a list of integers");
-      return {};
-    }
-    out.push_back(item.get<int64_t>());
-  }
-  return out;
+  const auto fits = [is_kind](const json& item) { return (item.*is_kind)(); };
+  if (value->is_array() && std::all_of(value->begin(), value->end(), fits))
+    return value->get<std::vector<T>>();
+  wrong_kind(*names.begin(), kind);
+  return {};
+}
+
+std::vector<int64_t> HfConfigReader::integers(Names names) {
+  return list<int64_t>(names, &json::is_number_integer, "a list of integers");
 }
 
 std::vector<std::string> HfConfigReader::texts(Names names) {
-  const json* value = find(names);
-  if (value == nullptr) return {};
-  std::vector<std::string> out;
-  for (const json& item : value->is_array() ? *value : json::array({nullptr})) {
-    if (!item.is_string()) {
-      wrong_kind(*names.begin(), "a list of texts");
-      return {};
-    }
-    out.push_back(item.get<std::string>());
-  }
-  return out;
+  return list<std::string>(names, &json::is_string, "a list of texts");
 }
 
 json HfConfigReader::object(const char* name) {

@@ -57,6 +57,8 @@ class HfConfigReader {
   // Null when absent or null.
   const nlohmann::json* find(Names names);
   void wrong_kind(const char* name, const char* kind);
+  template <typename T>
+  std::vector<T> list(Names names, bool (nlohmann::json::*is_kind)() const, const char* kind);
 
   nlohmann::json root_;
   std::string place_;

@@ -35,8 +35,4 @@ struct HfFamily {
   std::string sure_name;
 };
 
-// A tensor that older versions of the library wrote and that holds no weights (rotary frequencies,
-// masks).
-bool is_hf_buffer(const std::string& name);
-
 }  // namespace troupe

@@ -26,6 +26,16 @@ std::string known_types() {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+// A tensor that older versions of the library wrote and that holds no weights (rotary frequencies,
+// masks).
+bool is_hf_buffer(const std::string& name) {
+  for (const char* ending :
+       {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", "_extra_state"}) {
+    if (name.ends_with(ending)) return true;
+  }
+  return false;
+}
+
 // By the names that are there.
 HfNaming naming_of(const WeightSource& weights, const HfFamily& family) {
   HfNaming naming;

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/io/sealed_file.h"
+#include "core/kernels/elementwise.h"
 #include "parallel/checkpoint/boxes.h"
 #include "parallel/checkpoint/checkpoint.h"
 #include "parallel/checkpoint/coverage_plan.h"
@@ -14,7 +15,6 @@
 #include "parallel/checkpoint/host_state.h"
 #include "parallel/checkpoint/read_ahead.h"
 #include "parallel/checkpoint/stored.h"
-#include "parallel/checkpoint/widen.h"
 #include "parallel/comm/agreement.h"
 
 namespace troupe::checkpoint {
@@ -50,6 +50,12 @@ void poison(const StateTensor& entry) {
     case DType::u8:
       return fill(uint8_t{0xff});
   }
+}
+
+// Has the type every value of the narrower one?
+bool can_widen(DType from, DType to) {
+  if (from == DType::bf16) return to == DType::f32 || to == DType::f64;
+  return from == DType::f32 && to == DType::f64;
 }
 
 const char* kind_of(const StateScalar& scalar) {
@@ -294,7 +300,8 @@ std::vector<ReadAhead::Piece> pieces_of(const CoveragePlan& plan, const Stored& 
 // keeps sending after one so that no peer waits for ever.
 std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
                                    const LocalParts& local, Communicator& world,
-                                   int64_t piece_bytes, std::optional<ReadAhead>& pieces) {
+                                   int64_t piece_bytes, std::optional<ReadAhead>& pieces,
+                                   Device& host) {
   std::optional<Failure> failure;
   const TensorInfo* entry = source.stored ? source.stored->find(plan.name) : nullptr;
   Hasher hasher;
@@ -308,7 +315,8 @@ std::optional<Failure> load_tensor(const Source& source, const TensorPlan& plan,
       hasher.add(data, count * static_cast<int64_t>(size_of(entry->dtype)));
       if (entry->dtype != plan.dtype) {
         wide.resize(static_cast<size_t>(count) * size_of(plan.dtype));
-        widen(entry->dtype, data, count, plan.dtype, wide.data());
+        kernels::copy(host.stream(), View{data, entry->dtype, {count}, {1}},
+                      View{wide.data(), plan.dtype, {count}, {1}});
         data = wide.data();
       }
     }
@@ -351,6 +359,7 @@ void load(const std::string& path, State& state, Communicator& world, const Load
   }
   std::multimap<std::string, const StateTensor*> by_name;
   for (const StateTensor& entry : host.tensors) by_name.emplace(entry.name, &entry);
+  const auto converter = Device::cpu(1);
   std::optional<Failure> failure;
   for (const TensorPlan& tensor : plan.tensors) {
     // Each before its elements come: the disk works meanwhile. Not what is read into its place.
@@ -358,7 +367,7 @@ void load(const std::string& path, State& state, Communicator& world, const Load
       const auto [begin, end] = by_name.equal_range(tensor.name);
       for (auto at = begin; at != end; ++at) poison(*at->second);
     }
-    auto found = load_tensor(source, tensor, local, world, options.piece_bytes, pieces);
+    auto found = load_tensor(source, tensor, local, world, options.piece_bytes, pieces, *converter);
     if (!failure) failure = std::move(found);
   }
   try {

@@ -47,12 +47,15 @@ std::vector<checkpoint::StepFile> files_of(const std::string& dir) {
   return files;
 }
 
-// FILE itself, or the newest file of DIR.
-std::string file_of(const std::string& path) {
+}  // namespace
+
+std::string checkpoint_file(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return files_of(path).back().path;
   return path;
 }
+
+namespace {
 
 // Of a checkpoint that cannot be read.
 const char* word_for(const Error& error) {
@@ -125,7 +128,7 @@ json info_json(const checkpoint::Info& info, const std::string& path) {
 int show(const Arguments& arguments) {
   if (is_foreign(arguments.positionals[0]) && !arguments.flag("config"))
     return show_foreign(arguments.positionals[0], arguments.flag("json"));
-  const std::string path = file_of(arguments.positionals[0]);
+  const std::string path = checkpoint_file(arguments.positionals[0]);
   const checkpoint::Info info = checkpoint::read_info(path);
   if (arguments.flag("json")) {
     print(info_json(info, path));
@@ -225,8 +228,8 @@ void print_difference(const checkpoint::Comparison& result) {
 }
 
 int diff(const Arguments& arguments) {
-  const auto result =
-      checkpoint::compare(file_of(arguments.positionals[0]), file_of(arguments.positionals[1]));
+  const auto result = checkpoint::compare(checkpoint_file(arguments.positionals[0]),
+                                          checkpoint_file(arguments.positionals[1]));
   if (arguments.flag("json")) {
     json tensors = json::array();
     for (const auto& tensor : result.tensors) tensors.push_back(difference_json(tensor));
@@ -245,7 +248,7 @@ int diff(const Arguments& arguments) {
 }
 
 int merge(const Arguments& arguments) {
-  const std::string from = file_of(arguments.positionals[0]);
+  const std::string from = checkpoint_file(arguments.positionals[0]);
   const std::string& into = arguments.positionals[1];
   std::error_code error;
   if (std::filesystem::exists(into, error)) {

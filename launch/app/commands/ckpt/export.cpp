@@ -21,7 +21,6 @@
 #include "models/convert/export.h"
 #include "models/convert/hf_model.h"
 #include "parallel/checkpoint/checkpoint.h"
-#include "parallel/checkpoint/directory.h"
 
 namespace troupe {
 namespace {
@@ -87,17 +86,6 @@ int64_t shard_bytes(const std::string& text) {
          text);
   }
   return static_cast<int64_t>(number * found->second);
-}
-
-std::string checkpoint_file(const std::string& where) {
-  std::error_code error;
-  if (!fs::is_directory(where, error)) return where;
-  const auto files = checkpoint::list(where);
-  if (files.empty()) {
-    fail(ExitCode::checkpoint, "no checkpoint in {}: it has no complete checkpoints/step-*.h5",
-         where);
-  }
-  return files.back().path;
 }
 
 // A folder that becomes DIR when it is whole. What an export that was killed left of it is removed.

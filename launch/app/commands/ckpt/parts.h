@@ -14,6 +14,9 @@ int ckpt_import(const Arguments& arguments);
 CommandLine export_line();
 int ckpt_export(const Arguments& arguments);
 
+// FILE itself, or the newest file of the run directory DIR. Error(checkpoint) when it has none.
+std::string checkpoint_file(const std::string& path);
+
 // Is it a model in a format of another program, by what lies there?
 bool is_foreign(const std::string& path);
 // `troupe ckpt show` of one.

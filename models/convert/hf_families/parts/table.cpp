@@ -15,12 +15,4 @@ const HfFamily* find_hf_family(const std::string& model_type) {
   return found == hf_families().end() ? nullptr : &*found;
 }
 
-bool is_hf_buffer(const std::string& name) {
-  for (const char* ending :
-       {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", "_extra_state"}) {
-    if (name.ends_with(ending)) return true;
-  }
-  return false;
-}
-
 }  // namespace troupe
